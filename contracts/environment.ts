@@ -1,0 +1,137 @@
+// The variables each process gets: emulator and cdk write them, the process reads them once at its start.
+// Secrets are not in them: a variable ending in _URI says where the secret lies (`file:/...`).
+import { z } from 'zod';
+import { nodeIdSchema } from './ids.ts';
+import { nodes } from './topology.ts';
+
+const secretUri = z.string().regex(/^file:\/.+/, 'a file: URI');
+const port = z.coerce.number().int().min(0).max(65_535);
+const milliseconds = z.coerce.number().int().min(1);
+
+/** `host:port` */
+const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'host:port');
+
+const tls = {
+  /** Certificate authority of the cluster, and this process' own certificate and key, as PEM. */
+  BATON_TLS_CA_URI: secretUri,
+  BATON_TLS_CERT_URI: secretUri,
+  BATON_TLS_KEY_URI: secretUri,
+};
+const broker = {
+  /** amqps://host:port/vhost, without user and password. */
+  BATON_BROKER_URL: z.url({ protocol: /^amqps$/ }),
+  /** JSON { "username", "password" }, the shape that Lambda's RabbitMQ mapping wants too. */
+  BATON_BROKER_CREDENTIALS_URI: secretUri,
+};
+const awsEndpoint = {
+  AWS_REGION: z.string().min(1),
+  /** Set on a laptop only; the SDK reads these by itself. */
+  AWS_ENDPOINT_URL_SQS: z.url().optional(),
+  AWS_ENDPOINT_URL_DYNAMODB: z.url().optional(),
+};
+/** Where a function asks for the leader when the directory cannot say: `https://host:port`, comma separated. */
+const leaderSearch = {
+  BATON_CLUSTER: z.string().min(1).max(64),
+  BATON_NODE_URLS: z
+    .string()
+    .transform((value) => value.split(','))
+    .pipe(z.array(z.url({ protocol: /^https$/ })).min(1)),
+  BATON_DIRECTORY_TABLE: z.string().min(1),
+  ...awsEndpoint,
+};
+
+export const environments = {
+  node: z.object({
+    BATON_NODE_ID: nodeIdSchema,
+    BATON_CLUSTER: z.string().min(1).max(64),
+    /** JSON array of every member: see memberSchema. */
+    BATON_MEMBERS: z.string().transform((value, context) => {
+      try {
+        return z.array(memberSchema).min(1).parse(JSON.parse(value));
+      } catch (error) {
+        context.addIssue({ code: 'custom', message: `a JSON array of members: ${(error as Error).message}` });
+        return z.NEVER;
+      }
+    }),
+    BATON_GENERATION: z.coerce.number().int().min(1).default(1),
+    /** Where the vote file and the identity lock live. */
+    BATON_DATA: z.string().min(1),
+    BATON_BIND: z.string().default('127.0.0.1'),
+    BATON_PUBLIC_PORT: port,
+    BATON_INTERNAL_PORT: port,
+    BATON_UDP_PORT: port,
+    BATON_HEARTBEAT_MS: milliseconds.default(nodes.heartbeatMs),
+    BATON_ELECTION_TIMEOUT_MS: milliseconds.default(nodes.electionTimeoutMs),
+    BATON_PRIORITY: z.coerce.number().int().min(0).max(100).default(50),
+    /** postgres://user@host:port/database, TLS verified against BATON_TLS_CA_URI. */
+    BATON_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+    BATON_DATABASE_PASSWORD_URI: secretUri,
+    /** JSON { "current": { "id", "key" }, "previous": ... }: see docs/protocol.md. */
+    BATON_CLUSTER_KEYS_URI: secretUri,
+    /** JSON { "reader", "editor", "operator" }: bearer tokens of the public API. */
+    BATON_TOKENS_URI: secretUri,
+    BATON_ANNOUNCE_QUEUE_URL: z.url(),
+    BATON_MAIL_FROM: z.string().min(3),
+    ...awsEndpoint,
+    ...broker,
+    ...tls,
+  }),
+  scraper: z.object({
+    ...leaderSearch,
+    ...broker,
+    ...tls,
+    ...ftp(),
+    /** host:port pairs on private addresses that may be fetched all the same: the demo shop. */
+    BATON_SCRAPE_PRIVATE_HOSTS: z
+      .string()
+      .default('')
+      .transform((value) => value.split(',').filter(Boolean)),
+  }),
+  deliver: z.object({ ...leaderSearch, ...broker, ...tls }),
+  announce: z.object({
+    BATON_CLUSTER: z.string().min(1),
+    BATON_DIRECTORY_TABLE: z.string().min(1),
+    ...awsEndpoint,
+  }),
+  redirect: z.object({
+    BATON_CLUSTER: z.string().min(1),
+    BATON_DIRECTORY_TABLE: z.string().min(1),
+    ...awsEndpoint,
+  }),
+  'ftp-sync': z.object({ ...leaderSearch, ...broker, ...tls, ...ftp() }),
+  mail: z.object({
+    ...leaderSearch,
+    ...broker,
+    ...tls,
+    BATON_SMTP_ADDRESS: address,
+    /** JSON { "username", "password" } */
+    BATON_SMTP_CREDENTIALS_URI: secretUri,
+    /** Needed only where the server's certificate is not from a public authority. */
+    BATON_SMTP_CA_URI: secretUri.optional(),
+  }),
+} as const;
+
+function ftp() {
+  return {
+    BATON_FTP_ADDRESS: address,
+    BATON_FTP_CREDENTIALS_URI: secretUri,
+    BATON_FTP_CA_URI: secretUri.optional(),
+    /** Folder on the server that holds in/, done/, rejected/ and out/. */
+    BATON_FTP_ROOT: z.string().default('/'),
+  };
+}
+
+export const memberSchema = z.strictObject({
+  id: nodeIdSchema,
+  /** UDP, host:port. */
+  udp: address,
+  internalUrl: z.url({ protocol: /^https$/ }),
+  publicUrl: z.url({ protocol: /^https?$/ }),
+  voter: z.boolean().default(true),
+});
+export type Member = z.infer<typeof memberSchema>;
+
+export type ProcessName = keyof typeof environments;
+export type Environment<P extends ProcessName> = z.infer<(typeof environments)[P]>;
+/** What a launcher has to provide: names as they stand, values as text. */
+export type EnvironmentInput<P extends ProcessName> = z.input<(typeof environments)[P]>;

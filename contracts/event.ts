@@ -1,0 +1,99 @@
+// What happens in Baton, typed: every process logs these as NDJSON, a node serves them over SSE and the
+// dashboard draws them. Data events (item.changed ...) come from the feed and carry its id; the others
+// come from a ring of the last 1,000 and are best effort.
+import { z } from 'zod';
+import { nodeIdSchema, traceparentSchema } from './ids.ts';
+
+export const eventVersion = 1;
+const at = z.iso.datetime();
+const common = {
+  version: z.literal(eventVersion).default(eventVersion),
+  at,
+  /** Which process says so: `node-2`, `deliver`, `emulator` ... */
+  process: z.string().max(64),
+  traceparent: traceparentSchema.optional(),
+};
+const event = <T extends string, S extends z.ZodRawShape>(type: T, shape: S) =>
+  z.object({ ...common, type: z.literal(type), ...shape });
+
+const nodeId = nodeIdSchema;
+const role = z.enum(['follower', 'candidate', 'leader', 'learner']);
+
+export const batonEventSchema = z.discriminatedUnion('type', [
+  event('process.started', { pid: z.int(), release: z.string() }),
+  event('process.stopping', { reason: z.string() }),
+  event('role.changed', {
+    node: nodeId,
+    from: role,
+    to: role,
+    term: z.int(),
+    leader: nodeId.nullable(),
+    reason: z.string(),
+  }),
+  event('election.started', { node: nodeId, term: z.int(), reason: z.string() }),
+  event('vote.refused', { node: nodeId, candidate: nodeId, term: z.int(), rule: z.string() }),
+  event('fence.claimed', { node: nodeId, term: z.int(), tookMs: z.number() }),
+  event('fence.refused', { node: nodeId, term: z.int(), databaseTerm: z.int().nullable(), what: z.string() }),
+  event('batch.applied', {
+    node: nodeId,
+    term: z.int(),
+    applied: z.int(),
+    unchanged: z.int(),
+    stale: z.int(),
+    invalid: z.int(),
+    tookMs: z.number(),
+  }),
+  event('item.changed', {
+    id: z.int(),
+    source: z.string(),
+    sku: z.string(),
+    itemVersion: z.int(),
+    change: z.enum(['new', 'price', 'stock', 'content', 'vanished', 'returned']),
+    title: z.string(),
+    price: z.number().nullable(),
+    previousPrice: z.number().nullable(),
+    currency: z.string().nullable(),
+    inStock: z.boolean(),
+    term: z.int(),
+  }),
+  event('file.changed', {
+    fileId: z.string(),
+    name: z.string(),
+    state: z.enum(['opened', 'applied', 'rejected', 'moved']),
+    rows: z.int().nullable(),
+    reason: z.string().nullable(),
+  }),
+  event('file.exported', { name: z.string(), rows: z.int(), bytes: z.int() }),
+  event('crawl.changed', {
+    source: z.string(),
+    intake: z.int(),
+    status: z.enum(['running', 'paused', 'finished', 'failed']),
+    pages: z.int(),
+    itemsSeen: z.int(),
+    itemsPublished: z.int(),
+    reason: z.string().nullable(),
+  }),
+  event('mail.changed', {
+    mailId: z.string(),
+    kind: z.string(),
+    state: z.enum(['queued', 'claimed', 'sent', 'failed', 'suppressed', 'unknown']),
+    attempt: z.int(),
+    detail: z.string().nullable(),
+  }),
+  event('message.dead-lettered', {
+    queue: z.string(),
+    messageId: z.string(),
+    code: z.string(),
+    reason: z.string(),
+  }),
+  event('tick.received', { queue: z.string(), sentAt: at.nullable(), files: z.int(), tookMs: z.number() }),
+  event('page.failed', { source: z.string(), url: z.string(), reason: z.string() }),
+  event('fault.injected', { target: z.string(), action: z.string(), detail: z.string().nullable() }),
+  event('service.changed', { service: z.string(), state: z.string(), detail: z.string().nullable() }),
+  event('problem', { code: z.string(), detail: z.string() }),
+]);
+export type BatonEvent = z.infer<typeof batonEventSchema>;
+export type EventType = BatonEvent['type'];
+/** An event as its author writes it: time, process and version are added by the logger. */
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+export type EventDraft = DistributiveOmit<BatonEvent, 'version' | 'at' | 'process'>;

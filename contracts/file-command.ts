@@ -1,0 +1,21 @@
+// Exchange `baton`, routing key `files.<kind>`, type `file-command`: work for ftp-sync between its ticks.
+// Idempotency key: the message id; handling one twice is harmless (the file ledger decides).
+import { z } from 'zod';
+import { traceparentSchema } from './ids.ts';
+
+export const fileCommandVersion = 1;
+export const fileCommandType = 'file-command';
+const base = { version: z.literal(fileCommandVersion), traceparent: traceparentSchema };
+export const fileCommandSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ ...base, kind: z.literal('sync') }),
+  /** A producer of ours has put a finished file there: take it now, without the two looks. */
+  z.strictObject({ ...base, kind: z.literal('deposited'), name: z.string().min(1).max(255) }),
+  /** An operator wants a rejected file tried again. */
+  z.strictObject({ ...base, kind: z.literal('retry'), name: z.string().min(1).max(255) }),
+  /** The leader asks for its export to be written to out/. */
+  z.strictObject({ ...base, kind: z.literal('export') }),
+]);
+export type FileCommand = z.infer<typeof fileCommandSchema>;
+
+/** The tick that arrives every 30 s through the two SQS queues; the body is EventBridge's and is not read. */
+export const tickEveryMs = 30_000;

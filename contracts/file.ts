@@ -1,0 +1,41 @@
+// Files on the FTP server: where they lie, what their names mean, how large they may be.
+// in/ is read; done/ and rejected/ are written beside it; out/ is only written.
+import { sourceNameSchema } from './ids.ts';
+
+export const folders = { in: 'in', done: 'done', rejected: 'rejected', out: 'out' } as const;
+
+export const fileBytesMax = 1024 ** 3;
+/** What a compressed file may unpack to. */
+export const unpackedBytesMax = 4 * 1024 ** 3;
+export const fileLineBytesMax = 64 * 1024;
+
+export type FileFormat = 'csv' | 'ndjson' | 'json';
+export interface FileName {
+  readonly source: string;
+  readonly format: FileFormat;
+  readonly compressed: boolean;
+  /** Set for the file a crawl of ours deposits: `<source>_crawl-<intake>.ndjson`. */
+  readonly crawlIntake: number | undefined;
+}
+
+/**
+ * `<source>_<anything>.<csv|ndjson|json>[.gz]`, or `<source>.<format>`.
+ * Returns undefined for a name that says no source or no known format: such a file is rejected, not ignored.
+ */
+export function parseFileName(name: string): FileName | undefined {
+  const match = /^(?<source>[a-z0-9-]+)(?:_(?<rest>[^/]*))?\.(?<format>csv|ndjson|json)(?<gz>\.gz)?$/u.exec(
+    name,
+  );
+  if (!match?.groups || !sourceNameSchema.safeParse(match.groups['source']).success) return undefined;
+  const crawl = /^crawl-(?<intake>[0-9]{1,10})$/.exec(match.groups['rest'] ?? '');
+  return {
+    source: match.groups['source'] as string,
+    format: match.groups['format'] as FileFormat,
+    compressed: match.groups['gz'] !== undefined,
+    crawlIntake: crawl?.groups ? Number(crawl.groups['intake']) : undefined,
+  };
+}
+
+export function crawlFileName({ source, intake }: { source: string; intake: number }): string {
+  return `${source}_crawl-${intake}.ndjson`;
+}

@@ -1,0 +1,24 @@
+// The message a scraper publishes for each page it has read: about twenty items.
+// Exchange `baton`, routing key `items.<source>`, type `item-page`.
+// Idempotency key: the message id, sha256 of (source, intake, page); within it each item's version.
+import { z } from 'zod';
+import { sourceNameSchema, traceparentSchema } from './ids.ts';
+
+export const itemPageVersion = 1;
+export const itemPageType = 'item-page';
+export const itemsPerPageMax = 200;
+/** A message above this is dead-lettered unread; Lambda's own cap on one invocation is 6 MB. */
+export const itemPageBytesMax = 1024 * 1024;
+
+/** The envelope only: each item is judged on its own by itemSchema, so that one bad item does not take the page with it. */
+export const itemPageSchema = z.strictObject({
+  version: z.literal(itemPageVersion),
+  source: sourceNameSchema,
+  intake: z.int().min(1),
+  page: z.int().min(0),
+  url: z.string().max(2000),
+  fetchedAt: z.iso.datetime(),
+  traceparent: traceparentSchema,
+  items: z.array(z.unknown()).max(itemsPerPageMax),
+});
+export type ItemPage = z.infer<typeof itemPageSchema>;

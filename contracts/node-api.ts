@@ -1,0 +1,233 @@
+// The nodes' internal HTTPS routes (mutual TLS), as functions and nodes both see them: paths, headers, bodies.
+// Every answer that fails is application/problem+json (RFC 9457) with `code` from contracts/failures.ts.
+// A follower answers 421 with `leader`; callers follow it, at most twice.
+import { z } from 'zod';
+import { nodeIdSchema, sourceNameSchema, traceparentSchema, versionSchema } from './ids.ts';
+import { shopSourceSchema } from './source.ts';
+
+export const headers = {
+  /** Term of the leader that answered. */
+  term: 'baton-term',
+  /** Release major of the caller's API; a node accepts its own and the previous one. */
+  apiVersion: 'baton-api-version',
+  /** Set on a request that a follower forwarded, so that it is forwarded once. */
+  forwarded: 'baton-forwarded-by',
+  idempotencyKey: 'idempotency-key',
+  traceparent: 'traceparent',
+} as const;
+export const apiVersion = 1;
+
+export const leaderHintSchema = z.object({
+  nodeId: nodeIdSchema,
+  term: z.int(),
+  internalUrl: z.url(),
+  publicUrl: z.url(),
+});
+export type LeaderHint = z.infer<typeof leaderHintSchema>;
+
+/** RFC 9457 problem details; `leader` on 421, `retryAfterMs` where waiting helps, `issues` names bad fields. */
+export const problemSchema = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  code: z.string(),
+  detail: z.string().optional(),
+  leader: leaderHintSchema.nullish(),
+  retryAfterMs: z.number().optional(),
+  issues: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+});
+export type Problem = z.infer<typeof problemSchema>;
+
+export const routes = {
+  /** POST BatchRequest -> BatchAnswer. */
+  batches: '/internal/batches',
+  /** POST CrawlRequest -> CrawlLease, or 204 when no source is due. */
+  crawls: '/internal/crawls',
+  /** PUT CrawlState: stores the frontier and renews the lease. 409 LEASE_LOST when another has it. */
+  crawl: (crawlId: string) => `/internal/crawls/${crawlId}`,
+  /** POST FileOpenRequest -> FileOpenAnswer: the ledger row, opened before the upload and reused on a retry. */
+  files: '/internal/files',
+  /** POST multipart `meta` (FileMeta JSON), `file` (the bytes as they are), `sha256` (hex) -> FileAnswer. */
+  fileContent: (fileId: string) => `/internal/files/${fileId}/content`,
+  /** PUT FileOutcome: where the file was moved (done/ or rejected/ and why). */
+  fileOutcome: (fileId: string) => `/internal/files/${fileId}/outcome`,
+  /** GET ?format=csv|ndjson -> all current items, streamed. */
+  export: '/internal/export',
+  /** POST LeaseRequest -> LeaseAnswer; 409 LEASE_HELD. */
+  lease: (name: string) => `/internal/leases/${name}`,
+  /** POST MailClaimRequest -> MailClaimAnswer. */
+  mailClaim: (mailId: string) => `/internal/mails/${mailId}/claim`,
+  /** PUT MailResult. */
+  mailResult: (mailId: string) => `/internal/mails/${mailId}/result`,
+  /** POST { events: BatonEvent[] }: shown live, not stored. Best effort. */
+  events: '/internal/events',
+} as const;
+
+export const batchItemsMax = 1_000;
+export const batchBytesMax = 8 * 1024 * 1024;
+
+export const batchRequestSchema = z.strictObject({
+  items: z
+    .array(
+      z.strictObject({ messageId: z.string().max(80), traceparent: traceparentSchema, item: z.unknown() }),
+    )
+    .min(1)
+    .max(batchItemsMax),
+});
+export type BatchRequest = z.infer<typeof batchRequestSchema>;
+
+/**
+ * One verdict per item, in the order of the request:
+ * applied (a new version is stored), unchanged (this very version is there already, with this content),
+ * stale (a newer version is there), invalid (malformed, or the version came before with other content).
+ */
+export const itemVerdictSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('applied') }),
+  z.object({ kind: z.literal('unchanged') }),
+  z.object({ kind: z.literal('stale') }),
+  z.object({
+    kind: z.literal('invalid'),
+    code: z.enum(['ITEM_MALFORMED', 'VERSION_REUSED', 'SOURCE_UNKNOWN']),
+    reason: z.string(),
+  }),
+]);
+export type ItemVerdict = z.infer<typeof itemVerdictSchema>;
+export const batchAnswerSchema = z.object({ term: z.int(), results: z.array(itemVerdictSchema) });
+export type BatchAnswer = z.infer<typeof batchAnswerSchema>;
+
+/** What the scraper remembers of a source between crawls and between the parts of one crawl. At most 4 MB as JSON. */
+export const crawlStateSchema = z.strictObject({
+  /** Pages still to be fetched, with the page ordinal each one will have. */
+  frontier: z.array(z.strictObject({ url: z.string(), depth: z.int() })).max(100_000),
+  /** Fetched in this crawl. */
+  visited: z.array(z.string()).max(100_000),
+  /** Page ordinal and item ordinal of the next page and item. */
+  nextPage: z.int().min(0),
+  nextOrdinal: z.int().min(0),
+  /** By URL: validators of the last good answer, and what the page held then. */
+  pages: z.record(
+    z.string(),
+    z.strictObject({
+      etag: z.string().nullable(),
+      lastModified: z.string().nullable(),
+      skus: z.array(z.string()),
+      links: z.array(z.string()),
+      next: z.string().nullable(),
+    }),
+  ),
+  /** By sku: sha256 of the content last published and the version it had, so that unchanged items are not published again. */
+  contents: z.record(
+    z.string(),
+    z.strictObject({ hash: z.string(), version: versionSchema, content: z.unknown() }),
+  ),
+});
+export type CrawlState = z.infer<typeof crawlStateSchema>;
+
+export const crawlRequestSchema = z.strictObject({
+  owner: z.string().min(1).max(100),
+  /** Only this source, whether due or not. */
+  source: sourceNameSchema.optional(),
+  leaseMs: z.int().min(1_000).max(900_000),
+});
+export type CrawlRequest = z.infer<typeof crawlRequestSchema>;
+export const crawlLeaseSchema = z.object({
+  crawlId: z.uuid(),
+  source: shopSourceSchema,
+  /** Kept when a crawl is taken up again after its worker died; new for a new crawl. */
+  intake: z.int().min(1),
+  /** Null for the first crawl of a source. */
+  state: crawlStateSchema.nullable(),
+  resumed: z.boolean(),
+});
+export type CrawlLease = z.infer<typeof crawlLeaseSchema>;
+export const crawlUpdateSchema = z.strictObject({
+  owner: z.string().min(1).max(100),
+  leaseMs: z.int().min(1_000).max(900_000),
+  state: crawlStateSchema,
+  /** `running` renews; `paused` gives the lease back with the frontier kept; `finished` ends the crawl. */
+  status: z.enum(['running', 'paused', 'finished']),
+  counts: z.strictObject({
+    pages: z.int(),
+    notModified: z.int(),
+    failedPages: z.int(),
+    itemsSeen: z.int(),
+    itemsPublished: z.int(),
+  }),
+});
+export type CrawlUpdate = z.infer<typeof crawlUpdateSchema>;
+
+export const fileOpenRequestSchema = z.strictObject({
+  name: z.string().min(1).max(255),
+  size: z.int().min(0),
+  /** From MDTM, UTC. */
+  modifiedAt: z.iso.datetime(),
+  traceparent: traceparentSchema,
+});
+export type FileOpenRequest = z.infer<typeof fileOpenRequestSchema>;
+export const fileOpenAnswerSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('upload'), fileId: z.uuid(), intake: z.int() }),
+  /** Applied before; only the move is left to be done. */
+  z.object({ kind: z.literal('done'), fileId: z.uuid() }),
+  z.object({ kind: z.literal('rejected'), fileId: z.uuid(), reason: z.string() }),
+]);
+export type FileOpenAnswer = z.infer<typeof fileOpenAnswerSchema>;
+
+export const fileMetaSchema = z.strictObject({
+  name: z.string(),
+  size: z.int(),
+  traceparent: traceparentSchema,
+});
+export type FileMeta = z.infer<typeof fileMetaSchema>;
+export const fileAnswerSchema = z.object({
+  kind: z.enum(['applied', 'rejected']),
+  reason: z.string().nullable(),
+  rows: z.int(),
+  applied: z.int(),
+  unchanged: z.int(),
+  stale: z.int(),
+  invalid: z.int(),
+  vanished: z.int(),
+  /** For a crawl file: items whose messages had not delivered them (0 when all is well). */
+  differences: z.int(),
+  /** The first few bad rows in words: "row 17: price: expected number". */
+  problems: z.array(z.string()),
+});
+export type FileAnswer = z.infer<typeof fileAnswerSchema>;
+export const fileOutcomeSchema = z.strictObject({ movedTo: z.string(), reason: z.string().nullable() });
+
+export const leaseRequestSchema = z.strictObject({
+  owner: z.string().min(1).max(100),
+  /** 0 gives it back. */
+  leaseMs: z.int().min(0).max(900_000),
+});
+export const leaseAnswerSchema = z.object({
+  name: z.string(),
+  owner: z.string(),
+  expiresAt: z.iso.datetime(),
+});
+
+export const mailClaimRequestSchema = z.strictObject({
+  attempt: z.int().min(1),
+  owner: z.string().min(1).max(100),
+});
+export const mailClaimAnswerSchema = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('send'),
+    from: z.string(),
+    to: z.string(),
+    /** The whole RFC 5322 message, base64; stored before the first attempt and the same for every one. */
+    bytes: z.base64(),
+    messageId: z.string(),
+  }),
+  /** Sent, suppressed, claimed by another, or a newer attempt is under way: acknowledge and forget. */
+  z.object({ kind: z.literal('skip'), reason: z.string() }),
+]);
+export type MailClaimAnswer = z.infer<typeof mailClaimAnswerSchema>;
+export const mailResultSchema = z.strictObject({
+  attempt: z.int().min(1),
+  owner: z.string().min(1).max(100),
+  /** retry: 4xx or a failure before DATA; rejected: 5xx; unknown: lost after DATA. */
+  outcome: z.enum(['sent', 'retry', 'rejected', 'unknown']),
+  detail: z.string().max(2000),
+});
+export type MailResult = z.infer<typeof mailResultSchema>;

@@ -1,0 +1,181 @@
+// The system, said once: exchanges, queues with all their arguments, functions, event sources, schedules
+// and nodes. cdk/ and emulator/ build from it and every process reads its names here.
+// Only what RabbitMQ 3.10, 3.13, 4.2 and 4.3 all accept: durable quorum queues, no delayed-message plugin.
+
+export const exchanges = {
+  /** Work: routed by kind and source. */
+  main: { name: 'baton', type: 'topic' },
+  /** Dead letters: routed by the name of the dead queue. */
+  dead: { name: 'baton.dead', type: 'direct' },
+  /** Messages that wait before they are tried again: routed by the name of the retry queue. */
+  retry: { name: 'baton.retry', type: 'direct' },
+} as const;
+
+export interface Queue {
+  readonly name: string;
+  readonly bindings: readonly { readonly exchange: string; readonly routingKey: string }[];
+  readonly arguments: Readonly<Record<string, string | number>>;
+}
+
+// Consumer crashes count for every prefetched message, so a low limit would dead-letter innocents (RabbitMQ
+// docs, quorum queues, "poison message handling"); handlers dead-letter real poison themselves.
+const deliveryLimit = 1_000;
+/** A full queue refuses publishes (the publisher slows down) instead of dropping its head. */
+const lengthMax = 200_000;
+
+function workQueue(name: string, routingKey: string): Queue {
+  return {
+    name,
+    bindings: [{ exchange: exchanges.main.name, routingKey }],
+    arguments: {
+      'x-queue-type': 'quorum',
+      'x-delivery-limit': deliveryLimit,
+      'x-max-length': lengthMax,
+      'x-overflow': 'reject-publish',
+      'x-dead-letter-exchange': exchanges.dead.name,
+      'x-dead-letter-routing-key': `${name}.dead`,
+      'x-dead-letter-strategy': 'at-least-once',
+    },
+  };
+}
+function retryQueue(name: string, { delayMs, routingKey }: { delayMs: number; routingKey: string }): Queue {
+  return {
+    name: `${name}.retry`,
+    bindings: [{ exchange: exchanges.retry.name, routingKey: `${name}.retry` }],
+    arguments: {
+      'x-queue-type': 'quorum',
+      'x-message-ttl': delayMs,
+      'x-delivery-limit': deliveryLimit,
+      'x-max-length': lengthMax,
+      'x-overflow': 'reject-publish',
+      'x-dead-letter-exchange': exchanges.main.name,
+      'x-dead-letter-routing-key': routingKey,
+      'x-dead-letter-strategy': 'at-least-once',
+    },
+  };
+}
+function deadQueue(name: string): Queue {
+  return {
+    name: `${name}.dead`,
+    bindings: [{ exchange: exchanges.dead.name, routingKey: `${name}.dead` }],
+    arguments: {
+      'x-queue-type': 'quorum',
+      'x-delivery-limit': deliveryLimit,
+      'x-max-length': lengthMax,
+      'x-overflow': 'reject-publish',
+    },
+  };
+}
+
+export const queues = {
+  items: workQueue('items', 'items.#'),
+  itemsRetry: retryQueue('items', { delayMs: 2_000, routingKey: 'items.retry' }),
+  itemsDead: deadQueue('items'),
+  files: workQueue('files', 'files.#'),
+  filesRetry: retryQueue('files', { delayMs: 5_000, routingKey: 'files.retry' }),
+  filesDead: deadQueue('files'),
+  mail: workQueue('mail', 'mail.#'),
+  mailRetry: retryQueue('mail', { delayMs: 5_000, routingKey: 'mail.retry' }),
+  mailDead: deadQueue('mail'),
+} as const satisfies Record<string, Queue>;
+
+export const routingKeys = {
+  items: (source: string) => `items.${source}`,
+  files: (kind: string) => `files.${kind}`,
+  mail: 'mail.send',
+} as const;
+
+/** Headers of ours on messages. */
+export const messageHeaders = {
+  /** How often it was published for another try; counted by us because x-death counts differ between RabbitMQ releases. */
+  attempt: 'x-attempt',
+  traceparent: 'traceparent',
+  /** On dead letters: a code of contracts/failures.ts, and the reason in words. */
+  deadCode: 'x-baton-code',
+  deadReason: 'x-baton-reason',
+  /** On dead letters: the routing key and queue it came from, so that it can be sent again. */
+  originalRoutingKey: 'x-baton-routing-key',
+  originalQueue: 'x-baton-queue',
+} as const;
+
+/** Above this depth of `items` the scraper stores its frontier and ends; the next tick goes on from there. */
+export const scraperPausesAtDepth = 5_000;
+
+/** SQS queues. Ticks that nobody took within a minute are stale, so they expire; an expired message never reaches a dead-letter queue, so there is none. */
+export const sqsQueues = {
+  announcements: {
+    name: 'baton-announcements.fifo',
+    fifo: true,
+    retentionS: 60,
+    visibilityTimeoutS: 30,
+    delayS: 0,
+  },
+  tick: { name: 'baton-tick', fifo: false, retentionS: 60, visibilityTimeoutS: 900, delayS: 0 },
+  tickDelayed: {
+    name: 'baton-tick-delayed',
+    fifo: false,
+    retentionS: 90,
+    visibilityTimeoutS: 900,
+    delayS: 30,
+  },
+} as const;
+
+export const directoryTable = { name: 'baton-directory', key: 'cluster' } as const;
+
+export const functionNames = ['scraper', 'deliver', 'announce', 'redirect', 'ftp-sync', 'mail'] as const;
+export type FunctionName = (typeof functionNames)[number];
+export interface FunctionSettings {
+  readonly memoryMb: number;
+  readonly timeoutS: number;
+  /** The module under functions/ whose `handler` is run. */
+  readonly entry: string;
+  readonly functionUrl: boolean;
+}
+export const functions = {
+  scraper: { memoryMb: 512, timeoutS: 300, entry: 'scraper/handler.ts', functionUrl: false },
+  deliver: { memoryMb: 512, timeoutS: 60, entry: 'intermediary/deliver-handler.ts', functionUrl: false },
+  announce: { memoryMb: 256, timeoutS: 10, entry: 'intermediary/announce-handler.ts', functionUrl: false },
+  redirect: { memoryMb: 256, timeoutS: 5, entry: 'intermediary/redirect-handler.ts', functionUrl: true },
+  'ftp-sync': { memoryMb: 512, timeoutS: 840, entry: 'ftp-sync/handler.ts', functionUrl: false },
+  mail: { memoryMb: 256, timeoutS: 60, entry: 'mail/handler.ts', functionUrl: false },
+} as const satisfies Record<FunctionName, FunctionSettings>;
+
+/** Lambda runs one execution at a time per RabbitMQ mapping; batch 1 to 10,000, window 0 to 300 s, 6 MB an invocation. */
+export const rabbitmqEventSources = [
+  { function: 'deliver', queue: queues.items.name, batchSize: 100, windowMs: 0 },
+  { function: 'ftp-sync', queue: queues.files.name, batchSize: 1, windowMs: 0 },
+  { function: 'mail', queue: queues.mail.name, batchSize: 10, windowMs: 0 },
+] as const satisfies readonly {
+  function: FunctionName;
+  queue: string;
+  batchSize: number;
+  windowMs: number;
+}[];
+
+export const sqsEventSources = [
+  { function: 'announce', queue: sqsQueues.announcements.name, batchSize: 10 },
+  { function: 'ftp-sync', queue: sqsQueues.tick.name, batchSize: 1 },
+  { function: 'ftp-sync', queue: sqsQueues.tickDelayed.name, batchSize: 1 },
+] as const satisfies readonly { function: FunctionName; queue: string; batchSize: number }[];
+
+/** EventBridge rules; one minute is their minimum, so a second target with a 30 s delivery delay makes it 30 s. */
+export const schedules = [
+  {
+    name: 'baton-tick',
+    everyMinutes: 1,
+    targets: [{ sqs: sqsQueues.tick.name }, { sqs: sqsQueues.tickDelayed.name }],
+  },
+  { name: 'baton-scrape', everyMinutes: 1, targets: [{ function: 'scraper' }] },
+] as const satisfies readonly {
+  name: string;
+  everyMinutes: number;
+  targets: readonly ({ sqs: string } | { function: FunctionName })[];
+}[];
+
+export const nodes = {
+  countDefault: 3,
+  countsAllowed: [1, 3, 5, 7],
+  /** Milliseconds. Fits one region; wider networks raise both. */
+  heartbeatMs: 50,
+  electionTimeoutMs: 300,
+} as const;
