@@ -1,0 +1,59 @@
+// What a node's main thread and its raft thread say to each other. Types only, and the one shared counter.
+import type { Member } from '../contracts/environment.ts';
+import type { Note, RoleView } from './raft/types.ts';
+import type { ClusterKeys } from './transport/cluster-keys.ts';
+
+/** Everything of RaftThreadOptions plus the counter that the main thread bumps while it lives. */
+export interface RaftWorkerData {
+  readonly clusterId: string;
+  readonly nodeId: string;
+  readonly bootId: string;
+  readonly generation: number;
+  readonly members: readonly Member[];
+  readonly bind: string;
+  readonly udpPort: number;
+  readonly dataDir: string;
+  readonly keys: ClusterKeys;
+  readonly heartbeatMs: number;
+  readonly electionTimeoutMs: number;
+  readonly priority: number;
+  readonly knownToDatabase: boolean;
+  /** One 32-bit integer. */
+  readonly pulse: SharedArrayBuffer;
+}
+
+/** How often the main thread bumps the pulse. */
+export const pulseEveryMs = 50;
+/** A main thread that stood still this long must not lead (it may come back and think it does). */
+export const stallLimitMs = (electionTimeoutMs: number) => Math.max(1_000, 5 * electionTimeoutMs);
+
+export interface RaftStatus {
+  readonly role: RoleView;
+  readonly term: number;
+  /** `lastContactMs`: age, at the time of this status, of the last sealed datagram of the peer's present boot. */
+  readonly peers: Readonly<Record<string, { readonly lastContactMs: number | null }>>;
+  readonly abstaining: boolean;
+  /** `sent`, `received`, `refused.<reason>`, `send-error.<code>`, `evidence.*`, `persisted`, `late-timers` ... */
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+export interface HealthReport {
+  readonly databaseReachable: boolean;
+  readonly fit: boolean;
+  readonly reason: string | null;
+}
+
+export type ToWorker =
+  | { readonly kind: 'health'; readonly health: HealthReport }
+  | { readonly kind: 'fence-refused'; readonly databaseTerm: number }
+  | { readonly kind: 'transfer'; readonly target: string | null; readonly reason: string }
+  | { readonly kind: 'close' };
+
+export type FromWorker =
+  | { readonly kind: 'ready'; readonly status: RaftStatus }
+  | { readonly kind: 'failed-to-start'; readonly reason: string }
+  | { readonly kind: 'status'; readonly status: RaftStatus }
+  | { readonly kind: 'role'; readonly role: RoleView; readonly term: number; readonly reason: string }
+  | { readonly kind: 'note'; readonly note: Note }
+  | { readonly kind: 'problem'; readonly code: string; readonly detail: string }
+  | { readonly kind: 'closed' };

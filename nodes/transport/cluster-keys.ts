@@ -1,0 +1,22 @@
+// The cluster's shared keys as they stand in the file that BATON_CLUSTER_KEYS_URI names. Never logs one.
+import { z } from 'zod';
+
+const clusterKeySchema = z.strictObject({
+  /** Travels in clear in every datagram, so that a receiver knows which key to try. */
+  id: z.int().min(0).max(255),
+  key: z.base64().refine((text) => Buffer.from(text, 'base64').length === 32, 'not 32 bytes in base64'),
+});
+
+/**
+ * `current` is the one this node seals with; `previous` is a second one it accepts and uses towards peers
+ * that do not know the current one yet, so that a new key is rolled out by restarting node after node.
+ */
+export const clusterKeysSchema = z
+  .strictObject({ current: clusterKeySchema, previous: clusterKeySchema.optional() })
+  .refine((keys) => keys.current.id !== keys.previous?.id, 'current and previous have the same id');
+
+export interface ClusterKeys {
+  /** `key` is base64 of 32 bytes. */
+  current: { id: number; key: string };
+  previous?: { id: number; key: string } | undefined;
+}

@@ -1,0 +1,311 @@
+// Whom this node talks to: which boot of each peer is accepted, what of it was seen, which keys it knows.
+// Decides what one datagram means and what is to be answered. Never touches a socket or a clock: bytes, source
+// and time come in, chance comes in as `nonce`.
+//
+// A boot is accepted when it echoes this node's nonce, so a recording cannot bring back a boot that is gone,
+// nor anything an accepted boot sealed before that answer. The nonce changes with each acceptance.
+import type { Message } from '../raft/types.ts';
+import type { ClusterKeys } from './cluster-keys.ts';
+import { decodeMessage, encodeMessage } from './message.ts';
+import { OpenBudget } from './open-budget.ts';
+import {
+  clusterFingerprint,
+  deriveKey,
+  membersFingerprint,
+  nodeFingerprint,
+  open,
+  readHeader,
+  seal,
+  type Header,
+  type HeaderProblem,
+  type PacketType,
+} from './packet.ts';
+import { ReplayWindow } from './replay-window.ts';
+
+export type Refusal =
+  | HeaderProblem
+  | 'foreign-cluster'
+  | 'unknown-sender'
+  | 'reflected'
+  | 'not-for-me'
+  | 'other-generation'
+  | 'other-members'
+  | 'unknown-key'
+  | 'old-boot'
+  | 'replayed'
+  | 'over-budget'
+  | 'forged'
+  | 'not-a-message';
+
+export type Received =
+  | { readonly kind: 'refused'; readonly refusal: Refusal; readonly from?: string }
+  /** Authentic, but of a boot not accepted yet: nothing but the challenge follows from it. */
+  | { readonly kind: 'unproven'; readonly from: string }
+  | {
+      readonly kind: 'accepted-boot';
+      readonly from: string;
+      readonly fromBoot: string;
+      readonly replaced: string | undefined;
+    }
+  /** Asked for proof itself; `unproven` when its sender has to prove itself too. */
+  | { readonly kind: 'challenge'; readonly from: string; readonly nonce: Buffer; readonly unproven: boolean }
+  | { readonly kind: 'message'; readonly from: string; readonly fromBoot: string; readonly message: Message }
+  /** Over TCP: a follower wants to hear who answers here, and the answer to that. */
+  | { readonly kind: 'greet'; readonly from: string; readonly nonce: Buffer }
+  | { readonly kind: 'greeting'; readonly from: string; readonly fromBoot: string; readonly nonce: Buffer };
+
+export interface SessionsOptions {
+  readonly clusterId: string;
+  readonly generation: number;
+  readonly members: readonly { readonly id: string; readonly voter: boolean }[];
+  readonly self: { readonly id: string; readonly boot: string };
+  readonly keys: ClusterKeys;
+  /** 16 bytes nobody can guess. */
+  readonly nonce: () => Buffer;
+}
+
+interface Accepted {
+  readonly boot: string;
+  readonly window: ReplayWindow;
+  lastArrivalAt: number;
+}
+interface Peer {
+  readonly id: string;
+  readonly fingerprint: string;
+  nonce: Buffer;
+  accepted: Accepted | undefined;
+  /** Boots that were replaced, newest last. */
+  readonly retired: string[];
+  /** Ids of keys its present boot sealed with or offered. */
+  knownKeys: Set<number>;
+  readonly derived: Map<string, Buffer>;
+}
+
+const retiredMax = 16;
+const derivedMax = 4; // Two keys of the accepted boot and of the one that follows it.
+
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #cluster: string;
+  readonly #members: string;
+  readonly #fingerprint: string;
+  readonly #peers: ReadonlyMap<string, Peer>;
+  readonly #peersByFingerprint: ReadonlyMap<string, Peer>;
+  readonly #clusterKeys: ReadonlyMap<number, Buffer>;
+  readonly #ownKeys: ReadonlyMap<number, Buffer>;
+  readonly #budget = new OpenBudget();
+  #counter = 0;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+    const { clusterId, self, keys } = options;
+    this.#cluster = clusterFingerprint(clusterId);
+    this.#members = membersFingerprint(options.members);
+    this.#fingerprint = nodeFingerprint(self.id);
+    const peers = options.members
+      .filter(({ id }) => id !== self.id)
+      .map(({ id }): Peer => ({
+        id,
+        fingerprint: nodeFingerprint(id),
+        nonce: options.nonce(),
+        accepted: undefined,
+        retired: [],
+        knownKeys: new Set(),
+        derived: new Map(),
+      }));
+    this.#peers = new Map(peers.map((peer) => [peer.id, peer]));
+    this.#peersByFingerprint = new Map(peers.map((peer) => [peer.fingerprint, peer]));
+    this.#clusterKeys = new Map(
+      [keys.current, ...(keys.previous ? [keys.previous] : [])].map(({ id, key }) => [
+        id,
+        Buffer.from(key, 'base64'),
+      ]),
+    );
+    this.#ownKeys = new Map(
+      [...this.#clusterKeys].map(([id, clusterKey]) => [
+        id,
+        deriveKey({ clusterKey, clusterId, sender: self.id, boot: self.boot }),
+      ]),
+    );
+  }
+
+  sealMessage(to: string, message: Message): Buffer {
+    return this.#seal({ to, type: 'message', body: encodeMessage(message), keyId: this.#keyFor(to) });
+  }
+
+  /** One per key, since a peer that was never heard may know only one of them. */
+  sealChallenges(to: string): Buffer[] {
+    const peer = this.#peer(to);
+    const keyIds = peer.knownKeys.size > 0 ? [this.#keyFor(to)] : [...this.#ownKeys.keys()];
+    return keyIds.map((keyId) => this.#seal({ to, type: 'challenge', body: peer.nonce, keyId }));
+  }
+
+  sealAnswer(to: string, nonce: Buffer): Buffer {
+    return this.#seal({ to, type: 'challenge-answer', body: nonce, keyId: this.#keyFor(to) });
+  }
+
+  sealGreet(to: string, nonce: Buffer): Buffer {
+    return this.#seal({ to, type: 'greet', body: nonce, keyId: this.#keyFor(to) });
+  }
+
+  sealGreeting(to: string, nonce: Buffer): Buffer {
+    return this.#seal({ to, type: 'greeting', body: nonce, keyId: this.#keyFor(to) });
+  }
+
+  /** `at`: when something sealed by that boot last arrived. */
+  accepted(peer: string): { boot: string; at: number } | undefined {
+    const accepted = this.#peer(peer).accepted;
+    return accepted && { boot: accepted.boot, at: accepted.lastArrivalAt };
+  }
+
+  /** `source` names where the bytes came from (address and port); `now` is monotonic, ms. */
+  receive(packet: Buffer, { source, now }: { source: string; now: number }): Received {
+    const header = readHeader(packet);
+    if (typeof header === 'string') return { kind: 'refused', refusal: header };
+    const peer = this.#peersByFingerprint.get(header.sender);
+    const problem = this.#judgeHeader(header, peer);
+    if (problem || !peer)
+      return { kind: 'refused', refusal: problem ?? 'unknown-sender', ...(peer && { from: peer.id }) };
+
+    const refused = (refusal: Refusal): Received => ({ kind: 'refused', refusal, from: peer.id });
+    if (!this.#budget.allows(source, now)) return refused('over-budget');
+    const body = open({ packet, counter: header.counter, key: this.#keyOf(peer, header) });
+    if (!body) {
+      this.#budget.failed(source, now);
+      return refused('forged');
+    }
+    return peer.accepted?.boot === header.boot
+      ? this.#receiveAccepted({ peer, accepted: peer.accepted, header, body, source, now })
+      : this.#receiveUnproven({ peer, header, body, now });
+  }
+
+  /** Everything that can be said without decrypting. Undefined: go on. */
+  #judgeHeader(header: Header, peer: Peer | undefined): Refusal | undefined {
+    if (header.cluster !== this.#cluster) return 'foreign-cluster';
+    if (header.sender === this.#fingerprint) return 'reflected';
+    if (!peer) return 'unknown-sender';
+    if (header.recipient !== this.#fingerprint) return 'not-for-me';
+    const generationsApart = Math.abs(header.generation - this.#options.generation);
+    if (generationsApart > 1) return 'other-generation';
+    if (generationsApart === 0 && header.members !== this.#members) return 'other-members';
+    if (!this.#clusterKeys.has(header.keyId)) return 'unknown-key';
+    if (peer.retired.includes(header.boot)) return 'old-boot';
+    if (peer.accepted?.boot === header.boot && !peer.accepted.window.isFresh(header.counter))
+      return 'replayed';
+    return undefined;
+  }
+
+  #receiveAccepted(arrival: {
+    peer: Peer;
+    accepted: Accepted;
+    header: Header;
+    body: Buffer;
+    source: string;
+    now: number;
+  }): Received {
+    const { peer, accepted, header, body, source, now } = arrival;
+    accepted.window.accept(header.counter);
+    accepted.lastArrivalAt = now;
+    peer.knownKeys.add(header.keyId).add(header.offeredKeyId);
+    this.#budget.opened(source, now);
+    const from = peer.id;
+    const fromBoot = header.boot;
+    if (header.type === 'challenge') return { kind: 'challenge', from, nonce: body, unproven: false };
+    if (header.type === 'greet') return { kind: 'greet', from, nonce: body };
+    if (header.type === 'greeting') return { kind: 'greeting', from, fromBoot, nonce: body };
+    // A late second answer to the challenge that this boot already met.
+    if (header.type === 'challenge-answer') return { kind: 'refused', refusal: 'replayed', from };
+    const message = decodeMessage(body);
+    return message
+      ? { kind: 'message', from, fromBoot, message }
+      : { kind: 'refused', refusal: 'not-a-message', from };
+  }
+
+  #receiveUnproven({
+    peer,
+    header,
+    body,
+    now,
+  }: {
+    peer: Peer;
+    header: Header;
+    body: Buffer;
+    now: number;
+  }): Received {
+    const from = peer.id;
+    if (header.type === 'challenge-answer' && body.equals(peer.nonce)) {
+      const replaced = peer.accepted?.boot;
+      if (replaced) {
+        peer.retired.push(replaced);
+        if (peer.retired.length > retiredMax) peer.retired.shift();
+      }
+      peer.accepted = {
+        boot: header.boot,
+        window: new ReplayWindow(header.counter),
+        lastArrivalAt: now,
+      };
+      peer.nonce = this.#options.nonce();
+      peer.knownKeys = new Set([header.keyId, header.offeredKeyId]);
+      return { kind: 'accepted-boot', from, fromBoot: header.boot, replaced };
+    }
+    // Before any acceptance an authentic datagram is all there is to learn a peer's key from.
+    if (!peer.accepted) peer.knownKeys.add(header.keyId).add(header.offeredKeyId);
+    return header.type === 'challenge'
+      ? { kind: 'challenge', from, nonce: body, unproven: true }
+      : { kind: 'unproven', from };
+  }
+
+  #seal(packet: { to: string; type: PacketType; body: Buffer; keyId: number }): Buffer {
+    const { to, type, body, keyId } = packet;
+    const key = this.#ownKeys.get(keyId);
+    if (!key) throw new Error(`no cluster key with id ${keyId}`);
+    this.#counter += 1;
+    return seal({
+      header: {
+        type,
+        keyId,
+        offeredKeyId: this.#options.keys.current.id,
+        cluster: this.#cluster,
+        generation: this.#options.generation,
+        members: this.#members,
+        sender: this.#fingerprint,
+        recipient: this.#peer(to).fingerprint,
+        boot: this.#options.self.boot,
+        counter: this.#counter,
+      },
+      body,
+      key,
+    });
+  }
+
+  /** The current key, unless this peer has shown that it knows only the other one. */
+  #keyFor(to: string): number {
+    const { current, previous } = this.#options.keys;
+    const known = this.#peer(to).knownKeys;
+    if (known.size === 0 || known.has(current.id) || !previous) return current.id;
+    return known.has(previous.id) ? previous.id : current.id;
+  }
+
+  #keyOf(peer: Peer, header: Header): Buffer {
+    const name = `${header.keyId} ${header.boot}`;
+    const derived = peer.derived.get(name);
+    if (derived) return derived;
+    const clusterKey = this.#clusterKeys.get(header.keyId);
+    if (!clusterKey) throw new Error(`no cluster key with id ${header.keyId}`);
+    const { clusterId } = this.#options;
+    const key = deriveKey({ clusterKey, clusterId, sender: peer.id, boot: header.boot });
+    peer.derived.set(name, key);
+    if (peer.derived.size > derivedMax) {
+      const accepted = peer.accepted?.boot;
+      const oldest = [...peer.derived.keys()].find((other) => !accepted || !other.endsWith(accepted));
+      if (oldest) peer.derived.delete(oldest);
+    }
+    return key;
+  }
+
+  #peer(id: string): Peer {
+    const peer = this.#peers.get(id);
+    if (!peer) throw new Error(`${id} is not a peer of ${this.#options.self.id}`);
+    return peer;
+  }
+}

@@ -1,0 +1,219 @@
+// Term and vote on disk, so that a node that crashes and comes back never votes twice in one term.
+// Two slots with the same record: slot A, fdatasync, slot B, fdatasync. A torn write spoils one slot and leaves
+// the other. Slots that alternate would save a write, but then a newest record that rots later looks
+// like a torn write, the older one is believed, and the node votes twice.
+// Never decides about votes, and never writes behind the caller's back once it is open.
+import { crc32 } from 'node:zlib';
+import * as fs from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Persisted, Recovered } from './raft/types.ts';
+
+const slotLength = 512;
+/** One slot per page, so that no single sector or page write touches both. */
+const slotOffsets = [0, 4_096] as const;
+const fileLength = slotOffsets[1] + slotLength;
+const magic = 'BATONVOTE';
+const formatVersion = 1;
+
+export interface VoteRecord extends Persisted {
+  /** Rises with each write: the higher of two valid slots is the newer one. */
+  readonly sequence: number;
+  readonly clusterId: string;
+  readonly nodeId: string;
+  readonly generation: number;
+  /** A file before this one was lost and the node does not vote yet: a restart must not forget that. */
+  readonly abstaining: boolean;
+}
+
+export interface VoteFile {
+  readonly recovered: Recovered;
+  /**
+   * Durable when it returns; at least one slot holds a whole record at any moment in between.
+   * @throws the system's error (ENOSPC, EIO ...): the record may or may not be on disk, so nothing that
+   * follows from it may be sent until a later write of it, or of a newer one, succeeds.
+   */
+  write(record: Persisted & { readonly abstaining: boolean }): void;
+  close(): void;
+}
+
+/** The two system calls that can fail while running; tests hand in a disk that is full. */
+export interface Disk {
+  writeAt(fd: number, bytes: Buffer, position: number): void;
+  sync(fd: number): void;
+}
+const realDisk: Disk = {
+  writeAt: (fd, bytes, position) => {
+    const written = fs.writeSync(fd, bytes, 0, bytes.length, position);
+    if (written !== bytes.length) throw new Error(`wrote ${written} of ${bytes.length} bytes`);
+  },
+  sync: (fd) => fs.fdatasyncSync(fd),
+};
+
+export interface VoteFileOptions {
+  readonly dataDir: string;
+  readonly clusterId: string;
+  readonly nodeId: string;
+  readonly generation: number;
+  /** The database has seen this node before: a missing file is a lost one. */
+  readonly knownToDatabase: boolean;
+  readonly disk?: Disk;
+}
+
+/** @throws Error when the file belongs to another cluster, node or a later generation (names both), or cannot be made. */
+export function openVoteFile(options: VoteFileOptions): VoteFile {
+  const { dataDir, clusterId, nodeId, generation, disk = realDisk } = options;
+  const path = join(dataDir, 'vote');
+  const found = readVoteFile(path);
+  if (found.kind === 'record') refuseForeign(path, found.record, options);
+
+  const recovered = judge(found, options.knownToDatabase);
+  const start: VoteRecord =
+    found.kind === 'record'
+      ? found.record
+      : {
+          sequence: 0,
+          clusterId,
+          nodeId,
+          generation,
+          term: 0,
+          votedFor: null,
+          abstaining: recovered.kind === 'lost',
+        };
+  try {
+    if (found.kind === 'missing') create(path, { ...start, generation });
+  } catch (error) {
+    throw new Error(`making the vote file ${path}`, { cause: error });
+  }
+  const fd = fs.openSync(path, 'r+');
+  let sequence = start.sequence;
+  const writeBoth = (record: Omit<VoteRecord, 'sequence' | 'clusterId' | 'nodeId' | 'generation'>): void => {
+    sequence += 1;
+    const bytes = encodeSlot({ ...record, sequence, clusterId, nodeId, generation });
+    for (const offset of slotOffsets) {
+      disk.writeAt(fd, bytes, offset);
+      disk.sync(fd);
+    }
+  };
+  try {
+    // Repairs a bad or older slot, and puts this start's generation on disk before any vote of it.
+    if (
+      found.kind === 'unreadable' ||
+      (found.kind === 'record' && (!found.whole || found.record.generation !== generation))
+    )
+      writeBoth(start);
+  } catch (error) {
+    fs.closeSync(fd);
+    throw new Error(`writing the vote file ${path}`, { cause: error });
+  }
+  return { recovered, write: writeBoth, close: () => fs.closeSync(fd) };
+}
+
+type Found =
+  | { readonly kind: 'missing' }
+  /** Both slots are damaged. */
+  | { readonly kind: 'unreadable' }
+  /** `whole`: both slots hold this record. */
+  | { readonly kind: 'record'; readonly record: VoteRecord; readonly whole: boolean };
+
+export function readVoteFile(path: string): Found {
+  let bytes: Buffer;
+  try {
+    bytes = readAtMost(path, fileLength);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { kind: 'missing' };
+    throw new Error(`reading the vote file ${path}`, { cause: error });
+  }
+  const slots = slotOffsets.map((offset) => bytes.subarray(offset, offset + slotLength)).filter(isWhole);
+  const newer = slots.find((slot) => (slot[magic.length] ?? 0) > formatVersion);
+  if (newer)
+    throw new Error(
+      `${path} was written by a newer release (format ${newer[magic.length]}, this one knows ${formatVersion})`,
+    );
+  const records = slots.map(decodeSlot).sort((one, other) => other.sequence - one.sequence);
+  const [record] = records;
+  if (!record) return { kind: 'unreadable' };
+  return { kind: 'record', record, whole: records.length === 2 && records[1]?.sequence === record.sequence };
+}
+
+function readAtMost(path: string, length: number): Buffer {
+  const fd = fs.openSync(path, 'r');
+  try {
+    const bytes = Buffer.alloc(length);
+    return bytes.subarray(0, fs.readSync(fd, bytes, 0, length, 0));
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function judge(found: Found, knownToDatabase: boolean): Recovered {
+  if (found.kind === 'missing') return knownToDatabase ? { kind: 'lost' } : { kind: 'first' };
+  if (found.kind === 'unreadable' || found.record.abstaining) return { kind: 'lost' };
+  return { kind: 'found', persisted: { term: found.record.term, votedFor: found.record.votedFor } };
+}
+
+function refuseForeign(path: string, record: VoteRecord, expected: VoteFileOptions): void {
+  if (record.clusterId !== expected.clusterId)
+    throw new Error(
+      `${path} belongs to cluster ${record.clusterId}, the database to cluster ${expected.clusterId}: wrong data folder or wrong database`,
+    );
+  if (record.nodeId !== expected.nodeId)
+    throw new Error(
+      `${path} belongs to node ${record.nodeId}, this is node ${expected.nodeId}: wrong data folder`,
+    );
+  if (record.generation > expected.generation)
+    throw new Error(
+      `${path} has seen generation ${record.generation} of the membership, this start is configured for ${expected.generation}: the generation never falls`,
+    );
+}
+
+/** Whole and durable under its name, or not there at all. */
+function create(path: string, record: VoteRecord): void {
+  const temporary = `${path}.new`;
+  const bytes = Buffer.alloc(fileLength);
+  for (const offset of slotOffsets) encodeSlot(record).copy(bytes, offset);
+  const fd = fs.openSync(temporary, 'w', 0o600);
+  try {
+    realDisk.writeAt(fd, bytes, 0);
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+  fs.renameSync(temporary, path);
+  const folder = fs.openSync(dirname(path), 'r');
+  try {
+    fs.fsyncSync(folder);
+  } finally {
+    fs.closeSync(folder);
+  }
+}
+
+/** magic, version u8, crc32 u32 of the rest, length u16, JSON, zeros. */
+function encodeSlot(record: VoteRecord): Buffer {
+  const slot = Buffer.alloc(slotLength);
+  const text = Buffer.from(JSON.stringify(record));
+  const bodyOffset = magic.length + 7;
+  if (text.length > slotLength - bodyOffset)
+    throw new RangeError(`a vote record of ${text.length} bytes does not fit`);
+  slot.write(magic, 0);
+  slot[magic.length] = formatVersion;
+  slot.writeUInt16BE(text.length, magic.length + 5);
+  text.copy(slot, bodyOffset);
+  // Seeded with the version, so that a flipped bit in it is a bad slot and not a newer release.
+  slot.writeUInt32BE(crc32(slot.subarray(magic.length + 5), formatVersion), magic.length + 1);
+  return slot;
+}
+
+function isWhole(slot: Buffer): boolean {
+  return (
+    slot.length === slotLength &&
+    slot.toString('latin1', 0, magic.length) === magic &&
+    slot.readUInt32BE(magic.length + 1) === crc32(slot.subarray(magic.length + 5), slot[magic.length])
+  );
+}
+
+/** Of a slot that is whole, and therefore what encodeSlot wrote. */
+function decodeSlot(slot: Buffer): VoteRecord {
+  const bodyOffset = magic.length + 7;
+  const length = slot.readUInt16BE(magic.length + 5);
+  return JSON.parse(slot.toString('utf8', bodyOffset, bodyOffset + length)) as VoteRecord;
+}
