@@ -21,7 +21,7 @@ class Bucket {
 
   hasToken(now: number): boolean {
     const capacity = this.#perSecond * burstS;
-    this.#tokens = Math.min(capacity, this.#tokens + ((now - this.#at) / 1_000) * this.#perSecond);
+    this.#tokens = Math.min(capacity, this.#tokens + (Math.max(0, now - this.#at) / 1_000) * this.#perSecond);
     this.#at = now;
     return this.#tokens >= 1;
   }
