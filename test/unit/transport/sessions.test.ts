@@ -53,7 +53,7 @@ describe('transport: what is accepted', () => {
 
   test('datagrams that overtake each other all arrive, each of them once', () => {
     const { one, two } = introduced();
-    const packets = Array.from({ length: 200 }, () => one.sealMessage('node-2', heartbeat)).reverse();
+    const packets = Array.from({ length: 200 }, () => one.sealMessage('node-2', heartbeat)).toReversed();
     expect(packets.map((packet) => receive(two, packet).kind)).toEqual(packets.map(() => 'message'));
     expect(packets.map((packet) => receive(two, packet))).toEqual(
       packets.map(() => ({ kind: 'refused', refusal: 'replayed', from: 'node-1' })),
