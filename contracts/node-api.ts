@@ -120,6 +120,8 @@ export const crawlStateSchema = z.strictObject({
     z.string(),
     z.strictObject({ hash: z.string(), version: versionSchema, content: z.unknown() }),
   ),
+  /** sha256 of the settings the pages were read with: other selectors read even an unmodified page anew. */
+  extraction: z.string().optional(),
 });
 export type CrawlState = z.infer<typeof crawlStateSchema>;
 

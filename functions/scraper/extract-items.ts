@@ -1,0 +1,249 @@
+// What a page says: its items (from JSON-LD, microdata, OpenGraph or the source's selectors, in this order),
+// its next page and the product pages it links to. Pure: same HTML in, same answer out. Fetches nothing.
+import { getElementsByTagName, textContent } from 'domutils';
+import { itemContentSchema, type ItemContent } from '../../contracts/item.ts';
+import type { ShopSource } from '../../contracts/source.ts';
+import { readJsonLd } from './json-ld.ts';
+import { readMicrodata } from './microdata.ts';
+import {
+  parsePage,
+  query,
+  queryAll,
+  type PageDocument,
+  type PageElement,
+  type PageNode,
+} from './page-tree.ts';
+import { parsePrice, parseStock } from './parse-price.ts';
+
+/** An item as a page writes it: texts, nothing resolved or judged. */
+export interface RawItem {
+  readonly sku?: string | undefined;
+  readonly title?: string | undefined;
+  readonly url?: string | undefined;
+  readonly image?: string | undefined;
+  readonly price?: string | undefined;
+  readonly currency?: string | undefined;
+  /** Words, a schema.org URL, or a number. */
+  readonly stock?: string | undefined;
+  readonly availability?: string | undefined;
+}
+
+export interface Extracted {
+  readonly items: readonly ItemContent[];
+  /** In words: broken JSON-LD, an item that breaks its schema. The rest of the page is still read. */
+  readonly problems: readonly string[];
+  /** Absolute URL of the next page of a listing. */
+  readonly next: string | null;
+  /** Absolute URLs of product pages (JSON-LD ItemList, teasers without a price selector) or of a sitemap's pages. */
+  readonly links: readonly string[];
+}
+
+const linksMax = 5_000;
+const problemsMax = 20;
+
+export function extractItems({
+  html,
+  url,
+  source,
+}: {
+  html: string;
+  /** Where the page was read from, after redirects. */
+  url: string;
+  source: Pick<ShopSource, 'currency' | 'selectors'>;
+}): Extracted {
+  if (isSitemap(html)) return readSitemap(html, url);
+  const document = parsePage(html);
+  const base = baseUrl(document, url);
+  const jsonLd = readJsonLd(document);
+  const problems = [...jsonLd.problems];
+  const links = [...jsonLd.links];
+
+  let raw: readonly RawItem[] = jsonLd.items;
+  if (raw.length === 0) raw = readMicrodata(document);
+  if (raw.length === 0) raw = readOpenGraph(document);
+  if (raw.length === 0 && source.selectors) {
+    const selected = readSelected(document, source.selectors);
+    problems.push(...selected.problems);
+    // A source that names no price on its listing means: the items stand on the pages behind the links.
+    if (source.selectors.url !== undefined && source.selectors.price === undefined)
+      links.push(...selected.items.flatMap((item) => item.url ?? []));
+    else raw = selected.items;
+  }
+
+  const items = new Map<string, ItemContent>();
+  for (const [index, item] of raw.entries()) {
+    const read = toContent(item, { base, page: url, alone: raw.length === 1, currency: source.currency });
+    if (typeof read === 'string') problems.push(`item ${index + 1}: ${read}`);
+    else if (!items.has(read.sku)) items.set(read.sku, read);
+  }
+  return {
+    items: [...items.values()],
+    problems: problems.slice(0, problemsMax),
+    next: nextPage(document, source, base),
+    links: distinct(links.flatMap((link) => absolute(link, base) ?? [])),
+  };
+}
+
+function toContent(
+  item: RawItem,
+  context: { base: string; page: string; alone: boolean; currency: string | null },
+): ItemContent | string {
+  const url = absolute(item.url, context.base) ?? (context.alone ? withoutFragment(context.page) : null);
+  const title = collapse(item.title);
+  const price = item.price === undefined || item.price.trim() === '' ? undefined : readPrice(item.price);
+  if (item.price !== undefined && item.price.trim() !== '' && price === undefined)
+    return `${title ?? 'untitled'}: price "${item.price.slice(0, 60)}" is not an amount`;
+  const { inStock, stock } = parseStock(item.stock);
+  const available = item.availability === undefined ? inStock : parseStock(item.availability).inStock;
+  const result = itemContentSchema.safeParse({
+    sku: collapse(item.sku) ?? (url === null ? title : skuFromUrl(url)),
+    title,
+    url,
+    imageUrl: absolute(item.image, context.base) ?? null,
+    price: price?.amount ?? null,
+    currency: price === undefined ? null : currencyOf(item.currency, price.currency, context.currency),
+    inStock: available && stock !== 0,
+    stock,
+  });
+  if (result.success) return result.data;
+  return `${title ?? 'untitled'}: ${result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')}`;
+}
+
+function readPrice(text: string): { amount: number; currency: string | undefined } | undefined {
+  // schema.org writes numbers with a dot and no grouping, so "1299.000" is not 1,299,000.
+  if (/^\s*\d+(?:\.\d+)?\s*$/u.test(text)) {
+    const amount = Math.round(Number(text) * 10_000) / 10_000;
+    return { amount, currency: undefined };
+  }
+  return parsePrice(text);
+}
+
+function currencyOf(stated: string | undefined, written: string | undefined, fallback: string | null) {
+  if (stated !== undefined && /^[A-Z]{3}$/u.test(stated.trim())) return stated.trim();
+  // A bare "$" is the dollar of the source, where the source says which.
+  if (written === 'USD' && fallback !== null && fallback.endsWith('D')) return fallback;
+  return written ?? fallback;
+}
+
+/** Path and query: the same for every host name and protocol of a shop. */
+function skuFromUrl(url: string): string {
+  const { pathname, search } = new URL(url);
+  return `${pathname}${search}`.slice(0, 200);
+}
+
+function readOpenGraph(document: PageDocument): RawItem[] {
+  const properties = new Map<string, string>();
+  for (const meta of getElementsByTagName('meta', document)) {
+    const name = meta.attribs['property'] ?? meta.attribs['name'];
+    const content = meta.attribs['content'];
+    if (name !== undefined && content !== undefined && !properties.has(name)) properties.set(name, content);
+  }
+  const price = properties.get('product:price:amount') ?? properties.get('og:price:amount');
+  const type = properties.get('og:type') ?? '';
+  if (price === undefined && !/^product(?:\.item)?$/u.test(type)) return [];
+  return [
+    {
+      sku: properties.get('product:retailer_item_id'),
+      title: properties.get('og:title'),
+      url: properties.get('og:url'),
+      image: properties.get('og:image'),
+      price,
+      currency: properties.get('product:price:currency') ?? properties.get('og:price:currency'),
+      availability: properties.get('product:availability') ?? properties.get('og:availability'),
+    },
+  ];
+}
+
+type Selectors = NonNullable<ShopSource['selectors']>;
+
+function readSelected(
+  document: PageDocument,
+  selectors: Selectors,
+): { items: RawItem[]; problems: string[] } {
+  try {
+    const items = queryAll(selectors.item, document).map((element) => {
+      const read = (selector: string | undefined) => readSelector(element, selector);
+      return {
+        sku: read(selectors.sku),
+        title: read(selectors.title),
+        price: read(selectors.price),
+        stock: read(selectors.stock),
+        url: read(selectors.url),
+        image: read(selectors.image),
+      };
+    });
+    return { items, problems: [] };
+  } catch (error) {
+    return { items: [], problems: [`a selector of the source is wrong: ${(error as Error).message}`] };
+  }
+}
+
+/** `h3 a@title` reads an attribute, `h3 a` the text, `@data-sku` an attribute of the item itself. */
+function readSelector(within: PageElement | PageDocument, selector: string | undefined): string | undefined {
+  if (selector === undefined) return undefined;
+  const at = /^(?<css>.*?)@(?<attribute>[\w:-]+)$/u.exec(selector.trim());
+  const css = (at?.groups?.['css'] ?? selector).trim();
+  const element: PageNode | null = css === '' ? within : query(css, within);
+  if (!element) return undefined;
+  const attribute = at?.groups?.['attribute'];
+  if (attribute === undefined) return textContent(element);
+  return 'attribs' in element ? element.attribs[attribute] : undefined;
+}
+
+function nextPage(
+  document: PageDocument,
+  source: Pick<ShopSource, 'selectors'>,
+  base: string,
+): string | null {
+  const configured = source.selectors?.next;
+  let written: string | undefined;
+  if (configured !== undefined) {
+    try {
+      written = readSelector(document, configured.includes('@') ? configured : `${configured}@href`);
+    } catch {
+      written = undefined; // The wrong selector is reported where the items are read.
+    }
+  }
+  if (written === undefined) {
+    written = query('link[rel~=next], a[rel~=next]', document)?.attribs['href'];
+  }
+  return absolute(written, base) ?? null;
+}
+
+function isSitemap(text: string): boolean {
+  return /^\uFEFF?\s*(?:<\?xml[^>]*>\s*)?(?:<!--[\s\S]{0,2000}?-->\s*)*<(?:urlset|sitemapindex)[\s>]/u.test(
+    text.slice(0, 4_000),
+  );
+}
+
+/** https://www.sitemaps.org/protocol.html; an index leads to further sitemaps. */
+function readSitemap(xml: string, url: string): Extracted {
+  const document = parsePage(xml, { xmlMode: true });
+  const links = getElementsByTagName('loc', document).flatMap(
+    (element) => absolute(textContent(element), url) ?? [],
+  );
+  return { items: [], problems: [], next: null, links: distinct(links) };
+}
+
+function baseUrl(document: PageDocument, url: string): string {
+  return absolute(query('base[href]', document)?.attribs['href'], url) ?? url;
+}
+
+function absolute(written: string | undefined, base: string): string | undefined {
+  if (written === undefined || written.trim() === '') return undefined;
+  const url = URL.parse(written.trim(), base);
+  if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:')) return undefined;
+  return withoutFragment(url.href);
+}
+function withoutFragment(url: string): string {
+  const parsed = new URL(url);
+  parsed.hash = '';
+  return parsed.href;
+}
+function collapse(text: string | undefined): string | undefined {
+  const collapsed = text?.replace(/[\s\u0000-\u001f\u007f]+/gu, ' ').trim();
+  return collapsed === '' ? undefined : collapsed;
+}
+function distinct(links: readonly string[]): string[] {
+  return [...new Set(links)].slice(0, linksMax);
+}
