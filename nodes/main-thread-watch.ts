@@ -3,6 +3,8 @@
 import type { Health } from './raft/types.ts';
 import type { HealthReport } from './raft-messages.ts';
 
+const reasonLengthMax = 120;
+
 export class MainThreadWatch {
   readonly #pulse: Int32Array;
   readonly #limitMs: number;
@@ -25,7 +27,9 @@ export class MainThreadWatch {
   }
 
   reported(report: HealthReport): void {
-    this.#report = report;
+    // It travels in datagrams, which are short.
+    const reason = report.reason?.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, reasonLengthMax) ?? null;
+    this.#report = { ...report, reason };
   }
 
   /** Called every `checkEveryMs`; late calls are fine. */

@@ -66,8 +66,14 @@ const startWithinMs = 10_000;
 const closeWithinMs = 2_000;
 const transferSlackMs = 250;
 
-/** @throws Error when the identity is taken, the vote file is foreign or cannot be made, or a port is in use. */
+/** @throws Error when an option is wrong, the identity is taken, the vote file is foreign or cannot be made, or a port is in use. */
 export async function startRaftThread(options: RaftThreadOptions): Promise<RaftThread> {
+  const { nodeId, bootId, members, udpPort } = options;
+  if (!members.some(({ id }) => id === nodeId))
+    throw new Error(`${nodeId} is not among the members ${members.map(({ id }) => id).join(', ')}`);
+  if (!/^[0-9a-f]{32}$/.test(bootId)) throw new Error(`the boot id ${bootId} is not 32 hex digits`);
+  // UDP and TCP share the number, so the system cannot choose it.
+  if (udpPort === 0) throw new Error('the UDP port of a node has to be a fixed one');
   const lock = takeIdentityLock(options);
   try {
     return await new Handle(options, () => lock.release()).started;

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { Message } from '../raft/types.ts';
 import type { ClusterKeys } from './cluster-keys.ts';
 import { openEvidence } from './evidence.ts';
-import { Sessions, type Received, type Refusal } from './sessions.ts';
+import { peerSource, Sessions, type Received, type Refusal } from './sessions.ts';
 import { openUdp, type UdpPeer } from './udp.ts';
 
 export interface NetworkOptions {
@@ -82,7 +82,10 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
     const who = from ?? source.replace(/:\d+$/, '');
     const key = `${refusal} ${who}`;
     if (now() - (toldAt.get(key) ?? -Infinity) < problemEveryMs) return;
-    if (toldAt.size >= problemsMax) toldAt.clear();
+    // Headers are not authenticated yet: forged ones must not fill the log either.
+    if (toldAt.size >= problemsMax)
+      for (const [told, at] of toldAt) if (now() - at >= problemEveryMs) toldAt.delete(told);
+    if (toldAt.size >= problemsMax) return;
     toldAt.set(key, now());
     options.onProblem({
       code: `datagram.${refusal}`,
@@ -90,9 +93,10 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
     });
   }
 
-  function onDatagram(packet: Buffer, source: string): void {
+  function onDatagram(packet: Buffer, { source, peer }: { source: string; peer?: string }): void {
     count('received');
-    carryOut(sessions.receive(packet, { source, now: now() }), source);
+    const budgeted = peer === undefined ? source : peerSource(peer);
+    carryOut(sessions.receive(packet, { source: budgeted, now: now() }), source);
   }
 
   function carryOut(received: Received, source: string): void {

@@ -1,10 +1,11 @@
-// Bounds what forged datagrams may cost: each failed open takes one token of its source, and a source that
-// never sent anything authentic shares one more bucket with all such sources. Authentic ones are free.
+// Bounds what worthless datagrams may cost (forged ones, and authentic ones of a boot that proved nothing, which
+// may be recordings): each takes a token of its source. The peers' own addresses and sources that sent something
+// worth hearing have a bucket each, all others share one. What is heard is free.
 // Never trusts a source: addresses of UDP can be forged, so a budget only ever refuses early.
 
 const sourcesMax = 256;
-/** A failed open costs about 20 us, so these are 10 % and 5 % of one core. */
-const provenPerSecond = 5_000;
+/** An open costs about 20 us, so these are 10 % and 5 % of one core. */
+const ownPerSecond = 5_000;
 const strangersPerSecond = 2_500;
 const burstS = 0.1;
 
@@ -32,30 +33,43 @@ class Bucket {
 }
 
 export class OpenBudget {
-  readonly #proven = new Map<string, Bucket>();
+  readonly #peers: ReadonlySet<string>;
+  readonly #own = new Map<string, Bucket>();
   #strangers: Bucket | undefined;
+
+  /** @param peers sources that have a bucket of their own from the start. */
+  constructor(peers: readonly string[]) {
+    this.#peers = new Set(peers);
+  }
 
   allows(source: string, now: number): boolean {
     return this.#bucketOf(source, now).hasToken(now);
   }
 
-  opened(source: string, now: number): void {
-    const bucket = this.#proven.get(source) ?? new Bucket({ perSecond: provenPerSecond, now });
-    // Most recently proven last, so that the one forgotten is the one longest silent.
-    this.#proven.delete(source);
-    this.#proven.set(source, bucket);
-    if (this.#proven.size > sourcesMax) {
-      const oldest = this.#proven.keys().next();
-      if (!oldest.done) this.#proven.delete(oldest.value);
+  heard(source: string, now: number): void {
+    const bucket = this.#own.get(source) ?? new Bucket({ perSecond: ownPerSecond, now });
+    // Most recently heard last, so that the one forgotten is the one longest silent.
+    this.#own.delete(source);
+    this.#own.set(source, bucket);
+    if (this.#own.size > sourcesMax) {
+      const oldest = this.#own.keys().next();
+      if (!oldest.done) this.#own.delete(oldest.value);
     }
   }
 
-  failed(source: string, now: number): void {
+  wasted(source: string, now: number): void {
     this.#bucketOf(source, now).take();
   }
 
   #bucketOf(source: string, now: number): Bucket {
+    const own = this.#own.get(source);
+    if (own) return own;
+    if (this.#peers.has(source)) {
+      const bucket = new Bucket({ perSecond: ownPerSecond, now });
+      this.#own.set(source, bucket);
+      return bucket;
+    }
     this.#strangers ??= new Bucket({ perSecond: strangersPerSecond, now });
-    return this.#proven.get(source) ?? this.#strangers;
+    return this.#strangers;
   }
 }

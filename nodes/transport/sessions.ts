@@ -81,6 +81,9 @@ interface Peer {
   readonly derived: Map<string, Buffer>;
 }
 
+/** The source of what came from the very address that this peer is configured with. */
+export const peerSource = (id: string): string => `peer ${id}`;
+
 const retiredMax = 16;
 const derivedMax = 4; // Two keys of the accepted boot and of the one that follows it.
 
@@ -93,7 +96,7 @@ export class Sessions {
   readonly #peersByFingerprint: ReadonlyMap<string, Peer>;
   readonly #clusterKeys: ReadonlyMap<number, Buffer>;
   readonly #ownKeys: ReadonlyMap<number, Buffer>;
-  readonly #budget = new OpenBudget();
+  readonly #budget: OpenBudget;
   #counter = 0;
 
   constructor(options: SessionsOptions) {
@@ -113,6 +116,7 @@ export class Sessions {
         knownKeys: new Set(),
         derived: new Map(),
       }));
+    this.#budget = new OpenBudget(peers.map(({ id }) => peerSource(id)));
     this.#peers = new Map(peers.map((peer) => [peer.id, peer]));
     this.#peersByFingerprint = new Map(peers.map((peer) => [peer.fingerprint, peer]));
     this.#clusterKeys = new Map(
@@ -158,7 +162,7 @@ export class Sessions {
     return accepted && { boot: accepted.boot, at: accepted.lastArrivalAt };
   }
 
-  /** `source` names where the bytes came from (address and port); `now` is monotonic, ms. */
+  /** `source` names where the bytes came from: `peerSource`, or address and port; `now` is monotonic, ms. */
   receive(packet: Buffer, { source, now }: { source: string; now: number }): Received {
     const header = readHeader(packet);
     if (typeof header === 'string') return { kind: 'refused', refusal: header };
@@ -171,12 +175,12 @@ export class Sessions {
     if (!this.#budget.allows(source, now)) return refused('over-budget');
     const body = open({ packet, counter: header.counter, key: this.#keyOf(peer, header) });
     if (!body) {
-      this.#budget.failed(source, now);
+      this.#budget.wasted(source, now);
       return refused('forged');
     }
     return peer.accepted?.boot === header.boot
       ? this.#receiveAccepted({ peer, accepted: peer.accepted, header, body, source, now })
-      : this.#receiveUnproven({ peer, header, body, now });
+      : this.#receiveUnproven({ peer, header, body, source, now });
   }
 
   /** Everything that can be said without decrypting. Undefined: go on. */
@@ -207,7 +211,7 @@ export class Sessions {
     accepted.window.accept(header.counter);
     accepted.lastArrivalAt = now;
     peer.knownKeys.add(header.keyId).add(header.offeredKeyId);
-    this.#budget.opened(source, now);
+    this.#budget.heard(source, now);
     const from = peer.id;
     const fromBoot = header.boot;
     if (header.type === 'challenge') return { kind: 'challenge', from, nonce: body, unproven: false };
@@ -225,11 +229,13 @@ export class Sessions {
     peer,
     header,
     body,
+    source,
     now,
   }: {
     peer: Peer;
     header: Header;
     body: Buffer;
+    source: string;
     now: number;
   }): Received {
     const from = peer.id;
@@ -248,6 +254,7 @@ export class Sessions {
       peer.knownKeys = new Set([header.keyId, header.offeredKeyId]);
       return { kind: 'accepted-boot', from, fromBoot: header.boot, replaced };
     }
+    this.#budget.wasted(source, now);
     // Before any acceptance an authentic datagram is all there is to learn a peer's key from.
     if (!peer.accepted) peer.knownKeys.add(header.keyId).add(header.offeredKeyId);
     return header.type === 'challenge'

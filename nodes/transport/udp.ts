@@ -16,8 +16,8 @@ export interface UdpOptions {
   readonly bind: string;
   readonly port: number;
   readonly peers: readonly UdpPeer[];
-  /** `source` is `address:port`. */
-  readonly onDatagram: (packet: Buffer, source: string) => void;
+  /** `source` is `address:port`; `peer` says that it is the very address this peer is configured with. */
+  readonly onDatagram: (packet: Buffer, from: { source: string; peer?: string }) => void;
   /** Nobody listens on this peer's port. */
   readonly onRefused: (peer: string) => void;
   readonly count: (what: string) => void;
@@ -52,11 +52,17 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
   const links = new Map(options.peers.map((peer) => [peer.id, openLink(peer)]));
   let closed = false;
 
-  function newSocket(): Socket {
+  function newSocket(peer?: UdpPeer): Socket {
     const socket = createSocket({ type, reuseAddr: true });
-    socket.on('message', (packet, { address, port: from }) =>
-      options.onDatagram(packet, `${address}:${from}`),
-    );
+    let connectedTo = '';
+    socket.on('connect', () => {
+      connectedTo = sourceOf(socket.remoteAddress());
+    });
+    socket.on('message', (packet, sender) => {
+      const source = sourceOf(sender);
+      // Between bind and connect the socket hears everybody.
+      options.onDatagram(packet, peer && source === connectedTo ? { source, peer: peer.id } : { source });
+    });
     return socket;
   }
 
@@ -90,7 +96,7 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
     }
 
     async function connect(to: string): Promise<void> {
-      const fresh = newSocket();
+      const fresh = newSocket(peer);
       try {
         await bound(fresh);
         await new Promise<void>((resolve, reject) => {
@@ -158,6 +164,8 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
     },
   };
 }
+
+const sourceOf = ({ address, port }: { address: string; port: number }): string => `${address}:${port}`;
 
 function resolveName(host: string, type: SocketType): Promise<string> {
   if (isIP(host)) return Promise.resolve(host);

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { Message } from '../../../nodes/raft/types.ts';
+import { peerSource } from '../../../nodes/transport/sessions.ts';
 import { introduced, keyNew, keyOld, newBoot, prove, receive, sessionsOf } from './two-nodes.ts';
 
 const heartbeat: Message = {
@@ -253,5 +254,19 @@ describe('transport: budget', () => {
     expect(forged).toBeLessThanOrEqual(250);
     expect(refusals.filter((refusal) => refusal === 'over-budget')).toHaveLength(2_000 - forged);
     expect(two.receive(one.sealMessage('node-2', heartbeat), real).kind).toBe('message');
+  });
+
+  test('a recording of a boot that proved nothing is bounded likewise, and does not keep its peer from being introduced', () => {
+    const recorded = sessionsOf('node-1').sealMessage('node-2', heartbeat);
+    const two = sessionsOf('node-2');
+    const replay = () => two.receive(recorded, { source: '10.6.6.6:1', now: 0 });
+    const opened = Array.from({ length: 1_000 }, replay).filter(({ kind }) => kind === 'unproven').length;
+    expect(opened).toBe(250);
+    const one = sessionsOf('node-1');
+    const [challenge] = two.sealChallenges('node-1');
+    const asked = receive(one, challenge);
+    if (asked.kind !== 'challenge') throw new Error(asked.kind);
+    const answer = one.sealAnswer('node-2', asked.nonce);
+    expect(two.receive(answer, { source: peerSource('node-1'), now: 0 }).kind).toBe('accepted-boot');
   });
 });
