@@ -69,8 +69,10 @@ export class RaftLoop<State> {
   }
 
   get view(): { role: RoleView; term: number; abstaining: boolean } {
-    // What was told, not what the core thinks: a role whose vote is not on disk does not count yet.
-    return { ...this.#told, abstaining: this.#abstaining };
+    const view = this.#options.core.view(this.#state);
+    // A leadership that was not announced, because its vote is not on disk, does not count.
+    const believed = view.role.kind === 'leader' && this.#told.role.kind !== 'leader' ? this.#told : view;
+    return { ...believed, abstaining: this.#abstaining };
   }
 
   start(): void {

@@ -1,10 +1,11 @@
 // A cluster of real raft threads in one process: real sockets, real vote files, real timers.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Member } from '../../../contracts/environment.ts';
 import type { Note, RoleView } from '../../../nodes/raft/types.ts';
 import { startRaftThread, type RaftThread, type RaftThreadOptions } from '../../../nodes/raft-thread.ts';
@@ -16,18 +17,11 @@ const keys = { current: { id: 1, key: Buffer.alloc(32, 9).toString('base64') } }
 const clusterId = '6f1c2d3e-4b5a-4978-8796-a5b4c3d2e1f0';
 
 let folder: string;
-const running = new Set<RaftThread>();
-const children = new Set<ChildProcess>();
-beforeEach(() => {
+beforeAll(() => {
   folder = fs.mkdtempSync(join(tmpdir(), 'baton-raft-'));
 });
-afterEach(async () => {
-  for (const child of children) child.kill('SIGKILL');
-  children.clear();
-  await Promise.all([...running].map((thread) => thread.close()));
-  running.clear();
-  fs.rmSync(folder, { recursive: true });
-});
+afterAll(() => fs.rmSync(folder, { recursive: true }));
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 interface Node {
   readonly id: string;
@@ -76,19 +70,13 @@ async function startNode(
   over: Partial<RaftThreadOptions> = {},
 ): Promise<Node> {
   const thread = await startRaftThread(optionsOf(id, members, over));
-  running.add(thread);
   const node: Node = { id, thread, roles: [], notes: [] };
   thread.onRole((change) => node.roles.push(change));
   thread.onNote((note) => node.notes.push(note));
   thread.reportHealth({ databaseReachable: true, fit: true, reason: null });
   return node;
 }
-async function startCluster(count: number): Promise<{ nodes: Node[]; members: Member[] }> {
-  const members = membersAt(await freePorts(count));
-  return { nodes: await Promise.all(members.map(({ id }) => startNode(id, members))), members };
-}
 async function stopNode(node: Node): Promise<void> {
-  running.delete(node.thread);
   await node.thread.close();
 }
 /** The one leader that all of these agree on. */
@@ -107,15 +95,32 @@ function agreed(nodes: readonly Node[]): Node | undefined {
   return all ? leader : undefined;
 }
 
+// One cluster for all of these: each test takes it as the one before left it, and leaves three nodes running.
 describe('raft threads', () => {
+  let members: Member[];
+  let nodes: Node[];
+  beforeAll(async () => {
+    members = membersAt(await freePorts(3));
+    nodes = await Promise.all(members.map(({ id }) => startNode(id, members)));
+  });
+  afterAll(() => Promise.all(nodes.map(stopNode)));
+
+  const agreement = () => until(() => agreed(nodes), 4_000, 'agreement on a leader');
+  function followerOf(leader: Node): Node {
+    const follower = nodes.find((node) => node !== leader);
+    if (!follower) throw new Error('no follower');
+    return follower;
+  }
+  async function restart(node: Node): Promise<Node> {
+    const again = await startNode(node.id, members, { knownToDatabase: true });
+    nodes = nodes.map((one) => (one === node ? again : one));
+    return again;
+  }
+
   test('three elect one leader, all agree on it and on the term, and it stays', async () => {
-    const started = performance.now();
-    const { nodes } = await startCluster(3);
-    const leader = await until(() => agreed(nodes), 3_000, 'election');
-    // Threads start one after another on few cores; the election itself takes one to two timeouts.
-    expect(performance.now() - started).toBeLessThan(2_500);
+    const leader = await agreement();
     const { term } = leader.thread.status();
-    await new Promise((resolve) => setTimeout(resolve, 3 * electionTimeoutMs));
+    await pause(3 * electionTimeoutMs);
     expect(agreed(nodes)?.id).toBe(leader.id);
     expect(leader.thread.status().term).toBe(term);
     const { peers } = leader.thread.status();
@@ -124,108 +129,105 @@ describe('raft threads', () => {
       expect(lastContactMs).toBeLessThan(electionTimeoutMs);
   });
 
-  test('when the leader ends, the others know it from evidence and another leads in a higher term', async () => {
-    const { nodes } = await startCluster(3);
-    const leader = await until(() => agreed(nodes), 3_000, 'election');
-    // The order of succession travels with heartbeats, and connections to the leader take a moment.
-    await until(
-      () =>
-        nodes.every(
-          (node) => node === leader || (node.thread.status().counters['evidence.greeted'] ?? 0) > 0,
-        ),
-      2_000,
-      'connections to the leader',
-    );
-    const { term } = leader.thread.status();
-    const others = nodes.filter((node) => node !== leader);
-    await stopNode(leader);
-    const next = await until(() => agreed(others), 3_000, 'another leader');
-    expect(next.thread.status().term).toBeGreaterThan(term);
-    expect(others.some((node) => (node.thread.status().counters['evidence.deaths'] ?? 0) > 0)).toBe(true);
-  });
-
-  test('a restarted node remembers its term, follows the leader, and nobody’s leadership changes', async () => {
-    const { nodes, members } = await startCluster(3);
-    const leader = await until(() => agreed(nodes), 3_000, 'election');
-    const { term } = leader.thread.status();
-    const follower = nodes.find((node) => node !== leader);
-    if (!follower) throw new Error('no follower');
-    await stopNode(follower);
-    const again = await startNode(follower.id, members, { knownToDatabase: true });
-    const after = nodes.map((node) => (node === follower ? again : node));
-    await until(() => agreed(after), 3_000, 'agreement');
-    expect(leader.thread.status()).toMatchObject({ role: { kind: 'leader' }, term });
-  });
-
-  test('leadership moves where it is told to, within two timeouts', async () => {
-    const { nodes } = await startCluster(3);
-    const leader = await until(() => agreed(nodes), 3_000, 'election');
-    await new Promise((resolve) => setTimeout(resolve, 2 * heartbeatMs));
-    const target = nodes.find((node) => node !== leader);
-    if (!target) throw new Error('no target');
-    const result = await leader.thread.transfer(target.id, 'test');
-    expect(result).toEqual({ kind: 'done' });
-    expect((await until(() => agreed(nodes), 1_000, 'agreement')).id).toBe(target.id);
+  test('leadership moves where it is told to', async () => {
+    const leader = await agreement();
+    const target = followerOf(leader);
+    const before = performance.now();
+    expect(await leader.thread.transfer(target.id, 'test')).toEqual({ kind: 'done' });
+    expect(performance.now() - before).toBeLessThan(2 * electionTimeoutMs + 250);
+    expect((await agreement()).id).toBe(target.id);
     expect(await leader.thread.transfer(null, 'no longer leads')).toMatchObject({ kind: 'failed' });
   });
 
-  test('a term that the database has seen is adopted, so that the next leader claims a higher one', async () => {
-    const { nodes } = await startCluster(3);
-    const leader = await until(() => agreed(nodes), 3_000, 'election');
-    leader.thread.fenceRefused(1_000);
-    const next = await until(
-      () => {
-        const agreement = agreed(nodes);
-        return agreement && agreement.thread.status().term > 1_000 ? agreement : undefined;
-      },
-      4_000,
-      'a term above 1000',
-    );
-    expect(next.thread.status().term).toBeGreaterThan(1_000);
+  test('a restarted follower remembers its term, follows, and nobody’s leadership changes', async () => {
+    const leader = await agreement();
+    const { term } = leader.thread.status();
+    const follower = followerOf(leader);
+    await stopNode(follower);
+    const again = await restart(follower);
+    expect(again.thread.status().abstaining).toBe(false);
+    await agreement();
+    expect(leader.thread.status()).toMatchObject({ role: { kind: 'leader' }, term });
   });
 
-  test('a single node elects itself, and its vote is on disk', async () => {
-    const { nodes } = await startCluster(1);
-    const [node] = nodes;
-    if (!node) throw new Error('no node');
-    await until(() => node.thread.status().role.kind === 'leader', 2_000, 'election');
-    const bytes = fs.readFileSync(join(folder, 'node-1', 'vote'));
-    expect(bytes.toString('latin1')).toContain('"votedFor":"node-1"');
-  });
-
-  test('a lost vote file: the node follows, abstains and says so', async () => {
-    const { nodes, members } = await startCluster(3);
-    const leader = await until(() => agreed(nodes), 3_000, 'election');
-    const follower = nodes.find((node) => node !== leader);
-    if (!follower) throw new Error('no follower');
+  test('a lost vote file: the node follows, abstains, says so, and votes again later', async () => {
+    const leader = await agreement();
+    const follower = followerOf(leader);
     await stopNode(follower);
     fs.rmSync(join(folder, follower.id, 'vote'));
-    const again = await startNode(follower.id, members, { knownToDatabase: true });
-    await until(() => again.notes.some(({ kind }) => kind === 'abstaining'), 1_000, 'abstaining');
+    const again = await restart(follower);
+    expect(again.thread.status().abstaining).toBe(true);
     await until(() => again.notes.some(({ kind }) => kind === 'voting-again'), 6_000, 'voting again');
     await until(() => !again.thread.status().abstaining, 1_000, 'status');
     expect(leader.thread.status().role.kind).toBe('leader');
   });
+
+  test('a term that the database has seen is adopted, so that the next leader claims a higher one', async () => {
+    const leader = await agreement();
+    const seen = leader.thread.status().term + 1_000;
+    leader.thread.fenceRefused(seen);
+    await until(() => (agreed(nodes)?.thread.status().term ?? 0) > seen, 4_000, `a term above ${seen}`);
+    expect((await agreement()).thread.status().term).toBeGreaterThan(seen);
+  });
+
+  test('when the leader ends, the others know it from evidence and another leads in a higher term', async () => {
+    const leader = await agreement();
+    const others = nodes.filter((node) => node !== leader);
+    const greetings = () =>
+      others
+        .map((node) => node.thread.status().counters['evidence.greeted'] ?? 0)
+        .every((count) => count > 0);
+    await until(greetings, 2_000, 'connections to the leader');
+    await pause(electionTimeoutMs);
+    const { term } = leader.thread.status();
+    const deaths = () => others.map((node) => node.thread.status().counters['evidence.deaths'] ?? 0);
+    const before = deaths();
+    await stopNode(leader);
+    const next = await until(() => agreed(others), 3_000, 'another leader');
+    expect(next.thread.status().term).toBeGreaterThan(term);
+    await until(() => deaths().every((count, index) => count > (before[index] ?? 0)), 1_000, 'evidence');
+    await restart(leader);
+    await agreement();
+  });
 });
 
-describe('raft threads: refused starts', () => {
-  test('a second process with the same data folder, a foreign vote file and a taken port say what is wrong', async () => {
+describe('raft threads: one node', () => {
+  test('elects itself with its vote on disk; a second process, a taken port and a foreign vote file say what is wrong', async () => {
     const members = membersAt(await freePorts(1));
-    const first = await startNode('node-1', members);
-    await expect(startRaftThread(optionsOf('node-1', members))).rejects.toThrow(/already runs as node-1/);
-    await expect(
-      startRaftThread(optionsOf('node-1', members, { dataDir: fs.mkdtempSync(join(folder, 'other-')) })),
-    ).rejects.toThrow(/binding UDP|listening on TCP/);
+    const dataDir = fs.mkdtempSync(join(folder, 'alone-'));
+    const options = optionsOf('node-1', members, { dataDir });
+    const first = await startNode('node-1', members, { dataDir });
+    await until(() => first.thread.status().role.kind === 'leader', 2_000, 'election');
+    expect(fs.readFileSync(join(dataDir, 'vote'), 'latin1')).toContain('"votedFor":"node-1"');
+
+    await expect(startRaftThread(options)).rejects.toThrow(/already runs as node-1/);
+    const elsewhere = { ...options, dataDir: fs.mkdtempSync(join(folder, 'other-')) };
+    await expect(startRaftThread(elsewhere)).rejects.toThrow(/binding UDP|listening on TCP/);
     await stopNode(first);
-    await expect(
-      startRaftThread(optionsOf('node-1', members, { clusterId: '00000000-0000-4000-8000-000000000000' })),
-    ).rejects.toThrow(/belongs to cluster/);
+    const foreign = { ...options, clusterId: '00000000-0000-4000-8000-000000000000' };
+    await expect(startRaftThread(foreign)).rejects.toThrow(/belongs to cluster/);
     // What was refused has let go of the identity.
-    await startNode('node-1', members);
+    await stopNode(await startNode('node-1', members, { dataDir }));
+  });
+
+  test('a node that is no member, a boot id that is none and port 0 are refused before anything is opened', async () => {
+    const options = optionsOf('node-1', membersAt([1]));
+    await expect(startRaftThread({ ...options, nodeId: 'node-7' })).rejects.toThrow(/node-7 is not among/);
+    await expect(startRaftThread({ ...options, bootId: 'x' })).rejects.toThrow(/32 hex/);
+    await expect(startRaftThread({ ...options, udpPort: 0 })).rejects.toThrow(/fixed/);
   });
 });
 
 describe('raft threads: in processes of their own', () => {
+  const children = new Set<ChildProcess>();
+  afterEach(async () => {
+    const ended = [...children]
+      .filter((child) => child.exitCode === null && child.signalCode === null)
+      .map((child) => once(child, 'exit'));
+    for (const child of children) child.kill('SIGKILL');
+    await Promise.all(ended);
+    children.clear();
+  });
   const runner = new URL('./node-process.ts', import.meta.url).pathname;
   interface Remote {
     readonly child: ChildProcess;
@@ -233,9 +235,10 @@ describe('raft threads: in processes of their own', () => {
     role: string;
     term: number;
   }
-  function spawnNode(id: string, members: readonly Member[], commands = ''): Remote {
-    const child = spawn(process.execPath, [runner, JSON.stringify(optionsOf(id, members)), commands], {
-      stdio: ['pipe', 'pipe', 'inherit'],
+  function spawnNode(id: string, members: readonly Member[]): Remote {
+    const dataDir = fs.mkdtempSync(join(folder, 'process-'));
+    const child = spawn(process.execPath, [runner, JSON.stringify(optionsOf(id, members, { dataDir }))], {
+      stdio: ['pipe', 'pipe', 'pipe'],
     });
     children.add(child);
     const remote: Remote = { child, id, role: 'starting', term: 0 };
@@ -251,12 +254,26 @@ describe('raft threads: in processes of their own', () => {
   const leaderOf = (remotes: readonly Remote[], above = 0) =>
     remotes.find(({ role, term }) => role === 'leader' && term > above);
 
-  test('kill -9 of the leader: another leads within one second', async () => {
+  async function elected(): Promise<{ remotes: Remote[]; leader: Remote }> {
     const members = membersAt(await freePorts(3));
     const remotes = members.map(({ id }) => spawnNode(id, members));
     const leader = await until(() => leaderOf(remotes), 8_000, 'election');
     await until(() => remotes.every(({ term }) => term === leader.term), 2_000, 'agreement');
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await pause(300);
+    return { remotes, leader };
+  }
+
+  test('kill -9 of the leader: another leads within one second; SIGSTOP of a follower changes nothing', async () => {
+    const { remotes, leader } = await elected();
+    const stopped = remotes.find((remote) => remote !== leader);
+    // Frozen for three timeouts, it wakes to a timer long overdue and a socket full of heartbeats.
+    stopped?.child.kill('SIGSTOP');
+    await pause(3 * electionTimeoutMs);
+    stopped?.child.kill('SIGCONT');
+    await pause(2 * electionTimeoutMs);
+    expect(remotes.map(({ term }) => term)).toEqual(remotes.map(() => leader.term));
+    expect(leader.role).toBe('leader');
+
     const killedAt = performance.now();
     leader.child.kill('SIGKILL');
     await until(() => leaderOf(remotes, leader.term), 2_000, 'another leader');
@@ -264,11 +281,7 @@ describe('raft threads: in processes of their own', () => {
   });
 
   test('a leader whose main thread hangs gives up within the stall limit, and another leads', async () => {
-    const members = membersAt(await freePorts(3));
-    const remotes = members.map(({ id }) => spawnNode(id, members));
-    const leader = await until(() => leaderOf(remotes), 8_000, 'election');
-    await until(() => remotes.every(({ term }) => term === leader.term), 2_000, 'agreement');
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const { remotes, leader } = await elected();
     const hungAt = performance.now();
     leader.child.stdin?.write('hang 4000\n');
     await until(() => leaderOf(remotes, leader.term), 4_000, 'another leader');
@@ -282,8 +295,13 @@ describe('raft threads: in processes of their own', () => {
     const members = membersAt(await freePorts(1));
     const remote = spawnNode('node-1', members);
     await until(() => leaderOf([remote]), 5_000, 'election');
-    const exit = new Promise<number | null>((resolve) => remote.child.once('exit', resolve));
+    let said = '';
+    remote.child.stderr?.on('data', (bytes: Buffer) => {
+      said += bytes.toString();
+    });
+    const exit = once(remote.child, 'close');
     remote.child.stdin?.write('crash\n');
-    expect(await exit).not.toBe(0);
+    expect((await exit)[0]).toBe(1);
+    expect(said).toContain('the raft thread died');
   });
 });
