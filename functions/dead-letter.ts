@@ -1,0 +1,97 @@
+// What a handler does with a RabbitMQ message it cannot finish: a dead letter with a readable reason, or another
+// try later. Both are confirmed by the broker before they return, so the handler may then succeed and lose
+// nothing. Never throws a message away: when the publish fails it throws and Lambda keeps the message.
+import { exchanges, messageHeaders } from '../contracts/topology.ts';
+import type { FailureCode } from '../contracts/failures.ts';
+import { decodeHeaders, type RabbitmqMessage } from '../contracts/rabbitmq-event.ts';
+import type { BrokerClient } from '../runtime/rabbitmq.ts';
+
+const reasonLengthMax = 1_000; // Headers travel in one AMQP frame.
+const publishTimeoutMs = 10_000;
+type Publisher = Pick<BrokerClient, 'publish'>;
+type Headers = Record<string, string | number>;
+
+/** Publishes to `baton.dead` with key `<queue>.dead`. A body that is not UTF-8 is stored as base64, and the reason says so. */
+export async function deadLetter(
+  broker: Publisher,
+  what: {
+    /** Where it came from: `files`, not `files::vhost`. */
+    queue: string;
+    message: RabbitmqMessage;
+    /** The key it was published with, where known, so that it can be sent again. */
+    routingKey?: string;
+    code: FailureCode;
+    reason: string;
+  },
+): Promise<void> {
+  const { body, encoded } = bodyOf(what.message);
+  const reason = printable(encoded ? `${what.reason} (the body is not UTF-8, here as base64)` : what.reason);
+  await publish(broker, exchanges.dead.name, `${what.queue}.dead`, what.message, body, {
+    ...ownHeaders(what.message),
+    [messageHeaders.deadCode]: what.code,
+    [messageHeaders.deadReason]: reason.slice(0, reasonLengthMax),
+    [messageHeaders.originalQueue]: what.queue,
+    ...(what.routingKey === undefined ? {} : { [messageHeaders.originalRoutingKey]: what.routingKey }),
+  });
+}
+
+/** Publishes to `baton.retry` with key `<queue>.retry`, `x-attempt` raised by one; the TTL queue sends it back. */
+export async function publishRetry(
+  broker: Publisher,
+  { queue, message }: { queue: string; message: RabbitmqMessage },
+): Promise<void> {
+  await publish(broker, exchanges.retry.name, `${queue}.retry`, message, bodyOf(message).body, {
+    ...ownHeaders(message),
+    [messageHeaders.attempt]: attemptOf(message) + 1,
+  });
+}
+
+/** How often it was published for another try: 0 for a message that is here for the first time. */
+export function attemptOf(message: RabbitmqMessage): number {
+  const attempt = Number(decodeHeaders(message.basicProperties.headers)[messageHeaders.attempt]);
+  return Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 0;
+}
+
+async function publish(
+  broker: Publisher,
+  exchange: string,
+  routingKey: string,
+  message: RabbitmqMessage,
+  body: string,
+  headers: Headers,
+): Promise<void> {
+  await broker.publish(
+    {
+      exchange,
+      routingKey,
+      type: message.basicProperties.type ?? 'unknown',
+      messageId: message.basicProperties.messageId ?? crypto.randomUUID(),
+      body,
+      headers,
+    },
+    { timeoutMs: publishTimeoutMs },
+  );
+}
+
+/** Its own text and number headers; x-death and its like belong to the broker. */
+function ownHeaders(message: RabbitmqMessage): Headers {
+  const own = Object.entries(decodeHeaders(message.basicProperties.headers)).filter(
+    (entry): entry is [string, string | number] =>
+      (typeof entry[1] === 'string' || typeof entry[1] === 'number') &&
+      !/^x-(first|last)-death|^x-death|^x-delivery-count/.test(entry[0]),
+  );
+  return Object.fromEntries(own);
+}
+
+function bodyOf(message: RabbitmqMessage): { body: string; encoded: boolean } {
+  try {
+    const bytes = Buffer.from(message.data, 'base64');
+    return { body: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes), encoded: false };
+  } catch {
+    return { body: message.data, encoded: true }; // The base64 text itself: nothing is lost.
+  }
+}
+
+function printable(text: string): string {
+  return text.replace(/\p{Cc}+/gu, ' ');
+}
