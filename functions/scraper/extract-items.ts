@@ -39,6 +39,7 @@ export interface Extracted {
 }
 
 const linksMax = 5_000;
+const itemsMax = 5_000; // Ten times the largest listings; selectors cost about 0.1 ms an item.
 const problemsMax = 20;
 
 export function extractItems({
@@ -70,8 +71,9 @@ export function extractItems({
     else raw = selected.items;
   }
 
+  if (raw.length > itemsMax) problems.push(`more than ${itemsMax} items on one page; the rest is not read`);
   const items = new Map<string, ItemContent>();
-  for (const [index, item] of raw.entries()) {
+  for (const [index, item] of raw.slice(0, itemsMax).entries()) {
     const read = toContent(item, { base, page: url, alone: raw.length === 1, currency: source.currency });
     if (typeof read === 'string') problems.push(`item ${index + 1}: ${read}`);
     else if (!items.has(read.sku)) items.set(read.sku, read);
@@ -161,17 +163,19 @@ function readSelected(
   selectors: Selectors,
 ): { items: RawItem[]; problems: string[] } {
   try {
-    const items = queryAll(selectors.item, document).map((element) => {
-      const read = (selector: string | undefined) => readSelector(element, selector);
-      return {
-        sku: read(selectors.sku),
-        title: read(selectors.title),
-        price: read(selectors.price),
-        stock: read(selectors.stock),
-        url: read(selectors.url),
-        image: read(selectors.image),
-      };
-    });
+    const items = queryAll(selectors.item, document)
+      .slice(0, itemsMax + 1)
+      .map((element) => {
+        const read = (selector: string | undefined) => readSelector(element, selector);
+        return {
+          sku: read(selectors.sku),
+          title: read(selectors.title),
+          price: read(selectors.price),
+          stock: read(selectors.stock),
+          url: read(selectors.url),
+          image: read(selectors.image),
+        };
+      });
     return { items, problems: [] };
   } catch (error) {
     return { items: [], problems: [`a selector of the source is wrong: ${(error as Error).message}`] };
@@ -241,7 +245,7 @@ function withoutFragment(url: string): string {
   return parsed.href;
 }
 function collapse(text: string | undefined): string | undefined {
-  const collapsed = text?.replace(/[\s\u0000-\u001f\u007f]+/gu, ' ').trim();
+  const collapsed = text?.replace(/[\s\p{Cc}]+/gu, ' ').trim();
   return collapsed === '' ? undefined : collapsed;
 }
 function distinct(links: readonly string[]): string[] {

@@ -99,7 +99,7 @@ export function createPageFetcher({
         const location = header(answer, 'location');
         if (![301, 302, 303, 307, 308].includes(answer.statusCode) || location === undefined)
           return await readAnswer(answer, { what, url, limits });
-        answer.body.destroy();
+        discard(answer.body);
         url = new URL(location, parsed).href;
         const refusal = await what.refuses?.(url);
         if (refusal !== undefined) return failed(`redirected to ${url}: ${refusal}`);
@@ -124,8 +124,7 @@ async function readAnswer(
 ): Promise<Fetched> {
   const contentType = header(answer, 'content-type');
   const status = answer.statusCode;
-  // Destroying an unread body may report an abort; the outcome is already decided then.
-  const drop = () => answer.body.on('error', () => undefined).destroy();
+  const drop = () => discard(answer.body);
   if (status === 304) {
     drop();
     return { kind: 'not-modified' };
@@ -194,12 +193,16 @@ async function readCapped(answer: Dispatcher.ResponseData, bytesMax: number): Pr
   for await (const chunk of readable as AsyncIterable<Buffer>) {
     length += chunk.length;
     if (length > bytesMax) {
-      body.on('error', () => undefined).destroy();
+      discard(body);
       return undefined;
     }
     chunks.push(chunk);
   }
   return Buffer.concat(chunks, length);
+}
+/** An unread body that is destroyed reports an abort, which nobody else listens for; the outcome is decided by then. */
+function discard(body: Readable): void {
+  body.on('error', () => undefined).destroy();
 }
 function decoderFor(encoding: string | undefined) {
   switch (encoding?.trim().toLowerCase()) {

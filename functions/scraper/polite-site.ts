@@ -85,19 +85,12 @@ export function createPoliteSite({
 }
 
 function robotsAnswer(answer: Fetched): Parameters<typeof readRobots>[1] {
-  switch (answer.kind) {
-    case 'page':
-      return { kind: 'file', body: answer.body };
-    case 'gone':
-      return { kind: 'missing' };
-    case 'failed':
-      // RFC 9309 section 2.3.1.3: every 4xx means that there is no file.
-      return /^HTTP 4\d\d$/u.test(answer.reason)
-        ? { kind: 'missing' }
-        : { kind: 'unreachable', reason: answer.reason };
-    case 'wait':
-      return { kind: 'unreachable', reason: answer.reason };
-    case 'not-modified':
-      return { kind: 'unreachable', reason: 'HTTP 304 to an unconditional request' };
-  }
+  if (answer.kind === 'page') return { kind: 'file', body: answer.body };
+  if (answer.kind === 'gone') return { kind: 'missing' };
+  if (answer.kind === 'not-modified')
+    return { kind: 'unreachable', reason: 'HTTP 304 to an unconditional request' };
+  // RFC 9309 section 2.3.1.3: every 4xx means that there is no file.
+  return answer.kind === 'failed' && /^HTTP 4\d\d$/u.test(answer.reason)
+    ? { kind: 'missing' }
+    : { kind: 'unreachable', reason: answer.reason };
 }

@@ -24,25 +24,18 @@ export function readRobots(
   url: string,
   answer: { kind: 'file'; body: string } | { kind: 'missing' } | { kind: 'unreachable'; reason: string },
 ): Robots {
-  switch (answer.kind) {
-    case 'missing':
-      return { allows: () => true, crawlDelayMs: 0, sitemaps: [], refusal: undefined };
-    case 'unreachable':
-      return {
-        allows: () => false,
-        crawlDelayMs: 0,
-        sitemaps: [],
-        refusal: `robots.txt cannot be read (${answer.reason}), so nothing of this site may be fetched`,
-      };
-    case 'file': {
-      const rules = robotsParser(url, answer.body);
-      const delay = rules.getCrawlDelay(agentToken) ?? 0;
-      return {
-        allows: (page) => rules.isAllowed(page, agentToken) !== false,
-        crawlDelayMs: Number.isFinite(delay) ? Math.min(Math.max(delay, 0) * 1_000, crawlDelayMsMax) : 0,
-        sitemaps: rules.getSitemaps(),
-        refusal: undefined,
-      };
-    }
+  if (answer.kind === 'missing')
+    return { allows: () => true, crawlDelayMs: 0, sitemaps: [], refusal: undefined };
+  if (answer.kind === 'unreachable') {
+    const refusal = `robots.txt cannot be read (${answer.reason}), so nothing of this site may be fetched`;
+    return { allows: () => false, crawlDelayMs: 0, sitemaps: [], refusal };
   }
+  const rules = robotsParser(url, answer.body);
+  const delay = rules.getCrawlDelay(agentToken) ?? 0;
+  return {
+    allows: (page) => rules.isAllowed(page, agentToken) !== false,
+    crawlDelayMs: Number.isFinite(delay) ? Math.min(Math.max(delay, 0) * 1_000, crawlDelayMsMax) : 0,
+    sitemaps: rules.getSitemaps(),
+    refusal: undefined,
+  };
 }

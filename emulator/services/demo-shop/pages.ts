@@ -67,20 +67,17 @@ function listing(category: Category, page: number, state: ShopState): Page {
 function card(entry: Product, category: Category): string {
   const title = escape(entry.name);
   const picture = `<img src="/image/${entry.sku}" alt="" width="160" height="120">`;
-  switch (category.markup) {
-    case 'json-ld':
-      return `<article class="card"><a href="/p/${entry.sku}">${picture}<h2>${title}</h2></a><p class="money">${money(entry)}</p></article>`;
-    case 'microdata':
-      return `<article class="card" itemscope itemtype="https://schema.org/Product">
+  if (category.markup === 'json-ld')
+    return `<article class="card"><a href="/p/${entry.sku}">${picture}<h2>${title}</h2></a><p class="money">${money(entry)}</p></article>`;
+  if (category.markup === 'microdata')
+    return `<article class="card" itemscope itemtype="https://schema.org/Product">
   <meta itemprop="sku" content="${entry.sku}"><a itemprop="url" href="/p/${entry.sku}"><img itemprop="image" src="/image/${entry.sku}" alt="" width="160" height="120">
   <h2 itemprop="name">${title}</h2></a>
   <p class="money" itemprop="offers" itemscope itemtype="https://schema.org/Offer">
     <meta itemprop="priceCurrency" content="${currency}"><span itemprop="price" content="${(entry.price / 100).toFixed(2)}">${money(entry)}</span>
     <link itemprop="availability" href="https://schema.org/${entry.stock > 0 ? 'InStock' : 'OutOfStock'}"></p></article>`;
-    case 'plain':
-      return `<article class="card product" data-sku="${entry.sku}"><a class="title" href="/p/${entry.sku}" title="${title}">${picture}<h2>${title}</h2></a>
+  return `<article class="card product" data-sku="${entry.sku}"><a class="title" href="/p/${entry.sku}" title="${title}">${picture}<h2>${title}</h2></a>
   <p class="money price">${money(entry)}</p><p class="stock">${stockText(entry)}</p></article>`;
-  }
 }
 
 function product(sku: string, state: ShopState): Page {
