@@ -14,7 +14,7 @@ import type {
   Time,
 } from './raft/types.ts';
 
-export interface RaftCore<State> {
+interface RaftCore<State> {
   readonly initial: State;
   step(state: State, input: Input): { readonly state: State; readonly effects: readonly Effect[] };
   view(state: State): { readonly role: RoleView; readonly term: number };

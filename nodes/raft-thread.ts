@@ -62,6 +62,9 @@ export interface RaftThread {
   close(): Promise<void>;
 }
 
+// A boot's counter is the cipher's nonce and starts at 1, so a boot that starts twice would use nonces twice.
+const bootsUsed = new Set<string>();
+
 const startWithinMs = 10_000;
 const closeWithinMs = 2_000;
 const transferSlackMs = 250;
@@ -72,9 +75,12 @@ export async function startRaftThread(options: RaftThreadOptions): Promise<RaftT
   if (!members.some(({ id }) => id === nodeId))
     throw new Error(`${nodeId} is not among the members ${members.map(({ id }) => id).join(', ')}`);
   if (!/^[0-9a-f]{32}$/.test(bootId)) throw new Error(`the boot id ${bootId} is not 32 hex digits`);
+  if (bootsUsed.has(bootId))
+    throw new Error(`the boot id ${bootId} was used before: each start needs its own`);
   // UDP and TCP share the number, so the system cannot choose it.
   if (udpPort === 0) throw new Error('the UDP port of a node has to be a fixed one');
   const lock = takeIdentityLock(options);
+  bootsUsed.add(bootId);
   try {
     return await new Handle(options, () => lock.release()).started;
   } catch (error) {

@@ -15,7 +15,7 @@ const fileLength = slotOffsets[1] + slotLength;
 const magic = 'BATONVOTE';
 const formatVersion = 1;
 
-export interface VoteRecord extends Persisted {
+interface VoteRecord extends Persisted {
   /** Rises with each write: the higher of two valid slots is the newer one. */
   readonly sequence: number;
   readonly clusterId: string;
@@ -115,7 +115,7 @@ type Found =
   /** `whole`: both slots hold this record. */
   | { readonly kind: 'record'; readonly record: VoteRecord; readonly whole: boolean };
 
-export function readVoteFile(path: string): Found {
+function readVoteFile(path: string): Found {
   let bytes: Buffer;
   try {
     bytes = readAtMost(path, fileLength);

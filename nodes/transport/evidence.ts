@@ -16,6 +16,8 @@ export interface EvidenceOptions {
   readonly nonce: () => Buffer;
   /** That boot's connection closed, or its port refused one after the last sign of life. */
   readonly onDeath: (dead: { peer: string; boot: string; why: string }) => void;
+  /** A boot greets that has not proven itself; it is asked over UDP. */
+  readonly onUnproven: (peer: string) => void;
   readonly count: (what: string) => void;
 }
 
@@ -94,6 +96,7 @@ function answer(socket: Socket, options: EvidenceOptions): void {
         source: `tcp ${socket.remoteAddress}`,
         now: options.now(),
       });
+      if (received.kind === 'unproven') options.onUnproven(received.from);
       if (received.kind !== 'greet')
         return refuse(received.kind === 'refused' ? received.refusal : received.kind);
       greeted = true;

@@ -39,6 +39,8 @@ const problemEveryMs = 10_000;
 const problemsMax = 100;
 /** A peer is asked to prove its boot at most this often, however many datagrams ask for it. */
 const challengeEveryMs = 5;
+/** So long a boot that has not proven itself is asked again. */
+const unprovenMs = 2_000;
 const quickChallenges = 40;
 const slowChallengeMs = 500;
 /** The second of two refusals must follow the first within this time. */
@@ -66,6 +68,8 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   const sessions = new Sessions({ ...options, nonce });
   const peers = options.members.filter(({ id }) => id !== self.id).map(peerOf);
   const challengedAt = new Map<string, number>();
+  /** When an authentic packet of a boot that is not accepted last came. */
+  const unprovenAt = new Map<string, number>();
   const answeredAt = new Map<string, number>();
   const refusedOnce = new Map<string, { boot: string; at: number }>();
   const toldAt = new Map<string, number>();
@@ -74,6 +78,11 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
     if (now() - (challengedAt.get(peer) ?? -Infinity) < challengeEveryMs) return;
     challengedAt.set(peer, now());
     for (const packet of sessions.sealChallenges(peer)) udp.send(peer, packet);
+  }
+
+  function onUnproven(peer: string): void {
+    unprovenAt.set(peer, now());
+    challenge(peer);
   }
 
   function report(refusal: Refusal, { from, source }: { from: string | undefined; source: string }): void {
@@ -106,16 +115,17 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
         return report(received.refusal, { from: received.from, source });
       case 'unproven':
         count('refused.unproven-boot');
-        return challenge(received.from);
+        return onUnproven(received.from);
       case 'challenge':
         if (now() - (answeredAt.get(received.from) ?? -Infinity) >= 1) {
           answeredAt.set(received.from, now());
           udp.send(received.from, sessions.sealAnswer(received.from, received.nonce));
         }
-        if (received.unproven) challenge(received.from);
+        if (received.unproven) onUnproven(received.from);
         return undefined;
       case 'accepted-boot':
         count('boots-accepted');
+        unprovenAt.delete(received.from);
         // One process per identity: the boot before this one is gone.
         if (received.replaced)
           onDeath({ peer: received.from, boot: received.replaced, why: 'it came back with another boot' });
@@ -147,24 +157,32 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   }
 
   const where = `${options.bind}:${options.port}`;
-  const udp = await openUdp({ ...options, peers, onDatagram, onRefused, count }).catch((error: unknown) => {
-    throw new Error(`binding UDP ${where} for votes`, { cause: error });
-  });
+  // TCP first: its port has one owner, while UDP sockets that share a port would take each other's datagrams.
   const evidence = await openEvidence({
     ...options,
     peers: new Map(peers.map((peer) => [peer.id, peer])),
     sessions,
     nonce,
     count,
-  }).catch(async (error: unknown) => {
-    await udp.close();
+    onUnproven,
+  }).catch((error: unknown) => {
     throw new Error(`listening on TCP ${where} for evidence`, { cause: error });
   });
+  const udp = await openUdp({ ...options, peers, onDatagram, onRefused, count }).catch(
+    async (error: unknown) => {
+      await evidence.close();
+      throw new Error(`binding UDP ${where} for votes`, { cause: error });
+    },
+  );
 
   let rounds = 0;
   let timer: NodeJS.Timeout | undefined;
   function introduce(): void {
-    for (const { id } of peers) if (!sessions.accepted(id)) challenge(id);
+    for (const { id } of peers) {
+      // Challenge or answer may get lost, and then nothing else might make this peer speak again.
+      const isWaiting = now() - (unprovenAt.get(id) ?? -Infinity) < unprovenMs;
+      if (!sessions.accepted(id) || isWaiting) challenge(id);
+    }
     rounds += 1;
     timer = setTimeout(introduce, rounds < quickChallenges ? options.heartbeatMs : slowChallengeMs);
   }

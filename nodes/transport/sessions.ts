@@ -4,6 +4,7 @@
 //
 // A boot is accepted when it echoes this node's nonce, so a recording cannot bring back a boot that is gone,
 // nor anything an accepted boot sealed before that answer. The nonce changes with each acceptance.
+import type { KeyObject } from 'node:crypto';
 import type { Message } from '../raft/types.ts';
 import type { ClusterKeys } from './cluster-keys.ts';
 import { decodeMessage, encodeMessage } from './message.ts';
@@ -78,7 +79,7 @@ interface Peer {
   readonly retired: string[];
   /** Ids of keys its present boot sealed with or offered. */
   knownKeys: Set<number>;
-  readonly derived: Map<string, Buffer>;
+  readonly derived: Map<string, KeyObject>;
 }
 
 /** The source of what came from the very address that this peer is configured with. */
@@ -95,7 +96,7 @@ export class Sessions {
   readonly #peers: ReadonlyMap<string, Peer>;
   readonly #peersByFingerprint: ReadonlyMap<string, Peer>;
   readonly #clusterKeys: ReadonlyMap<number, Buffer>;
-  readonly #ownKeys: ReadonlyMap<number, Buffer>;
+  readonly #ownKeys: ReadonlyMap<number, KeyObject>;
   readonly #budget: OpenBudget;
   #counter = 0;
 
@@ -293,7 +294,7 @@ export class Sessions {
     return known.has(previous.id) ? previous.id : current.id;
   }
 
-  #keyOf(peer: Peer, header: Header): Buffer {
+  #keyOf(peer: Peer, header: Header): KeyObject {
     const name = `${header.keyId} ${header.boot}`;
     const derived = peer.derived.get(name);
     if (derived) return derived;

@@ -138,8 +138,15 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
         const via = socket;
         if (!via) return count('send-error.no-address');
         via.send(packet, (error) => {
-          if (error) failed(error, via);
-          else count('sent');
+          if (!error) return count('sent');
+          failed(error, via);
+          // The refusal was of an earlier datagram, and in telling so the system did not send this one.
+          if (codeOf(error) === 'ECONNREFUSED' && socket === via)
+            via.send(packet, (again) => {
+              if (again) count(`send-error.${codeOf(again)}`);
+              else count('sent');
+            });
+          return undefined;
         });
         return undefined;
       },

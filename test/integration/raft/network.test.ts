@@ -1,7 +1,7 @@
 // The transport over real sockets: who hears whom, what a flood costs, and what counts as a death.
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
-import { connect } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Message } from '../../../nodes/raft/types.ts';
 import { openNetwork, type Network } from '../../../nodes/transport/network.ts';
@@ -28,7 +28,7 @@ afterEach(async () => {
 async function start(
   id: string,
   ports: readonly number[],
-  over: { clusterId?: string; hosts?: readonly string[] } = {},
+  over: { clusterId?: string; hosts?: readonly string[]; addresses?: readonly number[] } = {},
 ): Promise<Node> {
   const boot = randomBytes(16).toString('hex');
   const node = { id, boot, heard: [], deaths: [], problems: [] } as Omit<Node, 'network'>;
@@ -38,7 +38,7 @@ async function start(
     members: ports.map((port, index) => ({
       id: `node-${index + 1}`,
       voter: true,
-      udp: `${over.hosts?.[index] ?? '127.0.0.1'}:${port}`,
+      udp: `${over.hosts?.[index] ?? '127.0.0.1'}:${over.addresses?.[index] ?? port}`,
     })),
     self: { id, boot },
     keys,
@@ -182,6 +182,71 @@ describe('network: evidence of death', () => {
     expect(leader.network.counters['evidence.refused.garbage']).toBeGreaterThan(0);
     await stop(leader);
     await until(() => follower.deaths[0], 1_000, 'death');
+  });
+});
+
+/** Passes UDP and TCP on to `target` from ports of its own, as the links of injected faults do, until it is cut. */
+async function relay(port: number, target: number): Promise<{ cut(): void; close(): void }> {
+  let cut = false;
+  const inward = createSocket('udp4');
+  const outward = createSocket('udp4');
+  inward.on('message', (packet) => {
+    if (!cut) outward.send(packet, target, '127.0.0.1');
+  });
+  await new Promise<void>((resolve) => inward.bind(port, '127.0.0.1', () => resolve()));
+  const sockets: Socket[] = [];
+  const server = createServer((near) => {
+    const far = connect(target, '127.0.0.1');
+    sockets.push(near, far);
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      from.on('error', () => undefined);
+      from.on('data', (bytes) => {
+        if (!cut) to.write(bytes);
+      });
+      from.on('close', () => to.destroy());
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', () => resolve()));
+  return {
+    cut: () => {
+      cut = true;
+    },
+    close: () => {
+      inward.close();
+      outward.close();
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+describe('network: through relays', () => {
+  test('peers are heard from addresses that nobody configured; a cut is no death, a real end is', async () => {
+    const ports = await freePorts(4);
+    const [one = 0, two = 0, toOne = 0, toTwo = 0] = ports;
+    const links = await Promise.all([relay(toOne, one), relay(toTwo, two)]);
+    const leader = await start('node-1', [one, two], { addresses: [one, toTwo] });
+    const follower = await start('node-2', [one, two], { addresses: [toOne, two] });
+    await Promise.all([introduced(leader, 'node-2'), introduced(follower, 'node-1')]);
+    leader.network.send('node-2', message);
+    await until(() => follower.heard[0], 1_000, 'message');
+    follower.network.watch({ peer: 'node-1', boot: leader.boot });
+    await until(() => follower.network.counters['evidence.greeted'], 2_000, 'greeting');
+
+    for (const link of links) link.cut();
+    leader.network.send('node-2', message);
+    await pause(200);
+    expect(follower.heard).toHaveLength(1);
+    expect(follower.deaths).toEqual([]);
+
+    await stop(leader);
+    await until(() => follower.deaths[0], 1_000, 'death');
+    expect(follower.deaths[0]).toMatchObject({ boot: leader.boot, why: 'its connection closed' });
+    await stop(follower);
+    for (const link of links) link.close();
   });
 });
 

@@ -21,6 +21,7 @@ beforeAll(() => {
   folder = fs.mkdtempSync(join(tmpdir(), 'baton-raft-'));
 });
 afterAll(() => fs.rmSync(folder, { recursive: true }));
+const newBoot = () => randomBytes(16).toString('hex');
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 interface Node {
@@ -50,7 +51,7 @@ function optionsOf(
   return {
     clusterId,
     nodeId: id,
-    bootId: randomBytes(16).toString('hex'),
+    bootId: newBoot(),
     generation: 1,
     members,
     bind: '127.0.0.1',
@@ -201,12 +202,14 @@ describe('raft threads: one node', () => {
     expect(fs.readFileSync(join(dataDir, 'vote'), 'latin1')).toContain('"votedFor":"node-1"');
 
     await expect(startRaftThread(options)).rejects.toThrow(/already runs as node-1/);
-    const elsewhere = { ...options, dataDir: fs.mkdtempSync(join(folder, 'other-')) };
+    const elsewhere = { ...options, bootId: newBoot(), dataDir: fs.mkdtempSync(join(folder, 'other-')) };
     await expect(startRaftThread(elsewhere)).rejects.toThrow(/binding UDP|listening on TCP/);
     await stopNode(first);
-    const foreign = { ...options, clusterId: '00000000-0000-4000-8000-000000000000' };
+    const foreign = { ...options, bootId: newBoot(), clusterId: '00000000-0000-4000-8000-000000000000' };
     await expect(startRaftThread(foreign)).rejects.toThrow(/belongs to cluster/);
     // What was refused has let go of the identity.
+    const { bootId } = elsewhere;
+    await expect(startRaftThread({ ...options, bootId })).rejects.toThrow(/was used before/);
     await stopNode(await startNode('node-1', members, { dataDir }));
   });
 
