@@ -347,8 +347,9 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
       for (const sku of Object.keys(state.contents)) seen.add(sku);
     }
     const contents = Object.fromEntries(Object.entries(state.contents).filter(([sku]) => seen.has(sku)));
-    // A crawl that read nothing at all is no snapshot: it would make every item vanish.
-    if (seen.size > 0 || counts.failedPages === 0) await depositSnapshot(contents);
+    // An empty snapshot would make every item vanish, and is a broken shop or selector far more often than a sale.
+    if (seen.size > 0) await depositSnapshot(contents);
+    else logger.warn(`${source.name} showed no item at all; no crawl file is deposited`);
     const pages = Object.fromEntries(Object.entries(state.pages).filter(([url]) => visited.has(url)));
     await save('finished', {
       ...state,
