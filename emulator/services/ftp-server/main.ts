@@ -1,0 +1,28 @@
+// Starts the FTP server as a process of the emulator. Its four folders are made here.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { folders } from '../../../contracts/file.ts';
+import { runService } from '../../service-process.ts';
+import { ftpFaultSchema } from './faults.ts';
+import { startFtpServer } from './ftp-server.ts';
+
+const port = z.int().min(0).max(65_535);
+const settingsSchema = z.object({
+  host: z.string().default('127.0.0.1'),
+  port,
+  root: z.string().min(1),
+  tls: z.object({ certFile: z.string(), keyFile: z.string() }),
+  users: z.array(z.object({ username: z.string().min(1), password: z.string().min(1) })).min(1),
+  passivePorts: z.object({ from: port, to: port }).optional(),
+  faults: z.array(ftpFaultSchema).optional(),
+  connectionsMax: z.int().min(1).optional(),
+  fileBytesMax: z.int().min(1).optional(),
+  idleMs: z.int().min(1).optional(),
+  requireSessionReuse: z.boolean().optional(),
+});
+
+await runService('ftp', settingsSchema, async (settings) => {
+  for (const folder of Object.values(folders)) await mkdir(join(settings.root, folder), { recursive: true });
+  return await startFtpServer(settings);
+});

@@ -1,0 +1,234 @@
+// What one invocation does: a tick or a message of the queue `files`, under the lease `ftp-sync` of the leader.
+// Ticks never fail (the next one is near); a message is handled, sent to wait, or dead-lettered, never lost.
+import { z } from 'zod';
+import {
+  fileCommandSchema,
+  fileCommandType,
+  fileCommandVersion,
+  type FileCommand,
+} from '../../contracts/file-command.ts';
+import type { BatonEvent } from '../../contracts/event.ts';
+import { routes } from '../../contracts/node-api.ts';
+import { rabbitmqEventSchema, type RabbitmqMessage } from '../../contracts/rabbitmq-event.ts';
+import { queues, routingKeys } from '../../contracts/topology.ts';
+import { describeError, Failure } from '../../runtime/failure.ts';
+import type { BrokerClient } from '../../runtime/rabbitmq.ts';
+import { childTraceparent, newTraceparent } from '../../runtime/trace.ts';
+import { deadLetter, publishRetry } from '../dead-letter.ts';
+import { exportItems } from './export-items.ts';
+import { retryRejected, syncAll, syncOne, type SyncCounts, type SyncPorts } from './sync-files.ts';
+
+export interface EventPorts extends SyncPorts {
+  /** Opened only when a message has to be published. */
+  readonly broker: () => Promise<Pick<BrokerClient, 'publish'>>;
+}
+export interface Invocation {
+  /** performance.now() milliseconds. */
+  readonly deadline: number;
+  readonly owner: string;
+}
+
+const leaseMs = 120_000; // How long a dead worker blocks the next one.
+const renewMs = 40_000;
+const callTimeoutMs = 5_000;
+const commandBytesMax = 64 * 1024;
+
+const sqsEventSchema = z.object({
+  Records: z
+    .array(
+      z.object({
+        eventSource: z.literal('aws:sqs'),
+        eventSourceARN: z.string(),
+        attributes: z.object({ SentTimestamp: z.string().optional() }).optional(),
+      }),
+    )
+    .min(1),
+});
+
+/** @throws only for an event that is neither, or when a message could be neither handled nor published again. */
+export async function handleEvent(ports: EventPorts, event: unknown, invocation: Invocation): Promise<void> {
+  const sent: BatonEvent[] = [];
+  const stopListening = ports.logger.onEvent((happened) => {
+    if (sent.length < 200) sent.push(happened);
+  });
+  try {
+    const ticks = sqsEventSchema.safeParse(event);
+    if (ticks.success) {
+      for (const record of ticks.data.Records) await handleTick(ports, record, invocation);
+      return;
+    }
+    const messages = rabbitmqEventSchema.parse(event);
+    for (const [queue, batch] of Object.entries(messages.rmqMessagesByQueue))
+      for (const message of batch)
+        await handleMessage(ports, { queue: queue.split('::')[0] ?? queue, message }, invocation);
+  } finally {
+    stopListening();
+    await report(ports, sent, invocation);
+  }
+}
+
+async function handleTick(
+  ports: EventPorts,
+  record: z.infer<typeof sqsEventSchema>['Records'][number],
+  invocation: Invocation,
+): Promise<void> {
+  const began = performance.now();
+  let counts: SyncCounts | undefined;
+  try {
+    counts = await underLease(ports, invocation, newTraceparent(), (work) => syncAll(ports, work));
+  } catch (error) {
+    ports.logger.warn(`this tick's sync failed, the next one tries again: ${describeError(error)}`);
+  }
+  const sentMs = Number(record.attributes?.SentTimestamp);
+  ports.logger.emit({
+    type: 'tick.received',
+    queue: record.eventSourceARN.split(':').at(-1) ?? record.eventSourceARN,
+    sentAt: Number.isFinite(sentMs) ? new Date(sentMs).toISOString() : null,
+    files: (counts?.applied ?? 0) + (counts?.rejected ?? 0),
+    tookMs: Math.round(performance.now() - began),
+  });
+}
+
+async function handleMessage(
+  ports: EventPorts,
+  { queue, message }: { queue: string; message: RabbitmqMessage },
+  invocation: Invocation,
+): Promise<void> {
+  let command: FileCommand | undefined;
+  try {
+    command = readCommand(message);
+    const done = await runCommand(ports, command, invocation);
+    if (!done) await publishRetry(await ports.broker(), { queue, message });
+  } catch (error) {
+    if (error instanceof Failure && error.rule.next === 'dead-letter') {
+      const reason = describeError(error);
+      await deadLetter(await ports.broker(), {
+        queue,
+        message,
+        code: error.code,
+        reason,
+        routingKey: routingKeys.files(command?.kind ?? 'unknown'),
+      });
+      ports.logger.emit({
+        type: 'message.dead-lettered',
+        queue,
+        messageId: message.basicProperties.messageId ?? '(none)',
+        code: error.code,
+        reason,
+      });
+      return;
+    }
+    ports.logger.warn(
+      `${command?.kind ?? 'message'} waits in ${queues.filesRetry.name}: ${describeError(error)}`,
+    );
+    await publishRetry(await ports.broker(), { queue, message });
+  }
+}
+
+/** False when it has to come again: another worker runs, or its file is left in in/. */
+async function runCommand(ports: EventPorts, command: FileCommand, invocation: Invocation): Promise<boolean> {
+  const counts = await underLease(ports, invocation, childTraceparent(command.traceparent), async (work) => {
+    switch (command.kind) {
+      case 'sync':
+        return await syncAll(ports, work);
+      case 'deposited':
+        return await syncOne(ports, work, command.name);
+      case 'retry':
+        return await retryRejected(ports, work, command.name);
+      case 'export':
+        await exportItems(ports, work);
+        return { applied: 0, rejected: 0, left: 0 };
+    }
+  });
+  // What a sync leaves, or what another worker's sync takes, the next tick sees; a named file must not wait on luck.
+  return command.kind === 'sync' || (counts !== undefined && counts.left === 0);
+}
+
+/** @throws Failure with next `dead-letter`: nothing will make this message right. */
+export function readCommand(message: RabbitmqMessage): FileCommand {
+  if (message.data.length > commandBytesMax)
+    throw new Failure('MESSAGE_TOO_LARGE', `a file command may have ${commandBytesMax} bytes`);
+  const { type } = message.basicProperties;
+  if (type !== fileCommandType)
+    throw new Failure(
+      'MESSAGE_MALFORMED',
+      `its type is ${JSON.stringify(type ?? null)}, not ${fileCommandType}`,
+    );
+  let json: unknown;
+  try {
+    json = JSON.parse(Buffer.from(message.data, 'base64').toString('utf8'));
+  } catch (cause) {
+    throw new Failure('MESSAGE_MALFORMED', 'its body is not JSON', { cause });
+  }
+  const parsed = fileCommandSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const version = z.object({ version: z.number() }).safeParse(json);
+  if (version.success && version.data.version > fileCommandVersion)
+    throw new Failure(
+      'VERSION_UNSUPPORTED',
+      `version ${version.data.version}, this release reads ${fileCommandVersion}`,
+    );
+  throw new Failure(
+    'MESSAGE_MALFORMED',
+    parsed.error.issues.map((issue) => `${issue.path.join('.') || '(whole)'}: ${issue.message}`).join('; '),
+  );
+}
+
+/** Undefined when another worker holds the lease. */
+async function underLease<T>(
+  { leader, logger }: EventPorts,
+  { deadline, owner }: Invocation,
+  traceparent: string,
+  run: (work: { deadline: number; traceparent: string; signal: AbortSignal }) => Promise<T>,
+): Promise<T | undefined> {
+  const lost = new AbortController();
+  const ask = (ms: number) =>
+    leader.call(
+      {
+        method: 'POST',
+        path: routes.lease('ftp-sync'),
+        json: { owner, leaseMs: ms },
+        timeoutMs: callTimeoutMs,
+        traceparent,
+      },
+      { deadline: Math.min(deadline, performance.now() + 2 * callTimeoutMs) },
+    );
+  try {
+    await ask(leaseMs);
+  } catch (error) {
+    if (error instanceof Failure && error.code === 'LEASE_HELD') return undefined;
+    throw error;
+  }
+  const renewal = setInterval(() => {
+    ask(leaseMs).catch((error: unknown) => {
+      logger.warn(`renewing the lease failed: ${describeError(error)}`);
+      if (error instanceof Failure && (error.code === 'LEASE_HELD' || error.code === 'LEASE_LOST'))
+        lost.abort();
+    });
+  }, renewMs);
+  try {
+    return await run({ deadline, traceparent, signal: lost.signal });
+  } finally {
+    clearInterval(renewal);
+    await ask(0).catch((error: unknown) =>
+      logger.warn(`giving the lease back failed: ${describeError(error)}`),
+    );
+  }
+}
+
+/** Best effort: the log has them anyway. */
+async function report(
+  { leader, logger }: EventPorts,
+  events: BatonEvent[],
+  { deadline }: Invocation,
+): Promise<void> {
+  if (events.length === 0) return;
+  try {
+    await leader.call(
+      { method: 'POST', path: routes.events, json: { events }, timeoutMs: 1_000 },
+      { deadline: Math.min(deadline, performance.now() + 1_000) },
+    );
+  } catch (error) {
+    logger.debug(`events were not shown live: ${describeError(error)}`);
+  }
+}

@@ -1,0 +1,243 @@
+// Takes files from in/ to the leader, one by one and under a lease, and moves each to done/ or rejected/ after
+// the leader has said what became of it. What fails for a passing reason stays in in/ for the next tick.
+// Never deletes a file, and never moves one whose upload the leader has not answered.
+import { Readable, type PassThrough } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { folders } from '../../contracts/file.ts';
+import {
+  fileAnswerSchema,
+  fileOpenAnswerSchema,
+  routes,
+  type FileOpenAnswer,
+} from '../../contracts/node-api.ts';
+import { describeError, Failure } from '../../runtime/failure.ts';
+import type { InternalAnswer, InternalRequest } from '../../runtime/internal-http.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import type { FtpSource } from './ftp-source.ts';
+import { isStable, judgeName, numberedName, type Look } from './plan-transfer.ts';
+import { multipartBody } from './upload.ts';
+
+/** What ftp-sync needs of functions/leader-client.ts. Deadlines are in performance.now() milliseconds. */
+export interface Leader {
+  call(what: InternalRequest, options: { deadline: number }): Promise<InternalAnswer>;
+  download(what: InternalRequest, options: { deadline: number }): Promise<Readable>;
+}
+export interface SyncPorts {
+  readonly leader: Leader;
+  readonly source: FtpSource;
+  readonly logger: Logger;
+}
+export interface Work {
+  readonly deadline: number;
+  readonly traceparent: string;
+  /** Aborted when the lease is lost. */
+  readonly signal: AbortSignal;
+}
+export interface SyncCounts {
+  applied: number;
+  rejected: number;
+  /** Left in in/: still growing, or failed for a reason that may pass. */
+  left: number;
+}
+
+const betweenLooksMs = 2_100; // At least 2 s: MDTM has whole seconds on some servers.
+const filesMax = 1_000; // Of one run; the next tick goes on.
+const workersMax = 3;
+const callTimeoutMs = 10_000;
+const uploadTimeoutMs = 600_000;
+const numbersMax = 1_000;
+
+/** Everything that lies in in/ and is stable. */
+export async function syncAll(ports: SyncPorts, work: Work): Promise<SyncCounts> {
+  const counts: SyncCounts = { applied: 0, rejected: 0, left: 0 };
+  const names: string[] = [];
+  for (const name of await ports.source.list(folders.in)) {
+    const verdict = judgeName(name);
+    if (verdict.kind === 'unsafe') {
+      counts.left += 1;
+      ports.logger.emit({
+        type: 'problem',
+        code: 'FILE_MALFORMED',
+        detail: `${JSON.stringify(name.slice(0, 80))} in ${folders.in}/ is left alone: ${verdict.reason}`,
+      });
+    } else if (verdict.kind !== 'ignore' && names.length < filesMax) names.push(name);
+  }
+  if (names.length === 0) return counts;
+  const first = await looksAt(ports.source, names);
+  await sleep(betweenLooksMs, undefined, { signal: work.signal });
+  const second = await looksAt(ports.source, names);
+  await inParallel(names, async (name) => {
+    const look = second.get(name);
+    if (isStable(first.get(name), look)) counts[await syncFile(ports, work, name, look)] += 1;
+    else counts.left += 1;
+  });
+  return counts;
+}
+
+/** One file that is known to be whole: no second look. Nothing when it is not there (any more). */
+export async function syncOne(ports: SyncPorts, work: Work, name: string): Promise<SyncCounts> {
+  const counts: SyncCounts = { applied: 0, rejected: 0, left: 0 };
+  assertUsable(name);
+  const look = await ports.source.look(`${folders.in}/${name}`);
+  if (look) counts[await syncFile(ports, work, name, look)] += 1;
+  return counts;
+}
+
+/** Moves a rejected file back to in/ and takes it. */
+export async function retryRejected(ports: SyncPorts, work: Work, name: string): Promise<SyncCounts> {
+  assertUsable(name);
+  const { source } = ports;
+  const target = await freeName(source, folders.in, name);
+  if (await source.move({ from: `${folders.rejected}/${name}`, to: `${folders.in}/${target}` })) {
+    await source.remove(`${folders.rejected}/${name}.reason.txt`);
+    return await syncOne(ports, work, target);
+  }
+  return await syncOne(ports, work, name); // Moved by an earlier try of this command.
+}
+
+function assertUsable(name: string): void {
+  const verdict = judgeName(name);
+  if (verdict.kind === 'unsafe' || verdict.kind === 'ignore')
+    throw new Failure(
+      'MESSAGE_MALFORMED',
+      `file name ${JSON.stringify(name)}: ${verdict.kind === 'unsafe' ? verdict.reason : 'dot and part files are not taken'}`,
+    );
+}
+
+async function syncFile(ports: SyncPorts, work: Work, name: string, look: Look): Promise<keyof SyncCounts> {
+  const { leader, logger } = ports;
+  if (work.signal.aborted || performance.now() > work.deadline) return 'left';
+  try {
+    const opened = fileOpenAnswerSchema.parse(
+      (
+        await leader.call(
+          {
+            method: 'POST',
+            path: routes.files,
+            json: {
+              name,
+              size: look.size,
+              modifiedAt: look.modifiedAt.toISOString(),
+              traceparent: work.traceparent,
+            },
+            timeoutMs: callTimeoutMs,
+            traceparent: work.traceparent,
+          },
+          { deadline: work.deadline },
+        )
+      ).json,
+    );
+    const reason = await verdictOn(ports, work, { name, look, opened });
+    // An overwrite during the upload: the new content is a file of its own, for the next look.
+    if (!isStable(look, await ports.source.look(`${folders.in}/${name}`))) return 'left';
+    const movedTo = reason === null ? await moveDone(ports, name) : await moveRejected(ports, name, reason);
+    await leader.call(
+      {
+        method: 'PUT',
+        path: routes.fileOutcome(opened.fileId),
+        json: { movedTo, reason },
+        timeoutMs: callTimeoutMs,
+        traceparent: work.traceparent,
+      },
+      { deadline: work.deadline },
+    );
+    return reason === null ? 'applied' : 'rejected';
+  } catch (error) {
+    logger.warn(`${name} stays in ${folders.in}/ for the next tick: ${describeError(error)}`);
+    return 'left';
+  }
+}
+
+/** Null when it is applied, else why it is rejected. @throws what may pass. */
+async function verdictOn(
+  ports: SyncPorts,
+  work: Work,
+  { name, look, opened }: { name: string; look: Look; opened: FileOpenAnswer },
+): Promise<string | null> {
+  const verdict = judgeName(name);
+  if (verdict.kind === 'reject') return verdict.reason;
+  switch (opened.kind) {
+    case 'done':
+      return null;
+    case 'rejected':
+      return opened.reason;
+    case 'upload':
+      try {
+        return await upload(ports, work, { name, look, fileId: opened.fileId });
+      } catch (error) {
+        if (error instanceof Failure && error.rule.next === 'reject-file')
+          return `${error.code}: ${error.message}`;
+        throw error;
+      }
+  }
+}
+
+async function upload(
+  { leader, source }: SyncPorts,
+  work: Work,
+  { name, look, fileId }: { name: string; look: Look; fileId: string },
+): Promise<string | null> {
+  let broken: Failure | undefined;
+  try {
+    const answer = await leader.call(
+      {
+        method: 'POST',
+        path: routes.fileContent(fileId),
+        body: () => {
+          broken = undefined;
+          return multipartBody({
+            meta: { name, size: look.size, traceparent: work.traceparent },
+            download: (to: PassThrough) => source.download(`${folders.in}/${name}`, to),
+            onBroken: (failure) => (broken = failure),
+          });
+        },
+        timeoutMs: uploadTimeoutMs,
+        traceparent: work.traceparent,
+      },
+      { deadline: work.deadline },
+    );
+    const { kind, reason } = fileAnswerSchema.parse(answer.json);
+    return kind === 'applied' ? null : (reason ?? 'the leader gave no reason');
+  } catch (error) {
+    throw broken ?? error;
+  }
+}
+
+async function moveDone({ source }: SyncPorts, name: string): Promise<string> {
+  const target = `${folders.done}/${await freeName(source, folders.done, name)}`;
+  await source.move({ from: `${folders.in}/${name}`, to: target });
+  return target;
+}
+
+async function moveRejected({ source }: SyncPorts, name: string, reason: string): Promise<string> {
+  const target = `${folders.rejected}/${await freeName(source, folders.rejected, name)}`;
+  // The reason first: a rejected file never lies there without one.
+  await source.write(`${target}.reason.txt`, Readable.from([Buffer.from(`${reason}\n`)]));
+  await source.move({ from: `${folders.in}/${name}`, to: target });
+  return target;
+}
+
+async function freeName(source: FtpSource, folder: string, name: string): Promise<string> {
+  for (let number = 1; number <= numbersMax; number++) {
+    const candidate = number === 1 ? name : numberedName(name, number);
+    if (!(await source.look(`${folder}/${candidate}`))) return candidate;
+  }
+  throw new Failure('INTERNAL', `${folder}/ holds ${numbersMax} files called like ${name}`);
+}
+
+async function looksAt(source: FtpSource, names: readonly string[]): Promise<Map<string, Look>> {
+  const looks = new Map<string, Look>();
+  await inParallel(names, async (name) => {
+    const look = await source.look(`${folders.in}/${name}`);
+    if (look) looks.set(name, look);
+  });
+  return looks;
+}
+
+async function inParallel(names: readonly string[], each: (name: string) => Promise<void>): Promise<void> {
+  const queue = names.values();
+  const worker = async () => {
+    for (const name of queue) await each(name);
+  };
+  await Promise.all(Array.from({ length: workersMax }, worker));
+}
