@@ -121,6 +121,8 @@ class Handle implements RaftThread {
       workerData: data,
       // Flags of whoever runs this process (a test runner's loaders) are not the thread's.
       execArgv: [],
+      // It holds a few kilobytes; a leak should end it loudly rather than starve the node.
+      resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 },
     });
     const counter = new Int32Array(this.#pulse);
     this.#beat = setInterval(() => Atomics.add(counter, 0, 1), pulseEveryMs);
