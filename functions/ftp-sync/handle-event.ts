@@ -127,19 +127,24 @@ async function handleMessage(
 
 /** False when it has to come again: another worker runs, or its file is left in in/. */
 async function runCommand(ports: EventPorts, command: FileCommand, invocation: Invocation): Promise<boolean> {
-  const counts = await underLease(ports, invocation, childTraceparent(command.traceparent), async (work) => {
-    switch (command.kind) {
-      case 'sync':
-        return await syncAll(ports, work);
-      case 'deposited':
-        return await syncOne(ports, work, command.name);
-      case 'retry':
-        return await retryRejected(ports, work, command.name);
-      case 'export':
-        await exportItems(ports, work);
-        return { applied: 0, rejected: 0, left: 0 };
-    }
-  });
+  const counts = await underLease(
+    ports,
+    invocation,
+    childTraceparent(command.traceparent),
+    async (work): Promise<SyncCounts> => {
+      switch (command.kind) {
+        case 'sync':
+          return await syncAll(ports, work);
+        case 'deposited':
+          return await syncOne(ports, work, command.name);
+        case 'retry':
+          return await retryRejected(ports, work, command.name);
+        case 'export':
+          await exportItems(ports, work);
+          return { applied: 0, rejected: 0, left: 0 };
+      }
+    },
+  );
   // What a sync leaves, or what another worker's sync takes, the next tick sees; a named file must not wait on luck.
   return command.kind === 'sync' || (counts !== undefined && counts.left === 0);
 }
