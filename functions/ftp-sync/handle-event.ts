@@ -131,17 +131,16 @@ async function runCommand(ports: EventPorts, command: FileCommand, invocation: I
     ports,
     invocation,
     childTraceparent(command.traceparent),
-    async (work): Promise<SyncCounts> => {
+    (work): Promise<SyncCounts> => {
       switch (command.kind) {
         case 'sync':
-          return await syncAll(ports, work);
+          return syncAll(ports, work);
         case 'deposited':
-          return await syncOne(ports, work, command.name);
+          return syncOne(ports, work, command.name);
         case 'retry':
-          return await retryRejected(ports, work, command.name);
+          return retryRejected(ports, work, command.name);
         case 'export':
-          await exportItems(ports, work);
-          return { applied: 0, rejected: 0, left: 0 };
+          return exportItems(ports, work).then(() => ({ applied: 0, rejected: 0, left: 0 }));
       }
     },
   );

@@ -156,19 +156,14 @@ async function verdictOn(
 ): Promise<string | null> {
   const verdict = judgeName(name);
   if (verdict.kind === 'reject') return verdict.reason;
-  switch (opened.kind) {
-    case 'done':
-      return null;
-    case 'rejected':
-      return opened.reason;
-    case 'upload':
-      try {
-        return await upload(ports, work, { name, look, fileId: opened.fileId });
-      } catch (error) {
-        if (error instanceof Failure && error.rule.next === 'reject-file')
-          return `${error.code}: ${error.message}`;
-        throw error;
-      }
+  if (opened.kind === 'done') return null;
+  if (opened.kind === 'rejected') return opened.reason;
+  try {
+    return await upload(ports, work, { name, look, fileId: opened.fileId });
+  } catch (error) {
+    if (error instanceof Failure && error.rule.next === 'reject-file')
+      return `${error.code}: ${error.message}`;
+    throw error;
   }
 }
 
