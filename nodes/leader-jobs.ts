@@ -1,0 +1,46 @@
+// What runs only while this node leads: mails and retention, each round in the term it holds. One round of a job at
+// a time; a failing job is reported once per cause and tried again. Never writes without Leadership.
+import { describeError, Failure } from '../runtime/failure.ts';
+import type { Emit } from '../runtime/logger.ts';
+import type { Leadership } from './leadership.ts';
+
+export interface LeaderJob {
+  readonly name: string;
+  readonly everyMs: number;
+  readonly run: (term: number) => Promise<void>;
+}
+
+export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadership: Leadership; emit: Emit }) {
+  const { leadership } = options;
+  const running = new Map<string, Promise<void>>();
+  const reported = new Map<string, string>();
+  async function round(job: LeaderJob): Promise<void> {
+    try {
+      await leadership.write(job.name, job.run);
+      reported.delete(job.name);
+    } catch (error) {
+      // Losing leadership in the middle of a round is no problem of the job.
+      if (error instanceof Failure && error.rule.next === 'find-leader') return;
+      const detail = `${job.name}: ${describeError(error)}`;
+      if (reported.get(job.name) !== detail)
+        options.emit({ type: 'problem', code: error instanceof Failure ? error.code : 'INTERNAL', detail });
+      reported.set(job.name, detail);
+    }
+  }
+  const timers = options.jobs.map((job) =>
+    setInterval(() => {
+      if (leadership.state.kind !== 'leading' || running.has(job.name)) return;
+      running.set(
+        job.name,
+        round(job).finally(() => running.delete(job.name)),
+      );
+    }, job.everyMs),
+  );
+  return {
+    name: 'leader jobs',
+    async close(): Promise<void> {
+      for (const timer of timers) clearInterval(timer);
+      await Promise.all(running.values());
+    },
+  };
+}

@@ -1,0 +1,165 @@
+// From "the raft thread says I lead" to "the database lets me write": claims the fence for each term this node wins,
+// repeats the claim while the database is away, and hands every fenced write the term it holds.
+// Never decides who leads, and never writes rows itself.
+import type { Emit } from '../runtime/logger.ts';
+import type { LeaderHint } from '../contracts/node-api.ts';
+import type { Member } from '../contracts/environment.ts';
+import { describeError, Failure } from '../runtime/failure.ts';
+import type { RaftThread } from './raft-thread.ts';
+import type { ClaimResult } from './store.ts';
+
+/** `waiting`: elected, but the fence is not claimed yet. `resigned`: it ends, and takes no writes any more. */
+export type LeadershipState =
+  | { readonly kind: 'following'; readonly term: number; readonly leader: string | null }
+  | { readonly kind: 'waiting'; readonly term: number }
+  | { readonly kind: 'leading'; readonly term: number }
+  | { readonly kind: 'resigned'; readonly term: number };
+
+export interface LeadershipOptions {
+  readonly nodeId: string;
+  readonly bootId: string;
+  readonly members: readonly Member[];
+  readonly raft: Pick<RaftThread, 'status' | 'onRole' | 'fenceRefused' | 'transfer'>;
+  /** Bounded by itself. */
+  readonly claim: (claim: { term: number; holder: string }) => Promise<ClaimResult>;
+  readonly emit: Emit;
+  readonly repeatClaimMs: number;
+}
+
+const drainWithinMs = 5_000;
+
+export class Leadership {
+  readonly #options: LeadershipOptions;
+  readonly #listeners: ((state: LeadershipState) => void)[] = [];
+  #state: LeadershipState;
+  #inFlight = 0;
+  #repeat: NodeJS.Timeout | undefined;
+  #reported = '';
+
+  constructor(options: LeadershipOptions) {
+    this.#options = options;
+    const { term } = options.raft.status();
+    this.#state = { kind: 'following', term, leader: null };
+    options.raft.onRole(() => this.#follow());
+    this.#follow();
+  }
+
+  get nodeId(): string {
+    return this.#options.nodeId;
+  }
+  get state(): LeadershipState {
+    return this.#state;
+  }
+  onChange(listener: (state: LeadershipState) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** The leader as this node knows it, for a 421's hint. */
+  leader(): LeaderHint | undefined {
+    const { role, term } = this.#options.raft.status();
+    const id = role.kind === 'leader' ? this.#options.nodeId : 'leader' in role ? role.leader : null;
+    const member = this.#options.members.find((candidate) => candidate.id === id);
+    if (member === undefined || this.#state.kind === 'resigned') return undefined;
+    return { nodeId: member.id, term, internalUrl: member.internalUrl, publicUrl: member.publicUrl };
+  }
+
+  /**
+   * Runs a fenced write in the term this node holds.
+   * @throws Failure NOT_LEADER with the leader, NO_LEADER with a wait, or what `write` throws; STALE_TERM tells raft.
+   */
+  async write<T>(what: string, write: (term: number) => Promise<T>): Promise<T> {
+    const state = this.#state;
+    if (state.kind !== 'leading') throw this.#refusal();
+    this.#inFlight += 1;
+    try {
+      return await write(state.term);
+    } catch (error) {
+      if (error instanceof Failure && error.code === 'STALE_TERM') {
+        const seen = error.details['databaseTerm'];
+        this.#fenceRefused(state.term, typeof seen === 'number' ? seen : null, what);
+      }
+      throw error;
+    } finally {
+      this.#inFlight -= 1;
+    }
+  }
+
+  /** Takes no more writes, lets those under way end (bounded), then hands leadership over. */
+  async resign(reason: string): Promise<void> {
+    const led = this.#state.kind === 'leading' || this.#state.kind === 'waiting';
+    clearTimeout(this.#repeat);
+    this.#become({ kind: 'resigned', term: this.#state.term });
+    const end = performance.now() + drainWithinMs;
+    while (this.#inFlight > 0 && performance.now() < end)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    if (led) await this.#options.raft.transfer(null, reason);
+  }
+
+  #refusal(): Failure {
+    const leader = this.leader();
+    if (leader && leader.nodeId !== this.#options.nodeId)
+      return new Failure('NOT_LEADER', `${this.#options.nodeId} does not lead`, { details: { leader } });
+    return new Failure('NO_LEADER', `${this.#options.nodeId} is ${this.#state.kind}, no node takes writes`, {
+      details: { retryAfterMs: 500 },
+    });
+  }
+
+  #follow(): void {
+    if (this.#state.kind === 'resigned') return;
+    const { role, term } = this.#options.raft.status();
+    if (role.kind !== 'leader') {
+      clearTimeout(this.#repeat);
+      this.#become({ kind: 'following', term, leader: 'leader' in role ? role.leader : null });
+    } else if (this.#state.term !== term || this.#state.kind === 'following') {
+      this.#become({ kind: 'waiting', term });
+      void this.#claim(term);
+    }
+  }
+
+  async #claim(term: number): Promise<void> {
+    const holder = `${this.#options.nodeId}/${this.#options.bootId}`;
+    const startedAt = performance.now();
+    const waits = (): boolean => this.#state.kind === 'waiting' && this.#state.term === term;
+    try {
+      const result = await this.#options.claim({ term, holder });
+      if (!waits()) return; // Another term began, or this node ends: the answer belongs to the past.
+      if (result.kind === 'refused') {
+        this.#fenceRefused(term, result.databaseTerm, 'claim');
+        return;
+      }
+      this.#reported = '';
+      this.#options.emit({
+        type: 'fence.claimed',
+        node: this.#options.nodeId,
+        term,
+        tookMs: Math.round(performance.now() - startedAt),
+      });
+      this.#become({ kind: 'leading', term });
+    } catch (error) {
+      if (!waits()) return;
+      // Once per cause: an outage of an hour would otherwise say so thousands of times.
+      const detail = `claiming term ${term}: ${describeError(error)}`;
+      if (detail !== this.#reported)
+        this.#options.emit({
+          type: 'problem',
+          code: error instanceof Failure ? error.code : 'INTERNAL',
+          detail,
+        });
+      this.#reported = detail;
+      this.#repeat = setTimeout(() => void this.#claim(term), this.#options.repeatClaimMs);
+    }
+  }
+
+  #fenceRefused(term: number, databaseTerm: number | null, what: string): void {
+    this.#options.emit({ type: 'fence.refused', node: this.#options.nodeId, term, databaseTerm, what });
+    // A write under way may learn it after this node has already left the term.
+    if (this.#state.term !== term) return;
+    if (this.#state.kind === 'leading') this.#become({ kind: 'waiting', term });
+    this.#options.raft.fenceRefused(databaseTerm ?? term + 1);
+  }
+
+  #become(state: LeadershipState): void {
+    this.#state = state;
+    for (const listener of this.#listeners) listener(state);
+  }
+}

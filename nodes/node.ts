@@ -1,0 +1,175 @@
+// One node of the cluster, wired: raft thread, leadership, announcer, listeners and the leader's jobs. Tests call it
+// with other adapters. Holds no logic of its own, and reads no environment.
+import type { Member } from '../contracts/environment.ts';
+import type { BatonEvent } from '../contracts/event.ts';
+import { describeError } from '../runtime/failure.ts';
+import type { TlsMaterial } from '../runtime/internal-http.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { startAnnouncer, type SendAnnouncement } from './announcer.ts';
+import { watchDatabase } from './database-watch.ts';
+import { startLeaderJobs } from './leader-jobs.ts';
+import { Leadership } from './leadership.ts';
+import { matchWatches, publishDueMails } from './mailer/mailer.ts';
+import type { NodeBroker } from './node-broker.ts';
+import type { RaftThread } from './raft-thread.ts';
+import type { Store } from './store.ts';
+import { Guard, type Tokens } from './web/guard.ts';
+import { createInternalServer } from './web/internal-server.ts';
+import { Live } from './web/live.ts';
+import type { Page } from './web/page.ts';
+import { createPublicServer } from './web/public-server.ts';
+
+export interface NodeSettings {
+  readonly nodeId: string;
+  readonly bootId: string;
+  readonly cluster: string;
+  readonly clusterId: string;
+  readonly generation: number;
+  readonly members: readonly Member[];
+  readonly bind: string;
+  readonly publicPort: number;
+  readonly internalPort: number;
+  readonly mailFrom: string;
+}
+export interface NodeAdapters {
+  readonly raft: RaftThread;
+  readonly store: Store;
+  readonly broker: NodeBroker;
+  readonly sendAnnouncement: SendAnnouncement;
+  readonly tls: TlsMaterial;
+  readonly tokens: () => Promise<Tokens>;
+  readonly page: Page | undefined;
+  readonly logger: Logger;
+}
+export interface BatonNode {
+  readonly publicUrl: string;
+  readonly internalUrl: string;
+  readonly leadership: Leadership;
+  /** Hands leadership over, ends the streams, drains, closes the raft thread. Adapters are closed by their owner. */
+  close(reason: string): Promise<void>;
+}
+
+const loopback = new Set(['127.0.0.1', '::1', 'localhost']);
+const batchesInFlightMax = 8;
+
+/** @throws Error when the public listener would speak plain HTTP beyond loopback, or a port is taken. */
+export async function createNode(settings: NodeSettings, adapters: NodeAdapters): Promise<BatonNode> {
+  const { nodeId, bootId, members } = settings;
+  const { raft, store, broker, logger } = adapters;
+  const member = members.find(({ id }) => id === nodeId);
+  if (!member)
+    throw new Error(`${nodeId} is not among the members ${members.map(({ id }) => id).join(', ')}`);
+  if (!loopback.has(settings.bind))
+    throw new Error(
+      `BATON_BIND is ${settings.bind}: the public listener has no TLS, so it binds to loopback only`,
+    );
+
+  const warn = (error: unknown) => logger.warn(describeError(error));
+  const leadership = new Leadership({
+    nodeId,
+    bootId,
+    members,
+    raft,
+    claim: (claim) => store.claim(claim),
+    emit: logger.emit,
+    repeatClaimMs: 500,
+  });
+  raft.onNote((note) => {
+    if (note.kind === 'election-started')
+      logger.emit({ type: 'election.started', node: nodeId, term: note.term, reason: note.reason });
+    else if (note.kind === 'vote-refused')
+      logger.emit({
+        type: 'vote.refused',
+        node: nodeId,
+        candidate: note.candidate,
+        term: note.term,
+        rule: note.rule,
+      });
+    else logger.info(note.kind, { ...note });
+  });
+  raft.onProblem(({ code, detail }) => logger.emit({ type: 'problem', code, detail }));
+  let role = raft.status().role.kind;
+  raft.onRole((change) => {
+    const leader =
+      change.role.kind === 'leader' ? nodeId : 'leader' in change.role ? change.role.leader : null;
+    logger.emit({
+      type: 'role.changed',
+      node: nodeId,
+      from: role,
+      to: change.role.kind,
+      term: change.term,
+      leader,
+      reason: change.reason,
+    });
+    role = change.role.kind;
+  });
+
+  const live = new Live(store, warn);
+  const unlisten = logger.onEvent((event: BatonEvent) => live.show(event));
+  const internal = createInternalServer({
+    tls: adapters.tls,
+    leadership,
+    store,
+    logger,
+    batchesInFlightMax,
+    show: (event) => live.show(event),
+  });
+  const hosts = new Set<string>([new URL(member.publicUrl).host]);
+  const guard = new Guard({ tokens: adapters.tokens, hosts: () => hosts });
+  const web = createPublicServer({
+    nodeId,
+    generation: settings.generation,
+    members,
+    leadership,
+    raft,
+    store,
+    broker,
+    live,
+    guard,
+    logger,
+    page: adapters.page,
+  });
+  const internalUrl = await internal.listen({ host: settings.bind, port: settings.internalPort });
+  const publicUrl = await web.listen({ host: settings.bind, port: settings.publicPort });
+  const { port } = new URL(publicUrl);
+  for (const name of ['127.0.0.1', 'localhost', '[::1]']) hosts.add(`${name}:${port}`);
+
+  const announcer = startAnnouncer({
+    cluster: settings.cluster,
+    clusterId: settings.clusterId,
+    member,
+    leadership,
+    send: adapters.sendAnnouncement,
+    report: warn,
+  });
+  const database = watchDatabase({ ping: () => store.ping(), report: (health) => raft.reportHealth(health) });
+  const domain = /@(?<domain>[^\s>]+)/.exec(settings.mailFrom)?.groups?.['domain'] ?? 'baton.invalid';
+  const jobs = startLeaderJobs({
+    leadership,
+    emit: logger.emit,
+    jobs: [
+      {
+        name: 'matching watches',
+        everyMs: 200,
+        run: async (term) => {
+          await matchWatches({ term, store, from: settings.mailFrom, domain, manageUrl: member.publicUrl });
+        },
+      },
+      { name: 'publishing mails', everyMs: 500, run: (term) => publishDueMails({ term, store, broker }) },
+      { name: 'retention', everyMs: 60_000, run: (term) => store.sweep(term) },
+    ],
+  });
+
+  return {
+    publicUrl,
+    internalUrl,
+    leadership,
+    async close(reason) {
+      await leadership.resign(reason);
+      await Promise.all([jobs.close(), announcer.close(), database.close()]);
+      unlisten();
+      await Promise.all([web.close(), internal.close()]);
+      await raft.close();
+    },
+  };
+}

@@ -1,0 +1,145 @@
+// What the node asks of its database, in the domain's words: leadership, web routes and mailer are written against
+// this, and nodes/database fulfils it. Every call that takes a `term` is fenced and throws Failure STALE_TERM with
+// `details.databaseTerm` when the database has seen a newer one. Never opens a connection by itself.
+import type { Readable } from 'node:stream';
+import type { BatonEvent } from '../contracts/event.ts';
+import type { Item } from '../contracts/item.ts';
+import type {
+  BatchRequest,
+  CrawlLease,
+  CrawlRequest,
+  CrawlUpdate,
+  FileAnswer,
+  FileOpenAnswer,
+  FileOpenRequest,
+  ItemVerdict,
+  MailClaimAnswer,
+  MailResult,
+} from '../contracts/node-api.ts';
+import type { Source } from '../contracts/source.ts';
+
+/** A term that was claimed, or the newer one the database has seen. */
+export type ClaimResult = { kind: 'claimed' } | { kind: 'refused'; databaseTerm: number };
+export type ItemEvent = Extract<BatonEvent, { type: 'item.changed' }>;
+export interface FeedBounds {
+  /** The feed's own uuid: another database has another one. */
+  readonly feed: string;
+  /** Oldest id still kept, and newest; both 0 when nothing happened yet. */
+  readonly first: number;
+  readonly last: number;
+}
+export interface ItemQuery {
+  readonly source?: string | undefined;
+  readonly q?: string | undefined;
+  readonly inStock?: boolean | undefined;
+  /** Exclusive: the last item of the page before. */
+  readonly after?: { source: string; sku: string } | undefined;
+  readonly limit: number;
+}
+export interface Watch {
+  readonly id: string;
+  readonly email: string;
+  /** Null watches every source, or every item of the source. */
+  readonly source: string | null;
+  readonly sku: string | null;
+}
+export interface StagedRow {
+  readonly row: number;
+  readonly item: Item;
+}
+export interface DueMail {
+  readonly mailId: string;
+  readonly attempt: number;
+  readonly traceparent: string;
+}
+/** A mail as it is to be stored: bytes are rendered before it is published for the first time. */
+export interface OutgoingMail {
+  /** kind/entity/version/recipient: two of one key are one mail. */
+  readonly key: string;
+  readonly kind: 'price-drop';
+  readonly from: string;
+  readonly to: string;
+  readonly messageId: string;
+  readonly bytes: Buffer;
+  readonly traceparent: string;
+}
+
+export interface Store {
+  /** @throws Failure DATABASE_UNAVAILABLE or DATABASE_TIMEOUT. */
+  ping(): Promise<void>;
+  claim(claim: { term: number; holder: string }): Promise<ClaimResult>;
+  fence(): Promise<{ term: number; holder: string | null }>;
+
+  writeBatch(
+    term: number,
+    items: readonly (BatchRequest['items'][number] & { item: Item })[],
+  ): Promise<ItemVerdict[]>;
+  items(query: ItemQuery): Promise<Item[]>;
+  item(key: { source: string; sku: string }): Promise<{ item: Item; history: Item[] } | undefined>;
+  feedBounds(): Promise<FeedBounds>;
+  /** At most `limit` events with ids above `after`, dense and in order of commit. */
+  feed(page: { after: number; limit: number }): Promise<ItemEvent[]>;
+  /** Every current item as CSV or NDJSON. */
+  exportItems(format: 'csv' | 'ndjson'): Promise<Readable>;
+
+  takeCrawl(term: number, request: CrawlRequest): Promise<CrawlLease | undefined>;
+  updateCrawl(term: number, crawlId: string, update: CrawlUpdate): Promise<void>;
+  takeLease(
+    term: number,
+    lease: { name: string; owner: string; leaseMs: number },
+  ): Promise<{ expiresAt: string }>;
+
+  openFile(term: number, request: FileOpenRequest): Promise<FileOpenAnswer>;
+  /** At most 10,000 rows each; `upload` is a uuid of this very upload. */
+  stageRows(
+    term: number,
+    upload: { fileId: string; upload: string; rows: readonly StagedRow[] },
+  ): Promise<void>;
+  applyUpload(
+    term: number,
+    upload: {
+      fileId: string;
+      upload: string;
+      sha256: string;
+      rows: number;
+      invalid: number;
+      problems: string[];
+    },
+  ): Promise<FileAnswer>;
+  rejectFile(term: number, file: { fileId: string; reason: string; problems: string[] }): Promise<FileAnswer>;
+  fileIntake(fileId: string): Promise<{ name: string; intake: number; size: number } | undefined>;
+  fileOutcome(
+    term: number,
+    fileId: string,
+    outcome: { movedTo: string; reason: string | null },
+  ): Promise<void>;
+
+  claimMail(
+    term: number,
+    mailId: string,
+    claim: { attempt: number; owner: string },
+  ): Promise<MailClaimAnswer>;
+  mailResult(term: number, mailId: string, result: MailResult): Promise<void>;
+  /** Events not yet matched against watches, and the cursor to hand back. */
+  unmatched(limit: number): Promise<{ cursor: number; events: ItemEvent[] }>;
+  watchesFor(event: ItemEvent): Promise<Watch[]>;
+  /** Inserts the mails and moves the cursor from `from` to `to` in one statement: once, across fail-over too. */
+  queueMails(
+    term: number,
+    batch: { from: number; to: number; mails: readonly OutgoingMail[] },
+  ): Promise<void>;
+  dueMails(term: number, limit: number): Promise<DueMail[]>;
+  /** It was confirmed and routed: not due again until its lease ends. */
+  mailPublished(term: number, mail: DueMail): Promise<void>;
+
+  sources(): Promise<Source[]>;
+  putSource(term: number, source: Source): Promise<void>;
+  watches(): Promise<Watch[]>;
+  putWatch(term: number, watch: Omit<Watch, 'id'>): Promise<Watch>;
+  deleteWatch(term: number, id: string): Promise<boolean>;
+  recentFiles(limit: number): Promise<unknown[]>;
+  recentMails(limit: number): Promise<unknown[]>;
+  recentCrawls(limit: number): Promise<unknown[]>;
+  /** Removes what is past its retention. */
+  sweep(term: number): Promise<void>;
+}

@@ -1,0 +1,96 @@
+// Who may do what on the public listener: Host and Origin of our own (DNS rebinding, other sites' pages), bearer tokens
+// with roles, and a cookie session that a one-time key opens. Never logs a token.
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { Failure } from '../../runtime/failure.ts';
+
+export const tokensSchema = z.object({
+  reader: z.string().min(16),
+  editor: z.string().min(16),
+  operator: z.string().min(16),
+});
+export type Tokens = z.infer<typeof tokensSchema>;
+export const roles = ['reader', 'editor', 'operator'] as const;
+export type Role = (typeof roles)[number];
+
+const keyValidMs = 10 * 60_000;
+const sessionValidMs = 12 * 60 * 60_000;
+const kept = 100; // Keys and sessions each; the oldest goes first.
+export const sessionCookie = 'baton-session';
+
+export class Guard {
+  readonly #tokens: () => Promise<Tokens>;
+  readonly #hosts: () => ReadonlySet<string>;
+  readonly #keys = new Map<string, number>();
+  readonly #sessions = new Map<string, number>();
+
+  /** `hosts`: every `host:port` that this listener is known as. */
+  constructor(options: { tokens: () => Promise<Tokens>; hosts: () => ReadonlySet<string> }) {
+    this.#tokens = options.tokens;
+    this.#hosts = options.hosts;
+  }
+
+  /** @throws Failure FORBIDDEN for a Host or Origin that is not ours. */
+  checkOrigin(request: FastifyRequest): void {
+    const host = request.headers.host ?? '';
+    if (!this.#hosts().has(host)) throw new Failure('FORBIDDEN', 'the Host header is not one of this node');
+    const { origin } = request.headers;
+    if (origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host))
+      throw new Failure('FORBIDDEN', 'the Origin is not this node');
+  }
+
+  /** @throws Failure UNAUTHENTICATED or FORBIDDEN. */
+  async require(request: FastifyRequest, wanted: Role): Promise<void> {
+    const role = await this.#roleOf(request);
+    if (role === undefined) throw new Failure('UNAUTHENTICATED', `this needs a token of role ${wanted}`);
+    if (roles.indexOf(role) < roles.indexOf(wanted))
+      throw new Failure('FORBIDDEN', `role ${role} may not do this, it needs ${wanted}`);
+  }
+
+  newKey(): string {
+    return issue(this.#keys, keyValidMs);
+  }
+  /** A session's id for a key that was not used yet. */
+  openSession(key: string): string | undefined {
+    if (!isValid(this.#keys, key)) return undefined;
+    this.#keys.delete(key);
+    return issue(this.#sessions, sessionValidMs);
+  }
+
+  async #roleOf(request: FastifyRequest): Promise<Role | undefined> {
+    const bearer = /^Bearer (?<token>\S{1,512})$/i.exec(request.headers.authorization ?? '')?.groups?.[
+      'token'
+    ];
+    if (bearer !== undefined) {
+      const tokens = await this.#tokens();
+      // All are compared, so that the time says nothing about which one was near.
+      return roles.filter((role) => equal(tokens[role], bearer)).at(-1);
+    }
+    const cookie = new RegExp(`(?:^|; )${sessionCookie}=(?<id>[0-9a-f]{64})(?:;|$)`).exec(
+      request.headers.cookie ?? '',
+    );
+    const id = cookie?.groups?.['id'];
+    // A cookie travels by itself, so a page of ours has to say that it asked: Origin is checked to be this host.
+    if (id === undefined || request.headers.origin === undefined) return undefined;
+    return isValid(this.#sessions, id) ? 'operator' : undefined;
+  }
+}
+
+function issue(store: Map<string, number>, validMs: number): string {
+  const id = randomBytes(32).toString('hex');
+  store.set(id, performance.now() + validMs);
+  for (const oldest of store.keys()) {
+    if (store.size <= kept) break;
+    store.delete(oldest);
+  }
+  return id;
+}
+function isValid(store: ReadonlyMap<string, number>, id: string): boolean {
+  const until = store.get(id);
+  return until !== undefined && until > performance.now();
+}
+function equal(left: string, right: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(left), digest(right));
+}

@@ -1,0 +1,202 @@
+// The internal listener: HTTPS with mutual TLS 1.3 for the cluster's own processes, the routes of
+// contracts/node-api.ts. Every write goes through Leadership, so a follower answers 421 and a stale leader 409.
+// Never talks to a caller without a certificate of the cluster: TLS cuts it off before a route is reached.
+import fastify from 'fastify';
+import { z } from 'zod';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { batonEventSchema, type BatonEvent } from '../../contracts/event.ts';
+import { itemSchema, type Item } from '../../contracts/item.ts';
+import {
+  apiVersion,
+  batchBytesMax,
+  batchRequestSchema,
+  crawlRequestSchema,
+  crawlUpdateSchema,
+  fileOpenRequestSchema,
+  fileOutcomeSchema,
+  headers,
+  leaseRequestSchema,
+  mailClaimRequestSchema,
+  mailResultSchema,
+  routes,
+  type BatchAnswer,
+  type BatchRequest,
+  type ItemVerdict,
+} from '../../contracts/node-api.ts';
+import { Failure } from '../../runtime/failure.ts';
+import type { TlsMaterial } from '../../runtime/internal-http.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import type { Leadership } from '../leadership.ts';
+import type { Store } from '../store.ts';
+import { useProblems } from './problems.ts';
+import { addFileContent } from './file-content.ts';
+
+export interface InternalServerOptions {
+  readonly tls: TlsMaterial;
+  readonly leadership: Leadership;
+  readonly store: Store;
+  readonly logger: Logger;
+  /** Batches at once; one more is answered BUSY. */
+  readonly batchesInFlightMax: number;
+  /** Events of other processes, to be shown live. */
+  readonly show: (event: BatonEvent) => void;
+}
+
+const eventsSchema = z.strictObject({ events: z.array(batonEventSchema).max(200) });
+const uuidParameter = z.object({ id: z.uuid() });
+const leaseName = z.object({ name: z.string().min(1).max(100) });
+
+/** @throws Failure REQUEST_MALFORMED that names every wrong field. */
+export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issues = result.error.issues
+    .slice(0, 20)
+    .map((issue) => ({ path: issue.path.join('.'), message: issue.message }));
+  throw new Failure(
+    'REQUEST_MALFORMED',
+    issues.map(({ path, message }) => `${path || '(whole)'}: ${message}`).join('; '),
+    { details: { issues } },
+  );
+}
+
+export function createInternalServer(options: InternalServerOptions): FastifyInstance {
+  const { leadership, store, tls } = options;
+  // Fastify's type for HTTPS differs from the plain one only in the server behind it.
+  const app = fastify({
+    https: {
+      ca: tls.ca,
+      cert: tls.cert,
+      key: tls.key,
+      requestCert: true,
+      rejectUnauthorized: true,
+      minVersion: 'TLSv1.3',
+    },
+    bodyLimit: batchBytesMax,
+    requestTimeout: 15 * 60_000,
+    forceCloseConnections: true,
+  }) as unknown as FastifyInstance;
+  useProblems(app, options.logger);
+
+  app.addHook('onRequest', async (request: FastifyRequest, reply) => {
+    const version = Number(request.headers[headers.apiVersion]);
+    if (!Number.isInteger(version) || version < apiVersion - 1 || version > apiVersion)
+      throw new Failure(
+        'VERSION_UNSUPPORTED',
+        `header ${headers.apiVersion} is ${String(request.headers[headers.apiVersion])}, this node reads ${apiVersion}`,
+      );
+    reply.header(headers.term, String(leadership.state.term));
+  });
+
+  let batches = 0;
+  app.post(routes.batches, async (request): Promise<BatchAnswer> => {
+    if (batches >= options.batchesInFlightMax)
+      throw new Failure('BUSY', `${batches} batches are in flight`, { details: { retryAfterMs: 200 } });
+    const { items } = parse(batchRequestSchema, request.body);
+    batches += 1;
+    try {
+      return await writeBatch(items);
+    } finally {
+      batches -= 1;
+    }
+  });
+
+  async function writeBatch(items: BatchRequest['items']): Promise<BatchAnswer> {
+    const startedAt = performance.now();
+    const results: (ItemVerdict | undefined)[] = items.map(() => undefined);
+    const valid: { index: number; entry: BatchRequest['items'][number] & { item: Item } }[] = [];
+    for (const [index, entry] of items.entries()) {
+      const parsed = itemSchema.safeParse(entry.item);
+      if (parsed.success) valid.push({ index, entry: { ...entry, item: parsed.data } });
+      else {
+        const reason = parsed.error.issues
+          .map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+          .join('; ');
+        results[index] = { kind: 'invalid', code: 'ITEM_MALFORMED', reason: reason.slice(0, 1_000) };
+      }
+    }
+    const answer = await leadership.write('batch', async (term) => {
+      const verdicts =
+        valid.length === 0
+          ? []
+          : await store.writeBatch(
+              term,
+              valid.map(({ entry }) => entry),
+            );
+      return { term, verdicts };
+    });
+    for (const [position, { index }] of valid.entries()) results[index] = answer.verdicts[position];
+    const complete = results.map((verdict) => {
+      if (verdict === undefined) throw new Failure('INTERNAL', 'the database gave fewer verdicts than items');
+      return verdict;
+    });
+    const count = (kind: ItemVerdict['kind']): number => complete.filter((one) => one.kind === kind).length;
+    options.logger.emit({
+      type: 'batch.applied',
+      node: leadership.nodeId,
+      term: answer.term,
+      applied: count('applied'),
+      unchanged: count('unchanged'),
+      stale: count('stale'),
+      invalid: count('invalid'),
+      tookMs: Math.round(performance.now() - startedAt),
+    });
+    return { term: answer.term, results: complete };
+  }
+
+  app.post(routes.crawls, async (request, reply) => {
+    const wanted = parse(crawlRequestSchema, request.body);
+    const lease = await leadership.write('crawl lease', (term) => store.takeCrawl(term, wanted));
+    return lease ?? reply.code(204).send();
+  });
+  app.put(routes.crawl(':id'), async (request, reply) => {
+    const { id } = parse(uuidParameter, request.params);
+    const update = parse(crawlUpdateSchema, request.body);
+    await leadership.write('crawl state', (term) => store.updateCrawl(term, id, update));
+    return reply.code(204).send();
+  });
+
+  app.post(routes.files, async (request) => {
+    const wanted = parse(fileOpenRequestSchema, request.body);
+    return leadership.write('file ledger', (term) => store.openFile(term, wanted));
+  });
+  addFileContent(app, { leadership, store });
+  app.put(routes.fileOutcome(':id'), async (request, reply) => {
+    const { id } = parse(uuidParameter, request.params);
+    const outcome = parse(fileOutcomeSchema, request.body);
+    await leadership.write('file outcome', (term) => store.fileOutcome(term, id, outcome));
+    return reply.code(204).send();
+  });
+  app.get(routes.export, async (request, reply) => {
+    const { format } = parse(z.object({ format: z.enum(['csv', 'ndjson']) }), request.query);
+    reply.type(format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson');
+    return reply.send(await store.exportItems(format));
+  });
+
+  app.post(routes.lease(':name'), async (request) => {
+    const { name } = parse(leaseName, request.params);
+    const { owner, leaseMs } = parse(leaseRequestSchema, request.body);
+    const { expiresAt } = await leadership.write('lease', (term) =>
+      store.takeLease(term, { name, owner, leaseMs }),
+    );
+    return { name, owner, expiresAt };
+  });
+
+  app.post(routes.mailClaim(':id'), async (request) => {
+    const { id } = parse(uuidParameter, request.params);
+    const claim = parse(mailClaimRequestSchema, request.body);
+    return leadership.write('mail claim', (term) => store.claimMail(term, id, claim));
+  });
+  app.put(routes.mailResult(':id'), async (request, reply) => {
+    const { id } = parse(uuidParameter, request.params);
+    const result = parse(mailResultSchema, request.body);
+    await leadership.write('mail result', (term) => store.mailResult(term, id, result));
+    return reply.code(204).send();
+  });
+
+  app.post(routes.events, { bodyLimit: 256 * 1024 }, async (request, reply) => {
+    for (const event of parse(eventsSchema, request.body).events) options.show(event);
+    return reply.code(204).send();
+  });
+  return app;
+}

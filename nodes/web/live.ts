@@ -1,0 +1,145 @@
+// GET /live: server-sent events (WHATWG HTML, 9.2). Data events are read from the feed by id, so that Last-Event-ID
+// resumes without a gap; node events come from a ring of the last 1,000 and carry no id.
+// Never buffers for a slow reader: it is cut off and resumes from its last id.
+import type { ServerResponse } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import type { BatonEvent } from '../../contracts/event.ts';
+import type { Store } from '../store.ts';
+
+const ringLength = 1_000;
+const pollEveryMs = 100; // A committed row is to be visible within 250 ms, on every node.
+const keepAliveEveryMs = 10_000;
+const pageLength = 500;
+const readersMax = 200;
+/** What may wait unsent for one reader before it is cut off. */
+const backlogBytesMax = 1024 * 1024;
+
+export interface LiveReader {
+  readonly response: ServerResponse;
+  /** Id of the last data event written to it. */
+  position: number;
+  reading: boolean;
+}
+
+export class Live {
+  readonly #store: Pick<Store, 'feed' | 'feedBounds'>;
+  readonly #report: (error: unknown) => void;
+  readonly #ring: BatonEvent[] = [];
+  readonly #readers = new Set<LiveReader>();
+  readonly #timers: NodeJS.Timeout[];
+  #polling = false;
+  #feed = '';
+
+  constructor(store: Pick<Store, 'feed' | 'feedBounds'>, report: (error: unknown) => void) {
+    this.#store = store;
+    this.#report = report;
+    this.#timers = [
+      setInterval(() => void this.#poll(), pollEveryMs),
+      setInterval(() => {
+        for (const { response } of this.#readers) response.write(': alive\n\n');
+      }, keepAliveEveryMs),
+    ];
+  }
+
+  /** A node event: shown to every reader, and kept for those who come later. */
+  show(event: BatonEvent): void {
+    if (event.type === 'item.changed') return; // Those come from the feed, with their id.
+    this.#ring.push(event);
+    if (this.#ring.length > ringLength) this.#ring.shift();
+    for (const reader of this.#readers)
+      this.#write(reader, `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+  }
+
+  addTo(app: FastifyInstance): void {
+    app.get('/live', async (request, reply) => {
+      if (this.#readers.size >= readersMax) return reply.code(503).header('retry-after', '5').send();
+      const bounds = await this.#store.feedBounds();
+      this.#feed = bounds.feed;
+      const asked = request.headers['last-event-id'];
+      const resume = typeof asked === 'string' ? positionOf(asked, bounds) : { kind: 'new' as const };
+      reply.hijack();
+      const response = reply.raw;
+      for (const [name, value] of Object.entries(reply.getHeaders()))
+        if (value !== undefined) response.setHeader(name, value);
+      response.writeHead(200, {
+        'content-type': 'text/event-stream; charset=utf-8',
+        'cache-control': 'no-store',
+      });
+      const reader: LiveReader = {
+        response,
+        position: resume.kind === 'resume' ? resume.position : bounds.last,
+        reading: false,
+      };
+      response.write('retry: 500\n\n');
+      if (resume.kind === 'reset')
+        response.write(`id: ${bounds.feed}-${bounds.last}\nevent: reset\ndata: {}\n\n`);
+      for (const event of this.#ring)
+        this.#write(reader, `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+      this.#readers.add(reader);
+      response
+        .on('error', () => this.#readers.delete(reader))
+        .on('close', () => this.#readers.delete(reader));
+      return reply;
+    });
+    // Fastify waits for open requests, and these never end by themselves.
+    app.addHook('preClose', async () => this.close());
+  }
+
+  close(): void {
+    for (const timer of this.#timers) clearInterval(timer);
+    for (const { response } of this.#readers) response.end();
+    this.#readers.clear();
+  }
+
+  async #poll(): Promise<void> {
+    if (this.#polling || this.#readers.size === 0) return;
+    this.#polling = true;
+    try {
+      const { last, feed } = await this.#store.feedBounds();
+      if (feed !== this.#feed) this.#feed = feed;
+      const behind = [...this.#readers].filter(({ position }) => position < last);
+      // One query serves all readers at one position, which is nearly always all of them.
+      for (const after of new Set(behind.map(({ position }) => position))) {
+        const events = await this.#store.feed({ after, limit: pageLength });
+        for (const reader of behind.filter(({ position }) => position === after))
+          for (const event of events) {
+            if (
+              !this.#write(
+                reader,
+                `id: ${feed}-${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`,
+              )
+            )
+              break;
+            reader.position = event.id;
+          }
+      }
+    } catch (error) {
+      this.#report(error);
+    } finally {
+      this.#polling = false;
+    }
+  }
+
+  #write(reader: LiveReader, text: string): boolean {
+    if (reader.response.destroyed || reader.response.writableEnded) return false;
+    if (reader.response.writableLength > backlogBytesMax) {
+      this.#readers.delete(reader);
+      reader.response.destroy();
+      return false;
+    }
+    reader.response.write(text);
+    return true;
+  }
+}
+
+/** Where a reader goes on: a foreign feed, an id past retention or one that is not given out yet starts anew. */
+export function positionOf(
+  lastEventId: string,
+  bounds: { feed: string; first: number; last: number },
+): { kind: 'resume'; position: number } | { kind: 'reset' } {
+  const match = /^(?<feed>.+)-(?<id>\d{1,15})$/.exec(lastEventId);
+  const id = Number(match?.groups?.['id']);
+  if (match?.groups?.['feed'] !== bounds.feed || id > bounds.last || id < bounds.first - 1)
+    return { kind: 'reset' };
+  return { kind: 'resume', position: id };
+}

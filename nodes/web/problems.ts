@@ -1,0 +1,81 @@
+// Every error answer of a node: application/problem+json (RFC 9457) with a code of contracts/failures.ts.
+// The stranger outside gets code and reason; the cause goes to the log alone.
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { failures, type FailureCode } from '../../contracts/failures.ts';
+import type { LeaderHint, Problem } from '../../contracts/node-api.ts';
+import { describeError, Failure } from '../../runtime/failure.ts';
+import type { Logger } from '../../runtime/logger.ts';
+
+interface ValidationIssue {
+  instancePath?: string;
+  message?: string;
+}
+
+/** The Failure behind whatever was thrown: fastify's own errors get the code that says the same. */
+export function failureOf(error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  const { statusCode, validation, code, message } = error as Partial<FastifyError>;
+  if (validation) {
+    const issues = (validation as ValidationIssue[]).map((issue) => ({
+      path: (issue.instancePath ?? '').replace(/^\//, '').replaceAll('/', '.'),
+      message: issue.message ?? 'wrong',
+    }));
+    return new Failure(
+      'REQUEST_MALFORMED',
+      issues.map(({ path, message: why }) => `${path}: ${why}`).join('; '),
+      {
+        details: { issues },
+      },
+    );
+  }
+  if (statusCode === 413) return new Failure('BODY_TOO_LARGE', message ?? 'the body is too large');
+  if (statusCode === 429)
+    return new Failure('BUSY', message ?? 'too many requests', { details: { retryAfterMs: 1_000 } });
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
+    return new Failure('REQUEST_MALFORMED', message ?? code ?? 'the request cannot be read');
+  return new Failure('INTERNAL', 'an unexpected error', { cause: error });
+}
+
+export function problemOf(failure: Failure): Problem {
+  const { httpStatus, means } = failures[failure.code as FailureCode];
+  const { leader, retryAfterMs, issues } = failure.details;
+  return {
+    type: `https://baton.invalid/failures#${failure.code}`,
+    title: means,
+    status: httpStatus,
+    code: failure.code,
+    ...(failure.code === 'INTERNAL' ? {} : { detail: failure.message }),
+    ...(leader === undefined ? {} : { leader: leader as LeaderHint }),
+    ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),
+    ...(issues === undefined ? {} : { issues: issues as NonNullable<Problem['issues']> }),
+  };
+}
+
+export function sendProblem(reply: FastifyReply, failure: Failure): FastifyReply {
+  const problem = problemOf(failure);
+  if (problem.status === 503 || problem.status === 429) {
+    problem.retryAfterMs ??= 1_000;
+    reply.header('retry-after', String(Math.max(1, Math.ceil(problem.retryAfterMs / 1_000))));
+  }
+  if (problem.status === 401) reply.header('www-authenticate', 'Bearer');
+  return reply
+    .code(problem.status)
+    .header('content-type', 'application/problem+json; charset=utf-8')
+    .serializer((payload: unknown) => JSON.stringify(payload))
+    .send(problem);
+}
+
+export function useProblems(app: FastifyInstance, logger: Logger): void {
+  app.setErrorHandler((error: unknown, request: FastifyRequest, reply: FastifyReply) => {
+    const failure = failureOf(error);
+    if (failure.code === 'INTERNAL')
+      logger.error(`${request.method} ${request.routeOptions.url ?? '?'}: ${describeError(error)}`);
+    return sendProblem(reply, failure);
+  });
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      reply,
+      new Failure('NOT_FOUND', `${request.method} ${request.url.split('?')[0]} is no route`),
+    ),
+  );
+}

@@ -1,0 +1,245 @@
+// The public listener: what people, the page and the CLI read and change. Reading on loopback is open; changing needs
+// a role, and only the leader does it: a follower answers 421 with the leader's address, which our clients follow.
+// Never binds anywhere but loopback, since it speaks plain HTTP.
+import { createHash } from 'node:crypto';
+import helmet from '@fastify/helmet';
+import rateLimit from '@fastify/rate-limit';
+import fastify, { type FastifyInstance } from 'fastify';
+import { Registry, collectDefaultMetrics, Gauge } from 'prom-client';
+import { z } from 'zod';
+import type { Member } from '../../contracts/environment.ts';
+import { fileCommandType, fileCommandVersion } from '../../contracts/file-command.ts';
+import { nodeIdSchema, sourceNameSchema } from '../../contracts/ids.ts';
+import { sourceSchema } from '../../contracts/source.ts';
+import { exchanges, queues, routingKeys } from '../../contracts/topology.ts';
+import { Failure } from '../../runtime/failure.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import { newTraceparent } from '../../runtime/trace.ts';
+import type { Leadership } from '../leadership.ts';
+import type { RaftThread } from '../raft-thread.ts';
+import type { Store } from '../store.ts';
+import type { NodeBroker } from '../node-broker.ts';
+import { Guard, sessionCookie } from './guard.ts';
+import { parse } from './internal-server.ts';
+import type { Live } from './live.ts';
+import { useProblems } from './problems.ts';
+import { addPage, type Page } from './page.ts';
+
+export interface PublicServerOptions {
+  readonly nodeId: string;
+  readonly generation: number;
+  readonly members: readonly Member[];
+  readonly leadership: Leadership;
+  readonly raft: Pick<RaftThread, 'status' | 'transfer'>;
+  readonly store: Store;
+  readonly broker: NodeBroker;
+  readonly live: Live;
+  readonly guard: Guard;
+  readonly logger: Logger;
+  readonly page: Page | undefined;
+}
+
+const itemsQuery = z.object({
+  source: sourceNameSchema.optional(),
+  q: z.string().max(200).optional(),
+  inStock: z.stringbool().optional(),
+  cursor: z.string().max(1_000).optional(),
+  limit: z.coerce.number().int().min(1).max(500).default(50),
+});
+const cursorSchema = z.tuple([z.string(), z.string()]);
+const watchSchema = z.strictObject({
+  email: z.email().max(254),
+  source: sourceNameSchema.nullable().default(null),
+  sku: z.string().max(200).nullable().default(null),
+});
+const listLength = 50;
+
+export function createPublicServer(options: PublicServerOptions): FastifyInstance {
+  const { leadership, store, guard, raft } = options;
+  const app = fastify({ bodyLimit: 256 * 1024, requestTimeout: 30_000, forceCloseConnections: true });
+  useProblems(app, options.logger);
+  app.register(helmet, {
+    contentSecurityPolicy: {
+      directives: { defaultSrc: ["'self'"], upgradeInsecureRequests: null, frameAncestors: ["'none'"] },
+    },
+    strictTransportSecurity: false,
+  });
+  app.register(rateLimit, { max: 1_200, timeWindow: '1 minute' });
+  app.addHook('onRequest', async (request) => guard.checkOrigin(request));
+
+  app.after(() => {
+    addHealth(app, options);
+    addReads(app, options);
+    options.live.addTo(app);
+    addPage(app, options.page, guard);
+
+    app.put('/sources/:name', async (request, reply) => {
+      await guard.require(request, 'editor');
+      const source = parse(sourceSchema, request.body);
+      const { name } = parse(z.object({ name: sourceNameSchema }), request.params);
+      if (source.name !== name) throw new Failure('REQUEST_MALFORMED', `name: the path says ${name}`);
+      await leadership.write('source', (term) => store.putSource(term, source));
+      return reply.code(204).send();
+    });
+    app.post('/watches', async (request, reply) => {
+      await guard.require(request, 'editor');
+      const watch = parse(watchSchema, request.body);
+      return reply.code(201).send(await leadership.write('watch', (term) => store.putWatch(term, watch)));
+    });
+    app.delete('/watches/:id', async (request, reply) => {
+      await guard.require(request, 'editor');
+      const { id } = parse(z.object({ id: z.uuid() }), request.params);
+      if (!(await leadership.write('watch', (term) => store.deleteWatch(term, id))))
+        throw new Failure('NOT_FOUND', `no watch ${id}`);
+      return reply.code(204).send();
+    });
+    app.post('/export', async (request, reply) => {
+      await guard.require(request, 'operator');
+      await leadership.write('export', async (term) => {
+        const body = { version: fileCommandVersion, kind: 'export', traceparent: newTraceparent() };
+        await options.broker.publish({
+          exchange: exchanges.main.name,
+          routingKey: routingKeys.files('export'),
+          type: fileCommandType,
+          messageId: `export/${term}/${body.traceparent}`,
+          body: JSON.stringify(body),
+        });
+      });
+      return reply.code(202).send({ accepted: true });
+    });
+    app.post('/cluster/transfer', async (request) => {
+      await guard.require(request, 'operator');
+      const { target } = parse(
+        z.strictObject({ target: nodeIdSchema.nullable().default(null) }),
+        request.body,
+      );
+      if (target !== null && !options.members.some(({ id, voter }) => id === target && voter))
+        throw new Failure('REQUEST_MALFORMED', `target: ${target} is no voter of this cluster`);
+      return leadership.write('transfer', async () => raft.transfer(target, 'asked for by an operator'));
+    });
+    app.post('/session-keys', async (request, reply) => {
+      await guard.require(request, 'operator');
+      return reply.code(201).send({ key: guard.newKey(), cookie: sessionCookie });
+    });
+  });
+  return app;
+}
+
+function addReads(
+  app: FastifyInstance,
+  { leadership, store, raft, broker, members, generation }: PublicServerOptions,
+): void {
+  app.get('/items', async (request, reply) => {
+    const { cursor, limit, source, q, inStock } = parse(itemsQuery, request.query);
+    const items = await store.items({ source, q, inStock, limit: limit + 1, after: readCursor(cursor) });
+    const page = items.slice(0, limit);
+    const last = page.at(-1);
+    const next = items.length > limit && last ? writeCursor(last) : null;
+    const body = JSON.stringify({ items: page, next });
+    const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"`;
+    reply.header('etag', etag).header('cache-control', 'no-cache').type('application/json; charset=utf-8');
+    const known = (request.headers['if-none-match'] ?? '')
+      .split(',')
+      .map((tag) => tag.trim().replace(/^W\//, ''));
+    return known.includes(etag) || known.includes('*') ? reply.code(304).send() : reply.send(body);
+  });
+  app.get('/items/:source/:sku', async (request) => {
+    const key = parse(z.object({ source: sourceNameSchema, sku: z.string().max(200) }), request.params);
+    const found = await store.item(key);
+    if (!found) throw new Failure('NOT_FOUND', `no item ${key.sku} of ${key.source}`);
+    return found;
+  });
+  app.get('/cluster', async () => {
+    const { role, term, peers, abstaining } = raft.status();
+    const fence = await store.fence().catch(() => null); // Shown as unknown: this page is read most when things are down.
+    return {
+      nodeId: leadership.nodeId,
+      role,
+      term,
+      state: leadership.state,
+      abstaining,
+      leader: leadership.leader() ?? null,
+      generation,
+      fence,
+      members: members.map((member) => ({
+        ...member,
+        lastContactMs: peers[member.id]?.lastContactMs ?? null,
+      })),
+    };
+  });
+  app.get('/sources', async () => ({ sources: await store.sources() }));
+  app.get('/watches', async () => ({ watches: await store.watches() }));
+  app.get('/files', async () => ({ files: await store.recentFiles(listLength) }));
+  app.get('/mails', async () => ({ mails: await store.recentMails(listLength) }));
+  app.get('/crawls', async () => ({ crawls: await store.recentCrawls(listLength) }));
+
+  let depths: { at: number; value: Promise<Record<string, number | null>> } | undefined;
+  app.get('/queues', async () => {
+    // All readers of one second share one look.
+    if (!depths || performance.now() - depths.at > 1_000)
+      depths = {
+        at: performance.now(),
+        value: Promise.all(
+          Object.values(queues).map(
+            async ({ name }) => [name, await broker.depth(name).catch(() => null)] as const,
+          ),
+        ).then((entries) => Object.fromEntries(entries)),
+      };
+    return { depths: await depths.value };
+  });
+}
+
+/** Patroni's names (https://patroni.readthedocs.io/en/latest/rest_api.html), so that load balancer rules fit. */
+function addHealth(app: FastifyInstance, { leadership, nodeId, raft, store }: PublicServerOptions): void {
+  const view = () => ({
+    nodeId,
+    state: leadership.state.kind,
+    term: leadership.state.term,
+    leader: leadership.leader()?.nodeId ?? null,
+  });
+  app.get('/leader', async (_request, reply) =>
+    reply.code(leadership.state.kind === 'leading' ? 200 : 503).send(view()),
+  );
+  app.get('/replica', async (_request, reply) =>
+    reply.code(leadership.state.kind === 'following' ? 200 : 503).send(view()),
+  );
+  app.get('/health', async () => view());
+  app.get('/liveness', async () => view());
+  app.get('/readiness', async () => {
+    await store.ping();
+    return view();
+  });
+  const history: unknown[] = [];
+  leadership.onChange((state) => {
+    history.push({ at: new Date().toISOString(), ...state });
+    if (history.length > 100) history.shift();
+  });
+  app.get('/history', async () => ({ history }));
+
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const leading = new Gauge({
+    name: 'baton_leading',
+    help: 'Whether this node takes writes',
+    registers: [registry],
+  });
+  const term = new Gauge({ name: 'baton_term', help: 'Highest term seen', registers: [registry] });
+  app.get('/metrics', async (_request, reply) => {
+    leading.set(leadership.state.kind === 'leading' ? 1 : 0);
+    term.set(raft.status().term);
+    return reply.type(registry.contentType).send(await registry.metrics());
+  });
+}
+
+function writeCursor({ source, sku }: { source: string; sku: string }): string {
+  return Buffer.from(JSON.stringify([source, sku])).toString('base64url');
+}
+function readCursor(cursor: string | undefined): { source: string; sku: string } | undefined {
+  if (cursor === undefined) return undefined;
+  try {
+    const [source, sku] = cursorSchema.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8')));
+    return { source, sku };
+  } catch (cause) {
+    throw new Failure('REQUEST_MALFORMED', 'cursor: not one that this API gave out', { cause });
+  }
+}
