@@ -166,7 +166,8 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     leadership,
     async close(reason) {
       await leadership.resign(reason);
-      await Promise.all([jobs.close(), announcer.close(), database.close()]);
+      database.close();
+      await Promise.all([jobs.close(), announcer.close()]);
       unlisten();
       await Promise.all([web.close(), internal.close()]);
       await raft.close();

@@ -1,7 +1,7 @@
 // Every error answer of a node: application/problem+json (RFC 9457) with a code of contracts/failures.ts.
 // The stranger outside gets code and reason; the cause goes to the log alone.
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { failures, type FailureCode } from '../../contracts/failures.ts';
+import { failures } from '../../contracts/failures.ts';
 import type { LeaderHint, Problem } from '../../contracts/node-api.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
@@ -37,7 +37,7 @@ export function failureOf(error: unknown): Failure {
 }
 
 export function problemOf(failure: Failure): Problem {
-  const { httpStatus, means } = failures[failure.code as FailureCode];
+  const { httpStatus, means } = failures[failure.code];
   const { leader, retryAfterMs, issues } = failure.details;
   return {
     type: `https://baton.invalid/failures#${failure.code}`,

@@ -1,0 +1,316 @@
+// The node's listeners over real sockets: mutual TLS, who leads, multipart bodies, live resume, and the guards.
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdtemp } from 'node:fs/promises';
+import { request as plainRequest } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { Agent, request } from 'undici';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createNode, type BatonNode } from '../../../nodes/node.ts';
+import type { Announcement } from '../../../contracts/announcement.ts';
+import { createLogger } from '../../../runtime/logger.ts';
+import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
+import { itemEvent, simulatedRaft, simulatedStore } from './simulated-edges.ts';
+
+let certificates: TestCertificates;
+let node: BatonNode;
+let agent: Agent;
+const edges = { ...simulatedRaft(), ...simulatedStore() };
+const announced: Announcement[] = [];
+const token = 'operator-token-of-the-test';
+const trace = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+let term = 1;
+
+beforeAll(async () => {
+  certificates = await makeCertificates(await mkdtemp(join(tmpdir(), 'baton-node-')));
+  const member = (id: string) => ({
+    id,
+    udp: '127.0.0.1:1',
+    internalUrl: `https://127.0.0.1:1`,
+    publicUrl: 'http://127.0.0.1:1',
+    voter: true,
+  });
+  node = await createNode(
+    {
+      nodeId: 'node-1',
+      bootId: 'a'.repeat(32),
+      cluster: 'test',
+      clusterId: randomUUID(),
+      generation: 1,
+      members: [member('node-1'), member('node-2')],
+      bind: '127.0.0.1',
+      publicPort: 0,
+      internalPort: 0,
+      mailFrom: 'baton@example.org',
+    },
+    {
+      raft: edges.raft,
+      store: edges.store,
+      tls: certificates,
+      page: undefined,
+      broker: { publish: async () => undefined, depth: async () => 0, close: async () => undefined },
+      sendAnnouncement: async (announcement) => void announced.push(announcement),
+      tokens: async () => ({
+        reader: 'reader-token-of-the-test',
+        editor: 'editor-token-of-the-test',
+        operator: token,
+      }),
+      logger: createLogger({ process: 'node-1', write: () => undefined }),
+    },
+  );
+  agent = new Agent({ connect: { ca: certificates.ca, cert: certificates.cert, key: certificates.key } });
+});
+afterAll(async () => {
+  await node?.close('the test ends');
+  await agent?.close();
+});
+beforeEach(async () => {
+  term = Math.max(term, edges.orders.databaseTerm) + 1;
+  edges.become({ kind: 'leader' }, term);
+  await expect.poll(() => node.leadership.state.kind).toBe('leading');
+});
+
+async function internal(path: string, body: unknown, headers: Record<string, string> = {}) {
+  const answer = await request(node.internalUrl + path, {
+    dispatcher: agent,
+    method: 'POST',
+    headers: { 'baton-api-version': '1', 'content-type': 'application/json', ...headers },
+    body: typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body),
+  });
+  return {
+    status: answer.statusCode,
+    headers: answer.headers,
+    json: (await answer.body.json()) as Record<string, unknown>,
+  };
+}
+const item = {
+  source: 'shop',
+  sku: 'a',
+  title: 'A',
+  url: null,
+  imageUrl: null,
+  price: 1,
+  currency: 'EUR',
+  inStock: true,
+  stock: null,
+  version: 1,
+};
+const batch = (...items: unknown[]) => ({
+  items: items.map((one, index) => ({ messageId: `m${index}`, traceparent: trace, item: one })),
+});
+
+test('batches: a bad item is answered invalid alone, the others are written', async () => {
+  const answer = await internal('/internal/batches', batch(item, { ...item, price: -1 }));
+  expect(answer.status).toBe(200);
+  expect(answer.headers['baton-term']).toBe(String(term));
+  expect(answer.json['results']).toMatchObject([
+    { kind: 'applied' },
+    { kind: 'invalid', code: 'ITEM_MALFORMED' },
+  ]);
+});
+test('a follower answers 421 with the leader it knows, and 503 with a wait when it knows none', async () => {
+  edges.become({ kind: 'follower', leader: 'node-2' }, ++term);
+  expect(await internal('/internal/batches', batch(item))).toMatchObject({
+    status: 421,
+    json: { code: 'NOT_LEADER', leader: { nodeId: 'node-2', term } },
+  });
+  edges.become({ kind: 'follower', leader: null }, term);
+  const none = await internal('/internal/batches', batch(item));
+  expect(none).toMatchObject({ status: 503, json: { code: 'NO_LEADER' }, headers: { 'retry-after': '1' } });
+});
+test('fence: a claim that the database refuses reaches the election with the term the database has seen', async () => {
+  edges.become({ kind: 'follower', leader: null }, term);
+  edges.orders.databaseTerm = term + 40;
+  edges.become({ kind: 'leader' }, ++term);
+  await expect.poll(() => edges.refused.at(-1)).toBe(edges.orders.databaseTerm);
+  expect(node.leadership.state.kind).toBe('waiting');
+});
+test('announcements: of one term rise in sequence', () => {
+  const own = announced.filter((one) => one.state === 'leading');
+  expect(own.length).toBeGreaterThan(0);
+  for (const [index, one] of announced.entries()) expect(one.sequence).toBe(index + 1);
+});
+test('mutual TLS: a caller without a certificate reaches no route', async () => {
+  const bare = new Agent({ connect: { ca: certificates.ca } });
+  await expect(
+    request(`${node.internalUrl}/internal/export?format=csv`, { dispatcher: bare }),
+  ).rejects.toThrow();
+  await bare.close();
+});
+test('a newer api version and a body over the limit are refused with their codes', async () => {
+  expect(await internal('/internal/batches', batch(item), { 'baton-api-version': '2' })).toMatchObject({
+    status: 400,
+    json: { code: 'VERSION_UNSUPPORTED' },
+  });
+  expect(await internal('/internal/batches', Buffer.alloc(9 * 1024 * 1024, ' '))).toMatchObject({
+    status: 413,
+    json: { code: 'BODY_TOO_LARGE' },
+  });
+});
+
+async function upload(
+  content: Buffer,
+  options: { name?: string; sha256?: string; size?: number; closed?: boolean } = {},
+) {
+  const id = randomUUID();
+  const name = options.name ?? 'partner_a.csv';
+  const size = options.size ?? content.length;
+  edges.files.set(id, { name, intake: 1, size });
+  const part = (field: string, extra: string, value: Buffer | string) =>
+    Buffer.concat([
+      Buffer.from(`--b\r\ncontent-disposition: form-data; name="${field}"${extra}\r\n\r\n`),
+      Buffer.from(value),
+      Buffer.from('\r\n'),
+    ]);
+  const body = Buffer.concat([
+    part('meta', '', JSON.stringify({ name, size, traceparent: trace })),
+    part('file', '; filename="f"\r\ncontent-type: application/octet-stream', content),
+    part('sha256', '', options.sha256 ?? createHash('sha256').update(content).digest('hex')),
+    Buffer.from(options.closed === false ? '' : '--b--\r\n'),
+  ]);
+  const answer = await internal(`/internal/files/${id}/content`, body, {
+    'content-type': 'multipart/form-data; boundary=b',
+  });
+  return { ...answer, wasApplied: edges.applied.includes(id) };
+}
+const csv = '\ufeffsku,title,price,currency,inStock\r\na,"Ä, b",1.5,EUR,true\r\nb,B,2,EUR\r\n';
+
+test('files: a byte order mark, CRLF and a row with too few columns: the good row is read, the bad one is named', async () => {
+  const answer = await upload(Buffer.from(csv));
+  expect(answer).toMatchObject({
+    status: 200,
+    wasApplied: true,
+    json: { kind: 'applied', rows: 2, invalid: 1, problems: ['row 2: 4 columns, the header has 5'] },
+  });
+  expect(edges.staged.at(-1)).toMatchObject({
+    row: 1,
+    item: { source: 'partner', sku: 'a', title: 'Ä, b', price: 1.5 },
+  });
+});
+test('files: JSON arrays, NDJSON and gzip are read alike', async () => {
+  const row = {
+    sku: 'j',
+    title: 'J',
+    url: null,
+    imageUrl: null,
+    price: 1,
+    currency: 'EUR',
+    inStock: true,
+    stock: null,
+  };
+  expect(await upload(Buffer.from(JSON.stringify([row, row])), { name: 'partner.json' })).toMatchObject({
+    json: { rows: 2, invalid: 0 },
+  });
+  expect(
+    await upload(gzipSync(`${JSON.stringify(row)}\nnot json\n`), { name: 'partner.ndjson.gz' }),
+  ).toMatchObject({ json: { rows: 2, invalid: 1 } });
+});
+test('files: wrong sha256, missing bytes and a missing closing boundary are 400 and apply nothing', async () => {
+  const content = Buffer.from(csv);
+  for (const broken of [{ sha256: 'f'.repeat(64) }, { size: content.length + 1 }, { closed: false }])
+    expect(await upload(content, broken), JSON.stringify(broken)).toMatchObject({
+      status: 400,
+      wasApplied: false,
+      json: { code: 'FILE_TRUNCATED' },
+    });
+});
+test('files: what is no gzip, or has an endless line, is rejected with the reason', async () => {
+  expect(await upload(Buffer.from('plain'), { name: 'partner.csv.gz' })).toMatchObject({
+    status: 200,
+    wasApplied: false,
+    json: { kind: 'rejected' },
+  });
+  expect(await upload(Buffer.alloc(200_000, 'x'), { name: 'partner.ndjson' })).toMatchObject({
+    wasApplied: false,
+    json: { kind: 'rejected' },
+  });
+});
+
+async function readLive(lastEventId: string | undefined, enough: (text: string) => boolean): Promise<string> {
+  const stop = AbortSignal.timeout(5_000);
+  const answer = await fetch(`${node.publicUrl}/live`, {
+    signal: stop,
+    headers: lastEventId === undefined ? {} : { 'last-event-id': lastEventId },
+  });
+  let text = '';
+  for await (const chunk of (answer.body ?? []) as AsyncIterable<Uint8Array>) {
+    text += new TextDecoder().decode(chunk);
+    if (enough(text)) break;
+  }
+  return text;
+}
+test('live: Last-Event-ID resumes after that event and misses none that is committed meanwhile', async () => {
+  for (let id = 1; id <= 700; id++) edges.feed.push(itemEvent(id));
+  const writer = setInterval(() => edges.feed.push(itemEvent(edges.feed.length + 1)), 1);
+  const text = await readLive(`${edges.orders.feedId}-100`, (seen) => seen.includes('-800\n'));
+  clearInterval(writer);
+  const ids = [...text.matchAll(/^id: .*-(\d+)$/gm)].map((match) => Number(match[1]));
+  expect(ids.slice(0, 700)).toEqual(Array.from({ length: 700 }, (_, index) => 101 + index));
+});
+test('live: the id of another feed answers reset', async () => {
+  expect(await readLive(`${randomUUID()}-1`, (text) => text.includes('event: reset'))).toContain(
+    'event: reset',
+  );
+});
+
+function raw(
+  path: string,
+  headers: Record<string, string>,
+  method = 'GET',
+  body = '',
+): Promise<{ status: number; cookie: string }> {
+  const url = new URL(path, node.publicUrl);
+  return new Promise((resolve, reject) => {
+    plainRequest({ port: url.port, host: url.hostname, path, method, headers }, (answer) => {
+      answer.resume();
+      resolve({
+        status: answer.statusCode ?? 0,
+        cookie: String(answer.headers['set-cookie'] ?? '').split(';')[0] ?? '',
+      });
+    })
+      .on('error', reject)
+      .end(body);
+  });
+}
+test('public: a foreign Host or Origin is 403, reading is open, changing needs a role', async () => {
+  const { host } = new URL(node.publicUrl);
+  expect((await raw('/items', { host: 'evil.example' })).status).toBe(403);
+  expect((await raw('/items', { host, origin: 'http://evil.example' })).status).toBe(403);
+  expect((await raw('/items', { host })).status).toBe(200);
+  expect((await raw('/export', { host }, 'POST')).status).toBe(401);
+  expect(
+    (await raw('/export', { host, authorization: 'Bearer editor-token-of-the-test' }, 'POST')).status,
+  ).toBe(403);
+  expect((await raw('/export', { host, authorization: `Bearer ${token}` }, 'POST')).status).toBe(202);
+});
+test('public: a one-time key opens a session once, and its cookie changes things only from our own Origin', async () => {
+  const { host } = new URL(node.publicUrl);
+  const made = await fetch(`${node.publicUrl}/session-keys`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}` },
+  });
+  const { key } = (await made.json()) as { key: string };
+  const opened = await raw(`/?key=${key}`, { host });
+  expect(opened.status).toBe(303);
+  expect((await raw(`/?key=${key}`, { host })).status).toBe(401);
+  expect((await raw('/export', { host, cookie: opened.cookie }, 'POST')).status).toBe(401);
+  expect((await raw('/export', { host, cookie: opened.cookie, origin: node.publicUrl }, 'POST')).status).toBe(
+    202,
+  );
+});
+test('health: /leader is 200 on the leader alone, /health is 200 without one', async () => {
+  const status = async (path: string) => (await fetch(node.publicUrl + path)).status;
+  expect(await status('/leader')).toBe(200);
+  edges.become({ kind: 'follower', leader: null }, ++term);
+  expect([await status('/leader'), await status('/replica'), await status('/health')]).toEqual([
+    503, 200, 200,
+  ]);
+});
+test('items: an unchanged page is 304 for whoever names its ETag', async () => {
+  const first = await fetch(`${node.publicUrl}/items`);
+  const again = await fetch(`${node.publicUrl}/items`, {
+    headers: { 'if-none-match': first.headers.get('etag') ?? '' },
+  });
+  expect([first.status, again.status]).toEqual([200, 304]);
+});

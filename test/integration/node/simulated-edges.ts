@@ -1,0 +1,108 @@
+// A store in memory and a raft thread that does as told, for tests of the node's listeners. What a test did not
+// order throws, so that nothing passes by accident.
+import type { RoleView } from '../../../nodes/raft/types.ts';
+import type { RaftThread } from '../../../nodes/raft-thread.ts';
+import type { ItemEvent, StagedRow, Store } from '../../../nodes/store.ts';
+
+export function simulatedRaft() {
+  let role: RoleView = { kind: 'follower', leader: null };
+  let term = 0;
+  const listeners: Parameters<RaftThread['onRole']>[0][] = [];
+  const refused: number[] = [];
+  const raft: RaftThread = {
+    status: () => ({ role, term, peers: {}, abstaining: false, counters: {} }),
+    onRole: (listener) => void listeners.push(listener),
+    onNote: () => undefined,
+    onProblem: () => undefined,
+    onDeath: () => undefined,
+    reportHealth: () => undefined,
+    fenceRefused: (databaseTerm) => void refused.push(databaseTerm),
+    transfer: async () => ({ kind: 'done' }),
+    close: async () => undefined,
+  };
+  const become = (next: RoleView, nextTerm: number): void => {
+    role = next;
+    term = nextTerm;
+    for (const listener of listeners) listener({ role, term, reason: 'ordered by the test' });
+  };
+  return { raft, become, refused };
+}
+
+export function simulatedStore() {
+  const feed: ItemEvent[] = [];
+  const staged: StagedRow[] = [];
+  const applied: string[] = [];
+  const files = new Map<string, { name: string; intake: number; size: number }>();
+  const orders = { databaseTerm: 0, feedId: '3f0e8a52-9a68-4f0c-8d5e-0c8b4a1d2e11', first: 1 };
+  const known: Partial<Store> = {
+    ping: async () => undefined,
+    claim: async ({ term }) => {
+      if (orders.databaseTerm > term) return { kind: 'refused', databaseTerm: orders.databaseTerm };
+      orders.databaseTerm = term;
+      return { kind: 'claimed' };
+    },
+    writeBatch: async (_term, items) => items.map(() => ({ kind: 'applied' as const })),
+    feedBounds: async () => ({ feed: orders.feedId, first: orders.first, last: feed.length }),
+    feed: async ({ after, limit }) => feed.slice(after, after + limit),
+    unmatched: async () => ({ cursor: 0, events: [] }),
+    dueMails: async () => [],
+    items: async () => [],
+    fileIntake: async (id) => files.get(id),
+    stageRows: async (_term, { rows }) => void staged.push(...rows),
+    applyUpload: async (_term, { fileId, rows, invalid, problems }) => {
+      applied.push(fileId);
+      return {
+        kind: 'applied',
+        reason: null,
+        rows,
+        applied: rows - invalid,
+        unchanged: 0,
+        stale: 0,
+        invalid,
+        vanished: 0,
+        differences: 0,
+        problems,
+      };
+    },
+    rejectFile: async (_term, { reason, problems }) => ({
+      kind: 'rejected',
+      reason,
+      rows: 0,
+      applied: 0,
+      unchanged: 0,
+      stale: 0,
+      invalid: 0,
+      vanished: 0,
+      differences: 0,
+      problems,
+    }),
+  };
+  const store = new Proxy(known, {
+    get: (target, name) =>
+      Reflect.get(target, name) ??
+      (() => {
+        throw new Error(`the test did not order ${String(name)}`);
+      }),
+  }) as Store;
+  return { store, feed, staged, applied, files, orders };
+}
+
+export function itemEvent(id: number): ItemEvent {
+  return {
+    version: 1,
+    at: '2026-01-01T00:00:00.000Z',
+    process: 'database',
+    type: 'item.changed',
+    id,
+    source: 'shop',
+    sku: `s${id}`,
+    itemVersion: id,
+    change: 'price',
+    title: `Item ${id}`,
+    price: 8,
+    previousPrice: 10,
+    currency: 'EUR',
+    inStock: true,
+    term: 1,
+  };
+}
