@@ -3,6 +3,7 @@
 import type { RoleView } from '../../../nodes/raft/types.ts';
 import type { RaftThread } from '../../../nodes/raft-thread.ts';
 import type { ItemEvent, StagedRow, Store } from '../../../nodes/store.ts';
+import { Failure } from '../../../runtime/failure.ts';
 
 export function simulatedRaft() {
   let role: RoleView = { kind: 'follower', leader: null };
@@ -41,7 +42,11 @@ export function simulatedStore() {
       orders.databaseTerm = term;
       return { kind: 'claimed' };
     },
-    writeBatch: async (_term, items) => items.map(() => ({ kind: 'applied' as const })),
+    writeBatch: async (term, items) => {
+      if (orders.databaseTerm > term)
+        throw new Failure('STALE_TERM', 'simulated', { details: { databaseTerm: orders.databaseTerm } });
+      return items.map(() => ({ kind: 'applied' as const }));
+    },
     feedBounds: async () => ({ feed: orders.feedId, first: orders.first, last: feed.length }),
     feed: async ({ after, limit }) => feed.slice(after, after + limit),
     unmatched: async () => ({ cursor: 0, events: [] }),
