@@ -152,11 +152,22 @@ export const rabbitmqEventSources = [
   windowMs: number;
 }[];
 
+/** With reportBatchItemFailures a function may answer `{ batchItemFailures: [{ itemIdentifier }] }`; all others of the batch are done. */
 export const sqsEventSources = [
-  { function: 'announce', queue: sqsQueues.announcements.name, batchSize: 10 },
-  { function: 'ftp-sync', queue: sqsQueues.tick.name, batchSize: 1 },
-  { function: 'ftp-sync', queue: sqsQueues.tickDelayed.name, batchSize: 1 },
-] as const satisfies readonly { function: FunctionName; queue: string; batchSize: number }[];
+  {
+    function: 'announce',
+    queue: sqsQueues.announcements.name,
+    batchSize: 10,
+    reportBatchItemFailures: true,
+  },
+  { function: 'ftp-sync', queue: sqsQueues.tick.name, batchSize: 1, reportBatchItemFailures: false },
+  { function: 'ftp-sync', queue: sqsQueues.tickDelayed.name, batchSize: 1, reportBatchItemFailures: false },
+] as const satisfies readonly {
+  function: FunctionName;
+  queue: string;
+  batchSize: number;
+  reportBatchItemFailures: boolean;
+}[];
 
 /** EventBridge rules; one minute is their minimum, so a second target with a 30 s delivery delay makes it 30 s. */
 export const schedules = [

@@ -1,6 +1,7 @@
 // Asynchronous invocations (type Event): accepted at once, run when there is room, tried again twice after a function
 // error as on Lambda. They live in memory: what waits when the host ends is lost, where AWS would keep it for hours.
 import type { Logger } from '../../runtime/logger.ts';
+import { pause } from '../pause.ts';
 import type { Invocation } from './execution-environment.ts';
 import type { FunctionPool } from './function-pool.ts';
 import { eventRetryDelaysMs, eventsMax } from './limits.ts';
@@ -51,18 +52,4 @@ export function createEventInvocations({
     },
     close: () => closed.abort(),
   };
-}
-
-/** Ends early when the signal does. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
 }

@@ -1,0 +1,130 @@
+// Every event source of contracts/topology.ts in one process: RabbitMQ mappings, SQS mappings and schedules, all
+// calling functions over the Invoke API. Wiring only.
+import { GetQueueUrlCommand, SQSClient } from '@aws-sdk/client-sqs';
+import {
+  functions,
+  rabbitmqEventSources,
+  schedules,
+  sqsEventSources,
+  sqsQueues,
+} from '../../contracts/topology.ts';
+import { describeError } from '../../runtime/failure.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import { pause } from '../pause.ts';
+import { reachableQueueUrl } from '../queue-url.ts';
+import { createInvokeClient } from './invoke-client.ts';
+import { startRabbitmqMapping, type EventSource, type MappingCounts } from './rabbitmq.ts';
+import type { BrokerAddress } from './rabbitmq-feed.ts';
+import { startSchedule, type Schedule } from './schedule.ts';
+import { startSqsMapping } from './sqs.ts';
+
+export interface EventSourcesOptions {
+  /** Where functions are invoked: AWS_ENDPOINT_URL_LAMBDA. */
+  readonly invokeUrl: string;
+  readonly sqsUrl: string;
+  readonly region: string;
+  readonly broker: BrokerAddress;
+  /** Of every schedule, from now. */
+  readonly firstDelayMs: number;
+  /** Failed invocations after which a RabbitMQ batch goes back to its queue; undefined: never. */
+  readonly triesMax?: number | undefined;
+  readonly logger: Logger;
+}
+export interface EventSources {
+  readonly name: 'event-sources';
+  /** What it calls: it listens nowhere itself. */
+  readonly address: string;
+  counts(): Readonly<Record<string, MappingCounts>>;
+  close(): Promise<void>;
+}
+
+const queueTries = 20;
+
+/** @throws Error naming the queue when one of SQS does not exist within 5 s. */
+export async function startEventSources(options: EventSourcesOptions): Promise<EventSources> {
+  const { logger, region, broker } = options;
+  const invoke = createInvokeClient(options.invokeUrl);
+  const sqs = new SQSClient({
+    region,
+    endpoint: options.sqsUrl,
+    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+  });
+  const opened: (EventSource | Schedule)[] = [];
+  const sources: EventSource[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(opened.splice(0).map((source) => source.close()));
+    await invoke.close();
+    sqs.destroy();
+  };
+  try {
+    const queueUrls = new Map<string, string>();
+    for (const { name } of Object.values(sqsQueues))
+      queueUrls.set(name, reachableQueueUrl(await findQueue(sqs, name), options.sqsUrl));
+    const queueUrl = (name: string): string => queueUrls.get(name) ?? name;
+
+    for (const mapping of rabbitmqEventSources) {
+      const { timeoutS } = functions[mapping.function];
+      sources.push(
+        startRabbitmqMapping({
+          mapping: { ...mapping, functionTimeoutS: timeoutS, triesMax: options.triesMax },
+          broker,
+          invoke,
+          logger,
+        }),
+      );
+    }
+    for (const { queue, ...mapping } of sqsEventSources)
+      sources.push(
+        startSqsMapping({
+          mapping: {
+            ...mapping,
+            queueUrl: queueUrl(queue),
+            functionTimeoutS: functions[mapping.function].timeoutS,
+            region,
+          },
+          sqs,
+          invoke,
+          logger,
+        }),
+      );
+    opened.push(...sources);
+    for (const { name, everyMinutes, targets } of schedules)
+      opened.push(
+        startSchedule({
+          rule: {
+            name,
+            everyMs: everyMinutes * 60_000,
+            firstDelayMs: options.firstDelayMs,
+            targets: targets.map((target) => ('sqs' in target ? { queueUrl: queueUrl(target.sqs) } : target)),
+          },
+          region,
+          sqs,
+          invoke,
+          logger,
+        }),
+      );
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    name: 'event-sources',
+    address: options.invokeUrl,
+    counts: () => Object.fromEntries(sources.map((source) => [source.name, source.counts()])),
+    close,
+  };
+}
+
+async function findQueue(sqs: SQSClient, name: string): Promise<string> {
+  for (let tries = 1; ; tries++) {
+    try {
+      const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName: name }));
+      if (QueueUrl !== undefined) return QueueUrl;
+      throw new Error('it has no URL');
+    } catch (cause) {
+      if (tries === queueTries)
+        throw new Error(`the SQS queue ${name} cannot be found: ${describeError(cause)}`, { cause });
+      await pause(250);
+    }
+  }
+}
