@@ -13,10 +13,12 @@ export async function unpackFunction({
   name,
   zipFile,
   parent,
+  bytesMax = unzippedBytesMax,
 }: {
   name: string;
   zipFile: string;
   parent: string;
+  bytesMax?: number;
 }): Promise<string> {
   try {
     const zip = await readFile(zipFile);
@@ -25,10 +27,10 @@ export async function unpackFunction({
     const files = unzipSync(zip, {
       filter: ({ name: path, originalSize }) => {
         const clean = normalize(path);
-        if (clean.startsWith(`..${sep}`) || clean.startsWith(sep) || path.includes('\\'))
+        if (clean.split(sep)[0] === '..' || clean.startsWith(sep) || path.includes('\\'))
           throw new Error(`it holds the path ${JSON.stringify(path)}, which leaves its folder`);
         bytes += originalSize;
-        if (bytes > unzippedBytesMax) throw new Error(`it unpacks to more than ${unzippedBytesMax} bytes`);
+        if (bytes > bytesMax) throw new Error(`it unpacks to more than ${bytesMax} bytes`);
         return !path.endsWith('/');
       },
     });

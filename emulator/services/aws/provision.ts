@@ -35,7 +35,9 @@ export async function provisionAws(endpoints: AwsEndpoints): Promise<Readonly<Re
   });
   try {
     const urls = await Promise.all(
-      Object.entries(sqsQueues).map(async ([key, queue]) => [key, await makeQueue(sqs, queue, endpoints.sqsUrl)] as const),
+      Object.entries(sqsQueues).map(
+        async ([key, queue]) => [key, await makeQueue(sqs, queue, endpoints.sqsUrl)] as const,
+      ),
     );
     await makeTable(dynamodb);
     return Object.fromEntries(urls) as Record<SqsQueueKey, string>;
