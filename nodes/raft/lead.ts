@@ -1,0 +1,194 @@
+// Leading: heartbeats, the count of who still hears them, and handing leadership over when asked or when unwell.
+// Never believes in its own leadership longer than a majority vouches for it.
+import type { Draft, Leader, PeerView, Transfer } from './state.ts';
+import type { Input, Message, NodeId } from './types.ts';
+import { becomeFollower, randomTimeout, send } from './state.ts';
+import { quorumHeardAt } from './quorum.ts';
+import { askAgainMs, successionOf } from './succession.ts';
+
+/** A follower must have reported a database this long before a leader without one hands over to it. */
+const databaseSteadyMs = 1_000;
+
+export function onHeartbeatAnswer(
+  draft: Draft,
+  from: NodeId,
+  message: Extract<Message, { kind: 'heartbeat-answer' }>,
+): void {
+  const { state } = draft;
+  const { role, now } = state;
+  if (role.kind !== 'leader' || message.term !== state.term) return;
+  const peer = role.peers.get(from);
+  if (!peer || message.sequence > role.sequence || message.sentAt > now) return;
+  const newest = message.sequence >= peer.sequence;
+  const next: PeerView = {
+    ackedAt: Math.max(peer.ackedAt, message.sentAt),
+    sequence: Math.max(peer.sequence, message.sequence),
+    health: newest ? message.health : peer.health,
+    priority: newest ? message.priority : peer.priority,
+    probe: Math.max(peer.probe, message.probe),
+    databaseSince: !newest
+      ? peer.databaseSince
+      : message.health.databaseReachable
+        ? (peer.databaseSince ?? now)
+        : null,
+  };
+  state.role = { ...role, peers: new Map(role.peers).set(from, next) };
+}
+
+export function stepDown(draft: Draft, reason: string): void {
+  const { role, now } = draft.state;
+  if (role.kind === 'leader' && role.transfer)
+    draft.notes.push({ kind: 'transfer', target: role.transfer.target, outcome: 'failed', reason });
+  becomeFollower(draft, { leader: null, order: [], campaignAt: now + randomTimeout(draft) }, reason);
+}
+
+/** Everything that is due for a leader. The count comes first: a leader that woke late sends nothing before it. */
+export function leaderTick(draft: Draft): void {
+  const { state } = draft;
+  const { config, now } = state;
+  if (state.role.kind !== 'leader') return;
+  if (now - quorumHeardAt(config, state.role.peers, now) >= config.electionTimeoutMs) {
+    stepDown(draft, 'no majority answered for a timeout');
+    return;
+  }
+  if (now >= state.role.heartbeatAt) sendHeartbeats(draft, state.role);
+  continueTransfer(draft);
+  mindHealth(draft);
+}
+
+function sendHeartbeats(draft: Draft, role: Leader): void {
+  const { state } = draft;
+  const { config, now, term } = state;
+  const sequence = role.sequence + 1;
+  const order = successionOf(config, role.peers, now);
+  state.role = { ...role, sequence, order, heartbeatAt: now + config.heartbeatMs };
+  const beat = {
+    kind: 'heartbeat',
+    term,
+    generation: config.generation,
+    sequence,
+    sentAt: now,
+    order,
+  } as const;
+  for (const [to, { probe }] of role.peers) send(draft, to, { ...beat, probe });
+}
+
+/** Nothing that was sent within two heartbeats and a bit has been answered. */
+function isSilent({ state }: Draft, peer: PeerView): boolean {
+  const { heartbeatMs, electionTimeoutMs } = state.config;
+  return peer.sequence === 0 || state.now - peer.ackedAt > Math.max(2 * heartbeatMs, electionTimeoutMs / 3);
+}
+
+/** Who could take over now, best first. */
+function heirsOf(draft: Draft, role: Leader, tried: readonly NodeId[]): NodeId[] {
+  return successionOf(draft.state.config, role.peers, draft.state.now).filter((id) => {
+    const peer = role.peers.get(id);
+    return peer !== undefined && peer.health?.fit === true && !isSilent(draft, peer) && !tried.includes(id);
+  });
+}
+
+export function onTransfer(draft: Draft, { target, reason }: Extract<Input, { kind: 'transfer' }>): void {
+  const { role, now } = draft.state;
+  const fail = (why: string): void => {
+    draft.notes.push({ kind: 'transfer', target, outcome: 'failed', reason: why });
+  };
+  if (role.kind !== 'leader') return fail('this node does not lead');
+  if (role.transfer) return fail(`leadership is already being handed to ${role.transfer.target}`);
+  if (target === null) {
+    const heir = heirsOf(draft, role, [])[0];
+    if (heir === undefined) return fail('no fit voter answers');
+    return beginTransfer(draft, role, { target: heir, named: false, reason });
+  }
+  const peer = role.peers.get(target);
+  if (target === draft.state.config.id) return fail('this node leads already');
+  if (!peer) return fail(`${target} is not a member`);
+  if (!draft.state.otherVoters.includes(target)) return fail(`${target} is a learner and never leads`);
+  if (isSilent(draft, peer)) {
+    const age = peer.sequence === 0 ? 'never' : `not for ${Math.round(now - peer.ackedAt)} ms`;
+    fail(`${target} has answered ${age}`);
+    const heir = heirsOf(draft, role, [target])[0];
+    if (heir === undefined) return undefined;
+    return beginTransfer(draft, role, {
+      target: heir,
+      named: false,
+      reason: `${reason} (instead of ${target})`,
+    });
+  }
+  if (peer.priority === 0) return fail(`${target} has priority 0 and never leads`);
+  if (peer.health && !peer.health.fit)
+    return fail(`${target} is not fit: ${peer.health.reason ?? 'no reason given'}`);
+  return beginTransfer(draft, role, { target, named: true, reason });
+}
+
+function beginTransfer(
+  draft: Draft,
+  role: Leader,
+  { target, named, reason }: { target: NodeId; named: boolean; reason: string },
+): void {
+  const { state } = draft;
+  const { now, config } = state;
+  const until = now + config.electionTimeoutMs;
+  const transfer: Transfer = { target, named, reason, until, triedAt: now, tried: [target], againAt: now };
+  state.role = { ...role, transfer };
+  draft.notes.push({ kind: 'transfer', target, outcome: 'started', reason });
+  continueTransfer(draft);
+}
+
+/** Dissertation 3.10: if nobody has taken over after one election timeout, the leader goes on leading. */
+function continueTransfer(draft: Draft): void {
+  const { state } = draft;
+  const { role, now, config, term } = state;
+  if (role.kind !== 'leader' || !role.transfer) return;
+  let { transfer } = role;
+  if (now >= transfer.until) {
+    const reason = `${transfer.tried.join(', ')} did not take over within one election timeout`;
+    draft.notes.push({ kind: 'transfer', target: transfer.target, outcome: 'failed', reason });
+    state.role = { ...role, transfer: null, handOverAt: now + databaseSteadyMs };
+    return;
+  }
+  const peer = role.peers.get(transfer.target);
+  const tooLong = !transfer.named && now - transfer.triedAt >= config.electionTimeoutMs / 3;
+  if (tooLong || !peer || isSilent(draft, peer)) {
+    const next = heirsOf(draft, role, transfer.tried)[0];
+    if (next !== undefined) {
+      const tried = [...transfer.tried, next];
+      transfer = { ...transfer, target: next, named: false, tried, triedAt: now, againAt: now };
+      draft.notes.push({ kind: 'transfer', target: next, outcome: 'started', reason: transfer.reason });
+    }
+  }
+  if (now >= transfer.againAt) {
+    send(draft, transfer.target, { kind: 'transfer-now', term, generation: config.generation });
+    transfer = { ...transfer, againAt: now + askAgainMs(config) };
+  }
+  state.role = { ...role, transfer };
+}
+
+function mindHealth(draft: Draft): void {
+  const { state } = draft;
+  const { role, now, health } = state;
+  if (role.kind !== 'leader' || role.transfer) return;
+  if (!health.fit) {
+    const reason = `not fit to lead: ${health.reason ?? 'no reason given'}`;
+    const heir = heirsOf(draft, role, [])[0];
+    // One attempt, then it stops: a node that must not lead does not wait for a better moment.
+    if (heir === undefined || now < role.handOverAt) stepDown(draft, reason);
+    else beginTransfer(draft, role, { target: heir, named: false, reason });
+    return;
+  }
+  if (health.databaseReachable || now < role.handOverAt) return;
+  // With no database anywhere another leader could do no more than this one (and terms would rise for nothing).
+  const heir = heirsOf(draft, role, []).find((id) => {
+    const since = role.peers.get(id)?.databaseSince;
+    return since !== undefined && since !== null && now - since >= databaseSteadyMs;
+  });
+  if (heir !== undefined)
+    beginTransfer(draft, role, { target: heir, named: false, reason: 'no database here' });
+}
+
+/** When this leader has something to do next. */
+export function leaderWakeAt({ state }: Draft, role: Leader): number {
+  const { config, now } = state;
+  const quorumEnds = quorumHeardAt(config, role.peers, now) + config.electionTimeoutMs;
+  const transferDue = role.transfer ? Math.min(role.transfer.againAt, role.transfer.until) : Infinity;
+  return Math.min(role.heartbeatAt, quorumEnds, transferDue);
+}

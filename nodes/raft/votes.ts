@@ -1,0 +1,96 @@
+// Judging the requests of others: may this one campaign, does it get this node's vote. Every refusal names its rule.
+import type { Draft, State } from './state.ts';
+import type { BootId, Message, NodeId, Rule } from './types.ts';
+import { adoptTerm } from './terms.ts';
+import { becomeFollower, randomTimeout, send } from './state.ts';
+import { quorumHeardAt } from './quorum.ts';
+
+type VoteRequest = Extract<Message, { kind: 'vote-request' }>;
+interface Request<K extends Message['kind']> {
+  readonly from: NodeId;
+  readonly fromBoot: BootId;
+  readonly message: Extract<Message, { kind: K }>;
+}
+
+/** Stickiness (dissertation 4.2.3, 6.4): who hears a leader, or is one with a majority, helps nobody to replace it. */
+function leaderIsAlive({ role, now, config }: State): boolean {
+  if (role.kind === 'leader') return now - quorumHeardAt(config, role.peers, now) < config.electionTimeoutMs;
+  return (
+    role.kind === 'follower' && role.leader !== null && now - role.leader.heardAt < config.electionTimeoutMs
+  );
+}
+
+/** Not one of those who elect together here (dissertation 4.1; a generation is one set of voters). */
+function stranger({ config, votes }: State, from: NodeId, generation: number): Rule | null {
+  if (generation !== config.generation) return 'other-generation';
+  return votes && config.voters.includes(from) ? null : 'not-a-voter';
+}
+/** What keeps this node from voting for anybody. */
+function unable(state: State): Rule | null {
+  if (state.abstention) return 'abstaining';
+  return state.diskFailed ? 'cannot-persist' : null;
+}
+
+export function onPreVoteRequest(
+  draft: Draft,
+  { from, fromBoot, message }: Request<'pre-vote-request'>,
+): void {
+  const { state } = draft;
+  const rule =
+    stranger(state, from, message.generation) ??
+    unable(state) ??
+    (leaderIsAlive(state) ? 'leader-is-alive' : message.term > state.term ? 'granted' : 'term-too-low');
+  send(draft, from, {
+    kind: 'pre-vote-answer',
+    term: state.term,
+    generation: state.config.generation,
+    round: message.round,
+    candidateBoot: fromBoot,
+    granted: rule === 'granted',
+    rule,
+  });
+  if (rule !== 'granted') noteRefusal(draft, { candidate: from, term: message.term, rule });
+}
+
+export function onVoteRequest(draft: Draft, { from, fromBoot, message }: Request<'vote-request'>): void {
+  const { state } = draft;
+  const rule = judgeVote(draft, from, message);
+  if (rule === 'granted' && state.votedFor === null) {
+    state.votedFor = from;
+    // A vote given restarts the timer, so that the one voted for has time to lead (dissertation 3.4).
+    const campaignAt = state.now + randomTimeout(draft);
+    const order = state.role.kind === 'follower' ? state.role.order : [];
+    becomeFollower(draft, { leader: null, order, campaignAt }, `votes for ${from}`);
+  }
+  if (rule !== 'granted') noteRefusal(draft, { candidate: from, term: message.term, rule });
+  send(draft, from, {
+    kind: 'vote-answer',
+    term: state.term,
+    generation: state.config.generation,
+    candidateBoot: fromBoot,
+    granted: rule === 'granted',
+    rule,
+  });
+}
+
+function judgeVote(draft: Draft, from: NodeId, message: VoteRequest): Rule {
+  const { state } = draft;
+  const foreign = stranger(state, from, message.generation);
+  if (foreign) return foreign;
+  if (message.term < state.term) return 'term-too-low';
+  // Before the term is adopted: else one impatient candidate would depose a leader that everybody hears.
+  if (!message.transfer && leaderIsAlive(state)) return 'leader-is-alive';
+  if (message.term > state.term) adoptTerm(draft, message.term, `${from} campaigns in term ${message.term}`);
+  const barred = unable(state);
+  if (barred) return barred;
+  // One vote per term (dissertation 3.4). Asked again by the same candidate, the same answer.
+  return state.votedFor === null || state.votedFor === from ? 'granted' : 'already-voted';
+}
+
+/** Once per candidate, term and rule: a refused pre-candidate asks every few milliseconds. */
+function noteRefusal(draft: Draft, refusal: { candidate: NodeId; term: number; rule: Rule }): void {
+  const key = `${refusal.candidate}/${refusal.term}/${refusal.rule}`;
+  if (draft.state.lastRefusal === key) return;
+  draft.state.lastRefusal = key;
+  draft.notes.push({ kind: 'vote-refused', ...refusal });
+}
