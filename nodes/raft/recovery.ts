@@ -61,6 +61,7 @@ const followMs = ({ state }: Pick<Draft, 'state'>): number =>
 function voteAgain(draft: Draft, reason: string): void {
   const { state } = draft;
   state.abstention = null;
+  state.votesAgain = reason;
   // The vote of this term may have been given before the loss: it counts as spent, on itself, and was never asked for.
   state.votedFor ??= state.config.id;
   draft.notes.push({ kind: 'voting-again', reason });

@@ -108,6 +108,8 @@ export interface State {
   readonly role: Role;
   readonly health: Health;
   readonly abstention: Abstention | null;
+  /** Why this boot votes again after it abstained: said once more when the disk was too full to keep it. */
+  readonly votesAgain: string | null;
   /** The last pre-vote round of this boot. */
   readonly round: number;
   readonly probe: number;
@@ -150,6 +152,7 @@ export function initialState(config: Config): State {
     role: { kind: 'follower', leader: null, order: [], campaignAt: Infinity },
     health: { fit: true, reason: null, databaseReachable: false, lagMs: 0 },
     abstention: null,
+    votesAgain: null,
     round: 0,
     probe: 0,
     heard: null,

@@ -60,6 +60,8 @@ function take(draft: Draft, input: Input): void {
       return onPersistFailed(draft, input.reason);
     case 'persist-recovered':
       state.diskFailed = false;
+      // The failed write may have taken this note with it, and a restart would abstain once more.
+      if (state.votesAgain !== null) draft.notes.push({ kind: 'voting-again', reason: state.votesAgain });
       return campaignIfAlone(draft);
   }
 }

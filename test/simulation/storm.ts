@@ -1,0 +1,77 @@
+// One run: a storm of faults with every safety claim checked at each step, then calm, in which one leader must be
+// found within a stated time and kept. Also shrinks a run that failed to the faults it takes.
+import type { Core } from './core.ts';
+import type { Plan } from './plan.ts';
+import { Cluster } from './cluster.ts';
+import { Violation } from './checker.ts';
+
+/** Within so many election timeouts after the last fault ended, everybody follows one leader. */
+export const livenessTimeouts = 12;
+/** For so many timeouts after that, nothing changes. */
+const steadyTimeouts = 4;
+
+export interface RunResult {
+  readonly elections: number;
+  readonly excused: number;
+  readonly steps: number;
+  readonly checks: number;
+  readonly simulatedMs: number;
+  /** From the end of the last fault to agreement, in election timeouts. */
+  readonly calmTimeouts: number;
+  readonly violation: { readonly claim: string; readonly detail: string } | null;
+  readonly history: readonly string[];
+}
+
+export function runStorm(plan: Plan, core: Core, { traced = false }: { traced?: boolean } = {}): RunResult {
+  const cluster = new Cluster(plan, core, { traced });
+  let calmTimeouts = 0;
+  let violation: RunResult['violation'] = null;
+  try {
+    cluster.run(plan.calmAt);
+    cluster.run(plan.calmAt + livenessTimeouts * plan.electionTimeoutMs, () => cluster.agreed());
+    calmTimeouts = Math.max(0, cluster.timeline.now - plan.calmAt) / plan.electionTimeoutMs;
+    if (!cluster.agreed())
+      throw new Violation('after the storm all follow one leader', `not within ${livenessTimeouts} timeouts`);
+    keepCalm(cluster, plan);
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error;
+    violation = { claim: error.claim, detail: error.message };
+  }
+  return {
+    elections: cluster.checker.elections,
+    excused: cluster.checker.excused,
+    steps: cluster.steps,
+    checks: cluster.checker.checks,
+    simulatedMs: cluster.timeline.now,
+    calmTimeouts,
+    violation,
+    history: cluster.history,
+  };
+}
+
+/** What is still under way from the storm (a claim that the database refuses, an old datagram) may move it once more. */
+function keepCalm(cluster: Cluster, plan: Plan): void {
+  const settleMs = 2 * livenessTimeouts * plan.electionTimeoutMs;
+  cluster.run(cluster.timeline.now + steadyTimeouts * plan.electionTimeoutMs);
+  cluster.run(cluster.timeline.now + settleMs, () => cluster.agreed());
+  const [before] = cluster.views();
+  cluster.run(cluster.timeline.now + steadyTimeouts * plan.electionTimeoutMs);
+  const [after] = cluster.views();
+  if (!cluster.agreed() || before?.term !== after?.term)
+    throw new Violation('a calm cluster keeps its leader', `term ${before?.term} became term ${after?.term}`);
+}
+
+const shrinkRunsMax = 300;
+
+/** Leaves out faults, one at a time, as long as the same claim still fails. */
+export function shrink(plan: Plan, core: Core): Plan {
+  const claim = runStorm(plan, core).violation?.claim;
+  let best = plan;
+  let runs = 0;
+  for (let index = 0; index < best.faults.length && runs < shrinkRunsMax; runs++) {
+    const fewer = { ...best, faults: best.faults.filter((_, other) => other !== index) };
+    if (runStorm(fewer, core).violation?.claim === claim) best = fewer;
+    else index += 1;
+  }
+  return best;
+}
