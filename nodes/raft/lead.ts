@@ -6,7 +6,7 @@ import { becomeFollower, randomTimeout, send } from './state.ts';
 import { quorumHeardAt } from './quorum.ts';
 import { askAgainMs, successionOf } from './succession.ts';
 
-/** A follower must have reported a database this long before a leader without one hands over to it. */
+/** So long a follower must report a database while this leader has none: an outage of all is not seen by all at once. */
 const databaseSteadyMs = 1_000;
 
 export function onHeartbeatAnswer(
@@ -179,7 +179,9 @@ function mindHealth(draft: Draft): void {
   // With no database anywhere another leader could do no more than this one (and terms would rise for nothing).
   const heir = heirsOf(draft, role, []).find((id) => {
     const since = role.peers.get(id)?.databaseSince;
-    return since !== undefined && since !== null && now - since >= databaseSteadyMs;
+    return (
+      since !== undefined && since !== null && now - Math.max(since, state.databaseLostAt) >= databaseSteadyMs
+    );
   });
   if (heir !== undefined)
     beginTransfer(draft, role, { target: heir, named: false, reason: 'no database here' });

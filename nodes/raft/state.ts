@@ -107,6 +107,8 @@ export interface State {
   readonly diskFailed: boolean;
   readonly role: Role;
   readonly health: Health;
+  /** Since when this node has no database; says nothing while it has one. */
+  readonly databaseLostAt: Time;
   readonly abstention: Abstention | null;
   /** Why this boot votes again after it abstained: said once more when the disk was too full to keep it. */
   readonly votesAgain: string | null;
@@ -151,6 +153,7 @@ export function initialState(config: Config): State {
     diskFailed: false,
     role: { kind: 'follower', leader: null, order: [], campaignAt: Infinity },
     health: { fit: true, reason: null, databaseReachable: false, lagMs: 0 },
+    databaseLostAt: 0,
     abstention: null,
     votesAgain: null,
     round: 0,

@@ -50,6 +50,7 @@ function take(draft: Draft, input: Input): void {
     case 'evidence':
       return onEvidence(draft, input);
     case 'health':
+      if (state.health.databaseReachable) state.databaseLostAt = state.now;
       state.health = input.health;
       return campaignIfAlone(draft);
     case 'transfer':
@@ -69,6 +70,7 @@ function take(draft: Draft, input: Input): void {
 function start(draft: Draft, { recovered, seed, now }: Extract<Input, { kind: 'start' }>): void {
   const { state } = draft;
   state.seed = seed | 0;
+  state.databaseLostAt = now;
   if (recovered.kind === 'found') {
     state.saved = recovered.persisted;
     state.term = recovered.persisted.term;

@@ -22,6 +22,8 @@ export interface Totals {
   readonly excused: number;
   /** The longest way from the last fault to one leader, in election timeouts. */
   readonly calmTimeoutsMax: number;
+  /** How often each rule, note and role occurred. */
+  readonly seen: Readonly<Record<string, number>>;
   readonly failure: Failure | null;
 }
 
@@ -38,6 +40,7 @@ export function simulate({ seed, elections, core }: { seed: number; elections: n
     simulatedMs: 0,
     excused: 0,
     calmTimeoutsMax: 0,
+    seen: {},
     failure: null,
   };
   while (totals.elections < elections && totals.failure === null) {
@@ -49,6 +52,8 @@ export function simulate({ seed, elections, core }: { seed: number; elections: n
 }
 
 function add(totals: Totals, result: RunResult, failure: Failure | null): Totals {
+  const seen = { ...totals.seen };
+  for (const [what, count] of result.seen) seen[what] = (seen[what] ?? 0) + count;
   return {
     elections: totals.elections + result.elections,
     storms: totals.storms + 1,
@@ -57,6 +62,7 @@ function add(totals: Totals, result: RunResult, failure: Failure | null): Totals
     simulatedMs: totals.simulatedMs + result.simulatedMs,
     excused: totals.excused + result.excused,
     calmTimeoutsMax: Math.max(totals.calmTimeoutsMax, result.calmTimeouts),
+    seen,
     failure,
   };
 }

@@ -59,9 +59,11 @@ export class Cluster {
   readonly checker: Checker;
   readonly machines = new Map<NodeId, Machine>();
   readonly history: string[] = [];
+  /** How often each rule, note and role occurred: a storm that never reaches a rule has not tried it. */
+  readonly seen = new Map<string, number>();
   steps = 0;
   readonly #plan: Plan;
-  readonly #core: Core;
+  readonly core: Core;
   readonly #chance: Chance;
   readonly #traced: boolean;
   /** How many faults cut each link at present, by `from>to`. */
@@ -72,7 +74,7 @@ export class Cluster {
 
   constructor(plan: Plan, core: Core, { traced = false }: { traced?: boolean } = {}) {
     this.#plan = plan;
-    this.#core = core;
+    this.core = core;
     this.#traced = traced;
     this.#chance = new Chance(plan.seed ^ 0x5bd1e995);
     this.#ids = plan.members.map(({ id }) => id);
@@ -129,15 +131,20 @@ export class Cluster {
     }
   }
 
+  /** A fault that begins now, for a test that first looks who leads. */
+  begin(fault: Fault): void {
+    this.timeline.plan(this.timeline.now, { kind: 'fault', fault });
+  }
+
   views(): View[] {
     const views: View[] = [];
-    for (const { state } of this.machines.values()) if (state) views.push(this.#core.view(state));
+    for (const { state } of this.machines.values()) if (state) views.push(this.core.view(state));
     return views;
   }
 
   leaders(): NodeId[] {
     return [...this.machines.values()]
-      .filter(({ state }) => state && this.#core.view(state).role.kind === 'leader')
+      .filter(({ state }) => state && this.core.view(state).role.kind === 'leader')
       .map(({ member }) => member.id);
   }
 
@@ -167,7 +174,7 @@ export class Cluster {
       case 'evidence': {
         const machine = this.#machine(happening.node);
         if (!machine.state || machine.paused) return undefined;
-        const { term } = this.#core.view(machine.state);
+        const { term } = this.core.view(machine.state);
         const { leader, leaderBoot } = happening;
         return this.#feed(machine, { kind: 'evidence', now: this.timeline.now, leader, leaderBoot, term });
       }
@@ -190,6 +197,10 @@ export class Cluster {
     return machine;
   }
 
+  #count(what: string): void {
+    this.seen.set(what, (this.seen.get(what) ?? 0) + 1);
+  }
+
   #say(what: () => string): void {
     if (this.#traced) this.history.push(`${this.timeline.now.toFixed(2).padStart(10)} ${what()}`);
   }
@@ -200,7 +211,7 @@ export class Cluster {
     if (machine.state) return;
     machine.bootCount += 1;
     machine.config = this.#configOf(machine.member, machine.bootCount);
-    machine.state = this.#core.initialState(machine.config);
+    machine.state = this.core.initialState(machine.config);
     const lost = machine.fileLost || machine.fileSaysAbstaining;
     const recovered: Recovered = lost
       ? { kind: 'lost' }
@@ -216,7 +227,7 @@ export class Cluster {
     const seed = this.#chance.below(2 ** 31);
     this.#feed(machine, { kind: 'start', now: this.timeline.now, recovered, seed });
     this.#feed(machine, { kind: 'health', now: this.timeline.now, health: machine.health });
-    if (machine.state) this.checker.onRestart(machine.member.id, before, this.#core.view(machine.state));
+    if (machine.state) this.checker.onRestart(machine.member.id, before, this.core.view(machine.state));
   }
 
   #crash(machine: Machine, { forMs, seen }: { forMs: number; seen: boolean }): void {
@@ -267,13 +278,13 @@ export class Cluster {
     for (let input = inputs.shift(); input; input = inputs.shift()) {
       if (!machine.state) return;
       this.steps += 1;
-      const before = this.#core.view(machine.state);
-      const { state, effects } = this.#core.step(machine.state, input);
+      const before = this.core.view(machine.state);
+      const { state, effects } = this.core.step(machine.state, input);
       machine.state = state;
       const follow = this.#carryOut(machine, effects, input);
       if (follow) inputs.push(follow);
       if (!machine.state) return;
-      const after = this.#core.view(machine.state);
+      const after = this.core.view(machine.state);
       this.checker.onView(machine.member.id, before, after);
       this.#checkLeading(machine, after, 0);
       if (after.role.kind !== 'leader') machine.leadsTerm = null;
@@ -313,6 +324,7 @@ export class Cluster {
           this.#send(machine, effect.to, effect.message);
           break;
         case 'role':
+          this.#count(`role ${effect.role.kind}`);
           this.#say(() => `${id} term ${effect.term}: ${JSON.stringify(effect.role)} (${effect.reason})`);
           if (effect.role.kind === 'leader') {
             machine.leadsTerm = effect.term;
@@ -326,6 +338,9 @@ export class Cluster {
           }
           break;
         case 'note':
+          this.#count(
+            `note ${effect.note.kind}${effect.note.kind === 'transfer' ? ` ${effect.note.outcome}` : ''}`,
+          );
           this.#say(() => `${id} notes ${JSON.stringify(effect.note)}`);
           if (effect.note.kind === 'voting-again') {
             this.checker.onVotingAgain(id, effect.note.reason);
@@ -382,7 +397,7 @@ export class Cluster {
   #audit(): void {
     for (const machine of this.machines.values())
       if (machine.state && !machine.paused)
-        this.#checkLeading(machine, this.#core.view(machine.state), this.#lateMsMax() + 1);
+        this.#checkLeading(machine, this.core.view(machine.state), this.#lateMsMax() + 1);
     this.timeline.plan(this.timeline.now + this.#plan.electionTimeoutMs / 2, { kind: 'audit' });
   }
 
@@ -397,6 +412,7 @@ export class Cluster {
     const { now } = this.timeline;
     this.checker.onSend(machine.config, { disk: this.#diskOf(machine), to, message, now });
     this.#say(() => `${id} -> ${to} ${JSON.stringify(message)}${this.#isCut(id, to) ? ' (cut)' : ''}`);
+    if ('rule' in message) this.#count(`rule ${message.rule}`);
     const { loss, duplicate, delayMs } = this.#noise;
     if (this.#isCut(id, to) || (loss > 0 && this.#chance.happens(loss))) return;
     const copies = duplicate > 0 && this.#chance.happens(duplicate) ? 2 : 1;
@@ -488,7 +504,7 @@ export class Cluster {
       }
       case 'false-evidence': {
         const { state } = this.#machine(fault.who);
-        const leader = state ? this.#core.view(state).leader : null;
+        const leader = state ? this.core.view(state).leader : null;
         if (leader === null || leader === fault.who) return undefined;
         return this.#showDeath(fault.who, leader, this.#machine(leader).config.boot);
       }
@@ -523,10 +539,8 @@ export class Cluster {
       case 'pause':
         if (!machine.state) return undefined;
         machine.paused = true;
-        return void this.timeline.plan(this.timeline.now + this.#restAfter(fault.forMs), {
-          kind: 'resume',
-          node: id,
-        });
+        this.timeline.plan(this.timeline.now + this.#restAfter(fault.forMs), { kind: 'resume', node: id });
+        return undefined;
       case 'disk-full':
         machine.diskFull = true;
         return this.#later(fault.forMs, () => {

@@ -3,7 +3,8 @@
 import type { NodeId } from '../../nodes/raft/types.ts';
 import { Chance } from './chance.ts';
 
-export type Who = NodeId | 'leader';
+/** A node's id, or `leader`: whoever leads when the fault begins. */
+export type Who = NodeId;
 
 export type Fault =
   | { readonly kind: 'crash'; readonly who: Who; readonly forMs: number; readonly loseVoteFile: boolean }

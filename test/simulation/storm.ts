@@ -19,6 +19,7 @@ export interface RunResult {
   /** From the end of the last fault to agreement, in election timeouts. */
   readonly calmTimeouts: number;
   readonly violation: { readonly claim: string; readonly detail: string } | null;
+  readonly seen: ReadonlyMap<string, number>;
   readonly history: readonly string[];
 }
 
@@ -45,6 +46,7 @@ export function runStorm(plan: Plan, core: Core, { traced = false }: { traced?: 
     simulatedMs: cluster.timeline.now,
     calmTimeouts,
     violation,
+    seen: cluster.seen,
     history: cluster.history,
   };
 }

@@ -1,0 +1,124 @@
+// Cases that a storm meets too seldom to rely on: each builds one situation on a whole cluster and says what came of it.
+import type { NodeId } from '../../nodes/raft/types.ts';
+import type { Core } from './core.ts';
+import type { Fault, Plan } from './plan.ts';
+import { Cluster } from './cluster.ts';
+
+/** For ever, as far as a scenario is concerned. */
+const longMs = 1e6;
+const timeoutMs = 100;
+
+function planOf(voters: number): Plan {
+  return {
+    seed: 4_711,
+    members: Array.from({ length: voters }, (_, index) => ({
+      id: `n${index + 1}`,
+      voter: true,
+      priority: 50,
+    })),
+    electionTimeoutMs: timeoutMs,
+    heartbeatMs: 20,
+    latencyMs: 0.5,
+    evidence: 0,
+    faults: [],
+    calmAt: longMs,
+  };
+}
+
+/** A cluster that agrees on a leader and has had a few heartbeats since. */
+export function calmCluster(voters: number, core: Core, over: Partial<Plan> = {}) {
+  const cluster = new Cluster({ ...planOf(voters), ...over }, core);
+  cluster.run(20 * timeoutMs, () => cluster.agreed());
+  runFor(cluster, 1);
+  const leader = cluster.leaders()[0];
+  if (leader === undefined) throw new Error('no leader to begin with');
+  const followers = [...cluster.machines.keys()].filter((id) => id !== leader);
+  return { cluster, leader, followers, term: termOf(cluster, leader) };
+}
+
+export const runFor = (cluster: Cluster, timeouts: number): void =>
+  cluster.run(cluster.timeline.now + timeouts * timeoutMs);
+
+export function viewOf(cluster: Cluster, id: NodeId) {
+  const state = cluster.machines.get(id)?.state;
+  if (!state) throw new Error(`${id} is down`);
+  return cluster.core.view(state);
+}
+export const termOf = (cluster: Cluster, id: NodeId): number => viewOf(cluster, id).term;
+
+const down = (who: NodeId): Fault => ({ kind: 'crash', who, forMs: longMs, loseVoteFile: false });
+
+/** A follower cut off for five timeouts comes back. @returns the leader's term before and after. */
+export function cutOffAndBack(core: Core): { before: number; after: number } {
+  const { cluster, leader, followers, term } = calmCluster(3, core);
+  const [follower = ''] = followers;
+  const others = [...cluster.machines.keys()];
+  cluster.begin({ kind: 'cut', from: [follower], to: others, forMs: 5 * timeoutMs });
+  cluster.begin({ kind: 'cut', from: others, to: [follower], forMs: 5 * timeoutMs });
+  runFor(cluster, 15);
+  return { before: term, after: termOf(cluster, leader) };
+}
+
+/** One follower hears everybody but the leader. @returns the leader's term before and after. */
+export function deafToTheLeader(core: Core): { before: number; after: number } {
+  const { cluster, leader, followers, term } = calmCluster(3, core);
+  const [follower = ''] = followers;
+  cluster.begin({ kind: 'cut', from: [leader], to: [follower], forMs: longMs });
+  runFor(cluster, 20);
+  return { before: term, after: termOf(cluster, leader) };
+}
+
+/** The leader and the first `heirs` of its order die at once. @returns after how many timeouts another leads. */
+export function leaderAndHeirsDie(core: Core, heirs: number): number {
+  const { cluster, leader } = calmCluster(5, core);
+  const dead = [leader, ...viewOf(cluster, leader).order.slice(0, heirs)];
+  const diedAt = cluster.timeline.now;
+  for (const who of dead) cluster.begin(down(who));
+  runFor(cluster, 0.01);
+  cluster.run(diedAt + 20 * timeoutMs, () => cluster.leaders().length > 0);
+  return cluster.leaders().length > 0 ? (cluster.timeline.now - diedAt) / timeoutMs : Infinity;
+}
+
+/** The leader's process dies, and every other node sees it. @returns after how many timeouts another leads. */
+export function deathIsSeen(core: Core): number {
+  const { cluster, leader } = calmCluster(3, core, { evidence: 1 });
+  const diedAt = cluster.timeline.now;
+  cluster.begin(down(leader));
+  runFor(cluster, 0.01);
+  cluster.run(diedAt + 20 * timeoutMs, () => cluster.leaders().length > 0);
+  return (cluster.timeline.now - diedAt) / timeoutMs;
+}
+
+/** Leadership is handed to `target`. @returns who leads some timeouts later, and in which term. */
+export function handOver(
+  core: Core,
+  choose: (followers: readonly NodeId[]) => { target: NodeId | null; dead: readonly NodeId[] },
+): { before: NodeId; after: NodeId | undefined; target: NodeId | null; terms: number; tookTimeouts: number } {
+  const { cluster, leader, followers, term } = calmCluster(3, core);
+  const { target, dead } = choose(followers);
+  for (const who of dead) cluster.begin(down(who));
+  runFor(cluster, 0.6);
+  cluster.begin({ kind: 'transfer', target });
+  const askedAt = cluster.timeline.now;
+  const other = () => cluster.leaders().some((id) => id !== leader);
+  cluster.run(askedAt + 3 * timeoutMs, other);
+  const tookTimeouts = other() ? (cluster.timeline.now - askedAt) / timeoutMs : Infinity;
+  runFor(cluster, 1);
+  const after = cluster.leaders()[0];
+  const terms = after === undefined ? 0 : termOf(cluster, after) - term;
+  return { before: leader, after, target, terms, tookTimeouts };
+}
+
+/** The database goes away for some nodes. @returns who leads 40 timeouts later. */
+export function databaseLost(core: Core, where: 'leader' | 'everywhere') {
+  const { cluster, leader, followers, term } = calmCluster(3, core);
+  runFor(cluster, 15);
+  cluster.begin({
+    kind: 'no-database',
+    who: where === 'leader' ? [leader] : [leader, ...followers],
+    forMs: longMs,
+  });
+  runFor(cluster, 40);
+  const after = cluster.leaders()[0] ?? '';
+  return { before: leader, after, terms: termOf(cluster, after) - term };
+}
