@@ -23,7 +23,9 @@ export async function runService<T>(
   const lifecycle = createLifecycle({ logger, graceMs: 4_000 });
   const settings = settingsSchema.safeParse(JSON.parse(process.env[serviceSettingsVariable] ?? 'null'));
   if (!settings.success) {
-    const problems = settings.error.issues.map((issue) => `${serviceSettingsVariable}.${issue.path.join('.')}: ${issue.message}`);
+    const problems = settings.error.issues.map(
+      (issue) => `${serviceSettingsVariable}.${issue.path.join('.')}: ${issue.message}`,
+    );
     process.stderr.write(`${new EnvironmentError(name, problems).message}\n`);
     process.exit(2);
   }

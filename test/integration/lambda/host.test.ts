@@ -6,7 +6,7 @@ import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startLambdaHost } from '../../../emulator/lambda/host.ts';
 import { createLogger } from '../../../runtime/logger.ts';
-import { invoke, isAlive, startTestHost, type TestHost } from './lambda-host.ts';
+import { invoke, isAlive, startTestHost, type TestHost } from '../../support/lambda-host.ts';
 
 interface Described {
   readonly served: number;
@@ -17,24 +17,26 @@ interface Described {
   readonly folder: string;
 }
 
+const handlerFile = (name: string): URL => new URL(`handlers/${name}.ts`, import.meta.url);
+
 let host: TestHost;
 beforeAll(async () => {
   process.env['CANARY_OF_THE_HOST'] = 'must not reach a function';
   host = await startTestHost(
     {
       obedient: {
-        handler: 'obedient',
+        handler: handlerFile('obedient'),
         environment: {
           AWS_REGION: 'eu-central-1',
           BATON_CLUSTER: 'test',
           AWS_LAMBDA_FUNCTION_NAME: 'forged',
         },
       },
-      brief: { handler: 'obedient', settings: { timeoutS: 1 } },
-      small: { handler: 'obedient', settings: { memoryMb: 128 } },
-      callback: { handler: 'callback' },
-      broken: { handler: 'broken' },
-      web: { handler: 'web', settings: { functionUrl: true } },
+      brief: { handler: handlerFile('obedient'), settings: { timeoutS: 1 } },
+      small: { handler: handlerFile('obedient'), settings: { memoryMb: 128 } },
+      callback: { handler: handlerFile('callback') },
+      broken: { handler: handlerFile('broken') },
+      web: { handler: handlerFile('web'), settings: { functionUrl: true } },
     },
     { bounds: { environmentsMax: 2, waitingMax: 1 }, eventRetryDelaysMs: [20, 20] },
   );
@@ -283,7 +285,10 @@ describe('function URL', () => {
 
 describe('life and death', () => {
   it('idle processes are ended, and closing leaves none', async () => {
-    const idle = await startTestHost({ obedient: { handler: 'obedient' } }, { bounds: { idleMs: 100 } });
+    const idle = await startTestHost(
+      { obedient: { handler: handlerFile('obedient') } },
+      { bounds: { idleMs: 100 } },
+    );
     const first = (await invoke(idle, 'obedient', { do: 'wait', ms: 0 })).json as number;
     await expect.poll(() => isAlive(first)).toBe(false);
     const second = (await invoke(idle, 'obedient', { do: 'wait', ms: 0 })).json as number;

@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
-import type { FunctionSettings } from '../../../contracts/topology.ts';
-import { startLambdaHost, type LambdaHost, type LambdaHostOptions } from '../../../emulator/lambda/host.ts';
-import { bundleEntry } from '../../../functions/bundle.ts';
-import { createLogger } from '../../../runtime/logger.ts';
+import type { FunctionSettings } from '../../contracts/topology.ts';
+import { startLambdaHost, type LambdaHost, type LambdaHostOptions } from '../../emulator/lambda/host.ts';
+import { bundleEntry } from '../../functions/bundle.ts';
+import { createLogger } from '../../runtime/logger.ts';
 
 export interface TestFunction {
-  /** A file of the folder `handlers`, without its ending. */
-  readonly handler: string;
+  /** A module that exports `handler`. */
+  readonly handler: URL;
   readonly settings?: Partial<FunctionSettings>;
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -27,13 +27,16 @@ export async function startTestHost(
   const folder = await mkdtemp(join(tmpdir(), 'baton-test-lambda-'));
   const hosted = await Promise.all(
     Object.entries(functions).map(async ([name, { handler, settings, environment = {} }]) => {
-      const entryFile = fileURLToPath(new URL(`handlers/${handler}.ts`, import.meta.url));
-      const { zipFile } = await bundleEntry({ name, entryFile, zipFolder: folder });
+      const { zipFile } = await bundleEntry({
+        name,
+        entryFile: fileURLToPath(handler),
+        zipFolder: folder,
+      });
       return [
         name,
         {
           zipFile,
-          settings: { memoryMb: 256, timeoutS: 20, entry: handler, functionUrl: false, ...settings },
+          settings: { memoryMb: 256, timeoutS: 20, entry: handler.pathname, functionUrl: false, ...settings },
           environment,
         },
       ] as const;

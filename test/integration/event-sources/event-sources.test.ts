@@ -1,0 +1,302 @@
+// Events on their way into functions, with the Lambda host and fauxqs as `baton up` runs them; the RabbitMQ part
+// needs an installed RabbitMQ, and rabbitmq-mapping.test.ts keeps the mapping's rules without one.
+import { rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { GetQueueAttributesCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { connect, type ChannelModel, type ConfirmChannel } from 'amqplib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { rabbitmqEventSchema } from '../../../contracts/rabbitmq-event.ts';
+import { sqsQueues } from '../../../contracts/topology.ts';
+import { createInvokeClient, type InvokeClient } from '../../../emulator/event-sources/invoke-client.ts';
+import { startRabbitmqMapping, type EventSource } from '../../../emulator/event-sources/rabbitmq.ts';
+import { startSchedule } from '../../../emulator/event-sources/schedule.ts';
+import { startSqsMapping } from '../../../emulator/event-sources/sqs.ts';
+import { startAwsServices, type AwsServices } from '../../../emulator/services/aws/aws.ts';
+import { provisionAws } from '../../../emulator/services/aws/provision.ts';
+import { createLogger } from '../../../runtime/logger.ts';
+import { startTestHost, type TestHost } from '../../support/lambda-host.ts';
+import { rabbitmqInstalled, startRabbitmq, type RabbitmqServer } from './rabbitmq-server.ts';
+
+const region = 'eu-central-1';
+const logger = createLogger({ process: 'test', write: () => undefined });
+const recorder = new URL('handlers/recorder.ts', import.meta.url);
+
+let host: TestHost;
+let aws: AwsServices;
+let sqs: SQSClient;
+let invoke: InvokeClient;
+const folderOf = (name: string): string => join('/tmp', `baton-test-events-${process.pid}-${name}`);
+const functionNames = ['announce', 'tick', 'deliver', 'scraper'] as const;
+
+interface Recorded<T> {
+  readonly failing: boolean;
+  readonly event: T;
+}
+interface SqsEvent {
+  readonly Records: readonly {
+    readonly messageId: string;
+    readonly body: string;
+    readonly attributes: Readonly<Record<string, string>>;
+    readonly eventSource: string;
+    readonly eventSourceARN: string;
+  }[];
+}
+
+beforeAll(async () => {
+  host = await startTestHost(
+    Object.fromEntries(
+      functionNames.map((name) => [
+        name,
+        {
+          handler: recorder,
+          environment: { RECORD_FILE: folderOf(name), FAIL_FILE: `${folderOf(name)}.fail` },
+        },
+      ]),
+    ),
+  );
+  aws = await startAwsServices({ host: '127.0.0.1', sqsPort: 0, dynamodbPort: 0, region });
+  sqs = new SQSClient({
+    region,
+    endpoint: aws.sqsUrl,
+    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+  });
+  invoke = createInvokeClient(host.invokeUrl);
+});
+afterAll(async () => {
+  await invoke.close();
+  sqs.destroy();
+  await aws.close();
+  await host.close();
+  for (const name of functionNames)
+    for (const file of [folderOf(name), `${folderOf(name)}.fail`]) rmSync(file, { force: true });
+});
+
+async function recorded<T>(name: string): Promise<Recorded<T>[]> {
+  try {
+    const text = await readFile(folderOf(name), 'utf8');
+    return text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Recorded<T>);
+  } catch {
+    return []; // Not invoked yet.
+  }
+}
+
+describe('SQS and DynamoDB of a laptop', () => {
+  it('the queues have the settings of the topology, and provisioning again changes nothing', async () => {
+    const again = await provisionAws({ ...aws, region });
+    expect(again).toEqual(aws.queueUrls);
+    for (const [key, queue] of Object.entries(sqsQueues)) {
+      const { Attributes } = await sqs.send(
+        new GetQueueAttributesCommand({
+          QueueUrl: aws.queueUrls[key as keyof typeof sqsQueues],
+          AttributeNames: ['All'],
+        }),
+      );
+      expect(Attributes).toMatchObject({
+        DelaySeconds: String(queue.delayS),
+        VisibilityTimeout: String(queue.visibilityTimeoutS),
+        MessageRetentionPeriod: String(queue.retentionS),
+      });
+    }
+  });
+
+  it('another address than loopback is refused', async () => {
+    await expect(startAwsServices({ host: '0.0.0.0', sqsPort: 0, dynamodbPort: 0, region })).rejects.toThrow(
+      /loopback only/,
+    );
+  });
+});
+
+describe('SQS -> function', () => {
+  it('a FIFO group arrives in its order and is deleted; what the answer names as failed stays', async () => {
+    const queueUrl = aws.queueUrls.announcements;
+    for (const [index, body] of ['one', 'two', 'three'].entries())
+      await sqs.send(
+        new SendMessageCommand({
+          QueueUrl: queueUrl,
+          MessageBody: body,
+          MessageGroupId: 'cluster',
+          MessageDeduplicationId: `cluster/1/${index}`,
+        }),
+      );
+    await sqs.send(
+      new SendMessageCommand({
+        QueueUrl: queueUrl,
+        MessageBody: 'poison',
+        MessageGroupId: 'other',
+        MessageDeduplicationId: 'other/1/1',
+      }),
+    );
+    const mapping = startSqsMapping({
+      mapping: {
+        function: 'announce',
+        queueUrl,
+        batchSize: 10,
+        functionTimeoutS: 5,
+        region,
+        reportBatchItemFailures: true,
+      },
+      sqs,
+      invoke,
+      logger,
+    });
+    const bodies = async () => (await recorded<SqsEvent>('announce')).flatMap(({ event }) => event.Records);
+    await expect.poll(async () => (await bodies()).length, { timeout: 10_000 }).toBe(4);
+    await expect.poll(() => mapping.counts().handled).toBe(3);
+    await mapping.close();
+    const records = await bodies();
+    expect(records.filter(({ body }) => body !== 'poison').map(({ body }) => body)).toEqual([
+      'one',
+      'two',
+      'three',
+    ]);
+    expect(records[0]).toMatchObject({
+      eventSource: 'aws:sqs',
+      eventSourceARN: `arn:aws:sqs:${region}:000000000000:baton-announcements.fifo`,
+      attributes: { MessageGroupId: 'cluster', ApproximateReceiveCount: '1' },
+    });
+    const { Attributes } = await sqs.send(
+      new GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ['All'] }),
+    );
+    expect(Attributes).toMatchObject({
+      ApproximateNumberOfMessages: '0',
+      ApproximateNumberOfMessagesNotVisible: '1',
+    });
+  });
+
+  it('a schedule fires at once and then steadily, into a queue and a function', async () => {
+    const mapping = startSqsMapping({
+      mapping: {
+        function: 'tick',
+        queueUrl: aws.queueUrls.tick,
+        batchSize: 1,
+        functionTimeoutS: 5,
+        region,
+        reportBatchItemFailures: false,
+      },
+      sqs,
+      invoke,
+      logger,
+    });
+    const began = Date.now();
+    const schedule = startSchedule({
+      rule: {
+        name: 'baton-tick',
+        everyMs: 500,
+        firstDelayMs: 0,
+        targets: [{ queueUrl: aws.queueUrls.tick }, { function: 'scraper' }],
+      },
+      region,
+      sqs,
+      invoke,
+      logger,
+    });
+    await expect.poll(async () => (await recorded('tick')).length, { timeout: 5_000 }).toBe(3);
+    await expect.poll(async () => (await recorded('scraper')).length).toBe(3);
+    await Promise.all([schedule.close(), mapping.close()]);
+    const sent = (await recorded<SqsEvent>('tick')).map(({ event }) =>
+      Number(event.Records[0]?.attributes['SentTimestamp']),
+    );
+    for (const [index, at] of sent.toSorted((a, b) => a - b).entries()) {
+      expect(at - began).toBeGreaterThanOrEqual(index * 500 - 5);
+      expect(at - began).toBeLessThan(index * 500 + 250);
+    }
+    const [first] = await recorded<SqsEvent>('tick');
+    const [direct] = await recorded<object>('scraper');
+    expect(JSON.parse(first?.event.Records[0]?.body ?? '')).toEqual(direct?.event);
+  });
+});
+
+describe.runIf(rabbitmqInstalled)('RabbitMQ -> function', () => {
+  let server: RabbitmqServer;
+  let publisher: ChannelModel;
+  let channel: ConfirmChannel;
+  let mapping: EventSource | undefined;
+  beforeAll(async () => {
+    server = await startRabbitmq();
+    const { username, password } = await server.broker.credentials();
+    const { port } = new URL(server.broker.url);
+    publisher = await connect(
+      { protocol: 'amqps', hostname: '127.0.0.1', port: Number(port), username, password },
+      { ca: [server.broker.ca], noDelay: true },
+    );
+    channel = await publisher.createConfirmChannel();
+    await channel.assertQueue('parcels.dead', { durable: true, arguments: { 'x-queue-type': 'quorum' } });
+    await channel.assertQueue('parcels', {
+      durable: true,
+      arguments: {
+        'x-queue-type': 'quorum',
+        'x-dead-letter-exchange': '',
+        'x-dead-letter-routing-key': 'parcels.dead',
+      },
+    });
+  });
+  afterAll(async () => {
+    await mapping?.close();
+    await publisher.close();
+    await server.close();
+  });
+
+  it('messages arrive in their order in the documented shape; a failing batch comes again whole; too large ones are dead letters', async () => {
+    for (let index = 0; index < 200; index++)
+      channel.sendToQueue('parcels', Buffer.from(`parcel ${index}`), {
+        persistent: true,
+        messageId: `m-${index}`,
+        timestamp: 2021,
+        headers: { traceparent: '00-ä', 'x-attempt': 2 },
+      });
+    channel.sendToQueue('parcels', Buffer.alloc(5 * 1024 * 1024), { messageId: 'large' });
+    await channel.waitForConfirms();
+    writeFileSync(`${folderOf('deliver')}.fail`, '');
+    mapping = startRabbitmqMapping({
+      mapping: { function: 'deliver', queue: 'parcels', batchSize: 150, windowMs: 0, functionTimeoutS: 20 },
+      broker: server.broker,
+      invoke,
+      logger,
+      backOff: { firstMs: 50, msMax: 100 },
+    });
+    await expect.poll(async () => (await recorded('deliver')).length, { timeout: 10_000 }).toBeGreaterThan(2);
+    rmSync(`${folderOf('deliver')}.fail`);
+    await expect.poll(() => mapping?.counts().handled, { timeout: 10_000 }).toBe(200);
+
+    const invocations = await recorded<object>('deliver');
+    const failed = invocations.filter(({ failing }) => failing);
+    for (const { event } of failed) expect(event).toEqual(failed[0]?.event);
+    const messages = invocations
+      .filter(({ failing }) => !failing)
+      .map(({ event }) => rabbitmqEventSchema.parse(event))
+      .flatMap(({ rmqMessagesByQueue }) => rmqMessagesByQueue['parcels::/'] ?? []);
+    const bodies = messages.map(({ data }) => Buffer.from(data, 'base64').toString('utf8'));
+    expect(bodies).toEqual(Array.from({ length: 200 }, (_, index) => `parcel ${index}`));
+    expect(messages[0]?.basicProperties).toMatchObject({
+      messageId: 'm-0',
+      deliveryMode: 2,
+      timestamp: 'Jan 1, 1970, 12:33:41 AM',
+      headers: { traceparent: { bytes: [48, 48, 45, 195, 164] }, 'x-attempt': 2 },
+      contentType: null,
+      bodySize: 8,
+    });
+    const depth = async (queue: string) => (await channel.checkQueue(queue)).messageCount;
+    await expect.poll(() => depth('parcels.dead')).toBe(1);
+    await mapping.close();
+    mapping = undefined;
+    // Only after its consumer is gone does the queue show what was never acknowledged.
+    expect(await depth('parcels')).toBe(0);
+  });
+
+  it('a queue that is declared later is consumed then', async () => {
+    mapping = startRabbitmqMapping({
+      mapping: { function: 'deliver', queue: 'late', batchSize: 10, windowMs: 0, functionTimeoutS: 20 },
+      broker: server.broker,
+      invoke,
+      logger,
+    });
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    await channel.assertQueue('late', { durable: true, arguments: { 'x-queue-type': 'quorum' } });
+    channel.sendToQueue('late', Buffer.from('now'));
+    await expect.poll(() => mapping?.counts().handled, { timeout: 10_000 }).toBe(1);
+  });
+});
