@@ -50,6 +50,18 @@ export const failures = {
     next: 'retry-same-key',
     means: 'The database did not answer in time; it may have been written.',
   },
+  BROKER_UNAVAILABLE: {
+    httpStatus: 503,
+    definite: false,
+    next: 'retry-same-key',
+    means: 'RabbitMQ did not confirm in time; it may have taken the message.',
+  },
+  UNROUTABLE: {
+    httpStatus: 500,
+    definite: true,
+    next: 'stop',
+    means: 'No queue takes a message of this routing key: the topology of the broker is not ours.',
+  },
   ITEM_MALFORMED: {
     httpStatus: 422,
     definite: true,
