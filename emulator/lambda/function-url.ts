@@ -5,7 +5,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import { z } from 'zod';
 import type { FunctionPool } from './function-pool.ts';
 import { requestBytesMax } from './limits.ts';
-import { answerJson, isLocalRequest, readBody } from './local-http.ts';
+import { answerJson, isLocalRequest, readBody } from '../local-http.ts';
 
 /** Lambda takes any scalar for a header. */
 const answerSchema = z.object({

@@ -13,7 +13,7 @@ import { FunctionLog } from './function-log.ts';
 import { FunctionPool, poolBoundsDefault, type PoolBounds } from './function-pool.ts';
 import { createFunctionUrl } from './function-url.ts';
 import { createInvokeApi } from './invoke-api.ts';
-import { answerJson, closeServer, listenLocally } from './local-http.ts';
+import { answerJson, closeServer, listenLocally } from '../local-http.ts';
 import { createRuntimeApi } from './runtime-api.ts';
 import { unpackFunction } from './unpack.ts';
 

@@ -7,7 +7,7 @@ import type { Invocation } from './execution-environment.ts';
 import type { EventInvocations } from './event-invocations.ts';
 import type { FunctionPool } from './function-pool.ts';
 import { eventBytesMax, requestBytesMax } from './limits.ts';
-import { answerJson, isLocalRequest, readBody } from './local-http.ts';
+import { answerJson, isLocalRequest, readBody } from '../local-http.ts';
 
 const base = '/2015-03-31/functions';
 const clientContextBytesMax = 3_583;

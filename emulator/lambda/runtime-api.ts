@@ -4,7 +4,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExecutionEnvironment } from './execution-environment.ts';
 import { responseBytesMax } from './limits.ts';
-import { answerJson, isLocalRequest, readBody } from './local-http.ts';
+import { answerJson, isLocalRequest, readBody } from '../local-http.ts';
 
 const path =
   /^\/([0-9a-f]{32})\/2018-06-01\/runtime\/(?:(init)\/(error)|(invocation)\/(?:(next)|([^/]+)\/(response|error)))$/;

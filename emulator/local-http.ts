@@ -1,5 +1,5 @@
-// What every HTTP server of the Lambda host shares: it listens on loopback only, refuses other sites' pages and
-// rebound names, and reads bodies up to a cap.
+// What every plain HTTP server of the emulator shares: it listens on loopback only, refuses other sites' pages and
+// rebound names, and reads bodies up to a cap. Knows no routes.
 import { once } from 'node:events';
 import {
   createServer,
@@ -12,13 +12,15 @@ import type { AddressInfo } from 'node:net';
 
 const loopbackNames: readonly string[] = ['127.0.0.1', 'localhost', '[::1]'];
 
-/** @throws Error for an address that others can reach: these servers know no tokens and no TLS. */
+/** @throws Error for an address that others can reach: these servers speak no TLS, and most know no tokens. */
 export async function listenLocally(
   listener: RequestListener,
   { host, port }: { host: string; port: number },
 ): Promise<{ server: Server; port: number }> {
   if (!['127.0.0.1', 'localhost', '::1'].includes(host))
-    throw new Error(`the Lambda host listens on loopback only, ${host} is not: use 127.0.0.1`);
+    throw new Error(
+      `this server speaks plain HTTP, so it listens on loopback only, and ${host} is not: use 127.0.0.1`,
+    );
   const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 60_000 }, listener);
   server.listen(port, host);
   await once(server, 'listening');
