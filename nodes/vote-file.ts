@@ -217,3 +217,11 @@ function decodeSlot(slot: Buffer): VoteRecord {
   const length = slot.readUInt16BE(magic.length + 5);
   return JSON.parse(slot.toString('utf8', bodyOffset, bodyOffset + length)) as VoteRecord;
 }
+
+/** What an earlier start of this node left: enough to start again while the database is away. */
+export function readIdentity(dataDir: string): { clusterId: string; generation: number } | undefined {
+  const found = readVoteFile(join(dataDir, 'vote'));
+  if (found.kind !== 'record') return undefined;
+  const { clusterId, generation } = found.record;
+  return { clusterId, generation };
+}

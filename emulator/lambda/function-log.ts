@@ -1,9 +1,9 @@
-// What one function prints, as NDJSON in a file of its own that never grows without bound: one earlier file is kept.
+// What one function prints, as NDJSON in a file of its own.
 // Lines that are JSON stay as they are; others are wrapped. Between them stand the platform's reports.
-import { closeSync, fstatSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../runtime/logger.ts';
-import { logFileBytesMax } from './limits.ts';
+import { RotatingFile } from '../rotating-file.ts';
 
 export interface InvocationReport {
   readonly requestId: string;
@@ -17,25 +17,21 @@ export interface InvocationReport {
 }
 
 export class FunctionLog {
-  readonly file: string;
   readonly #name: string;
   readonly #logger: Logger;
-  #descriptor: number;
-  #bytes: number;
+  readonly #lines: RotatingFile;
 
   constructor({ name, folder, logger }: { name: string; folder: string; logger: Logger }) {
     this.#name = name;
     this.#logger = logger;
     mkdirSync(folder, { recursive: true });
-    this.file = join(folder, `${name}.log`);
-    this.#descriptor = openSync(this.file, 'a', 0o600);
-    this.#bytes = fstatSync(this.#descriptor).size;
+    this.#lines = new RotatingFile(join(folder, `${name}.log`));
   }
 
   /** A line of the function's own. */
   line(text: string): void {
     if (text === '') return;
-    this.#write(
+    this.#lines.line(
       text.startsWith('{') && isJson(text)
         ? text
         : JSON.stringify({ level: 'info', process: this.#name, at: new Date().toISOString(), msg: text }),
@@ -44,7 +40,7 @@ export class FunctionLog {
 
   /** Named as in Lambda's own JSON logs. */
   report(report: InvocationReport): void {
-    this.#write(JSON.stringify({ time: new Date().toISOString(), type: 'platform.report', record: report }));
+    this.#lines.line(JSON.stringify({ time: new Date().toISOString(), type: 'platform.report', record: report }));
   }
 
   debug(message: string): void {
@@ -56,19 +52,7 @@ export class FunctionLog {
   }
 
   close(): void {
-    closeSync(this.#descriptor);
-    this.#descriptor = -1;
-  }
-
-  #write(text: string): void {
-    if (this.#descriptor < 0) return; // A last line of a process that was ended with the host.
-    if (this.#bytes > logFileBytesMax) {
-      closeSync(this.#descriptor);
-      renameSync(this.file, `${this.file}.1`);
-      this.#descriptor = openSync(this.file, 'a', 0o600);
-      this.#bytes = 0;
-    }
-    this.#bytes += writeSync(this.#descriptor, `${text}\n`);
+    this.#lines.close();
   }
 }
 

@@ -22,4 +22,3 @@ export const eventsMax = 1_000;
 export const idleMs = 5 * 60_000;
 /** How long a running invocation may go on when the host closes. */
 export const closeGraceMs = 1_500;
-export const logFileBytesMax = 10 * 1024 * 1024;

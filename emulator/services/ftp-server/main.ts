@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { folders } from '../../../contracts/file.ts';
+import { createSecrets, credentialsSchema } from '../../../runtime/secrets.ts';
 import { runService } from '../../service-process.ts';
 import { ftpFaultSchema } from './faults.ts';
 import { startFtpServer } from './ftp-server.ts';
@@ -13,7 +14,8 @@ const settingsSchema = z.object({
   port,
   root: z.string().min(1),
   tls: z.object({ certFile: z.string(), keyFile: z.string() }),
-  users: z.array(z.object({ username: z.string().min(1), password: z.string().min(1) })).min(1),
+  /** JSON { username, password } of the one user. */
+  credentialsUri: z.string().startsWith('file:'),
   passivePorts: z.object({ from: port, to: port }).optional(),
   faults: z.array(ftpFaultSchema).optional(),
   connectionsMax: z.int().min(1).optional(),
@@ -22,7 +24,8 @@ const settingsSchema = z.object({
   requireSessionReuse: z.boolean().optional(),
 });
 
-await runService('ftp', settingsSchema, async (settings) => {
+await runService('ftp', settingsSchema, async ({ credentialsUri, ...settings }) => {
   for (const folder of Object.values(folders)) await mkdir(join(settings.root, folder), { recursive: true });
-  return await startFtpServer(settings);
+  const user = await createSecrets().json(credentialsUri, credentialsSchema);
+  return await startFtpServer({ ...settings, users: [user] });
 });

@@ -1,0 +1,102 @@
+// How another terminal reaches a running system: a small HTTP listener of the launcher on loopback, with a token that
+// only this user can read. It injects faults and takes the system down; it never reads or writes data.
+import { timingSafeEqual } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import { request } from 'undici';
+import { z } from 'zod';
+import { describeError } from '../runtime/failure.ts';
+import type { InstanceRecord } from './instance/instance.ts';
+
+export const faultActions = ['kill', 'pause', 'resume'] as const;
+export type FaultAction = (typeof faultActions)[number];
+
+export interface ControlPorts {
+  status(): Promise<unknown>;
+  /** `target`: a service, or `leader`. @returns what was done, in words. @throws Error with the reason. */
+  fault(action: FaultAction, target: string): Promise<string>;
+  down(): void;
+}
+
+const host = '127.0.0.1';
+const bodyBytesMax = 4_096;
+const faultSchema = z.strictObject({ target: z.string().min(1).max(64) });
+const answerSchema = z.object({ done: z.string().optional(), error: z.string().optional() });
+
+export async function startControl(
+  { port, token }: { port: number; token: string },
+  ports: ControlPorts,
+): Promise<{ url: string; close(): void }> {
+  const server = createServer((request, response) => {
+    answer(request, token, ports).then(
+      ({ status, body }) => send(response, status, body),
+      (error: unknown) => send(response, 400, { error: describeError(error) }),
+    );
+  });
+  server.listen({ port, host });
+  await once(server, 'listening');
+  return {
+    url: `http://${host}:${port}`,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+async function answer(
+  request: IncomingMessage,
+  token: string,
+  ports: ControlPorts,
+): Promise<{ status: number; body: unknown }> {
+  // The token is what counts; a page of another site could neither know it nor send it.
+  if (!sameText(request.headers.authorization ?? '', `Bearer ${token}`))
+    return { status: 401, body: { error: 'this needs the control token of .baton/instance.json' } };
+  const route = `${request.method} ${request.url}`;
+  if (route === 'GET /status') return { status: 200, body: await ports.status() };
+  if (route === 'POST /down') {
+    ports.down();
+    return { status: 202, body: { done: 'going down' } };
+  }
+  const action = faultActions.find((name) => route === `POST /${name}`);
+  if (!action) return { status: 404, body: { error: `there is no ${route}` } };
+  const { target } = faultSchema.parse(JSON.parse(await readBody(request)));
+  return { status: 200, body: { done: await ports.fault(action, target) } };
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > bodyBytesMax) throw new Error(`a body of more than ${bodyBytesMax} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(body));
+}
+
+function sameText(given: string, expected: string): boolean {
+  const [left, right] = [Buffer.from(given), Buffer.from(expected)];
+  return left.length === right.length && timingSafeEqual(left, right);
+}
+
+/** The other side. @throws Error with the launcher's reason, or when it does not answer in time. */
+export async function callControl(
+  record: InstanceRecord,
+  call: { path: 'status' | 'down' | FaultAction; target?: string; timeoutMs: number },
+): Promise<unknown> {
+  const answered = await request(`${record.control.url}/${call.path}`, {
+    method: call.path === 'status' ? 'GET' : 'POST',
+    headers: { authorization: `Bearer ${record.control.token}` },
+    body: call.target === undefined ? null : JSON.stringify({ target: call.target }),
+    signal: AbortSignal.timeout(call.timeoutMs),
+  });
+  const json = await answered.body.json();
+  if (answered.statusCode < 300) return json;
+  throw new Error(answerSchema.parse(json).error ?? `the launcher answered ${answered.statusCode}`);
+}

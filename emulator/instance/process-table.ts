@@ -1,0 +1,50 @@
+// Processes by pid and start time, so that a number that the system gave to a stranger meanwhile is never signalled.
+// Never looks for a process by its name.
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Opaque text that differs between two processes which had the same pid. */
+  readonly startedAt: string;
+}
+
+/** Undefined when there is no such process. */
+export function identify(pid: number): ProcessIdentity | undefined {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    // EPERM: it lives and belongs to somebody else (PostgreSQL under its own user).
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return undefined;
+  }
+  const startedAt = startTimeOf(pid);
+  return startedAt === undefined ? undefined : { pid, startedAt };
+}
+
+export function isAlive(recorded: ProcessIdentity): boolean {
+  return identify(recorded.pid)?.startedAt === recorded.startedAt;
+}
+
+/** The process and its whole group, if it leads one. False when it was gone. */
+export function signalGroup(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    process.kill(-pid, signal);
+    return true;
+  } catch {
+    return false; // ESRCH: nobody of the group is left.
+  }
+}
+
+function startTimeOf(pid: number): string | undefined {
+  try {
+    if (process.platform === 'linux') {
+      // Field 22, counted after the name, which may hold spaces and brackets: proc_pid_stat(5).
+      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return fields[0] === 'Z' ? undefined : fields[19];
+    }
+    return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim() || undefined;
+  } catch {
+    return undefined; // It ended between the two looks.
+  }
+}

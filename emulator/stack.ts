@@ -1,0 +1,358 @@
+// The whole system of a laptop, described: every service with its ports, certificates, secrets and environment, built
+// from contracts/topology.ts and contracts/environment.ts as cdk/ builds it for AWS. Starts nothing.
+import { join } from 'node:path';
+import type { EnvironmentInput, Member } from '../contracts/environment.ts';
+import { functionNames, nodes as nodeSettings, sqsQueues, type FunctionName } from '../contracts/topology.ts';
+import type { BrokerAddress } from './event-sources/rabbitmq-feed.ts';
+import { openAuthority, type Authority } from './instance/authority.ts';
+import { openCredentials, type LocalCredentials } from './instance/credentials.ts';
+import type { Layout } from './instance/instance.ts';
+import { Ports, type MovedPort } from './instance/ports.ts';
+import { ownService } from './own-service.ts';
+import type { Service } from './service.ts';
+import { devBrokerService } from './services/dev-broker/service.ts';
+import { inboxService } from './services/inbox/service.ts';
+import { postgresService } from './services/postgres/postgres.ts';
+import { findRabbitmq, rabbitmqService } from './services/rabbitmq/rabbitmq.ts';
+
+export type BrokerChoice = 'auto' | 'rabbitmq' | 'development';
+export interface StackSettings {
+  readonly layout: Layout;
+  readonly nodes: number;
+  readonly isolated: boolean;
+  readonly demo: boolean;
+  readonly broker: BrokerChoice;
+  /** SQS and DynamoDB served elsewhere: no emulator of ours is started for them. */
+  readonly awsEndpoint: string | undefined;
+  /** Lambda served elsewhere. */
+  readonly lambdaEndpoint: string | undefined;
+}
+export interface Stack {
+  readonly cluster: string;
+  readonly members: readonly Member[];
+  /** Started side by side, at once. */
+  readonly first: readonly Service[];
+  /** Started when `first` is up and the queues exist. */
+  readonly last: readonly Service[];
+  readonly credentials: LocalCredentials;
+  readonly authority: Authority;
+  readonly broker: BrokerAddress & { readonly about: string };
+  readonly addresses: StackAddresses;
+  readonly controlPort: number;
+  readonly movedPorts: readonly MovedPort[];
+}
+export interface StackAddresses {
+  /** Where the `redirect` function answers; undefined when Lambda is elsewhere. */
+  readonly front: string | undefined;
+  readonly inbox: string;
+  readonly smtp: string;
+  readonly ftp: string;
+  readonly demoShop: string | undefined;
+  readonly lambda: string;
+  readonly sqs: string;
+  readonly dynamodb: string;
+  readonly broker: string;
+  readonly database: string;
+}
+
+const host = '127.0.0.1';
+const cluster = 'local';
+const region = 'us-east-1';
+const mailFrom = 'Baton <baton@localhost>';
+const usualPorts = {
+  control: 7099,
+  front: 7100,
+  public: 7101,
+  internal: 7201,
+  udp: 7301,
+  lambda: 7400,
+  ftp: 7421,
+  smtp: 7425,
+  inbox: 7426,
+  demoShop: 7430,
+  database: 7432,
+  broker: 7471,
+  distribution: 7472,
+  epmd: 7473,
+  sqs: 7480,
+  dynamodb: 7481,
+} as const;
+
+/** @throws Error with what to do: no RabbitMQ when one is demanded, no port, a count of nodes that cannot elect. */
+export async function describeStack(settings: StackSettings): Promise<Stack> {
+  const { layout } = settings;
+  const ports = new Ports(settings);
+  const port = (name: keyof typeof usualPorts, step = 0) => ports.take(name, usualPorts[name] + step);
+  const members: Member[] = [];
+  for (let index = 0; index < settings.nodes; index++)
+    members.push({
+      id: `node-${index + 1}`,
+      udp: `${host}:${await port('udp', index)}`,
+      internalUrl: `https://${host}:${await port('internal', index)}`,
+      publicUrl: `http://${host}:${await port('public', index)}`,
+      voter: true,
+    });
+  const credentials = await openCredentials(layout.secrets);
+  const names = ['database', 'broker', 'ftp', 'smtp', 'emulator', 'event-sources'];
+  const callers = ['scraper', 'deliver', 'ftp-sync', 'mail'];
+  const authority = await openAuthority(layout.tls, [...names, ...callers, ...members.map(({ id }) => id)]);
+
+  const database = await port('database');
+  const databaseAddress = `${host}:${database}`;
+  const broker = await describeBroker(settings, { port, credentials, authority });
+  const sqsPort = await port('sqs');
+  const dynamodbPort = await port('dynamodb');
+  const sqs = settings.awsEndpoint ?? `http://${host}:${sqsPort}`;
+  const dynamodb = settings.awsEndpoint ?? `http://${host}:${dynamodbPort}`;
+  const lambdaPort = await port('lambda');
+  const frontPort = await port('front');
+  const lambda = settings.lambdaEndpoint ?? `http://${host}:${lambdaPort}`;
+  const ftp = `${host}:${await port('ftp')}`;
+  const smtpPort = await port('smtp');
+  const inboxPort = await port('inbox');
+  const shopPort = await port('demoShop');
+  const demoShop = settings.demo ? `http://${host}:${shopPort}` : undefined;
+
+  const brokerEnvironment = {
+    BATON_BROKER_URL: broker.url,
+    BATON_BROKER_CREDENTIALS_URI: credentials.broker.uri,
+  };
+  const tlsEnvironment = (name: string) => ({
+    BATON_TLS_CA_URI: authority.caUri,
+    BATON_TLS_CERT_URI: authority.leaf(name).certUri,
+    BATON_TLS_KEY_URI: authority.leaf(name).keyUri,
+  });
+  const aws = { AWS_REGION: region, AWS_ENDPOINT_URL_SQS: sqs, AWS_ENDPOINT_URL_DYNAMODB: dynamodb };
+  const nodeEnvironment = (member: Member): EnvironmentInput<'node'> => ({
+    BATON_NODE_ID: member.id,
+    BATON_CLUSTER: cluster,
+    BATON_MEMBERS: JSON.stringify(members),
+    BATON_GENERATION: '1',
+    BATON_DATA: layout.data(member.id),
+    BATON_BIND: host,
+    BATON_PUBLIC_PORT: new URL(member.publicUrl).port,
+    BATON_INTERNAL_PORT: new URL(member.internalUrl).port,
+    BATON_UDP_PORT: member.udp.split(':')[1] as string,
+    BATON_HEARTBEAT_MS: String(nodeSettings.heartbeatMs),
+    BATON_ELECTION_TIMEOUT_MS: String(nodeSettings.electionTimeoutMs),
+    BATON_DATABASE_URL: `postgres://baton@${databaseAddress}/baton`,
+    BATON_DATABASE_PASSWORD_URI: credentials.database.uri,
+    BATON_CLUSTER_KEYS_URI: credentials.clusterKeys.uri,
+    BATON_TOKENS_URI: credentials.tokens.uri,
+    BATON_ANNOUNCE_QUEUE_URL: `${sqs}/000000000000/${sqsQueues.announcements.name}`,
+    BATON_MAIL_FROM: mailFrom,
+    ...aws,
+    ...brokerEnvironment,
+    ...tlsEnvironment(member.id),
+  });
+  const leaderSearch = {
+    BATON_CLUSTER: cluster,
+    BATON_NODE_URLS: members.map(({ internalUrl }) => internalUrl).join(','),
+    BATON_DIRECTORY_TABLE: 'baton-directory',
+    ...aws,
+  };
+  const ftpEnvironment = {
+    BATON_FTP_ADDRESS: ftp,
+    BATON_FTP_CREDENTIALS_URI: credentials.ftp.uri,
+    BATON_FTP_CA_URI: authority.caUri,
+  };
+  const directory = {
+    BATON_CLUSTER: cluster,
+    BATON_DIRECTORY_TABLE: leaderSearch.BATON_DIRECTORY_TABLE,
+    ...aws,
+  };
+  const functionEnvironments: { [F in FunctionName]: EnvironmentInput<F> } = {
+    scraper: {
+      ...leaderSearch,
+      ...brokerEnvironment,
+      ...tlsEnvironment('scraper'),
+      ...ftpEnvironment,
+      BATON_SCRAPE_PRIVATE_HOSTS: demoShop === undefined ? '' : new URL(demoShop).host,
+    },
+    deliver: { ...leaderSearch, ...brokerEnvironment, ...tlsEnvironment('deliver') },
+    announce: directory,
+    redirect: directory,
+    'ftp-sync': { ...leaderSearch, ...brokerEnvironment, ...tlsEnvironment('ftp-sync'), ...ftpEnvironment },
+    mail: {
+      ...leaderSearch,
+      ...brokerEnvironment,
+      ...tlsEnvironment('mail'),
+      BATON_SMTP_ADDRESS: `${host}:${smtpPort}`,
+      BATON_SMTP_CREDENTIALS_URI: credentials.smtp.uri,
+      BATON_SMTP_CA_URI: authority.caUri,
+    },
+  };
+
+  const nodeServices = members.map((member) =>
+    ownService({
+      name: member.id,
+      kind: 'node',
+      address: member.publicUrl,
+      about: 'web node',
+      module: new URL('../nodes/main.ts', import.meta.url),
+      // What the contract leaves out has its default there; the SDK wants some key where nobody checks it.
+      env: {
+        ...(nodeEnvironment(member) as Record<string, string>),
+        AWS_ACCESS_KEY_ID: 'local',
+        AWS_SECRET_ACCESS_KEY: 'local',
+      },
+      startWithinMs: 60_000, // It waits for the database, which may have to be made first.
+      stopWithinMs: 3_500,
+    }),
+  );
+  const awsService = ownService({
+    name: 'aws',
+    kind: 'aws',
+    address: `${sqs} ${dynamodb}`,
+    about: 'SQS and DynamoDB (fauxqs, dynalite)',
+    module: new URL('services/aws/main.ts', import.meta.url),
+    settings: { host, sqsPort, dynamodbPort, region },
+  });
+  const lambdaService = ownService({
+    name: 'lambda',
+    kind: 'lambda',
+    address: lambda,
+    about: `Lambda host, ${functionNames.length} functions`,
+    module: new URL('lambda/main.ts', import.meta.url),
+    settings: {
+      host,
+      port: lambdaPort,
+      frontPort,
+      logDir: layout.logs,
+      environments: functionEnvironments,
+    },
+    startWithinMs: 60_000, // It bundles the functions.
+  });
+  const ftpService = ownService({
+    name: 'ftp',
+    kind: 'ftp',
+    address: `ftp://${ftp}`,
+    about: 'FTP server, TLS required',
+    module: new URL('services/ftp-server/main.ts', import.meta.url),
+    settings: {
+      host,
+      port: Number(ftp.split(':')[1]),
+      root: layout.data('ftp'),
+      tls: { certFile: authority.leaf('ftp').certFile, keyFile: authority.leaf('ftp').keyFile },
+      credentialsUri: credentials.ftp.uri,
+    },
+  });
+  const shopService = ownService({
+    name: 'demo-shop',
+    kind: 'demo-shop',
+    address: demoShop ?? '',
+    about: 'a shop to scrape',
+    module: new URL('services/demo-shop/main.ts', import.meta.url),
+    settings: { host, port: shopPort },
+  });
+  const eventSources = ownService({
+    name: 'event-sources',
+    kind: 'event-sources',
+    address: lambda,
+    about: 'RabbitMQ, SQS and schedule to Lambda',
+    module: new URL('event-sources/main.ts', import.meta.url),
+    settings: {
+      invokeUrl: lambda,
+      sqsUrl: sqs,
+      region,
+      broker: { url: broker.url, credentialsUri: credentials.broker.uri, caUri: authority.caUri },
+    },
+  });
+
+  return {
+    cluster,
+    members,
+    first: [
+      postgresService({
+        folder: layout.data('postgres'),
+        port: database,
+        certFile: authority.leaf('database').certFile,
+        keyFile: authority.leaf('database').keyFile,
+        password: credentials.database.password,
+      }),
+      ...nodeServices,
+      broker.service,
+      ...(settings.awsEndpoint === undefined ? [awsService] : []),
+      ftpService,
+      inboxService({
+        host,
+        smtpPort,
+        pagePort: inboxPort,
+        certFile: authority.leaf('smtp').certFile,
+        keyFile: authority.leaf('smtp').keyFile,
+        credentialsFile: credentials.smtp.file,
+        tokenFile: credentials.inboxToken.file,
+        folder: layout.data('inbox'),
+      }),
+      ...(settings.demo ? [shopService] : []),
+      ...(settings.lambdaEndpoint === undefined ? [lambdaService] : []),
+    ],
+    last: [eventSources],
+    credentials,
+    authority,
+    broker,
+    addresses: {
+      front: settings.lambdaEndpoint === undefined ? `http://${host}:${frontPort}` : undefined,
+      inbox: `http://${host}:${inboxPort}`,
+      smtp: `${host}:${smtpPort}`,
+      ftp: `ftp://${ftp}`,
+      demoShop,
+      lambda,
+      sqs,
+      dynamodb,
+      broker: broker.url,
+      database: databaseAddress,
+    },
+    controlPort: await port('control'),
+    movedPorts: ports.moved,
+  };
+}
+
+async function describeBroker(
+  settings: StackSettings,
+  {
+    port,
+    credentials,
+    authority,
+  }: {
+    port: (name: keyof typeof usualPorts) => Promise<number>;
+    credentials: LocalCredentials;
+    authority: Authority;
+  },
+): Promise<BrokerAddress & { service: Service; about: string }> {
+  const amqps = await port('broker');
+  const { username, password } = credentials.broker;
+  const tls = authority.leaf('broker');
+  const installed = settings.broker === 'development' ? undefined : findRabbitmq();
+  if (!installed && settings.broker === 'rabbitmq')
+    throw new Error(
+      'no RabbitMQ is installed here (looked for /usr/lib/rabbitmq/bin/rabbitmq-server): `apt-get install rabbitmq-server`, or start without --broker rabbitmq',
+    );
+  const service = installed
+    ? rabbitmqService({
+        folder: join(settings.layout.data('rabbitmq')),
+        port: amqps,
+        distPort: await port('distribution'),
+        epmdPort: await port('epmd'),
+        certFile: tls.certFile,
+        keyFile: tls.keyFile,
+        caFile: authority.caFile,
+        username,
+        password,
+      })
+    : devBrokerService({
+        folder: settings.layout.data('broker'),
+        port: amqps,
+        certFile: tls.certFile,
+        keyFile: tls.keyFile,
+        credentialsFile: credentials.broker.file,
+        caFile: authority.caFile,
+      });
+  return {
+    service,
+    about: service.about,
+    url: `amqps://${host}:${amqps}/`,
+    credentials: () => Promise.resolve({ username, password }),
+    ca: authority.ca,
+  };
+}

@@ -1,0 +1,264 @@
+// Starts services, keeps them running, and takes them down: one process group each, restarted with back-off when it
+// ends by itself. Faults on purpose (kill, pause) go through here, since it alone knows the present pid.
+// Never knows what a service does: service.ts says how it is started and seen to be up.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { describeError } from '../runtime/failure.ts';
+import { identify, signalGroup, type ProcessIdentity } from './instance/process-table.ts';
+import { backOffMs, pause, type BackOff } from './pause.ts';
+import { RotatingFile } from './rotating-file.ts';
+import type { Service, ServiceKind } from './service.ts';
+
+export type ServiceState = 'starting' | 'up' | 'paused' | 'restarting' | 'stopping' | 'stopped';
+export interface ServiceView {
+  readonly name: string;
+  readonly kind: ServiceKind;
+  readonly state: ServiceState;
+  readonly address: string;
+  readonly pid: number | null;
+  readonly restarts: number;
+}
+export interface SupervisorOptions {
+  readonly logs: string;
+  /** After each change of a service's state; `detail` says why. */
+  readonly onChange: (view: ServiceView, detail: string | null) => void;
+  /** Each line a service prints. */
+  readonly onLine: (service: string, line: string) => void;
+  /** The groups that run now, whenever that changes. */
+  readonly onGroups: (groups: readonly (ProcessIdentity & { name: string })[]) => void;
+}
+
+const restartBackOff: BackOff = { firstMs: 200, msMax: 5_000 };
+const steadyAfterMs = 10_000; // Up this long, the next restart is quick again.
+const tailLines = 15;
+
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #supervised = new Map<string, Supervised>();
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when it is up. @throws Error with the end of its log when it does not come up in its time. */
+  async start(service: Service): Promise<void> {
+    if (this.#supervised.has(service.name)) throw new Error(`there is a service ${service.name} already`);
+    const supervised = new Supervised(service, this.#options, () => this.#options.onGroups(this.#groups()));
+    this.#supervised.set(service.name, supervised);
+    await supervised.start();
+  }
+
+  views(): ServiceView[] {
+    return [...this.#supervised.values()].map((supervised) => supervised.view());
+  }
+
+  /** As a crash: SIGKILL to the whole group; it is started again. @throws Error for an unknown or ended one. */
+  kill(name: string): number {
+    return this.#find(name).kill();
+  }
+  pause(name: string): number {
+    return this.#find(name).pause();
+  }
+  resume(name: string): number {
+    return this.#find(name).resume();
+  }
+
+  /** One service after its signal and bound. */
+  async stop(name: string): Promise<void> {
+    await this.#supervised.get(name)?.stop();
+  }
+  /** Everything, at once and by force. */
+  killAll(): void {
+    for (const supervised of this.#supervised.values()) supervised.end();
+  }
+
+  #find(name: string): Supervised {
+    const supervised = this.#supervised.get(name);
+    if (supervised) return supervised;
+    throw new Error(`there is no service ${name}; there are ${[...this.#supervised.keys()].join(', ')}`);
+  }
+  #groups(): (ProcessIdentity & { name: string })[] {
+    return [...this.#supervised.values()].flatMap((supervised) => supervised.group() ?? []);
+  }
+}
+
+class Supervised {
+  readonly #service: Service;
+  readonly #options: SupervisorOptions;
+  readonly #onGroup: () => void;
+  readonly #log: RotatingFile;
+  readonly #stopping = new AbortController();
+  #state: ServiceState = 'starting';
+  #child: ChildProcess | undefined;
+  #identity: ProcessIdentity | undefined;
+  #exited: Promise<void> = Promise.resolve();
+  #running: Promise<void> = Promise.resolve();
+  #restarts = 0;
+  #tail: string[] = [];
+
+  constructor(service: Service, options: SupervisorOptions, onGroup: () => void) {
+    this.#service = service;
+    this.#options = options;
+    this.#onGroup = onGroup;
+    this.#log = new RotatingFile(join(options.logs, `${service.name}.log`));
+  }
+
+  view(): ServiceView {
+    const { name, kind, address } = this.#service;
+    return { name, kind, state: this.#state, address, pid: this.#child?.pid ?? null, restarts: this.#restarts };
+  }
+  group(): (ProcessIdentity & { name: string }) | undefined {
+    return this.#identity && { name: this.#service.name, ...this.#identity };
+  }
+
+  async start(): Promise<void> {
+    await this.#startOnce();
+    this.#running = this.#keepRunning();
+  }
+
+  kill(): number {
+    const pid = this.#livePid();
+    signalGroup(pid, 'SIGKILL');
+    return pid;
+  }
+  pause(): number {
+    const pid = this.#livePid();
+    signalGroup(pid, 'SIGSTOP');
+    this.#become('paused', 'asked for');
+    return pid;
+  }
+  resume(): number {
+    const pid = this.#livePid();
+    signalGroup(pid, 'SIGCONT');
+    if (this.#state === 'paused') this.#become('up', 'resumed');
+    return pid;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    const pid = this.#child?.pid;
+    if (pid !== undefined) {
+      this.#become('stopping', null);
+      signalGroup(pid, 'SIGCONT');
+      // To the process alone: it ends its own children in order.
+      process.kill(pid, this.#service.stopSignal);
+      const over = new AbortController();
+      void this.#exited.then(() => over.abort());
+      await pause(this.#service.stopWithinMs, over.signal);
+      if (!over.signal.aborted) signalGroup(pid, 'SIGKILL');
+    }
+    await this.#exited;
+    await this.#running;
+    this.#become('stopped', null);
+    this.#log.close();
+  }
+  end(): void {
+    this.#stopping.abort();
+    const pid = this.#child?.pid;
+    if (pid !== undefined) signalGroup(pid, 'SIGKILL');
+  }
+
+  async #keepRunning(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      const upSince = performance.now();
+      await this.#exited;
+      if (this.#stopping.signal.aborted) return;
+      if (performance.now() - upSince > steadyAfterMs) tries = 1;
+      this.#become('restarting', this.#tail.at(-1) ?? null);
+      await pause(backOffMs(restartBackOff, tries), this.#stopping.signal);
+      if (this.#stopping.signal.aborted) return;
+      this.#restarts += 1;
+      try {
+        await this.#startOnce();
+      } catch (error) {
+        this.#log.line(describeError(error)); // It is tried again, with more patience.
+      }
+    }
+  }
+
+  async #startOnce(): Promise<void> {
+    const { name, startWithinMs } = this.#service;
+    this.#become('starting', null);
+    await this.#service.prepare?.();
+    if (this.#stopping.signal.aborted) throw new Error(`${name} is being stopped`);
+    this.#tail = [];
+    const readyLine = this.#spawn();
+    const ended = new AbortController();
+    void this.#exited.then(() => ended.abort());
+    const late = AbortSignal.timeout(startWithinMs);
+    const signal = AbortSignal.any([ended.signal, late, this.#stopping.signal]);
+    const aborted = new Promise<never>((_resolve, reject) => {
+      signal.addEventListener('abort', () =>
+        reject(
+          new Error(
+            `${name} ${late.aborted ? `was not up within ${startWithinMs / 1000} s` : 'ended while it started'}${this.#tail.length > 0 ? `, its last lines:\n${this.#tail.map((line) => `  ${line}`).join('\n')}` : ''}\nThe whole log: ${this.#log.file}`,
+          ),
+        ),
+      );
+    });
+    try {
+      await Promise.race([this.#service.ready?.(signal) ?? readyLine, aborted]);
+    } catch (error) {
+      if (this.#child?.pid !== undefined) signalGroup(this.#child.pid, 'SIGKILL');
+      await this.#exited;
+      throw error;
+    }
+    this.#become('up', null);
+  }
+
+  /** @returns a promise of its ReadyLine. */
+  #spawn(): Promise<void> {
+    const { file, args, env, cwd, uid, gid } = this.#service.command;
+    const child = spawn(file, [...args], {
+      env: { ...env },
+      detached: true, // A group of its own: ended as a whole, and not reached by the terminal's Ctrl-C.
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...(cwd === undefined ? {} : { cwd }),
+      ...(uid === undefined ? {} : { uid }),
+      ...(gid === undefined ? {} : { gid }),
+    });
+    this.#child = child;
+    this.#identity = child.pid === undefined ? undefined : identify(child.pid);
+    this.#onGroup();
+    this.#exited = new Promise((resolve) => {
+      const over = (reason: string): void => {
+        if (this.#child !== child) return;
+        this.#child = undefined;
+        this.#print(reason);
+        // What it left of its group must not hold a port or a lock.
+        if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL');
+        this.#identity = undefined;
+        this.#onGroup();
+        Promise.resolve(this.#service.clean?.())
+          .catch((error: unknown) => this.#print(`cleaning up failed: ${describeError(error)}`))
+          .finally(resolve);
+      };
+      child.once('error', (error) => over(`cannot be started: ${error.message}`));
+      child.once('exit', (code, signal) => over(`ended by ${signal ?? `exit code ${code}`}`));
+    });
+    return new Promise((resolve) => {
+      for (const output of [child.stdout, child.stderr])
+        createInterface({ input: output, crlfDelay: Infinity }).on('line', (line) => {
+          this.#print(line);
+          if (line.startsWith('{"ready":true')) resolve();
+          else this.#options.onLine(this.#service.name, line);
+        });
+    });
+  }
+
+  #print(line: string): void {
+    this.#log.line(line);
+    this.#tail.push(line.slice(0, 500));
+    if (this.#tail.length > tailLines) this.#tail.shift();
+  }
+  #livePid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error(`${this.#service.name} does not run now (it is ${this.#state})`);
+    return pid;
+  }
+  #become(state: ServiceState, detail: string | null): void {
+    this.#state = state;
+    this.#options.onChange(this.view(), detail);
+  }
+}

@@ -1,0 +1,230 @@
+// A running system: starts the services of a stack, watches who leads, seeds the demo, answers faults, and takes all
+// down in order. `baton up` and the system tests use it alike. Prints nothing: what happens is told as events.
+import { readFile } from 'node:fs/promises';
+import { request } from 'undici';
+import type { BatonEvent, EventDraft } from '../contracts/event.ts';
+import { eventVersion } from '../contracts/event.ts';
+import { routes } from '../contracts/node-api.ts';
+import { describeError } from '../runtime/failure.ts';
+import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
+import { parseEventLine } from '../runtime/logger.ts';
+import { startControl, type FaultAction } from './control.ts';
+import { endLeftovers, makeLayout, readRecord, removeRecord, writeRecord } from './instance/instance.ts';
+import { identify, isAlive, type ProcessIdentity } from './instance/process-table.ts';
+import { pause } from './pause.ts';
+import { declareTopology } from './services/declare-topology.ts';
+import { provisionAws } from './services/aws/provision.ts';
+import { describeStack, type Stack, type StackSettings } from './stack.ts';
+import { systemStatus, type SystemStatus } from './status.ts';
+import { Supervisor, type ServiceView } from './supervisor.ts';
+
+/** What happens between the first line of `baton up` and its end. */
+export type SystemEvent =
+  | { readonly event: 'leftovers-ended'; readonly names: readonly string[] }
+  | { readonly event: 'described'; readonly broker: string; readonly movedPorts: Stack['movedPorts'] }
+  | ({ readonly event: 'service'; readonly about: string; readonly detail: string | null } & ServiceView)
+  | { readonly event: 'leader'; readonly node: string; readonly term: number }
+  | { readonly event: 'first-items'; readonly applied: number }
+  | { readonly event: 'fence-refused'; readonly node: string; readonly term: number; readonly what: string };
+export interface System {
+  readonly stack: Stack;
+  status(): Promise<SystemStatus>;
+  fault(action: FaultAction, target: string): Promise<string>;
+  /** Resolves when somebody asked for the end over the control listener. */
+  readonly downAsked: Promise<void>;
+  /** In order, bounded. */
+  stop(): Promise<void>;
+  /** At once, by force. */
+  stopNow(): void;
+}
+
+const leaderWithinMs = 30_000;
+const reportMs = 500;
+
+/** @throws Error with what to do: one runs already, a service does not come up, nobody is elected. */
+export async function startSystem(
+  settings: StackSettings,
+  tell: (event: SystemEvent) => void,
+): Promise<System> {
+  const { layout } = settings;
+  await makeLayout(layout);
+  const earlier = await readRecord(layout);
+  if (earlier && isAlive(earlier.launcher))
+    throw new Error(
+      `Baton runs already in ${layout.root} (pid ${earlier.launcher.pid}): \`npm run baton -- down\` ends it, or name another folder with --data`,
+    );
+  if (earlier) {
+    const names = await endLeftovers(earlier);
+    if (names.length > 0) tell({ event: 'leftovers-ended', names });
+  }
+  const stack = await describeStack(settings);
+  tell({ event: 'described', broker: stack.broker.about, movedPorts: stack.movedPorts });
+
+  const abouts = new Map([...stack.first, ...stack.last].map(({ name, about }) => [name, about]));
+  const internal = await internalClient(stack);
+  const leaders = new LeaderWatch(tell);
+  let groups: readonly (ProcessIdentity & { name: string })[] = [];
+  let controlUrl = '';
+  let recording = Promise.resolve();
+  const record = (): void => {
+    const launcher = identify(process.pid);
+    if (controlUrl === '' || !launcher) return;
+    const contents = {
+      version: 1 as const,
+      launcher,
+      control: { url: controlUrl, token: stack.credentials.controlToken },
+      groups: [...groups],
+    };
+    recording = recording.then(() => writeRecord(layout, contents)).catch(() => undefined); // Written again at the next change.
+  };
+
+  const supervisor = new Supervisor({
+    logs: layout.logs,
+    onChange: (view, detail) => {
+      tell({ event: 'service', about: abouts.get(view.name) ?? '', detail, ...view });
+      report({ type: 'service.changed', service: view.name, state: view.state, detail });
+    },
+    onLine: (_service, line) => leaders.read(line),
+    onGroups: (present) => {
+      groups = present;
+      record();
+    },
+  });
+
+  /** Shown on every node's page; best effort, since a page is no place to fail over. */
+  function report(draft: EventDraft): void {
+    const event = { version: eventVersion, at: new Date().toISOString(), process: 'emulator', ...draft } as BatonEvent;
+    for (const { internalUrl } of stack.members)
+      internal
+        .call(internalUrl, { method: 'POST', path: routes.events, json: { events: [event] }, timeoutMs: reportMs })
+        .catch(() => undefined); // That node is down or starting.
+  }
+
+  const status = (): Promise<SystemStatus> => systemStatus(stack.members, supervisor.views());
+  async function fault(action: FaultAction, target: string): Promise<string> {
+    const name = target === 'leader' ? (await status()).leader : target;
+    if (name === null) throw new Error('nobody leads right now');
+    const pid = supervisor[action](name);
+    report({ type: 'fault.injected', target: name, action, detail: `pid ${pid}` });
+    return `${{ kill: 'killed', pause: 'paused', resume: 'resumed' }[action]} ${name} (pid ${pid})`;
+  }
+
+  let askDown = (): void => undefined;
+  const downAsked = new Promise<void>((resolve) => (askDown = resolve));
+  const control = await startControl(
+    { port: stack.controlPort, token: stack.credentials.controlToken },
+    { status, fault, down: askDown },
+  );
+  controlUrl = control.url;
+  record();
+
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> =>
+    (stopped ??= (async () => {
+      await Promise.all(stack.last.map(({ name }) => supervisor.stop(name)));
+      const isLate = (name: string) => ['database', 'broker'].includes(name);
+      // Functions and nodes end while the database and the broker still answer.
+      await Promise.all(stack.first.filter(({ name }) => !isLate(name)).map(({ name }) => supervisor.stop(name)));
+      await Promise.all(stack.first.filter(({ name }) => isLate(name)).map(({ name }) => supervisor.stop(name)));
+      control.close();
+      await internal.close();
+      await recording;
+      await removeRecord(layout);
+    })());
+  const system: System = { stack, status, fault, downAsked, stop, stopNow: () => supervisor.killAll() };
+
+  try {
+    const started = stack.first.map(async (service) => {
+      await supervisor.start(service);
+      if (service.kind === 'broker') await declareTopology(stack.broker);
+    });
+    if (settings.awsEndpoint !== undefined)
+      started.push(
+        provisionAws({ sqsUrl: settings.awsEndpoint, dynamodbUrl: settings.awsEndpoint, region: 'us-east-1' }).then(
+          () => undefined,
+        ),
+      );
+    const results = await Promise.allSettled(started);
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed) throw failed.reason;
+    await Promise.all(stack.last.map((service) => supervisor.start(service)));
+    await leaders.elected(leaderWithinMs);
+    return system;
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Reads who leads from what the nodes log: a claimed fence is the moment from which writes are taken. */
+class LeaderWatch {
+  readonly #tell: (event: SystemEvent) => void;
+  #term = 0;
+  #items = false;
+
+  constructor(tell: (event: SystemEvent) => void) {
+    this.#tell = tell;
+  }
+
+  read(line: string): void {
+    if (!line.includes('"event":true')) return;
+    const event = parseEventLine(line);
+    if (event?.type === 'fence.claimed' && event.term > this.#term) {
+      this.#term = event.term;
+      this.#tell({ event: 'leader', node: event.node, term: event.term });
+    } else if (event?.type === 'fence.refused')
+      this.#tell({ event: 'fence-refused', node: event.node, term: event.term, what: event.what });
+    else if (event?.type === 'batch.applied' && event.applied > 0 && !this.#items) {
+      this.#items = true;
+      this.#tell({ event: 'first-items', applied: event.applied });
+    }
+  }
+
+  async elected(withinMs: number): Promise<void> {
+    const deadline = performance.now() + withinMs;
+    while (this.#term === 0) {
+      if (performance.now() > deadline)
+        throw new Error(`no node was elected within ${withinMs / 1000} s: see the logs of the nodes`);
+      await pause(10);
+    }
+  }
+}
+
+async function internalClient({ authority }: Stack): Promise<InternalClient> {
+  const { certFile, keyFile } = authority.leaf('emulator');
+  return createInternalClient({
+    ca: authority.ca,
+    cert: await readFile(certFile, 'utf8'),
+    key: await readFile(keyFile, 'utf8'),
+  });
+}
+
+/** A request to the leader's public API with a role's token; asks again while leadership moves. */
+export async function callLeader(
+  system: Pick<System, 'stack' | 'status'>,
+  call: { method: 'GET' | 'PUT' | 'POST' | 'DELETE'; path: string; role: 'editor' | 'operator'; json?: unknown },
+): Promise<unknown> {
+  const deadline = performance.now() + 10_000;
+  for (;;) {
+    const { leader, nodes } = await system.status();
+    const url = nodes.find(({ id }) => id === leader)?.url;
+    try {
+      if (url === undefined) throw new Error('nobody leads');
+      const { statusCode, body } = await request(`${url}${call.path}`, {
+        method: call.method,
+        headers: {
+          authorization: `Bearer ${system.stack.credentials.tokens[call.role]}`,
+          ...(call.json === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        body: call.json === undefined ? null : JSON.stringify(call.json),
+        signal: AbortSignal.timeout(3_000),
+      });
+      const text = await body.text();
+      if (statusCode >= 300) throw new Error(`${call.method} ${call.path}: ${statusCode} ${text}`);
+      return text === '' ? undefined : JSON.parse(text);
+    } catch (error) {
+      if (performance.now() > deadline) throw new Error(`the leader does not take ${call.path}: ${describeError(error)}`, { cause: error });
+      await pause(100);
+    }
+  }
+}

@@ -1,0 +1,81 @@
+// How a node learns which cluster it belongs to, before it may vote: from the database, which made the cluster's uuid
+// and keeps every member's generation; or, when the database is away, from its own vote file, if that is of this very
+// generation. What was taken on trust is checked as soon as the database answers. Never votes and never writes items.
+import { describeError, Failure } from '../runtime/failure.ts';
+import type { Member } from '../contracts/environment.ts';
+
+export interface ClusterDatabase {
+  migrate(): Promise<void>;
+  cluster(name: string): Promise<{ clusterId: string }>;
+  /** @throws Error naming the member that is more than one generation away. */
+  admit(node: {
+    nodeId: string;
+    generation: number;
+    members: readonly Member[];
+  }): Promise<{ known: boolean }>;
+}
+export interface JoinOptions {
+  readonly database: ClusterDatabase;
+  readonly cluster: string;
+  readonly nodeId: string;
+  readonly generation: number;
+  readonly members: readonly Member[];
+  /** What the vote file says, if there is one. */
+  readonly remembered: { clusterId: string; generation: number } | undefined;
+  readonly report: (detail: string) => void;
+  readonly tryEveryMs: number;
+  readonly signal: AbortSignal;
+}
+export interface Joined {
+  readonly clusterId: string;
+  /** The database has seen this node before: without a vote file its votes are lost. */
+  readonly known: boolean;
+  /** Settles when the database has agreed; rejects when it is another cluster's, or does not admit this node. */
+  readonly agreed: Promise<void>;
+}
+
+/** @throws Error when the database refuses this node, or the signal is aborted before anybody could say. */
+export async function joinCluster(options: JoinOptions): Promise<Joined> {
+  const { remembered, generation } = options;
+  try {
+    return { ...(await ask(options)), agreed: Promise.resolve() };
+  } catch (error) {
+    if (!isAway(error)) throw error;
+    options.report(`the database is away: ${describeError(error)}`);
+  }
+  if (remembered?.generation !== generation)
+    return { ...(await askUntilAnswered(options)), agreed: Promise.resolve() };
+  const agreed = askUntilAnswered(options).then(({ clusterId }) => {
+    if (clusterId !== remembered.clusterId)
+      throw new Error(
+        `the vote file belongs to cluster ${remembered.clusterId}, the database to cluster ${clusterId}: wrong data folder or wrong database`,
+      );
+  });
+  return { clusterId: remembered.clusterId, known: true, agreed };
+}
+
+async function ask(options: JoinOptions): Promise<{ clusterId: string; known: boolean }> {
+  const { database, nodeId, generation, members } = options;
+  await database.migrate();
+  const { clusterId } = await database.cluster(options.cluster);
+  const { known } = await database.admit({ nodeId, generation, members });
+  return { clusterId, known };
+}
+
+async function askUntilAnswered(options: JoinOptions): Promise<{ clusterId: string; known: boolean }> {
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, options.tryEveryMs));
+    if (options.signal.aborted) throw new Error('stopped before the database answered');
+    try {
+      return await ask(options);
+    } catch (error) {
+      if (!isAway(error)) throw error;
+    }
+  }
+}
+
+function isAway(error: unknown): boolean {
+  return (
+    error instanceof Failure && (error.code === 'DATABASE_UNAVAILABLE' || error.code === 'DATABASE_TIMEOUT')
+  );
+}

@@ -1,0 +1,130 @@
+// One node as a process: environment in, a node that runs until a signal. Exit codes: 0 ended in order, 1 something
+// broke, 2 the environment is wrong (every variable named).
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { SQSClient } from '@aws-sdk/client-sqs';
+import { EnvironmentError, readEnvironment } from '../runtime/config.ts';
+import { describeError } from '../runtime/failure.ts';
+import { createLifecycle } from '../runtime/lifecycle.ts';
+import { createLogger } from '../runtime/logger.ts';
+import { connectBroker } from '../runtime/rabbitmq.ts';
+import { createSecrets, credentialsSchema } from '../runtime/secrets.ts';
+import { sendAnnouncementsTo } from './announcer.ts';
+import { openDatabase } from './database/database.ts';
+import { joinCluster } from './join-cluster.ts';
+import { createNode } from './node.ts';
+import { clusterKeysSchema, startRaftThread } from './raft-thread.ts';
+import { readIdentity } from './vote-file.ts';
+import { tokensSchema } from './web/guard.ts';
+import { bundlePage } from './web/page.ts';
+
+const stopWithinMs = 9_000; // Drain 5 s, hand over 1 s, close: inside the 10 s that a container gets by default.
+const joinEveryMs = 200;
+
+async function main(): Promise<void> {
+  const environment = readEnvironment('node', process.env);
+  const nodeId = environment.BATON_NODE_ID;
+  const members = environment.BATON_MEMBERS;
+  const logger = createLogger({ process: nodeId });
+  const lifecycle = createLifecycle({ logger, graceMs: stopWithinMs });
+  const stopping = new AbortController();
+  lifecycle.opened({ name: 'start', close: () => stopping.abort() });
+  const secrets = createSecrets();
+  const tls = {
+    ca: await secrets.text(environment.BATON_TLS_CA_URI),
+    cert: await secrets.text(environment.BATON_TLS_CERT_URI),
+    key: await secrets.text(environment.BATON_TLS_KEY_URI),
+  };
+  mkdirSync(environment.BATON_DATA, { recursive: true, mode: 0o700 });
+
+  const database = await openDatabase({
+    url: environment.BATON_DATABASE_URL,
+    password: () => secrets.text(environment.BATON_DATABASE_PASSWORD_URI),
+    ca: tls.ca,
+    applicationName: nodeId,
+  });
+  lifecycle.opened({ name: 'database', close: () => database.close() });
+  const joined = await joinCluster({
+    database,
+    cluster: environment.BATON_CLUSTER,
+    nodeId,
+    generation: environment.BATON_GENERATION,
+    members,
+    remembered: readIdentity(environment.BATON_DATA),
+    report: (detail) => logger.emit({ type: 'problem', code: 'DATABASE_UNAVAILABLE', detail }),
+    tryEveryMs: joinEveryMs,
+    signal: stopping.signal,
+  });
+  joined.agreed.catch((error: unknown) => {
+    if (stopping.signal.aborted) return;
+    logger.error(describeError(error));
+    void lifecycle.stop('the database does not admit this node', 1);
+  });
+
+  const broker = connectBroker({
+    url: environment.BATON_BROKER_URL,
+    credentials: () => secrets.json(environment.BATON_BROKER_CREDENTIALS_URI, credentialsSchema),
+    ca: tls.ca,
+    name: nodeId,
+  });
+  lifecycle.opened({ name: 'broker', close: () => broker.close() });
+  const sqs = new SQSClient({ region: environment.AWS_REGION });
+  lifecycle.opened({ name: 'announcements', close: () => sqs.destroy() });
+
+  const bootId = randomBytes(16).toString('hex');
+  const page = await bundlePage(fileURLToPath(new URL('dashboard', import.meta.url)));
+  const raft = await startRaftThread({
+    clusterId: joined.clusterId,
+    nodeId,
+    bootId,
+    generation: environment.BATON_GENERATION,
+    members,
+    bind: environment.BATON_BIND,
+    udpPort: environment.BATON_UDP_PORT,
+    dataDir: environment.BATON_DATA,
+    keys: await secrets.json(environment.BATON_CLUSTER_KEYS_URI, clusterKeysSchema),
+    heartbeatMs: environment.BATON_HEARTBEAT_MS,
+    electionTimeoutMs: environment.BATON_ELECTION_TIMEOUT_MS,
+    priority: environment.BATON_PRIORITY,
+    knownToDatabase: joined.known,
+  });
+  raft.onDeath((error) => {
+    logger.error(describeError(error));
+    void lifecycle.stop('the raft thread died', 1);
+  });
+  const node = await createNode(
+    {
+      nodeId,
+      bootId,
+      cluster: environment.BATON_CLUSTER,
+      clusterId: joined.clusterId,
+      generation: environment.BATON_GENERATION,
+      members,
+      bind: environment.BATON_BIND,
+      publicPort: environment.BATON_PUBLIC_PORT,
+      internalPort: environment.BATON_INTERNAL_PORT,
+      mailFrom: environment.BATON_MAIL_FROM,
+    },
+    {
+      raft,
+      store: database.store,
+      broker,
+      sendAnnouncement: sendAnnouncementsTo(sqs, environment.BATON_ANNOUNCE_QUEUE_URL),
+      tls,
+      tokens: () => secrets.json(environment.BATON_TOKENS_URI, tokensSchema),
+      page,
+      logger,
+    },
+  );
+  lifecycle.opened({ name: 'node', close: () => node.close('this node stops') });
+  logger.emit({ type: 'process.started', pid: process.pid, release: '0.1.0' });
+  process.stdout.write(`${JSON.stringify({ ready: true, address: node.publicUrl })}\n`);
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`${error instanceof EnvironmentError ? error.message : describeError(error)}\n`);
+  process.exit(error instanceof EnvironmentError ? 2 : 1);
+}
