@@ -15,14 +15,23 @@ export interface OwnService extends Pick<Service, 'name' | 'kind' | 'address' | 
 
 const inherited = ['PATH', 'HOME', 'TMPDIR', 'TEMP', 'LANG', 'SystemRoot'];
 
-export function ownService({ module, settings, env, startWithinMs, stopWithinMs, ...about }: OwnService): Service {
+export function ownService({
+  module,
+  settings,
+  env,
+  startWithinMs,
+  stopWithinMs,
+  ...about
+}: OwnService): Service {
   return {
     ...about,
     command: {
       file: process.execPath,
       args: ['--disable-warning=ExperimentalWarning', fileURLToPath(module)],
       env: {
-        ...Object.fromEntries(inherited.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []))),
+        ...Object.fromEntries(
+          inherited.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
+        ),
         ...(settings === undefined ? {} : { [serviceSettingsVariable]: JSON.stringify(settings) }),
         ...env,
       },

@@ -7,7 +7,7 @@ import type { BrokerAddress } from './event-sources/rabbitmq-feed.ts';
 import { openAuthority, type Authority } from './instance/authority.ts';
 import { openCredentials, type LocalCredentials } from './instance/credentials.ts';
 import type { Layout } from './instance/instance.ts';
-import { Ports, type MovedPort } from './instance/ports.ts';
+import { Ports, usualPorts, type MovedPort } from './instance/ports.ts';
 import { ownService } from './own-service.ts';
 import type { Service } from './service.ts';
 import { devBrokerService } from './services/dev-broker/service.ts';
@@ -59,24 +59,6 @@ const host = '127.0.0.1';
 const cluster = 'local';
 const region = 'us-east-1';
 const mailFrom = 'Baton <baton@localhost>';
-const usualPorts = {
-  control: 7099,
-  front: 7100,
-  public: 7101,
-  internal: 7201,
-  udp: 7301,
-  lambda: 7400,
-  ftp: 7421,
-  smtp: 7425,
-  inbox: 7426,
-  demoShop: 7430,
-  database: 7432,
-  broker: 7471,
-  distribution: 7472,
-  epmd: 7473,
-  sqs: 7480,
-  dynamodb: 7481,
-} as const;
 
 /** @throws Error with what to do: no RabbitMQ when one is demanded, no port, a count of nodes that cannot elect. */
 export async function describeStack(settings: StackSettings): Promise<Stack> {

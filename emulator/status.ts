@@ -63,7 +63,9 @@ export async function systemStatus(
     ),
   ]);
   // Two may say so for a moment while leadership moves; the higher term is right.
-  const leader = nodes.filter(({ role }) => role === 'leading').sort((one, other) => (other.term ?? 0) - (one.term ?? 0))[0];
+  const leader = nodes
+    .filter(({ role }) => role === 'leading')
+    .sort((one, other) => (other.term ?? 0) - (one.term ?? 0))[0];
   const terms = nodes.flatMap(({ term }) => term ?? []);
   return {
     leader: leader?.id ?? null,

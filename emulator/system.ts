@@ -93,10 +93,20 @@ export async function startSystem(
 
   /** Shown on every node's page; best effort, since a page is no place to fail over. */
   function report(draft: EventDraft): void {
-    const event = { version: eventVersion, at: new Date().toISOString(), process: 'emulator', ...draft } as BatonEvent;
+    const event = {
+      version: eventVersion,
+      at: new Date().toISOString(),
+      process: 'emulator',
+      ...draft,
+    } as BatonEvent;
     for (const { internalUrl } of stack.members)
       internal
-        .call(internalUrl, { method: 'POST', path: routes.events, json: { events: [event] }, timeoutMs: reportMs })
+        .call(internalUrl, {
+          method: 'POST',
+          path: routes.events,
+          json: { events: [event] },
+          timeoutMs: reportMs,
+        })
         .catch(() => undefined); // That node is down or starting.
   }
 
@@ -124,8 +134,12 @@ export async function startSystem(
       await Promise.all(stack.last.map(({ name }) => supervisor.stop(name)));
       const isLate = (name: string) => ['database', 'broker'].includes(name);
       // Functions and nodes end while the database and the broker still answer.
-      await Promise.all(stack.first.filter(({ name }) => !isLate(name)).map(({ name }) => supervisor.stop(name)));
-      await Promise.all(stack.first.filter(({ name }) => isLate(name)).map(({ name }) => supervisor.stop(name)));
+      await Promise.all(
+        stack.first.filter(({ name }) => !isLate(name)).map(({ name }) => supervisor.stop(name)),
+      );
+      await Promise.all(
+        stack.first.filter(({ name }) => isLate(name)).map(({ name }) => supervisor.stop(name)),
+      );
       control.close();
       await internal.close();
       await recording;
@@ -140,9 +154,11 @@ export async function startSystem(
     });
     if (settings.awsEndpoint !== undefined)
       started.push(
-        provisionAws({ sqsUrl: settings.awsEndpoint, dynamodbUrl: settings.awsEndpoint, region: 'us-east-1' }).then(
-          () => undefined,
-        ),
+        provisionAws({
+          sqsUrl: settings.awsEndpoint,
+          dynamodbUrl: settings.awsEndpoint,
+          region: 'us-east-1',
+        }).then(() => undefined),
       );
     const results = await Promise.allSettled(started);
     const failed = results.find((result) => result.status === 'rejected');
@@ -202,7 +218,12 @@ async function internalClient({ authority }: Stack): Promise<InternalClient> {
 /** A request to the leader's public API with a role's token; asks again while leadership moves. */
 export async function callLeader(
   system: Pick<System, 'stack' | 'status'>,
-  call: { method: 'GET' | 'PUT' | 'POST' | 'DELETE'; path: string; role: 'editor' | 'operator'; json?: unknown },
+  call: {
+    method: 'GET' | 'PUT' | 'POST' | 'DELETE';
+    path: string;
+    role: 'editor' | 'operator';
+    json?: unknown;
+  },
 ): Promise<unknown> {
   const deadline = performance.now() + 10_000;
   for (;;) {
@@ -223,7 +244,8 @@ export async function callLeader(
       if (statusCode >= 300) throw new Error(`${call.method} ${call.path}: ${statusCode} ${text}`);
       return text === '' ? undefined : JSON.parse(text);
     } catch (error) {
-      if (performance.now() > deadline) throw new Error(`the leader does not take ${call.path}: ${describeError(error)}`, { cause: error });
+      if (performance.now() > deadline)
+        throw new Error(`the leader does not take ${call.path}: ${describeError(error)}`, { cause: error });
       await pause(100);
     }
   }

@@ -9,6 +9,6 @@ export interface NodeBroker {
     body: string;
     headers?: Record<string, string | number>;
   }): Promise<void>;
-  depth(queue: string): Promise<number>;
+  depth(queue: string, options?: { timeoutMs?: number }): Promise<number>;
   close(): Promise<void>;
 }

@@ -29,7 +29,7 @@ export interface BrokerClient {
    */
   publish(message: BrokerMessage, options?: { timeoutMs?: number }): Promise<void>;
   /** Ready messages. @throws Failure BROKER_UNAVAILABLE, also when there is no such queue. */
-  depth(queue: string): Promise<number>;
+  depth(queue: string, options?: { timeoutMs?: number }): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -86,10 +86,10 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
         unconfirmed -= 1;
       }
     },
-    async depth(queue) {
+    async depth(queue, { timeoutMs = depthWithinMs } = {}) {
       const what = `asking for the depth of ${queue}`;
       try {
-        return await within(depthWithinMs, what, async () => {
+        return await within(timeoutMs, what, async () => {
           const { connection } = await open();
           // A channel of its own: the broker closes it when there is no such queue.
           const channel = await connection.createChannel();

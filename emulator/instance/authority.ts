@@ -35,7 +35,8 @@ export async function openAuthority(folder: string, names: readonly string[]): P
   const authority = known ?? (await makeAuthority(paths));
   for (const name of names) {
     const { certFile, keyFile } = leafOf(folder, name);
-    if (!(await isGood(certFile, keyFile, authority.cert))) await makeLeaf(authority, name, { certFile, keyFile });
+    if (!(await isGood(certFile, keyFile, authority.cert)))
+      await makeLeaf(authority, name, { certFile, keyFile });
   }
   return {
     caFile: paths.cert,

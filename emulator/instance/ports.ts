@@ -3,6 +3,26 @@
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 
+/** Nodes count up from theirs. */
+export const usualPorts = {
+  control: 7099,
+  front: 7100,
+  public: 7101,
+  internal: 7201,
+  udp: 7301,
+  lambda: 7400,
+  ftp: 7421,
+  smtp: 7425,
+  inbox: 7426,
+  demoShop: 7430,
+  database: 7432,
+  broker: 7471,
+  distribution: 7472,
+  epmd: 7473,
+  sqs: 7480,
+  dynamodb: 7481,
+} as const;
+
 const host = '127.0.0.1';
 const isolatedFrom = 20_000;
 const isolatedCount = 12_000;

@@ -53,6 +53,9 @@ const watchSchema = z.strictObject({
   sku: z.string().max(200).nullable().default(null),
 });
 const listLength = 50;
+const depthWithinMs = 400; // Readers such as `baton status` wait a second for all they ask.
+const deadQueues = new Set<string>([queues.itemsDead.name, queues.filesDead.name, queues.mailDead.name]);
+const noCounts = { items: null, itemVersions: null, files: null, mailsSent: null };
 
 export function createPublicServer(options: PublicServerOptions): FastifyInstance {
   const { leadership, store, guard, raft } = options;
@@ -173,20 +176,37 @@ function addReads(
   app.get('/mails', async () => ({ mails: await store.recentMails(listLength) }));
   app.get('/crawls', async () => ({ crawls: await store.recentCrawls(listLength) }));
 
-  let depths: { at: number; value: Promise<Record<string, number | null>> } | undefined;
-  app.get('/queues', async () => {
-    // All readers of one second share one look.
-    if (!depths || performance.now() - depths.at > 1_000)
-      depths = {
+  const depths = sharedDepths(broker);
+  app.get('/queues', async () => ({ depths: await depths() }));
+  app.get('/counts', async () => {
+    const [stored, waiting] = await Promise.all([store.counts().catch(() => noCounts), depths()]);
+    const isDead = (name: string): boolean => deadQueues.has(name);
+    const sum = (wanted: (name: string) => boolean): number | null => {
+      const found = Object.entries(waiting).filter(([name]) => wanted(name));
+      // One unknown depth makes the sum unknown: a smaller number would look like good news.
+      return found.some(([, depth]) => depth === null)
+        ? null
+        : found.reduce((total, [, depth]) => total + (depth ?? 0), 0);
+    };
+    return { ...stored, deadLetters: sum(isDead), queued: sum((name) => !isDead(name)) };
+  });
+}
+
+/** Depths of all queues, null where unknown. All readers of one second share one look. */
+function sharedDepths(broker: NodeBroker): () => Promise<Record<string, number | null>> {
+  let last: { at: number; value: Promise<Record<string, number | null>> } | undefined;
+  return () => {
+    if (!last || performance.now() - last.at > 1_000)
+      last = {
         at: performance.now(),
         value: Promise.all(
           Object.values(queues).map(
-            async ({ name }) => [name, await broker.depth(name).catch(() => null)] as const,
+            async ({ name }) => [name, await broker.depth(name, { timeoutMs: depthWithinMs }).catch(() => null)] as const,
           ),
         ).then((entries) => Object.fromEntries(entries)),
       };
-    return { depths: await depths.value };
-  });
+    return last.value;
+  };
 }
 
 /** Patroni's names (https://patroni.readthedocs.io/en/latest/rest_api.html), so that load balancer rules fit. */

@@ -1,0 +1,105 @@
+#!/usr/bin/env node
+// `baton`: the command line of the local system. Parses and dispatches; each command is a file of its own.
+// Exit codes: 0 ok, 1 failed, 2 usage, 3 nothing running.
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { nodes } from '../contracts/topology.ts';
+import { doctor } from './commands/doctor.ts';
+import { invokeFunction } from './commands/invoke.ts';
+import { down, exitCodes, fault, status } from './commands/running.ts';
+import { up } from './commands/up.ts';
+import { faultActions } from './control.ts';
+import type { BrokerChoice } from './stack.ts';
+
+const dataOption = () => new Option('--data <folder>', 'where everything is kept').default('.baton');
+const jsonOption = () => new Option('--json', 'one JSON object per line, for programs').default(false);
+
+function countOfNodes(text: string): number {
+  const count = Number(text);
+  if (!(nodes.countsAllowed as readonly number[]).includes(count))
+    throw new InvalidArgumentError(`${nodes.countsAllowed.join(', ')} are possible.`);
+  return count;
+}
+
+function createProgram(finish: (code: number) => void): Command {
+  const program = new Command('baton')
+    .description('Runs, watches and breaks the whole system on this machine.')
+    .showHelpAfterError('(--help shows what is possible)')
+    .exitOverride();
+  program
+    .command('up', { isDefault: true })
+    .description('start everything and stay until Ctrl-C')
+    .addOption(dataOption())
+    .addOption(
+      new Option('--nodes <count>', 'web nodes that elect a leader')
+        .argParser(countOfNodes)
+        .default(nodes.countDefault),
+    )
+    .option('--isolated', 'free ports throughout instead of the usual ones', false)
+    .option('--no-demo', 'without demo shop and demo sources')
+    .addOption(
+      new Option('--broker <which>', 'auto takes RabbitMQ where it is installed')
+        .choices(['auto', 'rabbitmq', 'development'])
+        .default('auto'),
+    )
+    .addOption(jsonOption())
+    .action(
+      async (options: {
+        data: string;
+        nodes: number;
+        isolated: boolean;
+        demo: boolean;
+        broker: BrokerChoice;
+        json: boolean;
+      }) => finish(await up(options)),
+    );
+  program
+    .command('status')
+    .description('who leads, what runs, how much is stored')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (options: { data: string; json: boolean }) => finish(await status(options)));
+  const describes = {
+    kill: 'end a service as a crash would; it is started again',
+    pause: 'freeze a service (SIGSTOP)',
+    resume: 'let a frozen service go on',
+  };
+  for (const action of faultActions)
+    program
+      .command(action)
+      .description(describes[action])
+      .argument('<target>', 'leader, or a service as `status` names it')
+      .addOption(dataOption())
+      .action(async (target: string, options: { data: string }) =>
+        finish(await fault(action, target, options)),
+      );
+  program
+    .command('down')
+    .description('end a running system')
+    .addOption(dataOption())
+    .action(async (options: { data: string }) => finish(await down(options)));
+  program
+    .command('invoke')
+    .description('call a function as its trigger would')
+    .argument('<function>', 'scraper, deliver, announce, redirect, ftp-sync or mail')
+    .option('--event <file>', 'the event as JSON; {} without it')
+    .addOption(dataOption())
+    .action(async (name: string, options: { data: string; event?: string }) =>
+      finish(await invokeFunction(name, { data: options.data, event: options.event })),
+    );
+  program
+    .command('doctor')
+    .description('what this machine has and lacks, and what to do about it')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (options: { data: string; json: boolean }) => finish(await doctor(options)));
+  return program;
+}
+
+try {
+  await createProgram((code) => (process.exitCode = code)).parseAsync();
+} catch (error) {
+  // Help and version are no failure; everything else that the parser throws is a wrong use.
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+}
+process.exit();

@@ -1,0 +1,148 @@
+// `baton doctor`: what this machine has and lacks for running Baton, each with what to do about it. Changes nothing.
+import { existsSync } from 'node:fs';
+import { mkdir, statfs } from 'node:fs/promises';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { layoutOf, readRecord } from '../instance/instance.ts';
+import { isFree, usualPorts } from '../instance/ports.ts';
+import { isAlive } from '../instance/process-table.ts';
+import { findRabbitmq } from '../services/rabbitmq/rabbitmq.ts';
+import { exitCodes } from './running.ts';
+
+interface Finding {
+  readonly what: string;
+  readonly state: 'good' | 'note' | 'bad';
+  readonly detail: string;
+}
+
+const freeBytesMin = 1024 ** 3;
+const nodeMin = { major: 24, minor: 17 };
+
+export async function doctor(options: { data: string; json: boolean }): Promise<number> {
+  const findings = [
+    nodeVersion(),
+    user(),
+    await disk(options.data),
+    broker(),
+    browser(),
+    ...(await ports(options.data)),
+  ];
+  if (options.json) process.stdout.write(`${JSON.stringify({ findings })}\n`);
+  else
+    for (const { what, state, detail } of findings)
+      process.stdout.write(
+        `${{ good: 'ok  ', note: 'note', bad: 'BAD ' }[state]}  ${what.padEnd(10)} ${detail}\n`,
+      );
+  return findings.some(({ state }) => state === 'bad') ? exitCodes.failed : exitCodes.ok;
+}
+
+function nodeVersion(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const good = major > nodeMin.major || (major === nodeMin.major && minor >= nodeMin.minor);
+  return {
+    what: 'Node',
+    state: good ? 'good' : 'bad',
+    detail: good
+      ? `${process.versions.node} (${process.execPath})`
+      : `${process.versions.node} is older than ${nodeMin.major}.${nodeMin.minor}: run through npm, which uses the one of this folder, or install a newer one`,
+  };
+}
+
+function user(): Finding {
+  const root = process.getuid?.() === 0;
+  if (!root) return { what: 'User', state: 'good', detail: 'not root' };
+  const known = readFileSync('/etc/passwd', 'utf8').includes('\npostgres:');
+  return {
+    what: 'User',
+    state: 'note',
+    detail: `root: PostgreSQL refuses to run as root, so it runs as the user postgres${known ? '' : ', which is made at the first start'}`,
+  };
+}
+
+async function disk(data: string): Promise<Finding> {
+  const { root } = layoutOf(data);
+  await mkdir(root, { recursive: true });
+  const { bavail, bsize } = await statfs(root);
+  const free = bavail * bsize;
+  return {
+    what: 'Disk',
+    state: free >= freeBytesMin ? 'good' : 'bad',
+    detail: `${(free / 1024 ** 3).toFixed(1)} GiB free in ${root}${free >= freeBytesMin ? '' : ': it needs 1 GiB, name another folder with --data'}`,
+  };
+}
+
+function broker(): Finding {
+  const found = findRabbitmq();
+  return found
+    ? { what: 'Broker', state: 'good', detail: `RabbitMQ ${found.version}: a private one is started` }
+    : {
+        what: 'Broker',
+        state: 'note',
+        detail:
+          'no RabbitMQ installed: the built-in development broker is used (`apt-get install rabbitmq-server` for the real one)',
+      };
+}
+
+function browser(): Finding {
+  const path = process.env['BATON_CHROMIUM'] ?? '/usr/bin/chromium-headless-shell';
+  return existsSync(path)
+    ? { what: 'Browser', state: 'good', detail: `${path}: browser tests run` }
+    : {
+        what: 'Browser',
+        state: 'note',
+        detail: `${path} is missing: browser tests are skipped (\`apt-get install chromium-headless-shell\`, or BATON_CHROMIUM names one)`,
+      };
+}
+
+async function ports(data: string): Promise<Finding[]> {
+  const record = await readRecord(layoutOf(data));
+  if (record && isAlive(record.launcher))
+    return [
+      { what: 'Ports', state: 'good', detail: `Baton runs (pid ${record.launcher.pid}) and holds them` },
+    ];
+  const taken: Finding[] = [];
+  for (const [name, port] of Object.entries(usualPorts))
+    if (!(await isFree(port)))
+      taken.push({
+        what: 'Ports',
+        state: 'note',
+        detail: `${port} (${name}) is held by ${holderOf(port)}: the next free one is used`,
+      });
+  return taken.length > 0 ? taken : [{ what: 'Ports', state: 'good', detail: 'the usual ones are free' }];
+}
+
+/** From /proc, where there is one: the socket's inode, then the process that has it open. */
+function holderOf(port: number): string {
+  const unknown = 'another process';
+  try {
+    const hex = port.toString(16).toUpperCase().padStart(4, '0');
+    const inodes = ['tcp', 'tcp6', 'udp', 'udp6'].flatMap((table) =>
+      readFileSync(`/proc/net/${table}`, 'latin1')
+        .split('\n')
+        .slice(1)
+        .map((line) => line.trim().split(/\s+/))
+        .filter((fields) => fields[1]?.endsWith(`:${hex}`) && fields[9] !== undefined && fields[9] !== '0')
+        .map((fields) => `socket:[${fields[9]}]`),
+    );
+    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name)))
+      for (const descriptor of list(`/proc/${pid}/fd`))
+        if (inodes.includes(link(`/proc/${pid}/fd/${descriptor}`)))
+          return `pid ${pid} (${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()})`;
+    return unknown;
+  } catch {
+    return unknown; // No /proc, or not ours to read.
+  }
+}
+function list(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // Another user's, or gone.
+  }
+}
+function link(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}

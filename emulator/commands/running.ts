@@ -1,0 +1,89 @@
+// The commands that talk to a running system from another terminal: status, kill, pause, resume, down.
+import { describeError } from '../../runtime/failure.ts';
+import { callControl, type FaultAction } from '../control.ts';
+import { layoutOf, readRecord, type InstanceRecord } from '../instance/instance.ts';
+import { isAlive } from '../instance/process-table.ts';
+import { pause } from '../pause.ts';
+import type { SystemStatus } from '../status.ts';
+
+export const exitCodes = { ok: 0, failed: 1, usage: 2, nothingRunning: 3 } as const;
+
+const statusWithinMs = 950; // `status` answers within a second, whatever is down.
+const faultWithinMs = 5_000;
+const downWithinMs = 15_000;
+
+async function findRunning(data: string): Promise<InstanceRecord | undefined> {
+  const record = await readRecord(layoutOf(data));
+  if (record && isAlive(record.launcher)) return record;
+  process.stderr.write(`Nothing runs in ${layoutOf(data).root}: \`npm start\` starts it.\n`);
+  return undefined;
+}
+
+export async function status(options: { data: string; json: boolean }): Promise<number> {
+  const record = await findRunning(options.data);
+  if (!record) return exitCodes.nothingRunning;
+  try {
+    const answer = (await callControl(record, { path: 'status', timeoutMs: statusWithinMs })) as SystemStatus;
+    process.stdout.write(options.json ? `${JSON.stringify(answer)}\n` : statusText(answer));
+    return exitCodes.ok;
+  } catch (error) {
+    process.stderr.write(
+      `The launcher (pid ${record.launcher.pid}) gives no status: ${describeError(error)}\n`,
+    );
+    return exitCodes.failed;
+  }
+}
+
+export function statusText({ leader, term, nodes, services, counts }: SystemStatus): string {
+  const lines = [leader === null ? 'Nobody leads.' : `${leader} leads in term ${term}.`, ''];
+  for (const { id, role, term: nodeTerm, url, health } of nodes)
+    lines.push(
+      `  ${id === leader ? '*' : ' '} ${id.padEnd(10)} ${role.padEnd(10)} ${`term ${nodeTerm ?? '?'}`.padEnd(9)} ${health.padEnd(12)} ${url}`,
+    );
+  lines.push('');
+  for (const { name, kind, state, restarts, pid } of services)
+    if (kind !== 'node')
+      lines.push(
+        `    ${name.padEnd(14)} ${state.padEnd(11)} ${`pid ${pid ?? '-'}`.padEnd(12)} ${restarts > 0 ? `restarted ${restarts} times` : ''}`.trimEnd(),
+      );
+  const number = (value: number | null): string => (value === null ? '?' : value.toLocaleString('en'));
+  lines.push(
+    '',
+    `    ${number(counts.items)} items in ${number(counts.itemVersions)} versions, ${number(counts.files)} files, ${number(counts.mailsSent)} mails sent, ${number(counts.queued)} messages queued, ${number(counts.deadLetters)} dead letters`,
+    '',
+  );
+  return lines.join('\n');
+}
+
+export async function fault(action: FaultAction, target: string, options: { data: string }): Promise<number> {
+  const record = await findRunning(options.data);
+  if (!record) return exitCodes.nothingRunning;
+  try {
+    const { done } = (await callControl(record, { path: action, target, timeoutMs: faultWithinMs })) as {
+      done: string;
+    };
+    process.stdout.write(`${done}\n`);
+    return exitCodes.ok;
+  } catch (error) {
+    process.stderr.write(`${describeError(error)}\n`);
+    return exitCodes.failed;
+  }
+}
+
+export async function down(options: { data: string }): Promise<number> {
+  const record = await findRunning(options.data);
+  if (!record) return exitCodes.nothingRunning;
+  await callControl(record, { path: 'down', timeoutMs: faultWithinMs });
+  const deadline = performance.now() + downWithinMs;
+  while (isAlive(record.launcher)) {
+    if (performance.now() > deadline) {
+      process.stderr.write(
+        `The launcher (pid ${record.launcher.pid}) still runs after ${downWithinMs / 1000} s.\n`,
+      );
+      return exitCodes.failed;
+    }
+    await pause(50);
+  }
+  process.stdout.write('All down.\n');
+  return exitCodes.ok;
+}

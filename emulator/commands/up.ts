@@ -1,0 +1,205 @@
+// `baton up`: starts the system, says what comes up and what to try, and stays until Ctrl-C, SIGTERM or `baton down`.
+import { isatty } from 'node:tty';
+import { describeError } from '../../runtime/failure.ts';
+import { seedDemo } from '../demo.ts';
+import { layoutOf } from '../instance/instance.ts';
+import type { BrokerChoice } from '../stack.ts';
+import { callLeader, startSystem, type System, type SystemEvent } from '../system.ts';
+
+export interface UpOptions {
+  readonly data: string;
+  readonly nodes: number;
+  readonly isolated: boolean;
+  readonly demo: boolean;
+  readonly json: boolean;
+  readonly broker: BrokerChoice;
+}
+
+const stopWithinMs = 5_000;
+const firstItemsWithinMs = 60_000;
+
+/** @returns the exit code. */
+export async function up(options: UpOptions): Promise<number> {
+  const startedAt = performance.now();
+  const say = options.json ? sayJson(startedAt) : sayPlain(startedAt, isatty(1));
+  const over = new AbortController();
+  let system: System | undefined;
+  // Also while it still starts: what is up by then goes down again.
+  const onSignal = (): void => {
+    if (over.signal.aborted) {
+      system?.stopNow();
+      process.exit(1);
+    }
+    over.abort();
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+
+  const layout = layoutOf(options.data);
+  const starting = startSystem(
+    {
+      layout,
+      nodes: options.nodes,
+      isolated: options.isolated,
+      demo: options.demo,
+      broker: options.broker,
+      awsEndpoint: process.env['AWS_ENDPOINT_URL'] || undefined,
+      lambdaEndpoint: process.env['AWS_ENDPOINT_URL_LAMBDA'] || undefined,
+    },
+    (event) => {
+      if (!over.signal.aborted) say.event(event);
+    },
+  );
+  try {
+    system = await starting;
+  } catch (error) {
+    say.failed(describeError(error));
+    return 1;
+  }
+  const running = system;
+  if (!over.signal.aborted)
+    try {
+      await seedDemo(running);
+      say.ready(running, await openPage(running));
+    } catch (error) {
+      say.failed(describeError(error));
+      await running.stop();
+      return 1;
+    }
+  if (options.demo) setTimeout(() => say.firstItemsLate(), firstItemsWithinMs).unref();
+  const asked = new Promise<void>((resolve) => over.signal.addEventListener('abort', () => resolve()));
+  if (!over.signal.aborted) await Promise.race([asked, running.downAsked]);
+  over.abort();
+  say.stopping();
+  const late = setTimeout(() => {
+    running.stopNow();
+  }, stopWithinMs - 500);
+  await running.stop();
+  clearTimeout(late);
+  say.stopped();
+  return 0;
+}
+
+/** A link that opens the page as operator, once: it holds a key that is good for ten minutes. */
+async function openPage(system: System): Promise<string> {
+  const { leader, nodes } = await system.status();
+  const url = nodes.find(({ id }) => id === leader)?.url ?? nodes[0]?.url ?? '';
+  const answer = (await callLeader(system, { method: 'POST', path: '/session-keys', role: 'operator' })) as {
+    key: string;
+  };
+  return `${url}/?key=${answer.key}`;
+}
+
+interface Say {
+  event(event: SystemEvent): void;
+  ready(system: System, page: string): void;
+  firstItemsLate(): void;
+  failed(reason: string): void;
+  stopping(): void;
+  stopped(): void;
+}
+
+function sayJson(startedAt: number): Say {
+  const line = (event: object): void =>
+    void process.stdout.write(
+      `${JSON.stringify({ ...event, afterMs: Math.round(performance.now() - startedAt) })}\n`,
+    );
+  return {
+    event: line,
+    ready: (system, page) =>
+      line({
+        event: 'ready',
+        page,
+        ...system.stack.addresses,
+        nodes: system.stack.members.map(({ id, udp, internalUrl, publicUrl }) => ({
+          id,
+          udp,
+          internalUrl,
+          url: publicUrl,
+        })),
+      }),
+    firstItemsLate: () => undefined,
+    failed: (reason) => line({ event: 'failed', reason }),
+    stopping: () => line({ event: 'stopping' }),
+    stopped: () => line({ event: 'stopped' }),
+  };
+}
+
+function sayPlain(startedAt: number, colour: boolean): Say {
+  const paint = (code: number, text: string): string => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const dim = (text: string): string => paint(2, text);
+  const seconds = (): string => dim(`${((performance.now() - startedAt) / 1000).toFixed(1).padStart(6)} s`);
+  const print = (text: string): void => void process.stdout.write(`${text}\n`);
+  const row = (what: string, about: string, where: string): void =>
+    print(`${seconds()}  ${what.padEnd(14)} ${about.padEnd(42)} ${dim(where)}`.trimEnd());
+  let itemsSeen = false;
+  return {
+    event(event) {
+      switch (event.event) {
+        case 'leftovers-ended':
+          print(`Ended what an earlier start left running: ${event.names.join(', ')}.`);
+          break;
+        case 'described':
+          print(`${paint(1, 'Baton')} with ${event.broker} as its broker.`);
+          for (const { name, wanted, taken } of event.movedPorts)
+            print(`Port ${wanted} (${name}) is taken, ${taken} is used instead.`);
+          print('');
+          break;
+        case 'service':
+          if (event.state === 'up' && event.restarts === 0) row(event.name, event.about, event.address);
+          else if (event.state === 'restarting')
+            row(event.name, paint(33, 'ended, is started again'), event.detail?.slice(0, 120) ?? '');
+          else if (event.state === 'up')
+            row(event.name, paint(32, `up again (restart ${event.restarts})`), event.address);
+          else if (event.state === 'paused')
+            row(event.name, paint(33, 'paused'), 'resume it with `baton resume`');
+          break;
+        case 'leader':
+          row('leader', paint(32, `${event.node}, term ${event.term}`), 'elected, and the fence is claimed');
+          break;
+        case 'first-items':
+          itemsSeen = true;
+          row('items', `the first ${event.applied} are stored`, '');
+          break;
+        case 'fence-refused':
+          row('fence', paint(33, `a write of ${event.node} in term ${event.term} was refused`), event.what);
+          break;
+      }
+    },
+    ready({ stack }, page) {
+      const { addresses } = stack;
+      const baton = 'npm run baton --';
+      print('');
+      print(`${paint(32, 'Ready')} after ${((performance.now() - startedAt) / 1000).toFixed(1)} s.`);
+      print('');
+      print(`  Page      ${paint(36, page)}`);
+      print(
+        `            ${dim('opens as operator, once, within ten minutes; without the key it is read-only')}`,
+      );
+      if (addresses.front !== undefined)
+        print(`  Front     ${addresses.front}  ${dim('always redirects to the leader')}`);
+      print(`  Mails     ${addresses.inbox}`);
+      print(
+        `  Files     ${addresses.ftp}  ${dim('explicit TLS; user and password in .baton/secrets/ftp.json')}`,
+      );
+      if (addresses.demoShop !== undefined) print(`  Shop      ${addresses.demoShop}`);
+      print('');
+      print('Try, in another terminal:');
+      print(`  ${baton} status`);
+      print(`  ${baton} kill leader       ${dim('# another takes over; nothing is lost')}`);
+      print(
+        `  ${baton} pause leader      ${dim('# and resume it later: the fence refuses what it still wants to write')}`,
+      );
+      print(`  ${baton} kill broker       ${dim('# or database, ftp, smtp ...')}`);
+      print('');
+      print(dim('Ctrl-C ends everything.'));
+      print('');
+    },
+    firstItemsLate() {
+      if (!itemsSeen) print('No item has come yet: see .baton/logs/scraper.log and .baton/logs/deliver.log.');
+    },
+    failed: (reason) => void process.stderr.write(`\nBaton cannot start: ${reason}\n`),
+    stopping: () => print('\nGoing down ...'),
+    stopped: () => print('All down.'),
+  };
+}

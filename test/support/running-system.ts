@@ -1,0 +1,160 @@
+// A whole system for a test, started as a user starts it: `baton up` as a process with free ports and a folder of its
+// own, read through its JSON lines; and the other commands against it.
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { request } from 'undici';
+import type { SystemStatus } from '../../emulator/status.ts';
+
+export interface Ready {
+  readonly page: string;
+  readonly front: string;
+  readonly inbox: string;
+  readonly smtp: string;
+  readonly ftp: string;
+  readonly demoShop?: string;
+  readonly lambda: string;
+  readonly nodes: readonly { id: string; url: string; internalUrl: string; udp: string }[];
+  readonly afterMs: number;
+}
+export interface SystemLine {
+  readonly event: string;
+  readonly afterMs: number;
+  readonly [field: string]: unknown;
+}
+export interface RunningSystem {
+  readonly folder: string;
+  readonly launcher: ChildProcess;
+  readonly lines: readonly SystemLine[];
+  readonly ready: Ready;
+  status(): Promise<SystemStatus>;
+  baton(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
+  /** The leader's public URL. */
+  leaderUrl(): Promise<string>;
+  /** A secret of .baton/secrets, parsed as JSON. */
+  secret<T>(name: string): Promise<T>;
+  /** As editor, at the leader. */
+  change(method: 'PUT' | 'POST' | 'DELETE', path: string, json?: unknown): Promise<unknown>;
+  get<T>(path: string): Promise<T>;
+  close(): Promise<void>;
+}
+
+const cli = fileURLToPath(new URL('../../emulator/cli.ts', import.meta.url));
+const run = promisify(execFile);
+
+export async function startRunningSystem(
+  args: readonly string[] = [],
+  { folder, env = {} }: { folder?: string; env?: Record<string, string> } = {},
+): Promise<RunningSystem> {
+  const root = folder ?? (await mkdtemp(join(tmpdir(), 'baton-system-')));
+  const data = join(root, '.baton');
+  const launcher = spawn(process.execPath, [cli, 'up', '--isolated', '--json', '--data', data, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  });
+  const lines: SystemLine[] = [];
+  let errors = '';
+  launcher.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString('utf8')));
+  const ready = await new Promise<Ready>((resolve, reject) => {
+    launcher.once('exit', (code) =>
+      reject(new Error(`baton up ended with ${code}: ${errors}\n${lines.map((line) => JSON.stringify(line)).join('\n')}`)),
+    );
+    createInterface({ input: launcher.stdout }).on('line', (text) => {
+      const line = JSON.parse(text) as SystemLine;
+      lines.push(line);
+      if (line.event === 'ready') resolve(line as unknown as Ready);
+    });
+  });
+  const baton: RunningSystem['baton'] = async (...words) => {
+    try {
+      const { stdout, stderr } = await run(process.execPath, [cli, ...words, '--data', data], { timeout: 60_000 });
+      return { code: 0, stdout, stderr };
+    } catch (error) {
+      const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
+      return { code, stdout, stderr };
+    }
+  };
+  const status = async (): Promise<SystemStatus> => {
+    const { code, stdout, stderr } = await baton('status', '--json');
+    if (code !== 0) throw new Error(`baton status ended with ${code}: ${stderr}`);
+    return JSON.parse(stdout) as SystemStatus;
+  };
+  const leaderUrl = async (): Promise<string> => {
+    const { leader, nodes } = await status();
+    const url = nodes.find(({ id }) => id === leader)?.url;
+    if (url === undefined) throw new Error('nobody leads');
+    return url;
+  };
+  const secret = async <T>(name: string): Promise<T> =>
+    JSON.parse(await readFile(join(data, 'secrets', name), 'utf8')) as T;
+  return {
+    folder: root,
+    launcher,
+    lines,
+    ready,
+    status,
+    baton,
+    leaderUrl,
+    secret,
+    async change(method, path, json) {
+      const { editor } = await secret<{ editor: string }>('tokens.json');
+      const { statusCode, body } = await request(`${await leaderUrl()}${path}`, {
+        method,
+        headers: {
+          authorization: `Bearer ${editor}`,
+          ...(json === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        body: json === undefined ? null : JSON.stringify(json),
+      });
+      const text = await body.text();
+      if (statusCode >= 300) throw new Error(`${method} ${path}: ${statusCode} ${text}`);
+      return text === '' ? undefined : (JSON.parse(text) as unknown);
+    },
+    async get<T>(path: string) {
+      // Any node that answers: all read the same database.
+      return await Promise.any(
+        ready.nodes.map(async ({ url }) => {
+          const { statusCode, body } = await request(`${url}${path}`, { signal: AbortSignal.timeout(5_000) });
+          const json = (await body.json()) as T;
+          if (statusCode !== 200) throw new Error(`${path}: ${statusCode} ${JSON.stringify(json)}`);
+          return json;
+        }),
+      );
+    },
+    async close() {
+      if (launcher.exitCode === null && launcher.signalCode === null) {
+        const exited = new Promise((resolve) => launcher.once('exit', resolve));
+        launcher.kill('SIGTERM');
+        await exited;
+      }
+      if (folder === undefined) await rm(root, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Waits for a state, not for a while. @throws Error with the last thing seen when it does not come in time. */
+export async function eventually<T>(
+  what: string,
+  look: () => Promise<T>,
+  good: (seen: T) => boolean,
+  withinMs = 30_000,
+): Promise<T> {
+  const deadline = performance.now() + withinMs;
+  let last: unknown;
+  for (;;) {
+    try {
+      const seen = await look();
+      if (good(seen)) return seen;
+      last = seen;
+    } catch (error) {
+      last = error;
+    }
+    if (performance.now() > deadline)
+      throw new Error(`${what}: not within ${withinMs} ms; last seen: ${last instanceof Error ? last.message : JSON.stringify(last)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
