@@ -106,7 +106,14 @@ class Supervised {
 
   view(): ServiceView {
     const { name, kind, address } = this.#service;
-    return { name, kind, state: this.#state, address, pid: this.#child?.pid ?? null, restarts: this.#restarts };
+    return {
+      name,
+      kind,
+      state: this.#state,
+      address,
+      pid: this.#child?.pid ?? null,
+      restarts: this.#restarts,
+    };
   }
   group(): (ProcessIdentity & { name: string }) | undefined {
     return this.#identity && { name: this.#service.name, ...this.#identity };
