@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { sourceNameSchema, versionSchema } from './ids.ts';
 
-const noControlCharacters = /^[^\u0000-\u001f\u007f]*$/;
+const noControlCharacters = /^\P{Cc}*$/u;
 const text = (max: number) =>
   z.string().trim().min(1).max(max).regex(noControlCharacters, 'no control characters');
 

@@ -3,12 +3,11 @@
 // @types/aws-lambda has no type for it. No delivery tag, exchange or routing key reaches the handler.
 import { z } from 'zod';
 
-const headerValueSchema: z.ZodType<unknown> = z.unknown();
 export const rabbitmqMessageSchema = z.object({
   basicProperties: z.object({
     contentType: z.string().nullish(),
     contentEncoding: z.string().nullish(),
-    headers: z.record(z.string(), headerValueSchema).nullish(),
+    headers: z.record(z.string(), z.unknown()).nullish(),
     deliveryMode: z.number().nullish(),
     priority: z.number().nullish(),
     correlationId: z.string().nullish(),

@@ -114,7 +114,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
     BATON_BIND: host,
     BATON_PUBLIC_PORT: new URL(member.publicUrl).port,
     BATON_INTERNAL_PORT: new URL(member.internalUrl).port,
-    BATON_UDP_PORT: member.udp.split(':')[1] as string,
+    BATON_UDP_PORT: member.udp.split(':')[1] ?? '',
     BATON_HEARTBEAT_MS: String(nodeSettings.heartbeatMs),
     BATON_ELECTION_TIMEOUT_MS: String(nodeSettings.electionTimeoutMs),
     BATON_DATABASE_URL: `postgres://baton@${databaseAddress}/baton`,
