@@ -1,0 +1,328 @@
+// The main job on real input, started as a user starts it: a shop is scraped, its items pass RabbitMQ's protocol, the
+// functions and the leader into PostgreSQL, a partner's files arrive by FTPS, mails go out when prices drop; and all of
+// it goes on while the leader and every service is killed. One system for the whole file, in the order of the tests.
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
+import { Client } from 'basic-ftp';
+import { request } from 'undici';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { identify } from '../../emulator/instance/process-table.ts';
+import { eventually, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
+
+const run = promisify(execFile);
+let system: RunningSystem;
+
+beforeAll(async () => {
+  system = await startRunningSystem(['--broker', 'development']);
+});
+afterAll(async () => {
+  await system?.close();
+});
+
+interface ListedItem {
+  source: string;
+  sku: string;
+  version: number;
+  price: number | null;
+  title: string;
+}
+interface ListedFile {
+  name: string;
+  state: string;
+  reason: string | null;
+  rows: number | null;
+}
+
+async function withFtp<T>(work: (ftp: Client) => Promise<T>): Promise<T> {
+  const { username, password } = await system.secret<{ username: string; password: string }>('ftp.json');
+  const { hostname, port } = new URL(system.ready.ftp);
+  const ftp = new Client(10_000);
+  try {
+    await ftp.access({
+      host: hostname,
+      port: Number(port),
+      user: username,
+      password,
+      secure: true,
+      secureOptions: { ca: await readFile(join(system.folder, '.baton', 'tls', 'ca.pem')) },
+    });
+    return await work(ftp);
+  } finally {
+    ftp.close();
+  }
+}
+const drop = (name: string, text: string) =>
+  withFtp(async (ftp) => {
+    await ftp.uploadFrom(Readable.from([text]), `/in/.${name}.part`);
+    await ftp.rename(`/in/.${name}.part`, `/in/${name}`);
+  });
+const namesIn = (folder: string) => withFtp(async (ftp) => (await ftp.list(folder)).map(({ name }) => name));
+const files = async () => (await system.get<{ files: ListedFile[] }>('/files')).files;
+const items = (query: string) => system.get<{ items: ListedItem[] }>(`/items?${query}`);
+
+describe('the whole path', () => {
+  test('three nodes run, one leads, and every service is up', async () => {
+    const status = await system.status();
+    expect(status.nodes).toHaveLength(3);
+    expect(status.nodes.filter(({ role }) => role === 'leading')).toHaveLength(1);
+    expect(status.services.filter(({ state }) => state !== 'up')).toEqual([]);
+  });
+
+  test('the shop is scraped: its items are rows, and the page lists them', async () => {
+    await eventually(
+      'items of the shop',
+      () => items('source=demo-shop&limit=100'),
+      ({ items }) => items.length >= 50,
+      60_000,
+    );
+  });
+
+  test('the crawl file reconciles: it differs in nothing from what the messages delivered', async () => {
+    const crawlFile = await eventually(
+      'the crawl file in the ledger',
+      files,
+      (all) => all.some(({ name, state }) => name.startsWith('demo-shop_crawl-') && state !== 'opened'),
+      60_000,
+    );
+    const ledger = crawlFile.find(({ name }) => name.startsWith('demo-shop_crawl-')) as ListedFile & {
+      differences?: number;
+    };
+    expect(ledger).toMatchObject({ state: expect.stringMatching(/applied|moved/), differences: 0 });
+  });
+
+  test('a partner\u2019s file becomes rows and lands in done/', async () => {
+    await drop(
+      'demo-partner_today.csv',
+      '\ufeffsku,title,price,currency,inStock\r\np1,First,10.50,EUR,true\r\np2,Second,20,EUR,false\r\n',
+    );
+    const { items: rows } = await eventually(
+      'two rows',
+      () => items('source=demo-partner'),
+      ({ items }) => items.length === 2,
+      60_000,
+    );
+    expect(rows.map(({ sku, price }) => [sku, price])).toEqual([
+      ['p1', 10.5],
+      ['p2', 20],
+    ]);
+    await eventually(
+      'the file in done/',
+      () => namesIn('/done'),
+      (names) => names.includes('demo-partner_today.csv'),
+    );
+  });
+
+  test('a broken file lands in rejected/ with its reason beside it', async () => {
+    await drop('demo-partner_broken.csv', 'sku,title\nonly-one-column\nanother\n');
+    const names = await eventually(
+      'the file in rejected/',
+      () => namesIn('/rejected'),
+      (all) => all.some((name) => name === 'demo-partner_broken.csv'),
+      60_000,
+    );
+    expect(
+      names.some((name) => name.startsWith('demo-partner_broken.csv') && name !== 'demo-partner_broken.csv'),
+    ).toBe(true);
+    const rejected = (await files()).find(({ name }) => name === 'demo-partner_broken.csv');
+    expect(rejected?.reason).toMatch(/\S/);
+  });
+
+  test('a price drop is one mail to its watcher', async () => {
+    await system.change('POST', '/watches', { email: 'one@example.test', source: 'demo-partner', sku: 'p1' });
+    await drop('demo-partner_cheaper.csv', 'sku,title,price,currency,inStock\np1,First,7.25,EUR,true\n');
+    const mine = async () => {
+      const { body } = await request(`${system.ready.inbox}/api/mails`);
+      const { mails } = (await body.json()) as { mails: { subject: string; to: unknown }[] };
+      return mails.filter((mail) => JSON.stringify(mail.to).includes('one@example.test'));
+    };
+    await eventually('the mail', mine, (mails) => mails.length > 0, 60_000);
+    // A second one would come from the next round of matching or a redelivery.
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    const mails = await mine();
+    expect(mails).toHaveLength(1);
+    expect(mails[0]?.subject).toContain('7.25');
+  });
+
+  test('the export lies in out/ as CSV and NDJSON', async () => {
+    const { operator } = await system.secret<{ operator: string }>('tokens.json');
+    const answer = await request(`${await system.leaderUrl()}/export`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${operator}` },
+    });
+    expect(answer.statusCode).toBe(202);
+    await answer.body.dump();
+    await eventually(
+      'both files in out/',
+      () => namesIn('/out'),
+      (names) => names.includes('items.csv') && names.includes('items.ndjson'),
+      60_000,
+    );
+  });
+
+  test('the front redirects to the leader, path and query kept', async () => {
+    const answer = await eventually(
+      'a redirect',
+      () => request(`${system.ready.front}/items?limit=1`),
+      ({ statusCode }) => statusCode === 307,
+    );
+    await answer.body.dump();
+    expect(answer.headers['location']).toBe(`${await system.leaderUrl()}/items?limit=1`);
+  });
+});
+
+describe('under fire', () => {
+  test('kill -9 of the leader: another takes writes within a second, and the front leads to it within two', async () => {
+    const before = await system.status();
+    const killedAt = performance.now();
+    expect((await system.baton('kill', 'leader')).code).toBe(0);
+    const after = await eventually(
+      'another leader',
+      () => system.status(),
+      ({ leader, term }) => leader !== null && leader !== before.leader && (term ?? 0) > (before.term ?? 0),
+      5_000,
+    );
+    // Of which one start of a process and one round of questions are not the fail-over's.
+    expect(performance.now() - killedAt).toBeLessThan(3_000);
+    const url = after.nodes.find(({ id }) => id === after.leader)?.url;
+    await eventually(
+      'the front at the new leader',
+      async () => {
+        const answer = await request(`${system.ready.front}/items`);
+        await answer.body.dump();
+        return answer.headers['location'];
+      },
+      (location) => location === `${url}/items`,
+      5_000,
+    );
+  });
+
+  test('two of three nodes down: the front says 503, and comes back with them', async () => {
+    const { leader, nodes } = await system.status();
+    const others = nodes.filter(({ id }) => id !== leader).map(({ id }) => id);
+    // Frozen, since a killed one is back within a second.
+    for (const id of others) expect((await system.baton('pause', id)).code).toBe(0);
+    const answer = await eventually(
+      '503',
+      async () => {
+        const front = await request(`${system.ready.front}/items`);
+        return {
+          status: front.statusCode,
+          retryAfter: front.headers['retry-after'],
+          text: await front.body.text(),
+        };
+      },
+      ({ status }) => status === 503,
+      15_000,
+    );
+    expect(answer.retryAfter).toBeDefined();
+    for (const id of others) expect((await system.baton('resume', id)).code).toBe(0);
+    await eventually(
+      'a leader again',
+      () => system.status(),
+      ({ leader: again }) => again !== null,
+      15_000,
+    );
+  });
+
+  test.each(['broker', 'database', 'ftp', 'smtp', 'aws', 'lambda', 'event-sources'])(
+    'kill -9 of %s: it is started again and new rows arrive afterwards',
+    async (service) => {
+      const sku = `after-${service}`;
+      expect((await system.baton('kill', service)).code).toBe(0);
+      await eventually(
+        `${service} up again`,
+        async () => (await system.status()).services.find(({ name }) => name === service),
+        (view) => view?.state === 'up' && view.restarts > 0,
+        60_000,
+      );
+      await eventually(
+        'the drop',
+        () => drop(`demo-partner_${sku}.csv`, `sku,title,price,currency,inStock\n${sku},After,5,EUR,true\n`),
+        () => true,
+      );
+      await eventually(
+        'its row',
+        () => items(`source=demo-partner&q=After`),
+        ({ items }) => items.some((item) => item.sku === sku),
+        100_000,
+      );
+    },
+  );
+
+  test('nothing is lost and nothing is doubled: at rest the queues are empty and no version of an item came twice', async () => {
+    await eventually(
+      'empty queues',
+      () => system.status(),
+      ({ counts }) => counts.queued === 0,
+      90_000,
+    );
+    const { counts } = await system.status();
+    expect(counts.deadLetters).toBe(0);
+    const { items: rows } = await items('source=demo-shop&limit=500');
+    for (const { sku } of rows.slice(0, 20)) {
+      const { history } = await system.get<{ history: { version: number }[] }>(
+        `/items/demo-shop/${encodeURIComponent(sku)}`,
+      );
+      const versions = history.map(({ version }) => version);
+      expect(new Set(versions).size).toBe(versions.length);
+    }
+  });
+});
+
+describe('other clients', () => {
+  test.skipIf(!existsSync('/usr/bin/lftp'))(
+    'a file dropped by lftp (skipped where lftp is not installed) becomes a row',
+    async () => {
+      const { username, password } = await system.secret<{ username: string; password: string }>('ftp.json');
+      const folder = await mkdtemp(join(tmpdir(), 'baton-lftp-'));
+      const file = join(folder, 'demo-partner_lftp.ndjson');
+      await writeFile(
+        file,
+        `${JSON.stringify({ sku: 'by-lftp', title: 'By lftp', url: null, imageUrl: null, price: 1, currency: 'EUR', inStock: true, stock: null })}\n`,
+      );
+      const ca = join(system.folder, '.baton', 'tls', 'ca.pem');
+      await run('lftp', [
+        '-c',
+        `set ftp:ssl-force true; set ssl:ca-file ${ca}; open -u ${username},${password} ${system.ready.ftp}; put -O /in ${file}`,
+      ]);
+      await eventually(
+        'its row',
+        () => items('source=demo-partner&q=lftp'),
+        ({ items }) => items.length === 1,
+        60_000,
+      );
+    },
+  );
+});
+
+describe('the end and the next start', () => {
+  test('kill -9 of the launcher: the next start ends what was left and goes on with the data', async () => {
+    const before = (await system.status()).counts.items ?? 0;
+    const pids = (await system.status()).services.flatMap(({ pid }) => pid ?? []);
+    expect(pids.length).toBeGreaterThan(5);
+    const exited = new Promise((resolve) => system.launcher.once('exit', resolve));
+    system.launcher.kill('SIGKILL');
+    await exited;
+    system = await startRunningSystem(['--broker', 'development'], { folder: system.folder });
+    for (const pid of pids) expect(identify(pid)).toBeUndefined();
+    await eventually(
+      'the items of before',
+      () => system.status(),
+      ({ counts }) => (counts.items ?? 0) >= before,
+    );
+  });
+
+  test('down ends everything within five seconds and leaves no process', async () => {
+    const pids = (await system.status()).services.flatMap(({ pid }) => pid ?? []);
+    const began = performance.now();
+    expect((await system.baton('down')).code).toBe(0);
+    expect(performance.now() - began).toBeLessThan(7_000); // With the start of the command itself.
+    for (const pid of pids) expect(identify(pid)).toBeUndefined();
+    expect((await system.baton('status')).code).toBe(3);
+  });
+});
