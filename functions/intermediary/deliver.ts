@@ -1,0 +1,203 @@
+// One batch of the queue `items` to the leader. A message is settled as a whole: every item has the leader's verdict
+// and what is bad is dead-lettered, or the message waits in items.retry. Returns only when RabbitMQ may forget the
+// batch; throws only when it could be neither settled nor published again.
+import { rabbitmqEventSchema, type RabbitmqMessage } from '../../contracts/rabbitmq-event.ts';
+import { batchAnswerSchema, routes, type ItemVerdict } from '../../contracts/node-api.ts';
+import type { ItemPage } from '../../contracts/item-page.ts';
+import { routingKeys } from '../../contracts/topology.ts';
+import type { FailureCode } from '../../contracts/failures.ts';
+import { describeError, Failure } from '../../runtime/failure.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import type { BrokerClient } from '../../runtime/rabbitmq.ts';
+import { childTraceparent } from '../../runtime/trace.ts';
+import { deadLetter, publishRetry } from '../dead-letter.ts';
+import type { LeaderClient } from '../leader-client.ts';
+import { judgePage, messageIdOf, type BadItem } from './judge-page.ts';
+import { selectNewest, splitIntoBatches, toEntry, type Candidate } from './plan-batches.ts';
+
+export interface DeliverPorts {
+  readonly leader: Pick<LeaderClient, 'call'>;
+  /** Opened only when a message has to be published. */
+  readonly broker: () => Promise<Pick<BrokerClient, 'publish'>>;
+  readonly logger: Logger;
+}
+/** Items, but for the first three, which are messages. */
+export interface DeliverCounts {
+  messages: number;
+  deadLettered: number;
+  retried: number;
+  items: number;
+  applied: number;
+  unchanged: number;
+  stale: number;
+  superseded: number;
+  invalid: number;
+}
+
+interface Delivery {
+  readonly queue: string;
+  readonly message: RabbitmqMessage;
+  readonly messageId: string;
+  readonly page: ItemPage;
+  readonly bad: BadItem[];
+  /** Set when the leader could not be asked about all of its items. */
+  failed: boolean;
+}
+interface Origin {
+  readonly delivery: Delivery;
+  readonly index: number;
+}
+
+const postWithinMs = 10_000; // A batch of 1,000 takes tens of milliseconds; longer, and its leader is frozen.
+const publishesAtOnce = 50;
+
+/** @param deadline performance.now() milliseconds; publishing what is left over comes after it. */
+export async function deliver(
+  ports: DeliverPorts,
+  event: unknown,
+  { deadline }: { deadline: number },
+): Promise<DeliverCounts> {
+  const counts: DeliverCounts = {
+    messages: 0,
+    deadLettered: 0,
+    retried: 0,
+    items: 0,
+    applied: 0,
+    unchanged: 0,
+    stale: 0,
+    superseded: 0,
+    invalid: 0,
+  };
+  const publications: (() => Promise<void>)[] = [];
+  const deliveries: Delivery[] = [];
+  const candidates: Candidate<Origin>[] = [];
+
+  for (const [queueAndVhost, messages] of Object.entries(rabbitmqEventSchema.parse(event).rmqMessagesByQueue))
+    for (const message of messages) {
+      const queue = queueAndVhost.split('::')[0] ?? queueAndVhost;
+      const messageId = messageIdOf(message);
+      counts.messages += 1;
+      const judged = judgePage(message);
+      if (judged.kind === 'poison') {
+        counts.deadLettered += 1;
+        publications.push(() => bury(ports, { queue, message, messageId, ...judged }));
+        continue;
+      }
+      const { page, good } = judged;
+      const delivery: Delivery = { queue, message, messageId, page, bad: [...judged.bad], failed: false };
+      counts.items += page.items.length;
+      deliveries.push(delivery);
+      const traceparent = childTraceparent(page.traceparent);
+      for (const { index, item } of good)
+        candidates.push({ origin: { delivery, index }, messageId, traceparent, item });
+    }
+
+  const { newest, reused, superseded } = selectNewest(candidates);
+  counts.superseded = superseded;
+  for (const { origin } of reused)
+    origin.delivery.bad.push({
+      index: origin.index,
+      code: 'VERSION_REUSED',
+      reason: 'the same batch holds this version of the item with other content',
+    });
+  for (const batch of splitIntoBatches(newest)) await postBatch(ports, batch, { deadline, counts });
+
+  for (const delivery of deliveries)
+    if (delivery.failed) {
+      counts.retried += 1;
+      publications.push(async () => publishRetry(await ports.broker(), delivery));
+    } else {
+      counts.invalid += delivery.bad.length;
+      // Only now: a message that comes again would bury its bad items again.
+      for (const item of delivery.bad) publications.push(() => buryItem(ports, delivery, item));
+    }
+  await inParallel(publications);
+  return counts;
+}
+
+async function postBatch(
+  { leader, logger }: DeliverPorts,
+  batch: readonly Candidate<Origin>[],
+  { deadline, counts }: { deadline: number; counts: DeliverCounts },
+): Promise<void> {
+  try {
+    const { json } = await leader.call(
+      {
+        method: 'POST',
+        path: routes.batches,
+        json: { items: batch.map(toEntry) },
+        timeoutMs: postWithinMs,
+        ...(batch[0] === undefined ? {} : { traceparent: batch[0].traceparent }),
+      },
+      { deadline },
+    );
+    const { results } = batchAnswerSchema.parse(json);
+    if (results.length !== batch.length)
+      throw new Failure('INTERNAL', `the leader gave ${results.length} verdicts on ${batch.length} items`);
+    for (const [position, verdict] of results.entries()) note(batch[position], verdict, counts);
+  } catch (error) {
+    const reason = describeError(error);
+    logger.warn(`${batch.length} item(s) wait for another try: ${reason}`);
+    // A leader that is away comes back; one that does not understand us needs a person.
+    if (!(error instanceof Failure) || error.rule.next === 'fix-request' || error.rule.next === 'dead-letter')
+      logger.emit({
+        type: 'problem',
+        code: error instanceof Failure ? error.code : 'INTERNAL',
+        detail: `the leader refused a batch of ${batch.length} item(s): ${reason}`.slice(0, 1_000),
+      });
+    for (const { origin } of batch) origin.delivery.failed = true;
+  }
+}
+
+function note(candidate: Candidate<Origin> | undefined, verdict: ItemVerdict, counts: DeliverCounts): void {
+  if (verdict.kind !== 'invalid') counts[verdict.kind] += 1;
+  else
+    candidate?.origin.delivery.bad.push({
+      index: candidate.origin.index,
+      code: verdict.code,
+      reason: verdict.reason,
+    });
+}
+
+/** The item alone on a page of its own, so that it can be corrected and sent again as it is. */
+async function buryItem(ports: DeliverPorts, delivery: Delivery, bad: BadItem): Promise<void> {
+  const { message, page, queue } = delivery;
+  const body = Buffer.from(JSON.stringify({ ...page, items: [page.items[bad.index]] }));
+  const messageId = `${delivery.messageId}/${bad.index}`;
+  await bury(ports, {
+    queue,
+    messageId,
+    message: {
+      ...message,
+      basicProperties: { ...message.basicProperties, messageId, bodySize: body.length },
+      data: body.toString('base64'),
+    },
+    routingKey: routingKeys.items(page.source),
+    code: bad.code,
+    reason: bad.reason,
+  });
+}
+
+async function bury(
+  { broker, logger }: DeliverPorts,
+  letter: {
+    queue: string;
+    message: RabbitmqMessage;
+    messageId: string;
+    routingKey?: string;
+    code: FailureCode;
+    reason: string;
+  },
+): Promise<void> {
+  await deadLetter(await broker(), letter);
+  const { queue, messageId, code, reason } = letter;
+  logger.emit({ type: 'message.dead-lettered', queue, messageId, code, reason });
+}
+
+async function inParallel(tasks: readonly (() => Promise<void>)[]): Promise<void> {
+  const queue = tasks.values();
+  const worker = async () => {
+    for (const task of queue) await task();
+  };
+  await Promise.all(Array.from({ length: publishesAtOnce }, worker));
+}

@@ -1,0 +1,200 @@
+// One batch of the queue `mail`: each mail is claimed at the leader right before its own SMTP dialogue and its outcome
+// is reported right after, so that a redelivery sends nothing twice where the outcome is known. Throws only when a
+// message could be neither handled nor published again, and never after a claim.
+import {
+  mailClaimAnswerSchema,
+  routes,
+  type MailClaimAnswer,
+  type MailResult,
+} from '../../contracts/node-api.ts';
+import {
+  mailMessageSchema,
+  mailMessageType,
+  mailMessageVersion,
+  type MailMessage,
+} from '../../contracts/mail-message.ts';
+import { rabbitmqEventSchema, type RabbitmqMessage } from '../../contracts/rabbitmq-event.ts';
+import { queues, routingKeys } from '../../contracts/topology.ts';
+import { describeError, Failure } from '../../runtime/failure.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import type { BrokerClient } from '../../runtime/rabbitmq.ts';
+import { childTraceparent } from '../../runtime/trace.ts';
+import { deadLetter, publishRetry } from '../dead-letter.ts';
+import type { LeaderClient } from '../leader-client.ts';
+import { readMessage } from '../read-message.ts';
+import { isMailAddress, senderAddress } from './mail-address.ts';
+import type { Envelope, SmtpOutcome } from './smtp.ts';
+
+export interface MailPorts {
+  readonly leader: Pick<LeaderClient, 'call'>;
+  /** Opened only when a message has to be published. */
+  readonly broker: () => Promise<Pick<BrokerClient, 'publish'>>;
+  readonly send: (
+    mail: { envelope: Envelope; bytes: Buffer },
+    options: { timeoutMs: number },
+  ) => Promise<SmtpOutcome>;
+  readonly logger: Logger;
+}
+export interface MailCounts {
+  sent: number;
+  /** The leader tries again later. */
+  retry: number;
+  rejected: number;
+  unknown: number;
+  /** Not due any more. */
+  skipped: number;
+  /** Published to mail.retry, unclaimed. */
+  waiting: number;
+  deadLettered: number;
+}
+
+const callWithinMs = 3_000;
+const claimWithinMs = 10_000;
+/** What a claimed mail may take: its dialogue, and the report of it. Much less than the claim's lease of 120 s. */
+const dialogueWithinMs = 20_000;
+const reportWithinMs = 10_000;
+const messageBytesMax = 16 * 1024;
+
+/** @param deadline performance.now() milliseconds; publishing what is left over comes after it. */
+export async function sendMails(
+  ports: MailPorts,
+  event: unknown,
+  { owner, deadline }: { owner: string; deadline: number },
+): Promise<MailCounts> {
+  const counts: MailCounts = {
+    sent: 0,
+    retry: 0,
+    rejected: 0,
+    unknown: 0,
+    skipped: 0,
+    waiting: 0,
+    deadLettered: 0,
+  };
+  const { rmqMessagesByQueue } = rabbitmqEventSchema.parse(event);
+  for (const [queueAndVhost, messages] of Object.entries(rmqMessagesByQueue))
+    for (const message of messages) {
+      const queue = queueAndVhost.split('::')[0] ?? queueAndVhost;
+      counts[await handleMessage(ports, { queue, message }, { owner, deadline })] += 1;
+    }
+  return counts;
+}
+
+async function handleMessage(
+  ports: MailPorts,
+  { queue, message }: { queue: string; message: RabbitmqMessage },
+  { owner, deadline }: { owner: string; deadline: number },
+): Promise<keyof MailCounts> {
+  const { broker, logger } = ports;
+  const read = readMessage<MailMessage>(message, {
+    schema: mailMessageSchema,
+    type: mailMessageType,
+    version: mailMessageVersion,
+    bytesMax: messageBytesMax,
+  });
+  if (read.kind === 'poison') {
+    const { code, reason } = read;
+    await deadLetter(await broker(), { queue, message, code, reason, routingKey: routingKeys.mail });
+    const messageId = message.basicProperties.messageId ?? '(none)';
+    logger.emit({ type: 'message.dead-lettered', queue, messageId, code, reason });
+    return 'deadLettered';
+  }
+  const work = { ...read.value, owner, traceparent: childTraceparent(read.value.traceparent) };
+  const claim = await claimMail(ports, work, deadline);
+  if (claim.kind === 'skip') {
+    logger.info(`mail ${work.mailId} attempt ${work.attempt} is not sent: ${claim.reason}`);
+    return 'skipped';
+  }
+  if (claim.kind === 'not-claimed') {
+    logger.warn(
+      `mail ${work.mailId} attempt ${work.attempt} waits in ${queues.mailRetry.name}: ${claim.reason}`,
+    );
+    await publishRetry(await broker(), { queue, message });
+    return 'waiting';
+  }
+  const outcome = await sendClaimed(ports, claim);
+  await report(ports, work, outcome);
+  return outcome.outcome;
+}
+
+interface Work extends MailMessage {
+  readonly owner: string;
+}
+type Claim = MailClaimAnswer | { kind: 'not-claimed'; reason: string };
+
+async function claimMail({ leader, logger }: MailPorts, work: Work, deadline: number): Promise<Claim> {
+  // A mail is not begun that might not be ended in time.
+  const latest = deadline - dialogueWithinMs - reportWithinMs;
+  if (performance.now() > latest) return { kind: 'not-claimed', reason: 'this invocation has no time left' };
+  try {
+    const { json } = await leader.call(
+      {
+        method: 'POST',
+        path: routes.mailClaim(work.mailId),
+        json: { attempt: work.attempt, owner: work.owner },
+        timeoutMs: callWithinMs,
+        traceparent: work.traceparent,
+      },
+      { deadline: Math.min(latest, performance.now() + claimWithinMs) },
+    );
+    return mailClaimAnswerSchema.parse(json);
+  } catch (error) {
+    // Erased since: nobody waits for it.
+    if (error instanceof Failure && error.code === 'NOT_FOUND')
+      return { kind: 'skip', reason: 'the leader knows no such mail' };
+    const reason = describeError(error);
+    if (!(error instanceof Failure) || error.rule.next === 'fix-request')
+      logger.emit({
+        type: 'problem',
+        code: error instanceof Failure ? error.code : 'INTERNAL',
+        detail: `the claim of mail ${work.mailId} was refused: ${reason}`.slice(0, 1_000),
+      });
+    return { kind: 'not-claimed', reason };
+  }
+}
+
+async function sendClaimed(
+  { send }: MailPorts,
+  { from, to, bytes }: Extract<MailClaimAnswer, { kind: 'send' }>,
+): Promise<SmtpOutcome> {
+  if (!isMailAddress(to))
+    return { outcome: 'rejected', detail: 'the recipient is no address that mail is sent to' };
+  const sender = senderAddress(from);
+  // Of no use to suppress the recipient for: the sender is a setting of ours.
+  if (sender === undefined)
+    return { outcome: 'retry', detail: 'the sender is no mail address: correct BATON_MAIL_FROM' };
+  try {
+    return await send(
+      { envelope: { from: sender, to }, bytes: Buffer.from(bytes, 'base64') },
+      { timeoutMs: dialogueWithinMs },
+    );
+  } catch (error) {
+    // A dialogue always ends in an outcome, so this one never began: its credentials could not be read.
+    return { outcome: 'retry', detail: describeError(error).slice(0, 1_000) };
+  }
+}
+
+/** Not delivered, the claim's lease ends by itself and the leader counts the outcome as unknown. */
+async function report(
+  { leader, logger }: MailPorts,
+  work: Work,
+  { outcome, detail }: SmtpOutcome,
+): Promise<void> {
+  const { mailId, attempt, owner, traceparent } = work;
+  logger.info(`mail ${mailId} attempt ${attempt}: ${outcome}`, { detail });
+  try {
+    await leader.call(
+      {
+        method: 'PUT',
+        path: routes.mailResult(mailId),
+        json: { attempt, owner, outcome, detail } satisfies MailResult,
+        timeoutMs: callWithinMs,
+        traceparent,
+      },
+      { deadline: performance.now() + reportWithinMs },
+    );
+  } catch (error) {
+    logger.error(
+      `mail ${mailId} attempt ${attempt} was ${outcome}, which the leader could not be told: ${describeError(error)}`,
+    );
+  }
+}

@@ -1,0 +1,162 @@
+// One SMTP dialogue: EHLO, STARTTLS, AUTH and, where there is a mail, its envelope and bytes. Never speaks without
+// verified TLS, and tells a failure that certainly delivered nothing from one that may have. Never tries again, never
+// renders: the library's connection is used without its composer, so no file and no URL is ever read for a mail.
+import { Readable } from 'node:stream';
+import SMTPConnection, { type SMTPConnectionSendInfo } from 'nodemailer/lib/smtp-connection';
+import type { ExternalLogger } from 'nodemailer/lib/shared';
+import type { MailResult } from '../../contracts/node-api.ts';
+import { describeError } from '../../runtime/failure.ts';
+import type { Credentials } from '../../runtime/secrets.ts';
+
+export interface SmtpServer {
+  readonly host: string;
+  readonly port: number;
+  readonly credentials: Credentials;
+  /** PEM; undefined trusts the public authorities. */
+  readonly ca: string | undefined;
+}
+export interface Envelope {
+  /** Bare addresses, checked: see mail-address.ts. */
+  readonly from: string;
+  readonly to: string;
+}
+export interface SmtpOutcome {
+  readonly outcome: MailResult['outcome'];
+  /** The server's words, or ours; without the recipient's address. */
+  readonly detail: string;
+}
+/** Told each command and answer; credentials are blanked. */
+export type Listen = (line: string) => void;
+
+export const dialogueMsMax = 20_000;
+const stepMsMax = 10_000;
+const detailLengthMax = 1_000;
+
+/** @returns what became of it; a mail whose bytes were all handed over and not answered for is `unknown`. */
+export async function sendMail(
+  server: SmtpServer,
+  mail: { envelope: Envelope; bytes: Buffer },
+  { timeoutMs = dialogueMsMax, listen }: { timeoutMs?: number; listen?: Listen } = {},
+): Promise<SmtpOutcome> {
+  const stage: Stage = { handedOver: false };
+  try {
+    const answer = await dialogue(server, { timeoutMs, listen }, (connection) =>
+      submit(connection, mail, stage),
+    );
+    return { outcome: 'sent', detail: presentable(answer, mail.envelope) };
+  } catch (error) {
+    return { outcome: judge(error, stage), detail: presentable(describeError(error), mail.envelope) };
+  }
+}
+
+/** EHLO, STARTTLS, AUTH, QUIT. @throws Error when any of them fails. */
+export async function checkSmtp(
+  server: SmtpServer,
+  { timeoutMs = dialogueMsMax, listen }: { timeoutMs?: number; listen?: Listen } = {},
+): Promise<void> {
+  await dialogue(server, { timeoutMs, listen }, () => Promise.resolve());
+}
+
+interface Stage {
+  /** All bytes were given to the connection, so the final dot may have reached the server. */
+  handedOver: boolean;
+}
+
+async function dialogue<T>(
+  server: SmtpServer,
+  { timeoutMs, listen }: { timeoutMs: number; listen: Listen | undefined },
+  work: (connection: SMTPConnection) => Promise<T>,
+): Promise<T> {
+  const connection = new SMTPConnection({
+    host: server.host,
+    port: server.port,
+    secure: false,
+    requireTLS: true,
+    tls: {
+      minVersion: 'TLSv1.2',
+      rejectUnauthorized: true,
+      ...(server.ca === undefined ? {} : { ca: server.ca }),
+    },
+    connectionTimeout: stepMsMax,
+    greetingTimeout: stepMsMax,
+    dnsTimeout: stepMsMax,
+    socketTimeout: stepMsMax,
+    socketCloseTimeout: 1_000,
+    ...(listen ? { logger: tap(listen), transactionLog: true } : {}),
+  });
+  let timer: NodeJS.Timeout | undefined;
+  // The library says what went wrong with the connection by these events, whatever step was under way.
+  const broken = new Promise<never>((_resolve, reject) => {
+    connection.on('error', reject);
+    connection.on('end', () => reject(new Error('the server ended the connection')));
+    timer = setTimeout(() => reject(new Error(`the dialogue took more than ${timeoutMs} ms`)), timeoutMs);
+  });
+  const { username: user, password: pass } = server.credentials;
+  const steps = async (): Promise<T> => {
+    await step<void>((done) => connection.connect((error) => done(error ?? null)));
+    await step((done) => connection.login({ credentials: { user, pass } }, done));
+    const result = await work(connection);
+    connection.quit(); // Its answer is not waited for: the server has said all that counts.
+    return result;
+  };
+  try {
+    return await Promise.race([broken, steps()]);
+  } finally {
+    clearTimeout(timer);
+    connection.close();
+  }
+}
+
+async function submit(
+  connection: SMTPConnection,
+  { envelope, bytes }: { envelope: Envelope; bytes: Buffer },
+  stage: Stage,
+): Promise<string> {
+  // The library reads this stream once the server has answered DATA with 354, and asks for more when it has taken
+  // all there is.
+  const message = Readable.from(
+    (function* () {
+      yield bytes;
+      stage.handedOver = true;
+    })(),
+  );
+  const { response } = await step<SMTPConnectionSendInfo>((done) =>
+    connection.send({ from: envelope.from, to: [envelope.to], size: bytes.length }, message, done),
+  );
+  return response;
+}
+
+/** Only what the server says of this recipient or this content is a rejection: a refused login or sender is ours. */
+function judge(error: unknown, { handedOver }: Stage): SmtpOutcome['outcome'] {
+  const { command, responseCode } = error as { command?: unknown; responseCode?: unknown };
+  if (handedOver && command !== 'DATA') return 'unknown';
+  const refused = typeof responseCode === 'number' && responseCode >= 500;
+  return refused && (command === 'RCPT TO' || command === 'DATA') ? 'rejected' : 'retry';
+}
+
+function presentable(text: string, { to }: Envelope): string {
+  return text
+    .replaceAll(to, '(recipient)')
+    .replaceAll(/\p{Cc}+/gu, ' ')
+    .slice(0, detailLengthMax);
+}
+
+function step<T>(run: (done: (error: Error | null, result?: T) => void) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    run((error, result) => {
+      if (error) reject(error);
+      else resolve(result as T);
+    });
+  });
+}
+
+/** The library's logger, reduced to the dialogue. */
+function tap(listen: Listen): ExternalLogger {
+  const log = (entry: unknown, text: unknown): void => {
+    const { tnx } = entry as { tnx?: unknown };
+    if (typeof text !== 'string' || (tnx !== 'client' && tnx !== 'server')) return;
+    const safe = tnx === 'client' ? text.replace(/^(AUTH \S+).*$/s, '$1 (credentials)') : text;
+    for (const line of safe.split(/\r?\n/)) listen(`${tnx === 'client' ? '>' : '<'} ${line}`);
+  };
+  return { trace: log, debug: log, info: log, warn: log, error: log, fatal: log };
+}
