@@ -16,6 +16,7 @@ import type {
   MailClaimAnswer,
   MailResult,
 } from '../contracts/node-api.ts';
+import type { CrawlView, FileView, MailView } from '../contracts/public-views.ts';
 import type { Source } from '../contracts/source.ts';
 
 /** A term that was claimed, or the newer one the database has seen. */
@@ -137,9 +138,9 @@ export interface Store {
   watches(): Promise<Watch[]>;
   putWatch(term: number, watch: Omit<Watch, 'id'>): Promise<Watch>;
   deleteWatch(term: number, id: string): Promise<boolean>;
-  recentFiles(limit: number): Promise<unknown[]>;
-  recentMails(limit: number): Promise<unknown[]>;
-  recentCrawls(limit: number): Promise<unknown[]>;
+  recentFiles(limit: number): Promise<FileView[]>;
+  recentMails(limit: number): Promise<MailView[]>;
+  recentCrawls(limit: number): Promise<CrawlView[]>;
   /** Removes what is past its retention. */
   sweep(term: number): Promise<void>;
 }

@@ -10,6 +10,7 @@ import { z } from 'zod';
 import type { Member } from '../../contracts/environment.ts';
 import { fileCommandType, fileCommandVersion } from '../../contracts/file-command.ts';
 import { nodeIdSchema, sourceNameSchema } from '../../contracts/ids.ts';
+import type { ClusterView, QueuesView } from '../../contracts/public-views.ts';
 import { sourceSchema } from '../../contracts/source.ts';
 import { exchanges, queues, routingKeys } from '../../contracts/topology.ts';
 import { Failure } from '../../runtime/failure.ts';
@@ -152,7 +153,7 @@ function addReads(
     if (!found) throw new Failure('NOT_FOUND', `no item ${key.sku} of ${key.source}`);
     return found;
   });
-  app.get('/cluster', async () => {
+  app.get('/cluster', async (): Promise<ClusterView> => {
     const { role, term, peers, abstaining } = raft.status();
     const fence = await store.fence().catch(() => null); // Shown as unknown: this page is read most when things are down.
     return {
@@ -177,7 +178,7 @@ function addReads(
   app.get('/crawls', async () => ({ crawls: await store.recentCrawls(listLength) }));
 
   const depths = sharedDepths(broker);
-  app.get('/queues', async () => ({ depths: await depths() }));
+  app.get('/queues', async (): Promise<QueuesView> => ({ depths: await depths() }));
   app.get('/counts', async () => {
     const [stored, waiting] = await Promise.all([store.counts().catch(() => noCounts), depths()]);
     const isDead = (name: string): boolean => deadQueues.has(name);
@@ -201,7 +202,8 @@ function sharedDepths(broker: NodeBroker): () => Promise<Record<string, number |
         at: performance.now(),
         value: Promise.all(
           Object.values(queues).map(
-            async ({ name }) => [name, await broker.depth(name, { timeoutMs: depthWithinMs }).catch(() => null)] as const,
+            async ({ name }) =>
+              [name, await broker.depth(name, { timeoutMs: depthWithinMs }).catch(() => null)] as const,
           ),
         ).then((entries) => Object.fromEntries(entries)),
       };

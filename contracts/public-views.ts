@@ -1,0 +1,49 @@
+// What a node's public listener answers to readers: the page and the CLI read these. Types alone, since the page is
+// served by the node that answers it. Lists are newest first and hold no address of a person.
+import type { Member } from './environment.ts';
+import type { BatonEvent, EventType } from './event.ts';
+import type { LeaderHint } from './node-api.ts';
+
+/** A role as the election sees it. */
+export type RoleView =
+  | { readonly kind: 'leader' }
+  | { readonly kind: 'candidate' }
+  | { readonly kind: 'follower'; readonly leader: string | null }
+  | { readonly kind: 'learner'; readonly leader: string | null };
+
+/** Leadership as writes see it. `waiting`: elected, but the fence is not claimed yet. */
+export type LeadershipView =
+  | { readonly kind: 'following'; readonly term: number; readonly leader: string | null }
+  | { readonly kind: 'waiting'; readonly term: number }
+  | { readonly kind: 'leading'; readonly term: number }
+  | { readonly kind: 'resigned'; readonly term: number };
+
+/** GET /cluster: the cluster as the answering node sees it. */
+export interface ClusterView {
+  readonly nodeId: string;
+  readonly role: RoleView;
+  readonly term: number;
+  readonly state: LeadershipView;
+  readonly abstaining: boolean;
+  readonly leader: LeaderHint | null;
+  readonly generation: number;
+  /** Null when the database cannot say. */
+  readonly fence: { readonly term: number; readonly holder: string | null } | null;
+  /** `lastContactMs`: null for the node itself, and for one it has not heard. Followers hear the leader alone. */
+  readonly members: readonly (Member & { readonly lastContactMs: number | null })[];
+}
+
+/** GET /queues: ready messages by queue, null where the broker does not say. */
+export interface QueuesView {
+  readonly depths: Readonly<Record<string, number | null>>;
+}
+
+/** The state of a thing has the fields of the event that tells its change; `at` is when it changed last. */
+type Latest<T extends EventType> = Omit<
+  Extract<BatonEvent, { type: T }>,
+  'version' | 'type' | 'process' | 'traceparent'
+>;
+/** GET /files, GET /crawls, GET /mails: `{ files: FileView[] }` and so on. */
+export type FileView = Latest<'file.changed'>;
+export type CrawlView = Latest<'crawl.changed'>;
+export type MailView = Latest<'mail.changed'>;
