@@ -3,22 +3,25 @@
 // Never buffers for a slow reader: it is cut off and resumes from its last id.
 import type { ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
 import type { BatonEvent } from '../../contracts/event.ts';
 import type { Store } from '../store.ts';
+import { parse } from './internal-server.ts';
 
 const ringLength = 1_000;
 const pollEveryMs = 100; // A committed row is to be visible within 250 ms, on every node.
 const keepAliveEveryMs = 10_000;
 const pageLength = 500;
+/** A reader without a Last-Event-ID may ask for this many changes of before. */
+const querySchema = z.object({ recent: z.coerce.number().int().min(0).max(pageLength).default(0) });
 const readersMax = 200;
 /** What may wait unsent for one reader before it is cut off. */
 const backlogBytesMax = 1024 * 1024;
 
-export interface LiveReader {
+interface LiveReader {
   readonly response: ServerResponse;
   /** Id of the last data event written to it. */
   position: number;
-  reading: boolean;
 }
 
 export class Live {
@@ -44,7 +47,8 @@ export class Live {
   /** A node event: shown to every reader, and kept for those who come later. */
   show(event: BatonEvent): void {
     if (event.type === 'item.changed') return; // Those come from the feed, with their id.
-    this.#ring.push(event);
+    // Batches come many a second and would push elections and faults out; they mean nothing to those who come later.
+    if (event.type !== 'batch.applied') this.#ring.push(event);
     if (this.#ring.length > ringLength) this.#ring.shift();
     for (const reader of this.#readers)
       this.#write(reader, `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
@@ -53,6 +57,7 @@ export class Live {
   addTo(app: FastifyInstance): void {
     app.get('/live', async (request, reply) => {
       if (this.#readers.size >= readersMax) return reply.code(503).header('retry-after', '5').send();
+      const { recent } = parse(querySchema, request.query);
       const bounds = await this.#store.feedBounds();
       this.#feed = bounds.feed;
       const asked = request.headers['last-event-id'];
@@ -65,14 +70,12 @@ export class Live {
         'content-type': 'text/event-stream; charset=utf-8',
         'cache-control': 'no-store',
       });
-      const reader: LiveReader = {
-        response,
-        position: resume.kind === 'resume' ? resume.position : bounds.last,
-        reading: false,
-      };
+      const position =
+        resume.kind === 'resume' ? resume.position : Math.max(bounds.last - recent, bounds.first - 1, 0);
+      const reader: LiveReader = { response, position };
       response.write('retry: 500\n\n');
       if (resume.kind === 'reset')
-        response.write(`id: ${bounds.feed}-${bounds.last}\nevent: reset\ndata: {}\n\n`);
+        response.write(`id: ${bounds.feed}-${position}\nevent: reset\ndata: {}\n\n`);
       for (const event of this.#ring)
         this.#write(reader, `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
       this.#readers.add(reader);

@@ -1,0 +1,88 @@
+// What happened around the cluster, in words: elections, fence, faults, services, dead letters. Pure.
+// Leaves out what has a place of its own on the page: items, batches, files, crawls, mails.
+import type { BatonEvent } from '../../contracts/event.ts';
+
+export interface LogEntry {
+  /** A stream that starts anew sends its past again; equal keys are one entry. */
+  readonly key: string;
+  readonly at: string;
+  readonly process: string;
+  readonly tone: 'plain' | 'good' | 'bad';
+  /** One or two words: what it is about. */
+  readonly subject: string;
+  readonly text: string;
+}
+
+export const logKept = 100;
+
+export function addToLog(log: readonly LogEntry[], events: readonly BatonEvent[]): readonly LogEntry[] {
+  const known = new Set(log.map(({ key }) => key));
+  const added = events
+    .map(toEntry)
+    .filter((entry) => entry !== undefined && !known.has(entry.key)) as LogEntry[];
+  if (added.length === 0) return log;
+  return [...added, ...log]
+    .sort((left, right) => (left.at < right.at ? 1 : left.at > right.at ? -1 : 0))
+    .slice(0, logKept);
+}
+
+function toEntry(event: BatonEvent): LogEntry | undefined {
+  const said = describe(event);
+  if (!said) return undefined;
+  const [tone, subject, text] = said;
+  return { key: JSON.stringify(event), at: event.at, process: event.process, tone, subject, text };
+}
+
+function describe(event: BatonEvent): [LogEntry['tone'], string, string] | undefined {
+  switch (event.type) {
+    case 'role.changed':
+      return event.to === 'leader'
+        ? ['good', 'Leader', `${event.node} leads term ${event.term}: ${event.reason}`]
+        : [
+            'plain',
+            'Role',
+            `${event.node} is ${event.to}${event.leader === null || event.leader === event.node ? '' : ` of ${event.leader}`} in term ${event.term}: ${event.reason}`,
+          ];
+    case 'election.started':
+      return ['plain', 'Election', `${event.node} asks for votes in term ${event.term}: ${event.reason}`];
+    case 'fence.claimed':
+      return ['good', 'Fence', `${event.node} claimed term ${event.term} in ${Math.round(event.tookMs)} ms`];
+    case 'fence.refused':
+      return [
+        'bad',
+        'Fence',
+        `the database refused ${event.node} in term ${event.term} (${event.what})${event.databaseTerm === null ? '' : `: it has seen term ${event.databaseTerm}`}`,
+      ];
+    case 'fault.injected':
+      return [
+        'bad',
+        'Fault',
+        `${event.action} ${event.target}${event.detail === null ? '' : `: ${event.detail}`}`,
+      ];
+    case 'service.changed':
+      return [
+        event.state === 'up' ? 'good' : 'plain',
+        'Service',
+        `${event.service} is ${event.state}${event.detail === null ? '' : `: ${event.detail}`}`,
+      ];
+    case 'message.dead-lettered':
+      return ['bad', 'Dead letter', `${event.queue}: ${event.code}, ${event.reason}`];
+    case 'page.failed':
+      return ['bad', 'Page', `${event.source}: ${event.url}: ${event.reason}`];
+    case 'problem':
+      return ['bad', 'Problem', `${event.code}: ${event.detail}`];
+    case 'process.started':
+      return ['plain', 'Process', `started, release ${event.release}`];
+    case 'process.stopping':
+      return ['plain', 'Process', `stops: ${event.reason}`];
+    case 'vote.refused': // One election has many; the outcome is what counts here.
+    case 'batch.applied':
+    case 'item.changed':
+    case 'file.changed':
+    case 'file.exported':
+    case 'crawl.changed':
+    case 'mail.changed':
+    case 'tick.received':
+      return undefined;
+  }
+}

@@ -1,0 +1,52 @@
+// The page of a node: its cluster, the stream of items, queues, files, crawls and mails, live. Reads only.
+import { effect } from '@preact/signals';
+import { render } from 'preact';
+import { Announcement, startAnnouncing } from './announce.tsx';
+import { Cluster } from './cluster.tsx';
+import { ConnectionBadge, LostBanner } from './connection.tsx';
+import { Items } from './items.tsx';
+import { Crawls, EventLog, Files, Mails, Queues } from './panels.tsx';
+import { cluster, start } from './state.ts';
+import './style.css';
+
+function App() {
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to the content
+      </a>
+      <header>
+        <h1>Baton</h1>
+        <p class="quiet">{cluster.value.value ? `seen from ${cluster.value.value.nodeId}` : ''}</p>
+        <ConnectionBadge />
+      </header>
+      <main id="main" tabIndex={-1}>
+        <LostBanner />
+        <Cluster />
+        <div class="columns">
+          <Items />
+          <div class="side">
+            <EventLog />
+            <Queues />
+            <Files />
+            <Crawls />
+            <Mails />
+          </div>
+        </div>
+      </main>
+      <Announcement />
+    </>
+  );
+}
+
+start();
+startAnnouncing();
+effect(() => {
+  const view = cluster.value.value;
+  document.title = view ? `${view.leader?.nodeId ?? 'no leader'} · Baton` : 'Baton';
+});
+const root = document.getElementById('app');
+if (root) {
+  root.replaceChildren();
+  render(<App />, root);
+}

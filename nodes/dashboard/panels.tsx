@@ -1,0 +1,187 @@
+// The smaller panels: events, queue depths, and the last files, crawls and mails.
+import type { ComponentChildren } from 'preact';
+import type { CrawlView, FileView, MailView } from '../../contracts/public-views.ts';
+import { formatClock, formatCount } from './format.ts';
+import { crawls, files, log, mails, queues, type Known } from './state.ts';
+
+const listed = 8;
+
+export function EventLog() {
+  return (
+    <Panel id="events" title="Events">
+      {log.value.length === 0 ? (
+        <p class="quiet empty">No election, fault or refusal so far.</p>
+      ) : (
+        <div class="scroll" tabIndex={0} role="region" aria-label="Events, newest first">
+          <ol class="log">
+            {log.value.map((entry) => (
+              <li key={entry.key} class={entry.tone}>
+                <time dateTime={entry.at}>{formatClock(entry.at)}</time>
+                <p>
+                  <strong>{entry.subject}</strong> {entry.text} <span class="quiet">{entry.process}</span>
+                </p>
+              </li>
+            ))}
+          </ol>
+        </div>
+      )}
+    </Panel>
+  );
+}
+
+/** One row a work queue, with its retry and dead-letter queues beside it: the names say which belong together. */
+export function Queues() {
+  const { value, stale } = queues.value;
+  const depths = value?.depths ?? {};
+  const names = Object.keys(depths).filter((name) => !name.includes('.'));
+  return (
+    <Panel id="queues" title="Queues" stale={stale && 'The broker or this node does not answer.'}>
+      {names.length === 0 ? (
+        <p class="quiet empty">Not known yet.</p>
+      ) : (
+        <table class="numbers">
+          <thead>
+            <tr>
+              <th scope="col">Queue</th>
+              <th scope="col">Ready</th>
+              <th scope="col">Retry</th>
+              <th scope="col">Dead</th>
+            </tr>
+          </thead>
+          <tbody>
+            {names.map((name) => (
+              <tr key={name}>
+                <th scope="row">{name}</th>
+                <Depth depth={depths[name]} />
+                <Depth depth={depths[`${name}.retry`]} />
+                <Depth depth={depths[`${name}.dead`]} isBad />
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </Panel>
+  );
+}
+function Depth({ depth = null, isBad = false }: { depth: number | null | undefined; isBad?: boolean }) {
+  const tone = depth === null || depth === 0 ? 'quiet' : isBad ? 'bad' : '';
+  return (
+    <td class={tone}>
+      {formatCount(depth)}
+      {depth === null && <span class="unseen"> unknown</span>}
+    </td>
+  );
+}
+
+export function Files() {
+  return (
+    <Recent<FileView>
+      id="files"
+      title="Files"
+      none="No file yet. One dropped on the FTP server arrives within 30 seconds."
+      known={files.value}
+      rows={files.value.value?.files}
+      keyOf={({ fileId }) => fileId}
+      draw={({ name, state, rows, reason }) => ({
+        name,
+        state,
+        isBad: state === 'rejected',
+        detail: reason ?? (rows === null ? '' : `${formatCount(rows)} rows`),
+      })}
+    />
+  );
+}
+
+export function Crawls() {
+  return (
+    <Recent<CrawlView>
+      id="crawls"
+      title="Crawls"
+      none="No crawl yet."
+      known={crawls.value}
+      rows={crawls.value.value?.crawls}
+      keyOf={({ source, intake }) => `${source}/${intake}`}
+      draw={({ source, status, pages, itemsSeen, itemsPublished, reason }) => ({
+        name: source,
+        state: status,
+        isBad: status === 'failed',
+        detail:
+          reason ??
+          `${formatCount(pages)} pages, ${formatCount(itemsSeen)} items, ${formatCount(itemsPublished)} published`,
+      })}
+    />
+  );
+}
+
+export function Mails() {
+  return (
+    <Recent<MailView>
+      id="mails"
+      title="Mails"
+      none="No mail yet. Watch an item, and one is sent when its price drops."
+      known={mails.value}
+      rows={mails.value.value?.mails}
+      keyOf={({ mailId }) => mailId}
+      draw={({ kind, state, attempt, detail }) => ({
+        name: kind,
+        state,
+        isBad: state === 'failed' || state === 'unknown',
+        detail: [attempt > 1 ? `attempt ${attempt}` : '', detail ?? ''].filter(Boolean).join(', '),
+      })}
+    />
+  );
+}
+
+interface Drawn {
+  readonly name: string;
+  readonly state: string;
+  readonly isBad: boolean;
+  readonly detail: string;
+}
+function Recent<T extends { at: string }>(props: {
+  id: string;
+  title: string;
+  none: string;
+  known: Known<unknown>;
+  rows: readonly T[] | undefined;
+  keyOf: (row: T) => string;
+  draw: (row: T) => Drawn;
+}) {
+  const rows = props.rows?.slice(0, listed) ?? [];
+  return (
+    <Panel
+      id={props.id}
+      title={props.title}
+      stale={props.known.stale && 'The database or this node does not answer.'}
+    >
+      {rows.length === 0 ? (
+        <p class="quiet empty">{props.rows ? props.none : 'Not known yet.'}</p>
+      ) : (
+        <ol class="recent">
+          {rows.map((row) => {
+            const { name, state, isBad, detail } = props.draw(row);
+            return (
+              <li key={props.keyOf(row)}>
+                <time dateTime={row.at}>{formatClock(row.at)}</time>
+                <p>
+                  <span class="name">{name}</span> <span class={`state${isBad ? ' bad' : ''}`}>{state}</span>
+                  {detail !== '' && <span class="quiet detail">{detail}</span>}
+                </p>
+              </li>
+            );
+          })}
+        </ol>
+      )}
+    </Panel>
+  );
+}
+
+function Panel(props: { id: string; title: string; stale?: string | false; children: ComponentChildren }) {
+  return (
+    <section aria-labelledby={`${props.id}-title`} class={`panel ${props.id}`}>
+      <h2 id={`${props.id}-title`}>{props.title}</h2>
+      {props.stale && <p class="warning">{props.stale} Last known:</p>}
+      {props.children}
+    </section>
+  );
+}

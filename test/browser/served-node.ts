@@ -1,0 +1,107 @@
+// The real public listener and page over a simulated store and election, for a browser to open: stops and comes back
+// on its port as a node does.
+import type { Member } from '../../contracts/environment.ts';
+import type { CrawlView, FileView, MailView } from '../../contracts/public-views.ts';
+import type { BatonEvent, EventDraft } from '../../contracts/event.ts';
+import { queues } from '../../contracts/topology.ts';
+import { Leadership } from '../../nodes/leadership.ts';
+import type { RaftStatus } from '../../nodes/raft-messages.ts';
+import type { RaftThread } from '../../nodes/raft-thread.ts';
+import type { Store } from '../../nodes/store.ts';
+import { Guard } from '../../nodes/web/guard.ts';
+import { Live } from '../../nodes/web/live.ts';
+import { bundlePage } from '../../nodes/web/page.ts';
+import { createPublicServer } from '../../nodes/web/public-server.ts';
+import { createLogger } from '../../runtime/logger.ts';
+import { simulatedRaft, simulatedStore } from '../integration/node/simulated-edges.ts';
+
+export type ServedNode = Awaited<ReturnType<typeof serveNode>>;
+
+const logger = createLogger({ process: 'node-1', write: () => undefined });
+const token = 'token-of-the-browser-test';
+const page = await bundlePage(new URL('../../nodes/dashboard', import.meta.url).pathname);
+
+export async function serveNode() {
+  const simulated = { ...simulatedRaft(), ...simulatedStore() };
+  const lists = { files: [] as FileView[], crawls: [] as CrawlView[], mails: [] as MailView[] };
+  const depths = new Map<string, number>(Object.values(queues).map(({ name }) => [name, 0]));
+  const heardMsAgo = new Map<string, number>();
+  const ownAnswers: Partial<Store> = {
+    fence: async () => ({ term: simulated.orders.databaseTerm, holder: 'node-1' }),
+    recentFiles: async () => lists.files,
+    recentCrawls: async () => lists.crawls,
+    recentMails: async () => lists.mails,
+  };
+  const store = new Proxy(simulated.store, {
+    get: (target, name): unknown => Reflect.get(ownAnswers, name) ?? Reflect.get(target, name),
+  });
+  const raft: RaftThread = {
+    ...simulated.raft,
+    status: (): RaftStatus => ({
+      ...simulated.raft.status(),
+      peers: Object.fromEntries([...heardMsAgo].map(([id, lastContactMs]) => [id, { lastContactMs }])),
+    }),
+  };
+  const member = (index: number, port: number): Member => ({
+    id: `node-${index}`,
+    udp: `127.0.0.1:${7_000 + index}`,
+    internalUrl: `https://127.0.0.1:${8_400 + index}`,
+    publicUrl: `http://127.0.0.1:${port}`,
+    voter: true,
+  });
+  const members = [member(1, 1), member(2, 2), member(3, 3)];
+  const leadership = new Leadership({
+    nodeId: 'node-1',
+    bootId: 'a'.repeat(32),
+    members,
+    raft,
+    claim: (claim) => store.claim(claim),
+    emit: logger.emit,
+    repeatClaimMs: 100,
+  });
+  let port = 0;
+  let live: Live;
+  let stop: () => Promise<void>;
+
+  async function start(): Promise<void> {
+    const hosts = new Set<string>();
+    live = new Live(store, (error) => logger.error(String(error)));
+    const server = createPublicServer({
+      nodeId: 'node-1',
+      generation: 1,
+      members,
+      leadership,
+      raft,
+      store,
+      broker: {
+        publish: async () => undefined,
+        depth: async (name) => depths.get(name) ?? 0,
+        close: async () => undefined,
+      },
+      live,
+      guard: new Guard({
+        tokens: async () => ({ reader: token, editor: token, operator: token }),
+        hosts: () => hosts,
+      }),
+      logger,
+      page,
+    });
+    port = Number(new URL(await server.listen({ host: '127.0.0.1', port })).port);
+    hosts.add(`127.0.0.1:${port}`);
+    stop = () => server.close();
+  }
+  await start();
+  return {
+    ...simulated,
+    lists,
+    depths,
+    heardMsAgo,
+    url: `http://127.0.0.1:${port}`,
+    /** As the node's own events, and those that other processes post. */
+    show(draft: EventDraft, process = 'node-1'): void {
+      live.show({ version: 1, at: new Date().toISOString(), process, ...draft } as BatonEvent);
+    },
+    start,
+    stop: () => stop(),
+  };
+}
