@@ -250,6 +250,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
         port: database,
         certFile: authority.leaf('database').certFile,
         keyFile: authority.leaf('database').keyFile,
+        caFile: authority.caFile,
         password: credentials.database.password,
       }),
       ...nodeServices,

@@ -1,0 +1,208 @@
+// The database's folder on disk: made once and whole, with a role for Baton, TLS, and no other way in. All of it is
+// done without a running server (initdb and single-user mode), so that nothing listens before it is locked.
+// Never deletes data.
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import {
+  chmod,
+  chown,
+  copyFile,
+  mkdir,
+  readFile,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  writeFile,
+} from 'node:fs/promises';
+import { join } from 'node:path';
+import type { PostgresBinaries } from './binaries.ts';
+import { assertReachable, type SystemUser } from './system-user.ts';
+
+export interface DataFolderOptions {
+  readonly folder: string;
+  readonly binaries: PostgresBinaries;
+  readonly user: SystemUser | undefined;
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly password: string;
+  /** False skips every fsync: for data that is thrown away. */
+  readonly durable: boolean;
+}
+
+export const roleName = 'baton';
+export const databaseName = 'baton';
+const initdbWithinMs = 60_000;
+const singleUserWithinMs = 60_000; // After a crash it replays the log first.
+
+export const dataFolder = (folder: string): string => join(folder, 'data');
+export const serverFiles = (folder: string) => ({
+  cert: join(folder, 'server.crt'),
+  key: join(folder, 'server.key'),
+  hba: join(folder, 'pg_hba.conf'),
+});
+
+// One line lets anybody in: TLS and a password. The superuser has no password, so single-user mode is its only way.
+const hostRules = `# TYPE   DATABASE USER    ADDRESS      METHOD
+hostssl  all      ${roleName}  127.0.0.1/32 scram-sha-256
+hostssl  all      ${roleName}  ::1/128      scram-sha-256
+`;
+
+/** Quick when everything is there. @throws Error with what to do. */
+export async function prepareDataFolder(options: DataFolderOptions): Promise<void> {
+  const { folder, user } = options;
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  if (user) {
+    await chown(folder, user.uid, user.gid);
+    await assertReachable(folder, user, 'keep the data elsewhere with --data DIR');
+  }
+  const files = serverFiles(folder);
+  // Copied at every start: certificates are renewed, and the key has to belong to the server's user.
+  await place(options, files.cert, (to) => copyFile(options.certFile, to));
+  await place(options, files.key, (to) => copyFile(options.keyFile, to));
+  await place(options, files.hba, (to) => writeFile(to, hostRules));
+  if (!existsSync(dataFolder(folder))) await create(options);
+  await assertNotRunning(dataFolder(folder));
+  await ensureRole(options, dataFolder(folder));
+}
+
+async function place(
+  { user }: DataFolderOptions,
+  to: string,
+  write: (to: string) => Promise<void>,
+): Promise<void> {
+  const part = `${to}.part`;
+  await rm(part, { force: true });
+  await write(part);
+  await chmod(part, 0o600);
+  if (user) await chown(part, user.uid, user.gid);
+  await rename(part, to);
+}
+
+/** Beside its place and then renamed: a start that was cut off leaves nothing that looks like a database. */
+async function create(options: DataFolderOptions): Promise<void> {
+  const part = `${dataFolder(options.folder)}.part`;
+  await rm(part, { recursive: true, force: true });
+  await runProgram(options, {
+    file: options.binaries.initdb,
+    args: [
+      `--pgdata=${part}`,
+      '--username=postgres',
+      '--auth=reject',
+      '--encoding=UTF8',
+      '--locale=C',
+      // Sorts like C, but knows upper and lower case beyond ASCII.
+      '--locale-provider=builtin',
+      '--builtin-locale=C.UTF-8',
+      ...(options.durable ? [] : ['--no-sync']),
+    ],
+    input: '',
+    withinMs: initdbWithinMs,
+  });
+  await rename(part, dataFolder(options.folder));
+}
+
+/** The server removes a lock file whose process is gone by itself, after a look at its shared memory. */
+async function assertNotRunning(data: string): Promise<void> {
+  const lock = join(data, 'postmaster.pid');
+  const pid = Number((await readFile(lock, 'utf8').catch(() => '')).split('\n')[0]);
+  if (!Number.isInteger(pid) || pid <= 0 || !isAlive(pid)) return;
+  // A server's working folder is its data. Only Linux tells; elsewhere a living process keeps the lock.
+  const home = await realpath(data);
+  const works = await readlink(`/proc/${pid}/cwd`).catch(() => home);
+  if (works === home)
+    throw new Error(
+      `another PostgreSQL (pid ${pid}) works on ${data}: end it with \`kill -INT ${pid}\`, or use another folder with --data`,
+    );
+  await rm(lock); // The pid now belongs to somebody else, as after a reboot; the server would refuse to start.
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** Creates role and database, and gives the role a password that changed. */
+async function ensureRole(options: DataFolderOptions, data: string): Promise<void> {
+  const marker = join(options.folder, 'role.sha256');
+  const wanted = createHash('sha256').update(options.password).digest('hex');
+  if ((await readFile(marker, 'utf8').catch(() => '')) === wanted) return;
+  await singleUser(options, data, [
+    `DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '${roleName}') THEN CREATE ROLE ${roleName} LOGIN; END IF; END $$`,
+    `ALTER ROLE ${roleName} PASSWORD ${quoted(options.password)}`,
+  ]);
+  const exists = join(options.folder, 'database.created');
+  if (!existsSync(exists)) {
+    await singleUser(options, data, [
+      `DROP DATABASE IF EXISTS ${databaseName}`,
+      `CREATE DATABASE ${databaseName} OWNER ${roleName}`,
+    ]);
+    await place(options, exists, (to) => writeFile(to, ''));
+  }
+  await place(options, marker, (to) => writeFile(to, wanted));
+}
+
+/** One statement a line, as the superuser, while no server runs. @throws Error with what the server said. */
+export async function singleUser(
+  options: Pick<DataFolderOptions, 'folder' | 'binaries' | 'user' | 'password' | 'durable'>,
+  data: string,
+  statements: readonly string[],
+): Promise<void> {
+  await runProgram(options, {
+    file: options.binaries.postgres,
+    args: [
+      '--single',
+      '-D',
+      data,
+      '-c',
+      'exit_on_error=on',
+      '-c',
+      `fsync=${options.durable ? 'on' : 'off'}`,
+      'postgres',
+    ],
+    input: `${statements.join('\n')}\n`,
+    withinMs: singleUserWithinMs,
+  });
+}
+
+function quoted(text: string): string {
+  if (/[\p{Cc}]/u.test(text)) throw new Error('the database password has control characters');
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+async function runProgram(
+  { folder, user, password }: Pick<DataFolderOptions, 'folder' | 'user' | 'password'>,
+  program: { file: string; args: readonly string[]; input: string; withinMs: number },
+): Promise<void> {
+  const child = spawn(program.file, program.args, {
+    cwd: folder,
+    env: { LC_ALL: 'C', PATH: process.env['PATH'] ?? '' },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    ...user,
+  });
+  let said = '';
+  const listen = (chunk: Buffer): void => {
+    said = (said + chunk.toString('utf8')).slice(-20_000);
+  };
+  child.stdout.on('data', listen);
+  child.stderr.on('data', listen);
+  child.stdin.on('error', () => undefined); // It ended before it had read everything; its exit code says so.
+  child.stdin.end(program.input);
+  const code = await new Promise<number | string>((resolve, reject) => {
+    const timer = setTimeout(() => child.kill('SIGKILL'), program.withinMs);
+    child.once('error', reject).once('close', (exit, signal) => {
+      clearTimeout(timer);
+      resolve(exit ?? signal ?? 'nothing');
+    });
+  }).catch((cause: unknown) => {
+    throw new Error(`${program.file} cannot be started`, { cause });
+  });
+  if (code === 0) return;
+  const lines = said.replaceAll(password, '***').trim();
+  throw new Error(`${program.file} ${program.args[0]} ended with ${code}: ${lines.slice(-2_000)}`);
+}
