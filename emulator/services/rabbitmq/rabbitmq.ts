@@ -1,0 +1,136 @@
+// A private real RabbitMQ beside whatever else runs on this machine: own folder, ports, node name, cookie, user and
+// certificate; AMQPS on loopback alone. Uses the one that is installed and never installs or configures another.
+import { execFile } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { connect } from 'amqplib';
+import { pause } from '../../pause.ts';
+import type { Service } from '../../service.ts';
+
+export interface RabbitmqOptions {
+  readonly folder: string;
+  /** AMQPS, Erlang's distribution and its port mapper: all below 32768. */
+  readonly port: number;
+  readonly distPort: number;
+  readonly epmdPort: number;
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly caFile: string;
+  readonly username: string;
+  readonly password: string;
+}
+
+// Not /usr/sbin/rabbitmq-server: that is a wrapper which insists on a user of its own.
+const program = '/usr/lib/rabbitmq/bin/rabbitmq-server';
+const versionsFolder = '/usr/lib/rabbitmq/lib';
+
+/** The one that is installed, as Debian and RabbitMQ's own packages put it. */
+export function findRabbitmq(): { program: string; version: string } | undefined {
+  if (!existsSync(program)) return undefined;
+  const version = readdirSync(versionsFolder)
+    .map((name) => /^rabbitmq_server-(?<version>[\d.]+)$/.exec(name)?.groups?.['version'])
+    .find((found) => found !== undefined);
+  return { program, version: version ?? 'of unknown version' };
+}
+
+/** @throws Error when none is installed. */
+export function rabbitmqService(options: RabbitmqOptions): Service {
+  const found = findRabbitmq();
+  if (!found) throw new Error(`no RabbitMQ is installed: ${program} does not exist`);
+  const { folder } = options;
+  const environment = {
+    PATH: process.env['PATH'] ?? '/usr/bin:/bin',
+    HOME: join(folder, 'home'),
+    LANG: 'C.UTF-8',
+    // By folder, so that two systems of one machine have two names.
+    RABBITMQ_NODENAME: `baton-${createHash('sha256').update(folder).digest('hex').slice(0, 12)}@localhost`,
+    RABBITMQ_MNESIA_BASE: join(folder, 'mnesia'),
+    RABBITMQ_LOG_BASE: join(folder, 'log'),
+    RABBITMQ_LOGS: '-',
+    RABBITMQ_CONFIG_FILE: join(folder, 'rabbitmq.conf'),
+    RABBITMQ_ENABLED_PLUGINS_FILE: join(folder, 'plugins'),
+    RABBITMQ_GENERATED_CONFIG_DIR: join(folder, 'generated'),
+    RABBITMQ_CONF_ENV_FILE: '/dev/null',
+    RABBITMQ_DIST_PORT: String(options.distPort),
+    ERL_EPMD_PORT: String(options.epmdPort),
+    ERL_EPMD_ADDRESS: '127.0.0.1',
+    // Two schedulers that do not spin: a laptop has other things to do.
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
+      '+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}',
+  };
+  return {
+    name: 'broker',
+    kind: 'broker',
+    address: `amqps://127.0.0.1:${options.port}`,
+    about: `RabbitMQ ${found.version}, a private one`,
+    prepare: () => writeConfiguration(options),
+    command: { file: found.program, args: [], env: environment, cwd: folder },
+    ready: (signal) => answers(options, signal),
+    startWithinMs: 60_000,
+    stopSignal: 'SIGTERM',
+    stopWithinMs: 3_000, // In order it takes up to eight; what was confirmed is on disk before that.
+    clean: () => endPortMapper(environment),
+  };
+}
+
+async function writeConfiguration(options: RabbitmqOptions): Promise<void> {
+  const { folder, port, caFile, certFile, keyFile, username, password } = options;
+  await mkdir(join(folder, 'home'), { recursive: true, mode: 0o700 });
+  const cookie = join(folder, 'home', '.erlang.cookie');
+  if (!existsSync(cookie)) {
+    await writeFile(cookie, randomBytes(20).toString('hex').toUpperCase(), { mode: 0o600 });
+    await chmod(cookie, 0o400);
+  }
+  await writeFile(
+    join(folder, 'rabbitmq.conf'),
+    [
+      'listeners.tcp = none',
+      `listeners.ssl.1 = 127.0.0.1:${port}`,
+      `ssl_options.cacertfile = ${caFile}`,
+      `ssl_options.certfile = ${certFile}`,
+      `ssl_options.keyfile = ${keyFile}`,
+      'ssl_options.versions.1 = tlsv1.3',
+      'ssl_options.versions.2 = tlsv1.2',
+      `default_user = ${username}`,
+      `default_pass = ${password}`,
+      'loopback_users = none',
+      '',
+    ].join('\n'),
+    { mode: 0o600 },
+  );
+  await writeFile(join(folder, 'plugins'), '[].');
+}
+
+/** Up is when a client can log in: the port opens before the users are there. */
+async function answers(options: RabbitmqOptions, signal: AbortSignal): Promise<void> {
+  const ca = await readFile(options.caFile, 'utf8');
+  while (!signal.aborted) {
+    try {
+      const connection = await connect(
+        {
+          protocol: 'amqps',
+          hostname: '127.0.0.1',
+          port: options.port,
+          username: options.username,
+          password: options.password,
+        },
+        { ca: [ca], timeout: 2_000 },
+      );
+      await connection.close();
+      return;
+    } catch {
+      await pause(100, signal); // Not yet; the supervisor's bound ends this.
+    }
+  }
+}
+
+/** Erlang's port mapper stays behind when its node ends; this one serves nobody else. */
+async function endPortMapper(env: Record<string, string>): Promise<void> {
+  await new Promise<void>((resolve) => {
+    // It refuses while a node is registered, and is gone when nobody answers: both are fine.
+    execFile('epmd', ['-kill'], { env, timeout: 2_000 }, () => resolve());
+  });
+}
