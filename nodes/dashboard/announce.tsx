@@ -1,31 +1,41 @@
 // Tells who listens instead of looking: a change of leader or of the connection, politely, at most one every 3 s.
 // Never reads out the stream of items, which would never end.
 import { effect, signal } from '@preact/signals';
+import type { ClusterView } from '../../contracts/public-views.ts';
 import { leadershipText } from './standing.ts';
-import { cluster, connection } from './state.ts';
+import { cluster, connection, type Connection } from './state.ts';
 
 const everyMs = 3_000;
 const said = signal('');
 
 export function startAnnouncing(): void {
-  let timer = 0;
   let pending = '';
-  effect(() => {
-    const view = cluster.value.value;
-    const text =
-      connection.value === 'live'
-        ? view && leadershipText(view)
-        : connection.value === 'reconnecting'
-          ? 'The connection to this node is lost. Reconnecting.'
-          : undefined;
-    if (text === undefined || text === pending) return;
-    pending = text;
-    // The latest counts: what was overtaken meanwhile is not worth an interruption.
-    timer ||= setTimeout(() => {
-      timer = 0;
-      said.value = pending;
+  let quiet = 0;
+  const say = () => {
+    said.value = pending;
+    quiet = setTimeout(() => {
+      quiet = 0;
+      if (said.peek() !== pending) say();
     }, everyMs);
+  };
+  effect(() => {
+    const text = textOf(connection.value, cluster.value.value);
+    if (text === undefined || text === pending) return;
+    // The latest counts: what is overtaken within the gap is not worth an interruption.
+    pending = text;
+    if (quiet === 0) say();
   });
+}
+
+function textOf(state: Connection, view: ClusterView | undefined): string | undefined {
+  switch (state) {
+    case 'connecting':
+      return undefined;
+    case 'live':
+      return view && leadershipText(view);
+    case 'reconnecting':
+      return 'The connection to this node is lost. Reconnecting.';
+  }
 }
 
 export function Announcement() {

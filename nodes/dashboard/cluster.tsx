@@ -12,6 +12,7 @@ export function Cluster() {
       {view ? (
         <>
           <p class="lead">
+            {stale && 'Last known: '}
             {leadershipText(view)} <span class="quiet">{fenceText(view)}</span>
           </p>
           <ul class="members">

@@ -6,7 +6,8 @@ export interface LogEntry {
   /** A stream that starts anew sends its past again; equal keys are one entry. */
   readonly key: string;
   readonly at: string;
-  readonly process: string;
+  /** Who says so, where the text does not say it. */
+  readonly process: string | undefined;
   readonly tone: 'plain' | 'good' | 'bad';
   /** One or two words: what it is about. */
   readonly subject: string;
@@ -19,10 +20,12 @@ export function addToLog(log: readonly LogEntry[], events: readonly BatonEvent[]
   const known = new Set(log.map(({ key }) => key));
   const added = events
     .map(toEntry)
-    .filter((entry) => entry !== undefined && !known.has(entry.key)) as LogEntry[];
+    .filter((entry) => entry !== undefined)
+    .filter(({ key }) => !known.has(key));
   if (added.length === 0) return log;
-  return [...added, ...log]
-    .sort((left, right) => (left.at < right.at ? 1 : left.at > right.at ? -1 : 0))
+  // Several processes speak here, each by its own clock, so the time decides and not the arrival.
+  return [...added.toReversed(), ...log]
+    .sort((left, right) => Date.parse(right.at) - Date.parse(left.at))
     .slice(0, logKept);
 }
 
@@ -30,7 +33,8 @@ function toEntry(event: BatonEvent): LogEntry | undefined {
   const said = describe(event);
   if (!said) return undefined;
   const [tone, subject, text] = said;
-  return { key: JSON.stringify(event), at: event.at, process: event.process, tone, subject, text };
+  const process = text.includes(event.process) ? undefined : event.process;
+  return { key: JSON.stringify(event), at: event.at, process, tone, subject, text };
 }
 
 function describe(event: BatonEvent): [LogEntry['tone'], string, string] | undefined {

@@ -97,8 +97,8 @@ function Outcome({ change }: { change: ItemChange }) {
   }
   return (
     <p class="price">
-      <span class={`kind ${change.change}`}>{changeText(change)}</span>{' '}
-      <strong>{formatPrice(price, currency)}</strong>
+      <span class={`kind ${change.change}`}>{changeText(change)}</span>
+      {formatPrice(price, currency)}
     </p>
   );
 }

@@ -2,7 +2,7 @@
 // the stream went deaf. Hands events over in bunches, so that a thousand a second cost a few renderings.
 import type { BatonEvent, EventType } from '../../contracts/event.ts';
 
-export type StreamState = 'connecting' | 'open' | 'lost';
+export type StreamState = 'open' | 'lost';
 export interface LiveOptions {
   readonly onEvents: (events: readonly BatonEvent[]) => void;
   /** The feed is another one, or our place in it is gone: what was shown of it is void. */
@@ -55,7 +55,6 @@ export function openLive({ onEvents, onReset, onState }: LiveOptions): () => voi
   function open(): void {
     clearTimeout(opening);
     source?.close();
-    onState('connecting');
     const stream = new EventSource(`/live?recent=${recent}`);
     source = stream;
     stream.addEventListener('open', () => onState('open'));
@@ -73,5 +72,8 @@ export function openLive({ onEvents, onReset, onState }: LiveOptions): () => voi
   }
 
   open();
-  return open;
+  return () => {
+    onState('lost');
+    open();
+  };
 }

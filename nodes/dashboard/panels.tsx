@@ -2,7 +2,7 @@
 import type { ComponentChildren } from 'preact';
 import type { CrawlView, FileView, MailView } from '../../contracts/public-views.ts';
 import { formatClock, formatCount } from './format.ts';
-import { crawls, files, log, mails, queues, type Known } from './state.ts';
+import { crawls, files, log, mails, queues, silentSince, type Known } from './state.ts';
 
 const listed = 8;
 
@@ -18,7 +18,8 @@ export function EventLog() {
               <li key={entry.key} class={entry.tone}>
                 <time dateTime={entry.at}>{formatClock(entry.at)}</time>
                 <p>
-                  <strong>{entry.subject}</strong> {entry.text} <span class="quiet">{entry.process}</span>
+                  <strong>{entry.subject}</strong> {entry.text}{' '}
+                  {entry.process && <span class="quiet">{entry.process}</span>}
                 </p>
               </li>
             ))}
@@ -31,11 +32,10 @@ export function EventLog() {
 
 /** One row a work queue, with its retry and dead-letter queues beside it: the names say which belong together. */
 export function Queues() {
-  const { value, stale } = queues.value;
-  const depths = value?.depths ?? {};
+  const depths = queues.value.value?.depths ?? {};
   const names = Object.keys(depths).filter((name) => !name.includes('.'));
   return (
-    <Panel id="queues" title="Queues" stale={stale && 'The broker or this node does not answer.'}>
+    <Panel id="queues" title="Queues">
       {names.length === 0 ? (
         <p class="quiet empty">Not known yet.</p>
       ) : (
@@ -149,11 +149,7 @@ function Recent<T extends { at: string }>(props: {
 }) {
   const rows = props.rows?.slice(0, listed) ?? [];
   return (
-    <Panel
-      id={props.id}
-      title={props.title}
-      stale={props.known.stale && 'The database or this node does not answer.'}
-    >
+    <Panel id={props.id} title={props.title} stale={props.known.stale}>
       {rows.length === 0 ? (
         <p class="quiet empty">{props.rows ? props.none : 'Not known yet.'}</p>
       ) : (
@@ -176,11 +172,14 @@ function Recent<T extends { at: string }>(props: {
   );
 }
 
-function Panel(props: { id: string; title: string; stale?: string | false; children: ComponentChildren }) {
+function Panel(props: { id: string; title: string; stale?: boolean; children: ComponentChildren }) {
   return (
     <section aria-labelledby={`${props.id}-title`} class={`panel ${props.id}`}>
       <h2 id={`${props.id}-title`}>{props.title}</h2>
-      {props.stale && <p class="warning">{props.stale} Last known:</p>}
+      {/* A node that does not answer at all is said once, at the top. */}
+      {props.stale && silentSince.value === undefined && (
+        <p class="warning">The database does not answer. Last known:</p>
+      )}
       {props.children}
     </section>
   );

@@ -27,14 +27,14 @@ export const filter = signal<ChangeFilter>({ text: '', kind: 'all' });
 export const log = signal<readonly LogEntry[]>([]);
 /** By service, as the supervisor said last; a laptop has one, AWS has none. */
 export const services = signal<ReadonlyMap<string, string>>(new Map());
-const stream = signal<StreamState>('connecting');
+const stream = signal<StreamState | 'opening'>('opening');
 /** When the node last fell silent; undefined while it answers. */
 export const silentSince = signal<number | undefined>(undefined);
 
 export type Connection = 'connecting' | 'live' | 'reconnecting';
 export const connection = computed<Connection>(() => {
-  if (cluster.value.value === undefined && silentSince.value === undefined) return 'connecting';
-  return stream.value === 'open' && silentSince.value === undefined ? 'live' : 'reconnecting';
+  if (silentSince.value !== undefined || stream.value === 'lost') return 'reconnecting';
+  return stream.value === 'open' && cluster.value.value !== undefined ? 'live' : 'connecting';
 });
 
 const servicesMax = 100;

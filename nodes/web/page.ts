@@ -1,10 +1,11 @@
 // Serves the dashboard: bundled in memory at start, so that there is no build step and no file to go stale.
 // Opens the page's session with a one-time key. Never reads a file on request.
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { Failure } from '../../runtime/failure.ts';
 import { sessionCookie, type Guard } from './guard.ts';
@@ -15,9 +16,6 @@ export interface Page {
   readonly script: string;
   readonly style: string;
 }
-
-const plainHtml =
-  '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>Baton</title><link rel="stylesheet" href="/app.css"></head><body><div id="app"></div><script type="module" src="/app.js"></script></body></html>';
 
 /** Undefined when `folder` has no page. @throws Error when it has one that cannot be bundled. */
 export async function bundlePage(folder: string): Promise<Page | undefined> {
@@ -36,12 +34,14 @@ export async function bundlePage(folder: string): Promise<Page | undefined> {
     logLevel: 'silent',
   });
   const find = (extension: string) => outputFiles.find(({ path }) => path.endsWith(extension))?.text ?? '';
-  const index = join(folder, 'index.html');
-  const html = existsSync(index) ? await readFile(index, 'utf8') : plainHtml;
+  const html = await readFile(join(folder, 'index.html'), 'utf8');
   return { html, script: find('.js'), style: find('.css') };
 }
 
 export function addPage(app: FastifyInstance, page: Page | undefined, guard: Guard): void {
+  const html = asset('text/html', page?.html);
+  const script = asset('text/javascript', page?.script);
+  const style = asset('text/css', page?.style);
   app.get('/', async (request, reply) => {
     const { key } = parse(z.object({ key: z.string().max(100).optional() }), request.query);
     if (key !== undefined) {
@@ -55,13 +55,24 @@ export function addPage(app: FastifyInstance, page: Page | undefined, guard: Gua
         .redirect('/', 303);
     }
     if (!page) throw new Failure('NOT_FOUND', 'this release has no page');
-    return reply.type('text/html; charset=utf-8').header('cache-control', 'no-cache').send(page.html);
+    return answer(request, reply, html);
   });
   if (!page) return;
-  app.get('/app.js', async (_request, reply) =>
-    reply.type('text/javascript; charset=utf-8').header('cache-control', 'no-cache').send(page.script),
-  );
-  app.get('/app.css', async (_request, reply) =>
-    reply.type('text/css; charset=utf-8').header('cache-control', 'no-cache').send(page.style),
-  );
+  app.get('/app.js', async (request, reply) => answer(request, reply, script));
+  app.get('/app.css', async (request, reply) => answer(request, reply, style));
+}
+
+interface Asset {
+  readonly type: string;
+  readonly body: string;
+  readonly etag: string;
+}
+function asset(type: string, body = ''): Asset {
+  return { type, body, etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"` };
+}
+/** Asked about at each load, so that a new release shows at once, and sent only when it is another one. */
+function answer(request: FastifyRequest, reply: FastifyReply, { type, body, etag }: Asset): FastifyReply {
+  reply.header('etag', etag).header('cache-control', 'no-cache');
+  if (request.headers['if-none-match'] === etag) return reply.code(304).send();
+  return reply.type(`${type}; charset=utf-8`).send(body);
 }

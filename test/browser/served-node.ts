@@ -2,7 +2,7 @@
 // on its port as a node does.
 import type { Member } from '../../contracts/environment.ts';
 import type { CrawlView, FileView, MailView } from '../../contracts/public-views.ts';
-import type { BatonEvent, EventDraft } from '../../contracts/event.ts';
+import type { EventDraft } from '../../contracts/event.ts';
 import { queues } from '../../contracts/topology.ts';
 import { Leadership } from '../../nodes/leadership.ts';
 import type { RaftStatus } from '../../nodes/raft-messages.ts';
@@ -62,6 +62,7 @@ export async function serveNode() {
   let port = 0;
   let live: Live;
   let stop: () => Promise<void>;
+  let cutStreams: () => void;
 
   async function start(): Promise<void> {
     const hosts = new Set<string>();
@@ -89,6 +90,7 @@ export async function serveNode() {
     port = Number(new URL(await server.listen({ host: '127.0.0.1', port })).port);
     hosts.add(`127.0.0.1:${port}`);
     stop = () => server.close();
+    cutStreams = () => server.server.closeAllConnections();
   }
   await start();
   return {
@@ -99,8 +101,10 @@ export async function serveNode() {
     url: `http://127.0.0.1:${port}`,
     /** As the node's own events, and those that other processes post. */
     show(draft: EventDraft, process = 'node-1'): void {
-      live.show({ version: 1, at: new Date().toISOString(), process, ...draft } as BatonEvent);
+      live.show({ version: 1, at: new Date().toISOString(), process, ...draft });
     },
+    /** As a network that fails for a moment. */
+    cutStreams: () => cutStreams(),
     start,
     stop: () => stop(),
   };
