@@ -223,6 +223,16 @@ test('when the node dies the page says so and names the others; when it is back 
   expect(await page.locator('.banner').count()).toBe(0);
 });
 
+test('a node that answers nothing any more is not called live, though its stream stays open', async () => {
+  await open();
+  await page.route('**/cluster', (route) => route.abort());
+  await connection('reconnecting');
+  await page.waitForSelector('.banner');
+  await page.unroute('**/cluster');
+  await connection('live');
+  expect(await page.locator('.banner').count()).toBe(0);
+});
+
 test('another database behind the node empties the stream instead of mixing two feeds', async () => {
   commit({ title: 'of the old feed' }, {}, {});
   await open();
