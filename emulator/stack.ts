@@ -329,7 +329,6 @@ async function describeBroker(
         certFile: tls.certFile,
         keyFile: tls.keyFile,
         credentialsFile: credentials.broker.file,
-        caFile: authority.caFile,
       });
   return {
     service,

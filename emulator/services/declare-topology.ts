@@ -6,13 +6,22 @@ import { describeError } from '../../runtime/failure.ts';
 import { vhostOf, type BrokerAddress } from '../event-sources/rabbitmq-feed.ts';
 
 const connectWithinMs = 5_000;
+const heartbeatS = 5; // A broker that falls silent is given up after two of them.
 
-/** @throws Error naming the exchange or queue that exists in another shape. */
+/** @throws Error naming the exchange, or the queue and its argument, that exists in another shape. */
 export async function declareTopology(broker: BrokerAddress): Promise<void> {
   const { username, password } = await broker.credentials();
   const { hostname, port } = new URL(broker.url);
   const connection = await connect(
-    { protocol: 'amqps', hostname, port: Number(port), username, password, vhost: vhostOf(broker.url) },
+    {
+      protocol: 'amqps',
+      hostname,
+      port: Number(port === '' ? 5671 : port),
+      username,
+      password,
+      vhost: vhostOf(broker.url),
+      heartbeat: heartbeatS,
+    },
     {
       ca: [broker.ca],
       minVersion: 'TLSv1.2',
@@ -37,7 +46,7 @@ export async function declareTopology(broker: BrokerAddress): Promise<void> {
         );
     }
   } finally {
-    await connection.close();
+    await connection.close().catch(() => undefined); // Closed already, by the error that is on its way up.
   }
 }
 

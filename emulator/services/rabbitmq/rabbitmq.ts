@@ -2,9 +2,8 @@
 // certificate; AMQPS on loopback alone. Uses the one that is installed and never installs or configures another.
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, readdirSync } from 'node:fs';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
-import { readFile } from 'node:fs/promises';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
 import { pause } from '../../pause.ts';
@@ -41,12 +40,12 @@ export function rabbitmqService(options: RabbitmqOptions): Service {
   const found = findRabbitmq();
   if (!found) throw new Error(`no RabbitMQ is installed: ${program} does not exist`);
   const { folder } = options;
+  const nodeName = nodeNameOf(folder);
   const environment = {
     PATH: process.env['PATH'] ?? '/usr/bin:/bin',
     HOME: join(folder, 'home'),
     LANG: 'C.UTF-8',
-    // By folder, so that two systems of one machine have two names.
-    RABBITMQ_NODENAME: `baton-${createHash('sha256').update(folder).digest('hex').slice(0, 12)}@localhost`,
+    RABBITMQ_NODENAME: nodeName,
     RABBITMQ_MNESIA_BASE: join(folder, 'mnesia'),
     RABBITMQ_LOG_BASE: join(folder, 'log'),
     RABBITMQ_LOGS: '-',
@@ -65,8 +64,8 @@ export function rabbitmqService(options: RabbitmqOptions): Service {
     name: 'broker',
     kind: 'broker',
     address: `amqps://127.0.0.1:${options.port}`,
-    about: `RabbitMQ ${found.version}, a private one`,
-    prepare: () => writeConfiguration(options),
+    about: `RabbitMQ ${found.version}`,
+    prepare: () => writeConfiguration(options, nodeName),
     command: { file: found.program, args: [], env: environment, cwd: folder },
     ready: (signal) => answers(options, signal),
     startWithinMs: 60_000,
@@ -76,14 +75,29 @@ export function rabbitmqService(options: RabbitmqOptions): Service {
   };
 }
 
-async function writeConfiguration(options: RabbitmqOptions): Promise<void> {
-  const { folder, port, caFile, certFile, keyFile, username, password } = options;
+const nodeNameFile = 'node-name';
+
+/**
+ * From the folder, so that two systems of one machine have two names; and kept in it, since the data belongs to the
+ * name and has to be found again when the folder was moved.
+ */
+function nodeNameOf(folder: string): string {
+  const kept = join(folder, nodeNameFile);
+  if (existsSync(kept)) return readFileSync(kept, 'utf8').trim();
+  return `baton-${createHash('sha256').update(folder).digest('hex').slice(0, 12)}@localhost`;
+}
+
+async function writeConfiguration(options: RabbitmqOptions, nodeName: string): Promise<void> {
+  const { folder, port, caFile, certFile, keyFile } = options;
   await mkdir(join(folder, 'home'), { recursive: true, mode: 0o700 });
   const cookie = join(folder, 'home', '.erlang.cookie');
   if (!existsSync(cookie)) {
     await writeFile(cookie, randomBytes(20).toString('hex').toUpperCase(), { mode: 0o600 });
     await chmod(cookie, 0o400);
   }
+  await writeFile(join(folder, nodeNameFile), `${nodeName}\n`);
+  const definitions = join(folder, 'definitions.json');
+  await writeFile(definitions, JSON.stringify(userDefinitions(options)), { mode: 0o600 });
   await writeFile(
     join(folder, 'rabbitmq.conf'),
     [
@@ -94,8 +108,7 @@ async function writeConfiguration(options: RabbitmqOptions): Promise<void> {
       `ssl_options.keyfile = ${keyFile}`,
       'ssl_options.versions.1 = tlsv1.3',
       'ssl_options.versions.2 = tlsv1.2',
-      `default_user = ${username}`,
-      `default_pass = ${password}`,
+      `load_definitions = ${definitions}`,
       'loopback_users = none',
       '',
     ].join('\n'),
@@ -104,28 +117,47 @@ async function writeConfiguration(options: RabbitmqOptions): Promise<void> {
   await writeFile(join(folder, 'plugins'), '[].');
 }
 
+/**
+ * Read at every start, so that a new password is taken up; and with definitions to read, RabbitMQ makes no user guest.
+ * The hash is RabbitMQ's own format: SHA-256 of salt and password, behind the salt.
+ */
+function userDefinitions({ username, password }: RabbitmqOptions): object {
+  const salt = randomBytes(4);
+  const hash = createHash('sha256').update(salt).update(password).digest();
+  const all = '.*';
+  return {
+    users: [
+      {
+        name: username,
+        password_hash: Buffer.concat([salt, hash]).toString('base64'),
+        hashing_algorithm: 'rabbit_password_hashing_sha256',
+        tags: '',
+      },
+    ],
+    vhosts: [{ name: '/' }],
+    permissions: [{ user: username, vhost: '/', configure: all, write: all, read: all }],
+  };
+}
+
 /** Up is when a client can log in: the port opens before the users are there. */
 async function answers(options: RabbitmqOptions, signal: AbortSignal): Promise<void> {
+  const { port, username, password } = options;
   const ca = await readFile(options.caFile, 'utf8');
-  while (!signal.aborted) {
+  for (;;) {
     try {
       const connection = await connect(
-        {
-          protocol: 'amqps',
-          hostname: '127.0.0.1',
-          port: options.port,
-          username: options.username,
-          password: options.password,
-        },
-        { ca: [ca], timeout: 2_000 },
+        { protocol: 'amqps', hostname: '127.0.0.1', port, username, password },
+        { ca: [ca], minVersion: 'TLSv1.2', timeout: loginWithinMs },
       );
       await connection.close();
       return;
-    } catch {
-      await pause(100, signal); // Not yet; the supervisor's bound ends this.
+    } catch (cause) {
+      if (signal.aborted) throw new Error(`RabbitMQ does not let its user in at port ${port}`, { cause });
+      await pause(100, signal);
     }
   }
 }
+const loginWithinMs = 2_000;
 
 /** Erlang's port mapper stays behind when its node ends; this one serves nobody else. */
 async function endPortMapper(env: Record<string, string>): Promise<void> {

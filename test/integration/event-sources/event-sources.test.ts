@@ -1,10 +1,10 @@
 // Events on their way into functions, with the Lambda host and fauxqs as `baton up` runs them; the RabbitMQ part
-// needs an installed RabbitMQ, and rabbitmq-mapping.test.ts keeps the mapping's rules without one.
+// runs with the development broker where no RabbitMQ is installed.
 import { rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GetQueueAttributesCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { connect, type ChannelModel, type ConfirmChannel } from 'amqplib';
+import type { ChannelModel, ConfirmChannel } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { rabbitmqEventSchema } from '../../../contracts/rabbitmq-event.ts';
 import { sqsQueues } from '../../../contracts/topology.ts';
@@ -15,8 +15,8 @@ import { startSqsMapping } from '../../../emulator/event-sources/sqs.ts';
 import { startAwsServices, type AwsServices } from '../../../emulator/services/aws/aws.ts';
 import { provisionAws } from '../../../emulator/services/aws/provision.ts';
 import { createLogger } from '../../../runtime/logger.ts';
+import { rabbitmqInstalled, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { startTestHost, type TestHost } from '../../support/lambda-host.ts';
-import { rabbitmqInstalled, startRabbitmq, type RabbitmqServer } from './rabbitmq-server.ts';
 
 const region = 'eu-central-1';
 const logger = createLogger({ process: 'test', write: () => undefined });
@@ -210,19 +210,14 @@ describe('SQS -> function', () => {
   });
 });
 
-describe.runIf(rabbitmqInstalled)('RabbitMQ -> function', () => {
-  let server: RabbitmqServer;
+describe('RabbitMQ -> function', () => {
+  let server: TestBroker;
   let publisher: ChannelModel;
   let channel: ConfirmChannel;
   let mapping: EventSource | undefined;
   beforeAll(async () => {
-    server = await startRabbitmq();
-    const { username, password } = await server.broker.credentials();
-    const { port } = new URL(server.broker.url);
-    publisher = await connect(
-      { protocol: 'amqps', hostname: '127.0.0.1', port: Number(port), username, password },
-      { ca: [server.broker.ca], noDelay: true },
-    );
+    server = await startTestBroker(rabbitmqInstalled ? 'rabbitmq' : 'development');
+    publisher = await server.connect();
     channel = await publisher.createConfirmChannel();
     await channel.assertQueue('parcels.dead', { durable: true, arguments: { 'x-queue-type': 'quorum' } });
     await channel.assertQueue('parcels', {
@@ -253,7 +248,7 @@ describe.runIf(rabbitmqInstalled)('RabbitMQ -> function', () => {
     writeFileSync(`${folderOf('deliver')}.fail`, '');
     mapping = startRabbitmqMapping({
       mapping: { function: 'deliver', queue: 'parcels', batchSize: 150, windowMs: 0, functionTimeoutS: 20 },
-      broker: server.broker,
+      broker: server.address,
       invoke,
       logger,
       backOff: { firstMs: 50, msMax: 100 },
@@ -290,7 +285,7 @@ describe.runIf(rabbitmqInstalled)('RabbitMQ -> function', () => {
   it('a queue that is declared later is consumed then', async () => {
     mapping = startRabbitmqMapping({
       mapping: { function: 'deliver', queue: 'late', batchSize: 10, windowMs: 0, functionTimeoutS: 20 },
-      broker: server.broker,
+      broker: server.address,
       invoke,
       logger,
     });
