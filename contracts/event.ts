@@ -61,6 +61,8 @@ export const batonEventSchema = z.discriminatedUnion('type', [
     name: z.string(),
     state: z.enum(['opened', 'applied', 'rejected', 'moved']),
     rows: z.int().nullable(),
+    /** Of a crawl file: items that its messages had not delivered. */
+    differences: z.int().nullish(),
     reason: z.string().nullable(),
   }),
   event('file.exported', { name: z.string(), rows: z.int(), bytes: z.int() }),

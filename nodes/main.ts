@@ -38,7 +38,7 @@ async function main(): Promise<void> {
   };
   mkdirSync(environment.BATON_DATA, { recursive: true, mode: 0o700 });
 
-  const database = await openDatabase({
+  const database = openDatabase({
     url: environment.BATON_DATABASE_URL,
     password: () => secrets.text(environment.BATON_DATABASE_PASSWORD_URI),
     ca: tls.ca,

@@ -65,6 +65,14 @@ export interface OutgoingMail {
   readonly traceparent: string;
 }
 
+/** Exact: the statement that writes an item counts it. */
+export interface StoredCounts {
+  readonly items: number;
+  readonly itemVersions: number;
+  readonly files: number;
+  readonly mailsSent: number;
+}
+
 export interface Store {
   /** @throws Failure DATABASE_UNAVAILABLE or DATABASE_TIMEOUT. */
   ping(): Promise<void>;
@@ -82,6 +90,7 @@ export interface Store {
   feed(page: { after: number; limit: number }): Promise<ItemEvent[]>;
   /** Every current item as CSV or NDJSON. */
   exportItems(format: 'csv' | 'ndjson'): Promise<Readable>;
+  counts(): Promise<StoredCounts>;
 
   takeCrawl(term: number, request: CrawlRequest): Promise<CrawlLease | undefined>;
   updateCrawl(term: number, crawlId: string, update: CrawlUpdate): Promise<void>;

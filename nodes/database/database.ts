@@ -1,0 +1,162 @@
+// The node's database: everything of Store over one pool of connections, and what a node needs before it may vote.
+// Opening connects to nothing, so a node starts while the database is away.
+import { fileURLToPath } from 'node:url';
+import { runner } from 'node-pg-migrate';
+import { Client } from 'pg';
+import type { ClusterDatabase } from '../join-cluster.ts';
+import type { Store } from '../store.ts';
+import { takeCrawl, takeLease, updateCrawl } from './crawls.ts';
+import { claimFence } from './fence.ts';
+import { applyUpload, fileIntake, fileOutcome, openFile, rejectFile, stageRows } from './files.ts';
+import {
+  deleteWatch,
+  listSources,
+  listWatches,
+  putSource,
+  putWatch,
+  recentCrawls,
+  recentFiles,
+  recentMails,
+  storedCounts,
+} from './lists.ts';
+import {
+  claimMail,
+  dueMails,
+  mailPublished,
+  mailResult,
+  queueMails,
+  unmatched,
+  watchesFor,
+} from './mails.ts';
+import { connectionConfig, failureOf, openPool, type ConnectionOptions, type Queries } from './pool.ts';
+import { exportItems, feedBounds, findItem, listItems, readFeed } from './read-items.ts';
+import { writeBatch } from './write-items.ts';
+import { Failure } from '../../runtime/failure.ts';
+
+export interface Database extends ClusterDatabase {
+  readonly store: Store;
+  close(): Promise<void>;
+}
+
+const migrationsFolder = fileURLToPath(new URL('migrations', import.meta.url));
+const migrateWithinMs = 60_000;
+
+export function openDatabase(options: ConnectionOptions): Database {
+  const queries = openPool(options);
+  return {
+    store: createStore(options, queries),
+    migrate: () => migrate(options),
+    async cluster(name) {
+      const [row] = await queries.query<{ name: string; cluster_id: string }>(
+        'reading the cluster',
+        // Made by whoever asks first; the answer is the same for all.
+        `WITH made AS (INSERT INTO cluster (id, name) VALUES (1, $1) ON CONFLICT (id) DO NOTHING RETURNING name, cluster_id)
+         SELECT name, cluster_id FROM made UNION ALL SELECT name, cluster_id FROM cluster LIMIT 1`,
+        [name],
+      );
+      // Two made it at once, and this statement's snapshot is older than the other's row.
+      if (!row) throw new Failure('DATABASE_UNAVAILABLE', 'the cluster is being made by another node');
+      if (row.name !== name)
+        throw new Error(
+          `the database belongs to cluster ${row.name}, this node is configured for ${name}: wrong database or wrong BATON_CLUSTER`,
+        );
+      return { clusterId: row.cluster_id };
+    },
+    async admit({ nodeId, generation, members }) {
+      const voters = members
+        .filter(({ voter }) => voter)
+        .map(({ id }) => id)
+        .sort();
+      const [row] = await queries.query<{ known: boolean }>(
+        `admitting ${nodeId}`,
+        'SELECT admit_node($1, $2, $3) AS known',
+        [nodeId, generation, voters],
+      );
+      return { known: row?.known === true };
+    },
+    close: () => queries.close(),
+  };
+}
+
+/** One runner at a time, under an advisory lock; the others wait for it. */
+async function migrate(options: ConnectionOptions): Promise<void> {
+  const what = 'migrating the schema';
+  const client = new Client({ ...connectionConfig(options), statement_timeout: migrateWithinMs });
+  client.on('error', () => undefined); // The pending query rejects with the same error.
+  try {
+    await client.connect();
+  } catch (cause) {
+    client.end().catch(() => undefined); // It never began.
+    throw new Failure('DATABASE_UNAVAILABLE', `${what}: no connection to the database`, { cause });
+  }
+  try {
+    await runner({
+      dbClient: client,
+      dir: migrationsFolder,
+      direction: 'up',
+      migrationsTable: 'migrations',
+      advisoryLockMode: 'wait',
+      log: () => undefined,
+    });
+  } catch (cause) {
+    throw failureOf(what, cause);
+  } finally {
+    await client.end().catch(() => undefined); // It is of no use any more.
+  }
+}
+
+function createStore(options: ConnectionOptions, queries: Queries): Store {
+  return {
+    async ping() {
+      await queries.query('asking whether the database lives', 'SELECT 1');
+    },
+    claim: (claim) => claimFence(options, claim),
+    async fence() {
+      const [row] = await queries.query<{ term: number; holder: string | null }>(
+        'reading the fence',
+        'SELECT term, holder FROM fence WHERE id = 1',
+      );
+      if (!row) throw new Error('the fence has no row');
+      return row;
+    },
+
+    writeBatch: (term, items) => writeBatch(queries, term, items),
+    items: (query) => listItems(queries, query),
+    item: (key) => findItem(queries, key),
+    feedBounds: () => feedBounds(queries),
+    feed: (page) => readFeed(queries, page),
+    exportItems: (format) => Promise.resolve(exportItems(queries, format)),
+    counts: () => storedCounts(queries),
+
+    takeCrawl: (term, request) => takeCrawl(queries, term, request),
+    updateCrawl: (term, crawlId, update) => updateCrawl(queries, term, crawlId, update),
+    takeLease: (term, lease) => takeLease(queries, term, lease),
+
+    openFile: (term, request) => openFile(queries, term, request),
+    stageRows: (_term, { upload, rows }) => stageRows(queries, upload, rows),
+    applyUpload: (term, upload) => applyUpload(queries, term, upload),
+    rejectFile: (term, file) => rejectFile(queries, term, file),
+    fileIntake: (fileId) => fileIntake(queries, fileId),
+    fileOutcome: (term, fileId, outcome) => fileOutcome(queries, term, fileId, outcome),
+
+    claimMail: (term, mailId, claim) => claimMail(queries, term, mailId, claim),
+    mailResult: (term, mailId, result) => mailResult(queries, term, mailId, result),
+    unmatched: (limit) => unmatched(queries, limit),
+    watchesFor: (event) => watchesFor(queries, event),
+    queueMails: (term, batch) => queueMails(queries, term, batch),
+    dueMails: (term, limit) => dueMails(queries, term, limit),
+    mailPublished: (term, mail) => mailPublished(queries, term, mail),
+
+    sources: () => listSources(queries),
+    putSource: (term, source) => putSource(queries, term, source),
+    watches: () => listWatches(queries),
+    putWatch: (term, watch) => putWatch(queries, term, watch),
+    deleteWatch: (term, id) => deleteWatch(queries, term, id),
+    recentFiles: (limit) => recentFiles(queries, limit),
+    recentMails: (limit) => recentMails(queries, limit),
+    recentCrawls: (limit) => recentCrawls(queries, limit),
+    async sweep(term) {
+      await queries.query('sweeping', 'SELECT sweep($1)', [term]);
+    },
+  };
+}

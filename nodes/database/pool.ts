@@ -1,0 +1,114 @@
+// Connections to PostgreSQL: verified TLS, a bound on every wait, and every error with a code of contracts/failures.ts.
+// A statement is one round trip; no transaction ever waits for a client, since a frozen one would hold the fence.
+import { Pool, types, type QueryResultRow } from 'pg';
+import type { FailureCode } from '../../contracts/failures.ts';
+import { describeError, Failure } from '../../runtime/failure.ts';
+
+export interface ConnectionOptions {
+  /** postgres://user@host:port/database */
+  readonly url: string;
+  readonly password: () => Promise<string>;
+  /** PEM of the authority that signed the server's certificate. */
+  readonly ca: string;
+  /** The node's id: shown in pg_stat_activity. */
+  readonly applicationName: string;
+}
+export interface Queries {
+  /**
+   * @throws Failure DATABASE_UNAVAILABLE when nothing was sent, DATABASE_TIMEOUT when it may have been done, or the code of
+   *   an SQLSTATE of ours (STALE_TERM with `details.databaseTerm`, LEASE_HELD, LEASE_LOST, NOT_FOUND).
+   */
+  query<R extends QueryResultRow>(what: string, text: string, values?: readonly unknown[]): Promise<R[]>;
+  close(): Promise<void>;
+}
+
+const connectionsMax = 12; // Eight batches in flight, and readers beside them.
+const connectWithinMs = 2_000;
+const statementWithinMs = 10_000;
+const answerWithinMs = 12_000; // A server that is frozen does not keep its own timeout.
+const idleMs = 30_000;
+
+const bigintOid = 20; // Versions, terms and feed ids are at most 2^53-1.
+const numericOid = 1700; // numeric(16,4) is exact in a double.
+const typeParsers = {
+  getTypeParser: (oid: Parameters<typeof types.getTypeParser>[0], format?: 'text' | 'binary') =>
+    (oid as number) === bigintOid || (oid as number) === numericOid
+      ? Number
+      : types.getTypeParser(oid, format),
+};
+
+/** What pg is told of a connection; shared with the claim, whose connections live outside the pool. */
+export function connectionConfig({ url, password, ca, applicationName }: ConnectionOptions) {
+  const { hostname, port, username, pathname } = new URL(url);
+  return {
+    // Taken apart here: pg would let a connection string's missing password win over the one given beside it.
+    host: hostname,
+    port: Number(port || 5_432),
+    user: decodeURIComponent(username),
+    database: decodeURIComponent(pathname.slice(1)),
+    password,
+    ssl: { ca, rejectUnauthorized: true, minVersion: 'TLSv1.2' as const },
+    application_name: applicationName,
+    connectionTimeoutMillis: connectWithinMs,
+    keepAlive: true,
+    types: typeParsers,
+  };
+}
+
+export function openPool(options: ConnectionOptions): Queries {
+  const pool = new Pool({
+    ...connectionConfig(options),
+    max: connectionsMax,
+    idleTimeoutMillis: idleMs,
+    statement_timeout: statementWithinMs,
+    query_timeout: answerWithinMs,
+    lock_timeout: statementWithinMs,
+    idle_in_transaction_session_timeout: 2_000,
+  });
+  // An idle connection that ends (a stopping server, 57P01) says so here, and nobody has to do anything about it.
+  pool.on('error', () => undefined);
+
+  return {
+    async query<R extends QueryResultRow>(what: string, text: string, values: readonly unknown[] = []) {
+      const client = await pool.connect().catch((cause: unknown) => {
+        throw new Failure('DATABASE_UNAVAILABLE', `${what}: no connection to the database`, { cause });
+      });
+      let broken: Error | undefined;
+      const onError = (error: Error): void => void (broken = error);
+      client.on('error', onError);
+      try {
+        return (await client.query<R>(text, [...values])).rows;
+      } catch (cause) {
+        const failure = failureOf(what, cause);
+        if (failure instanceof Failure && failure.code === 'DATABASE_TIMEOUT') broken ??= failure;
+        throw failure;
+      } finally {
+        client.off('error', onError);
+        client.release(broken);
+      }
+    },
+    close: () => pool.end(),
+  };
+}
+
+const ownStates: Readonly<Record<string, FailureCode>> = {
+  BT001: 'STALE_TERM',
+  BT002: 'LEASE_HELD',
+  BT003: 'LEASE_LOST',
+  BT004: 'NOT_FOUND',
+};
+
+/** The Failure that says what an error of pg means for the caller; a mistake of ours stays what it is. */
+export function failureOf(what: string, cause: unknown): unknown {
+  const { code, detail } = cause as { code?: string; detail?: string };
+  const own = code === undefined ? undefined : ownStates[code];
+  if (own)
+    return new Failure(own, `${what}: ${describeError(cause)}`, {
+      details: own === 'STALE_TERM' ? { databaseTerm: Number(detail) } : {},
+    });
+  // Class 22, 23, 42: data and statements that the server has read and refused.
+  if (code !== undefined && /^(?:22|23|42|P0|BT)/.test(code)) return new Error(what, { cause });
+  // Class 57P03: it starts up or shuts down, and has read nothing.
+  if (code === '57P03' || code === '53300') return new Failure('DATABASE_UNAVAILABLE', what, { cause });
+  return new Failure('DATABASE_TIMEOUT', what, { cause });
+}

@@ -1,0 +1,125 @@
+// Reading what is stored: pages by key, an item with its history, the feed by id, and all items as a stream.
+// Never writes and needs no term: any node reads.
+import { Readable } from 'node:stream';
+import type { Item } from '../../contracts/item.ts';
+import { eventVersion } from '../../contracts/event.ts';
+import type { FeedBounds, ItemEvent, ItemQuery } from '../store.ts';
+import type { Queries } from './pool.ts';
+
+const itemColumns = `source, sku, version, title, url, image_url AS "imageUrl", price, currency, in_stock AS "inStock", stock, vanished`;
+const historyMax = 200;
+const exportPage = 2_000;
+
+export function listItems(queries: Queries, query: ItemQuery): Promise<Item[]> {
+  return queries.query<Item & Record<string, unknown>>(
+    'listing items',
+    `SELECT ${itemColumns} FROM items
+     WHERE ($1::text IS NULL OR source = $1)
+       AND ($2::text IS NULL OR title ILIKE $2 OR sku ILIKE $2)
+       AND ($3::boolean IS NULL OR in_stock = $3)
+       AND ($4::text IS NULL OR (source, sku) > ($4, $5))
+     ORDER BY source, sku LIMIT $6`,
+    [
+      query.source ?? null,
+      query.q === undefined ? null : `%${query.q.replaceAll(/[\\%_]/g, '\\$&')}%`,
+      query.inStock ?? null,
+      query.after?.source ?? null,
+      query.after?.sku ?? null,
+      query.limit,
+    ],
+  );
+}
+
+export async function findItem(
+  queries: Queries,
+  { source, sku }: { source: string; sku: string },
+): Promise<{ item: Item; history: Item[] } | undefined> {
+  const [item] = await queries.query<Item & Record<string, unknown>>(
+    'reading an item',
+    `SELECT ${itemColumns} FROM items WHERE source = $1 AND sku = $2`,
+    [source, sku],
+  );
+  if (!item) return undefined;
+  const history = await queries.query<Item & Record<string, unknown>>(
+    'reading the history of an item',
+    `SELECT ${itemColumns}, term, traceparent, changed_at AS "changedAt" FROM item_versions
+     WHERE source = $1 AND sku = $2 ORDER BY version DESC LIMIT $3`,
+    [source, sku, historyMax],
+  );
+  return { item, history };
+}
+
+export async function feedBounds(queries: Queries): Promise<FeedBounds> {
+  const [bounds] = await queries.query<{ feed: string; first: number | null; last: number }>(
+    'reading the bounds of the feed',
+    'SELECT feed, last, (SELECT min(id) FROM feed) AS first FROM feed_head WHERE id = 1',
+  );
+  if (!bounds) throw new Error('the feed has no head');
+  // With everything swept the next event is the oldest one to come.
+  return { ...bounds, first: bounds.first ?? (bounds.last === 0 ? 0 : bounds.last + 1) };
+}
+
+export async function readFeed(
+  queries: Queries,
+  { after, limit }: { after: number; limit: number },
+): Promise<ItemEvent[]> {
+  const rows = await queries.query<Omit<ItemEvent, 'at'> & { at: Date } & Record<string, unknown>>(
+    'reading the feed',
+    `SELECT id, source, sku, item_version AS "itemVersion", change, title, price, previous_price AS "previousPrice", currency,
+       in_stock AS "inStock", term, traceparent, at
+     FROM feed WHERE id > $1 ORDER BY id LIMIT $2`,
+    [after, limit],
+  );
+  return rows.map((row) => ({
+    ...row,
+    version: eventVersion,
+    type: 'item.changed',
+    process: 'database',
+    at: row.at.toISOString(),
+  }));
+}
+
+/** Every item that has not vanished, in bounded memory: by pages of keys, so a slow reader holds nothing open. */
+export function exportItems(queries: Queries, format: 'csv' | 'ndjson'): Readable {
+  return Readable.from(exportLines(queries, format), { objectMode: false });
+}
+
+const csvColumns = [
+  'source',
+  'sku',
+  'version',
+  'title',
+  'url',
+  'imageUrl',
+  'price',
+  'currency',
+  'inStock',
+  'stock',
+] as const;
+
+async function* exportLines(queries: Queries, format: 'csv' | 'ndjson'): AsyncGenerator<string> {
+  if (format === 'csv') yield `${csvColumns.join(',')}\n`;
+  let last: Item | undefined;
+  for (;;) {
+    const page: Item[] = await queries.query<Item & Record<string, unknown>>(
+      'exporting items',
+      `SELECT ${itemColumns} FROM items WHERE NOT vanished AND ($1::text IS NULL OR (source, sku) > ($1, $2)) ORDER BY source, sku LIMIT $3`,
+      [last?.source ?? null, last?.sku ?? null, exportPage],
+    );
+    last = page.at(-1);
+    if (!last) return;
+    yield page
+      .map((item) =>
+        format === 'csv' ? csvColumns.map((name) => csvField(item[name])).join(',') : JSON.stringify(item),
+      )
+      .join('\n')
+      .concat('\n');
+  }
+}
+
+/** RFC 4180; a text that a spreadsheet would take for a formula gets an apostrophe. */
+function csvField(value: string | number | boolean | null): string {
+  if (value === null) return '';
+  const text = typeof value === 'string' && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}

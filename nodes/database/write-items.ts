@@ -1,0 +1,185 @@
+// The fenced write: one statement that holds the term, keeps the newest version of each key, stores history and
+// numbers the feed. What it did not apply is explained by a second look, which needs no fence.
+//
+// Three traps shaped it, each of which let a stale row in when it was tried: a fence that nothing joins is never
+// evaluated; FOR KEY SHARE does not conflict with a claim; an old price read by a join is of the snapshot before the wait
+// for a lock, so old values come from RETURNING old alone.
+import type { Item } from '../../contracts/item.ts';
+import type { ItemVerdict } from '../../contracts/node-api.ts';
+import { Failure } from '../../runtime/failure.ts';
+import type { Queries } from './pool.ts';
+
+/** `given` has to be a query with the columns of an item, a traceparent and a `place`; $1 is the term. */
+export function writeStatement(given: string): string {
+  return `
+WITH fence_held AS (SELECT term FROM fence WHERE id = 1 AND term = $1 FOR SHARE),
+given AS (${given}),
+incoming AS (
+  -- The same key twice in one statement would fail as a whole, for ever (SQLSTATE 21000).
+  SELECT DISTINCT ON (given.source, given.sku) given.*
+  FROM given JOIN sources ON sources.name = given.source
+  ORDER BY given.source, given.sku, given.version DESC, given.place
+),
+applied AS (
+  INSERT INTO items (source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, term, traceparent, changed_at)
+  SELECT source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, fence_held.term, traceparent, clock_timestamp()
+  FROM incoming, fence_held
+  ORDER BY source, sku -- Rows are locked in one order by all writers.
+  ON CONFLICT (source, sku) DO UPDATE SET
+    version = excluded.version, title = excluded.title, url = excluded.url, image_url = excluded.image_url,
+    price = excluded.price, currency = excluded.currency, in_stock = excluded.in_stock, stock = excluded.stock,
+    vanished = excluded.vanished, term = excluded.term, traceparent = excluded.traceparent, changed_at = excluded.changed_at
+  WHERE items.version < excluded.version
+  RETURNING new.*, old.version AS old_version, old.price AS old_price, old.vanished AS old_vanished,
+    old.in_stock AS old_in_stock, old.stock AS old_stock,
+    (old.title, old.url, old.image_url, old.currency) IS DISTINCT FROM (new.title, new.url, new.image_url, new.currency) AS other_content
+),
+versions AS (
+  INSERT INTO item_versions (source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, term, traceparent, changed_at)
+  SELECT source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, term, traceparent, changed_at FROM applied
+),
+changed AS (
+  SELECT *, row_number() OVER (ORDER BY source, sku) AS nth FROM (
+    SELECT *, CASE
+      WHEN old_version IS NULL THEN 'new'
+      WHEN vanished AND NOT old_vanished THEN 'vanished'
+      WHEN old_vanished AND NOT vanished THEN 'returned'
+      WHEN price IS DISTINCT FROM old_price THEN 'price'
+      WHEN (in_stock, stock) IS DISTINCT FROM (old_in_stock, old_stock) THEN 'stock'
+      WHEN other_content THEN 'content'
+    END AS change FROM applied
+  ) AS judged WHERE change IS NOT NULL -- A newer version that says the same is history, and no news.
+),
+head AS (
+  UPDATE feed_head SET
+    last = last + (SELECT count(*) FROM changed),
+    items = items + (SELECT count(*) FROM applied WHERE old_version IS NULL),
+    item_versions = item_versions + (SELECT count(*) FROM applied)
+  WHERE id = 1 AND EXISTS (SELECT FROM applied)
+  RETURNING old.last AS before
+),
+events AS (
+  INSERT INTO feed (id, source, sku, item_version, change, title, price, previous_price, currency, in_stock, term, traceparent, at)
+  SELECT head.before + nth, source, sku, version, change, title, price, old_price, currency, in_stock, term, traceparent, changed_at
+  FROM changed, head
+)
+SELECT (SELECT term FROM fence_held) AS held,
+  (SELECT count(*) FROM given) AS given,
+  coalesce((SELECT json_agg(json_build_array(source, sku, version)) FROM applied), '[]') AS applied`;
+}
+
+export interface WriteAnswer {
+  readonly held: number | null;
+  /** How many rows were given. */
+  readonly given: number;
+  readonly applied: readonly [source: string, sku: string, version: number][];
+}
+
+/** @throws Failure STALE_TERM: nothing was written. */
+export async function write(
+  queries: Queries,
+  what: string,
+  statement: string,
+  values: readonly unknown[],
+): Promise<WriteAnswer> {
+  const [answer] = await queries.query<WriteAnswer & Record<string, unknown>>(what, statement, values);
+  if (!answer) throw new Error(`${what}: the write statement answered nothing`);
+  if (answer.held === null) {
+    const [fence] = await queries.query<{ term: number }>(what, 'SELECT term FROM fence WHERE id = 1');
+    throw new Failure('STALE_TERM', `${what}: term ${String(values[0])} is over`, {
+      details: { databaseTerm: fence?.term },
+    });
+  }
+  return answer;
+}
+
+const batchStatement = writeStatement(`
+  SELECT * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::numeric[], $9::text[],
+    $10::boolean[], $11::integer[], $12::boolean[], $13::text[])
+  WITH ORDINALITY AS given (source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, traceparent, place)`);
+
+const presentStatement = `
+SELECT given.place, sources.name IS NOT NULL AS source_known, items.version, items.title, items.url, items.image_url AS "imageUrl",
+  items.price, items.currency, items.in_stock AS "inStock", items.stock, items.vanished
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS given (source, sku, place)
+LEFT JOIN sources ON sources.name = given.source
+LEFT JOIN items ON items.source = given.source AND items.sku = given.sku`;
+
+interface Entry {
+  readonly item: Item;
+  readonly traceparent: string;
+}
+type Present = Record<string, unknown> & { place: number; source_known: boolean; version: number | null };
+
+/** One verdict per item, in their order. @throws Failure STALE_TERM and those of Queries. */
+export async function writeBatch(
+  queries: Queries,
+  term: number,
+  entries: readonly Entry[],
+): Promise<ItemVerdict[]> {
+  const what = `writing ${entries.length} items`;
+  const column = <T>(read: (item: Item) => T): T[] => entries.map(({ item }) => read(item));
+  const { applied } = await write(queries, what, batchStatement, [
+    term,
+    column(({ source }) => source),
+    column(({ sku }) => sku),
+    column(({ version }) => version),
+    column(({ title }) => title),
+    column(({ url }) => url),
+    column(({ imageUrl }) => imageUrl),
+    column(({ price }) => price),
+    column(({ currency }) => currency),
+    column(({ inStock }) => inStock),
+    column(({ stock }) => stock),
+    column(({ vanished }) => vanished),
+    entries.map(({ traceparent }) => traceparent),
+  ]);
+  // Each key was applied once; of the same version twice the first one is meant.
+  const open = new Set(applied.map(keyOf));
+  const verdicts: (ItemVerdict | undefined)[] = entries.map(({ item }) =>
+    open.delete(keyOf([item.source, item.sku, item.version])) ? { kind: 'applied' } : undefined,
+  );
+  const others = entries.flatMap(({ item }, index) =>
+    verdicts[index] === undefined ? [{ item, index }] : [],
+  );
+  if (others.length > 0) {
+    const present = await queries.query<Present>(what, presentStatement, [
+      others.map(({ item }) => item.source),
+      others.map(({ item }) => item.sku),
+    ]);
+    const byPlace = new Map(present.map((row) => [row.place, row]));
+    for (const [position, { item, index }] of others.entries())
+      verdicts[index] = explain(item, byPlace.get(position + 1));
+  }
+  return verdicts.map((verdict) => verdict ?? { kind: 'stale' });
+}
+
+function keyOf([source, sku, version]: readonly [string, string, number]): string {
+  return `${source}\n${version}\n${sku}`;
+}
+
+/** Why an item was not applied: what stands in its place is at least as new. */
+function explain(item: Item, present: Present | undefined): ItemVerdict {
+  if (!present?.source_known)
+    return { kind: 'invalid', code: 'SOURCE_UNKNOWN', reason: `no source ${item.source} is configured` };
+  if (present.version !== item.version) return { kind: 'stale' };
+  const differing = contentFields.filter((field) => item[field] !== present[field]);
+  return differing.length === 0
+    ? { kind: 'unchanged' }
+    : {
+        kind: 'invalid',
+        code: 'VERSION_REUSED',
+        reason: `version ${item.version} came before with another ${differing.join(', ')}`,
+      };
+}
+
+const contentFields = [
+  'title',
+  'url',
+  'imageUrl',
+  'price',
+  'currency',
+  'inStock',
+  'stock',
+  'vanished',
+] as const;
