@@ -160,9 +160,8 @@ export async function startSystem(
           region: 'us-east-1',
         }).then(() => undefined),
       );
-    const results = await Promise.allSettled(started);
-    const failed = results.find((result) => result.status === 'rejected');
-    if (failed) throw failed.reason;
+    // The first failure ends the start; what the others still say is of no interest then.
+    await Promise.all(started);
     await Promise.all(stack.last.map((service) => supervisor.start(service)));
     await leaders.elected(leaderWithinMs);
     return system;

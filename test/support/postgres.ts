@@ -11,7 +11,7 @@ import { Client } from 'pg';
 import { findBinaries } from '../../emulator/services/postgres/binaries.ts';
 import { dataFolder, singleUser } from '../../emulator/services/postgres/data-folder.ts';
 import { postgresService, postgresUrl } from '../../emulator/services/postgres/postgres.ts';
-import { databaseUser } from '../../emulator/services/postgres/system-user.ts';
+import { asUser, databaseUser } from '../../emulator/services/postgres/system-user.ts';
 import { makeCertificates } from './certificates.ts';
 
 export interface TestPostgres {
@@ -46,7 +46,8 @@ export async function startTestPostgres(): Promise<TestPostgres> {
   });
   await service.prepare?.();
   const user = await databaseUser();
-  await singleUser({ ...options, user, durable: false }, dataFolder(options.folder), [
+  const runAs = await asUser(user, [binaries.postgres, folder]);
+  await singleUser({ ...options, runAs, durable: false }, dataFolder(options.folder), [
     'ALTER ROLE baton CREATEDB',
   ]);
   const { file, args, env, cwd, uid, gid } = service.command;

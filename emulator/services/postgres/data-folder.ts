@@ -18,12 +18,13 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PostgresBinaries } from './binaries.ts';
-import { assertReachable, type SystemUser } from './system-user.ts';
+import type { RunAs, SystemUser } from './system-user.ts';
 
 export interface DataFolderOptions {
   readonly folder: string;
   readonly binaries: PostgresBinaries;
   readonly user: SystemUser | undefined;
+  readonly runAs: RunAs;
   readonly certFile: string;
   readonly keyFile: string;
   readonly password: string;
@@ -53,10 +54,7 @@ hostssl  all      ${roleName}  ::1/128      scram-sha-256
 export async function prepareDataFolder(options: DataFolderOptions): Promise<void> {
   const { folder, user } = options;
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  if (user) {
-    await chown(folder, user.uid, user.gid);
-    await assertReachable(folder, user, 'keep the data elsewhere with --data DIR');
-  }
+  if (user) await chown(folder, user.uid, user.gid);
   const files = serverFiles(folder);
   // Copied at every start: certificates are renewed, and the key has to belong to the server's user.
   await place(options, files.cert, (to) => copyFile(options.certFile, to));
@@ -149,7 +147,7 @@ async function ensureRole(options: DataFolderOptions, data: string): Promise<voi
 
 /** One statement a line, as the superuser, while no server runs. @throws Error with what the server said. */
 export async function singleUser(
-  options: Pick<DataFolderOptions, 'folder' | 'binaries' | 'user' | 'password' | 'durable'>,
+  options: Pick<DataFolderOptions, 'folder' | 'binaries' | 'runAs' | 'password' | 'durable'>,
   data: string,
   statements: readonly string[],
 ): Promise<void> {
@@ -176,14 +174,15 @@ function quoted(text: string): string {
 }
 
 async function runProgram(
-  { folder, user, password }: Pick<DataFolderOptions, 'folder' | 'user' | 'password'>,
+  { folder, runAs, password }: Pick<DataFolderOptions, 'folder' | 'runAs' | 'password'>,
   program: { file: string; args: readonly string[]; input: string; withinMs: number },
 ): Promise<void> {
-  const child = spawn(program.file, program.args, {
+  const { file, args, ...identity } = runAs(program.file, program.args);
+  const child = spawn(file, args, {
     cwd: folder,
     env: { LC_ALL: 'C', PATH: process.env['PATH'] ?? '' },
     stdio: ['pipe', 'pipe', 'pipe'],
-    ...user,
+    ...identity,
   });
   let said = '';
   const listen = (chunk: Buffer): void => {

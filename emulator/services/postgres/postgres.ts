@@ -2,12 +2,13 @@
 // The supervisor owns the process: a postmaster whose launcher was killed lives on, so it is found by pid and folder.
 // Never runs as root and never listens on a Unix socket.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { Client } from 'pg';
 import type { Service, ServiceCommand } from '../../service.ts';
 import { findBinaries, linkLibraries, type PostgresBinaries } from './binaries.ts';
 import { databaseName, dataFolder, prepareDataFolder, roleName, serverFiles } from './data-folder.ts';
-import { assertReachable, databaseUser, type SystemUser } from './system-user.ts';
+import { asUser, databaseUser, type RunAs } from './system-user.ts';
 
 export interface PostgresOptions {
   /** Its own: holds the data, its copy of the certificate and pg_hba.conf. */
@@ -58,7 +59,7 @@ export function postgresService(options: PostgresOptions): Service {
     fsync: 'on',
     ...options.settings,
   };
-  let user: SystemUser | undefined;
+  let runAs: RunAs = (file, args) => ({ file, args });
 
   return {
     name: 'database',
@@ -66,23 +67,21 @@ export function postgresService(options: PostgresOptions): Service {
     address: `127.0.0.1:${port}`,
     about: `PostgreSQL ${binaries.version}`,
     async prepare() {
-      user = await databaseUser();
+      const user = await databaseUser();
       await linkLibraries(binaries);
-      if (user)
-        await assertReachable(binaries.postgres, user, 'move the project to a folder that is open to it');
-      await prepareDataFolder({ ...options, binaries, user, durable: settings['fsync'] !== 'off' });
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      runAs = await asUser(user, [binaries.postgres, dirname(folder)]);
+      await prepareDataFolder({ ...options, binaries, user, runAs, durable: settings['fsync'] !== 'off' });
     },
     get command(): ServiceCommand {
       return {
-        file: binaries.postgres,
-        args: [
+        ...runAs(binaries.postgres, [
           '-D',
           dataFolder(folder),
           ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
-        ],
+        ]),
         env: { LC_ALL: 'C' },
         cwd: folder,
-        ...user,
       };
     },
     ready: (signal) => answers(options, signal),
