@@ -40,6 +40,7 @@ export interface LeaderClient {
 const hintsPerRoundMax = 2;
 const backOffMsMin = 50; // An election takes tens of milliseconds when its leader's process died.
 const backOffMsMax = 1_000;
+const tryMsMin = 100;
 const busyWaitMsMax = 5_000;
 
 export function createLeaderClient(
@@ -62,22 +63,30 @@ export function createLeaderClient(
     send: (http: InternalClient, origin: string, what: InternalRequest) => Promise<T>,
   ): Promise<T> {
     let last = new Failure('NO_LEADER', `${what.method} ${what.path}: no time left to look for the leader`);
+    let tries = 0;
     for (let round = 0; performance.now() < deadline; round++) {
       const { origins, members } = await candidates(deadline);
       let hintsLeft = hintsPerRoundMax;
       let waitMs = 0;
       for (let origin = origins.shift(); origin !== undefined; origin = origins.shift()) {
         const timeoutMs = Math.floor(Math.min(what.timeoutMs, deadline - performance.now()));
-        if (timeoutMs < 1) throw last;
+        // One that is cut off by the deadline says less than the failure before it.
+        if (timeoutMs < (tries === 0 ? 1 : tryMsMin)) throw last;
+        tries += 1;
+        const http = await currentClient();
         try {
-          const answer = await send(await currentClient(), origin, { ...what, timeoutMs });
+          const answer = await send(http, origin, { ...what, timeoutMs });
           known = { origin, until: performance.now() + announcementValidityMs };
           return answer;
         } catch (error) {
-          if (!(error instanceof Failure)) throw error;
-          const verdict = judge(error, what);
-          if (verdict.kind === 'throw') throw error;
-          last = error;
+          // Anything else than a Failure is an answer that broke off: whether it happened is not known.
+          const failure =
+            error instanceof Failure
+              ? error
+              : new Failure('INTERNAL', `${what.method} ${origin}${what.path}`, { cause: error });
+          const verdict = judge(failure, what);
+          if (verdict.kind === 'throw') throw failure;
+          last = failure;
           if (verdict.kind === 'wait') {
             waitMs = verdict.ms;
             break;
@@ -87,7 +96,7 @@ export function createLeaderClient(
           if (hinted === undefined || hinted === origin) continue;
           if (!members.has(hinted)) {
             last = new Failure('NOT_LEADER', `${origin} names ${hinted} as leader, which is no member`, {
-              cause: error,
+              cause: failure,
             });
             continue;
           }
@@ -96,9 +105,9 @@ export function createLeaderClient(
         }
       }
       const backOffMs = Math.min(backOffMsMax, backOffMsMin * 2 ** round) * (0.5 + Math.random() / 2);
-      const untilDeadline = deadline - performance.now();
-      if (untilDeadline <= 0) break;
-      await sleep(Math.min(untilDeadline, Math.max(backOffMs, waitMs)));
+      const sleepMs = Math.max(backOffMs, waitMs);
+      if (performance.now() + sleepMs + tryMsMin > deadline) break;
+      await sleep(sleepMs);
     }
     throw last;
   }

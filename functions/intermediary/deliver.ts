@@ -133,7 +133,7 @@ async function postBatch(
     );
     const { results } = batchAnswerSchema.parse(json);
     if (results.length !== batch.length)
-      throw new Failure('INTERNAL', `the leader gave ${results.length} verdicts on ${batch.length} items`);
+      throw new Error(`the leader gave ${results.length} verdicts on ${batch.length} items`);
     for (const [position, verdict] of results.entries()) note(batch[position], verdict, counts);
   } catch (error) {
     const reason = describeError(error);

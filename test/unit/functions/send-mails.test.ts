@@ -1,0 +1,182 @@
+// When a mail is claimed, sent and reported, and when its message comes again.
+import { describe, expect, it } from 'vitest';
+import { mailResultSchema, type MailClaimAnswer } from '../../../contracts/node-api.ts';
+import { isMailAddress, senderAddress } from '../../../functions/mail/mail-address.ts';
+import { sendMails } from '../../../functions/mail/send-mails.ts';
+import type { SmtpOutcome } from '../../../functions/mail/smtp.ts';
+import { Failure } from '../../../runtime/failure.ts';
+import { rabbitmqEvent, rabbitmqMessage, simulatedEdges, traceparent } from './simulated-edges.ts';
+
+const mailId = '0d1f6c1a-3f0c-4d3a-8c57-9d5f5c0c1b77';
+const due = rabbitmqMessage(
+  { version: 1, mailId, attempt: 2, traceparent },
+  { type: 'mail', messageId: `${mailId}/2` },
+);
+const claimed: MailClaimAnswer = {
+  kind: 'send',
+  from: 'Baton <baton@example.org>',
+  to: 'ann@example.org',
+  bytes: Buffer.from('Subject: hello\r\n\r\nhello\r\n').toString('base64'),
+  messageId: '<1@example.org>',
+};
+
+function world({ claim = claimed, outcome }: { claim?: unknown; outcome?: SmtpOutcome | Error } = {}) {
+  const edges = simulatedEdges();
+  const sent: { envelope: { from: string; to: string }; text: string }[] = [];
+  edges.answer = ({ method }) => {
+    if (method === 'PUT') return undefined;
+    if (claim instanceof Error) throw claim;
+    return claim;
+  };
+  return {
+    ...edges,
+    edges,
+    sent,
+    run: (messages: readonly object[] = [due], { budgetMs = 60_000 } = {}) =>
+      sendMails(
+        {
+          ...edges.ports,
+          send: ({ envelope, bytes }) => {
+            sent.push({ envelope, text: bytes.toString() });
+            if (outcome instanceof Error) return Promise.reject(outcome);
+            return Promise.resolve(outcome ?? { outcome: 'sent', detail: '250 ok' });
+          },
+        },
+        rabbitmqEvent('mail', messages),
+        { owner: 'mail/1', deadline: performance.now() + budgetMs },
+      ),
+  };
+}
+const counted = { sent: 0, retry: 0, rejected: 0, unknown: 0, skipped: 0, waiting: 0, deadLettered: 0 };
+
+describe('mails', () => {
+  it.each(['sent', 'retry', 'rejected', 'unknown'] as const)(
+    'mails: a mail is claimed, sent with its stored bytes and reported as %s, each naming the attempt',
+    async (outcome) => {
+      const { run, calls, sent, published } = world({ outcome: { outcome, detail: 'what the server said' } });
+      expect(await run()).toEqual({ ...counted, [outcome]: 1 });
+      expect(calls.map(({ method, path, json }) => ({ method, path, json }))).toEqual([
+        { method: 'POST', path: `/internal/mails/${mailId}/claim`, json: { attempt: 2, owner: 'mail/1' } },
+        {
+          method: 'PUT',
+          path: `/internal/mails/${mailId}/result`,
+          json: { attempt: 2, owner: 'mail/1', outcome, detail: 'what the server said' },
+        },
+      ]);
+      expect(mailResultSchema.safeParse(calls[1]?.json).success).toBe(true);
+      expect(sent).toEqual([
+        {
+          envelope: { from: 'baton@example.org', to: 'ann@example.org' },
+          text: 'Subject: hello\r\n\r\nhello\r\n',
+        },
+      ]);
+      expect(published).toEqual([]);
+    },
+  );
+
+  it.each([
+    ['the leader says skip', { kind: 'skip', reason: 'sent already' }],
+    ['the mail was erased', new Failure('NOT_FOUND', 'no such mail')],
+  ])('mails: nothing is sent when %s, and the message is done', async (_, claim) => {
+    const { run, sent, published, calls } = world({ claim });
+    expect(await run()).toEqual({ ...counted, skipped: 1 });
+    expect({ sent, published, calls: calls.length }).toEqual({ sent: [], published: [], calls: 1 });
+  });
+
+  it.each([
+    ['no leader', new Failure('NO_LEADER', 'nobody leads')],
+    ['a claim that may have been taken', new Failure('DATABASE_TIMEOUT', 'no answer')],
+    ['an answer that is none', { kind: 'send', to: 7 }],
+  ])('mails: with %s nothing is sent and the message waits in mail.retry', async (_, claim) => {
+    const { run, sent, published } = world({ claim });
+    expect(await run()).toEqual({ ...counted, waiting: 1 });
+    expect(sent).toEqual([]);
+    expect(published).toMatchObject([
+      { exchange: 'baton.retry', routingKey: 'mail.retry', headers: { 'x-attempt': 1 } },
+    ]);
+  });
+
+  it('mails: a mail that might not be ended in time is not claimed', async () => {
+    const { run, calls, published } = world();
+    expect(await run([due], { budgetMs: 29_000 })).toEqual({ ...counted, waiting: 1 });
+    expect(calls).toEqual([]);
+    expect(published).toHaveLength(1);
+  });
+
+  it.each([
+    ['CR LF and another recipient', 'ann@example.org\r\nRCPT TO:<evil@example.net>'],
+    ['two addresses', 'ann@example.org,evil@example.net'],
+    ['a quoted part', '"ann@example.org evil"@example.net'],
+    ['an angle', 'ann@example.org>'],
+  ])('mails: a recipient with %s is rejected without a word to the server', async (_, to) => {
+    const { run, sent, calls, lines } = world({ claim: { ...claimed, to } });
+    expect(await run()).toEqual({ ...counted, rejected: 1 });
+    expect(sent).toEqual([]);
+    expect(calls[1]?.json).toMatchObject({ outcome: 'rejected' });
+    expect(lines.join('') + JSON.stringify(calls[1]?.json)).not.toContain(JSON.stringify(to).slice(1, -1));
+  });
+
+  it('mails: a wrong sender is our error, so that no recipient is given up for it', async () => {
+    const { run, calls } = world({ claim: { ...claimed, from: 'Baton <baton>, x@example.org' } });
+    expect(await run()).toEqual({ ...counted, retry: 1 });
+    expect(calls[1]?.json).toMatchObject({ detail: expect.stringContaining('BATON_MAIL_FROM') as unknown });
+  });
+
+  it('mails: after a claim nothing is thrown: not by credentials that cannot be read, not by a report that is lost', async () => {
+    const { run, edges } = world({ outcome: new Error('secret file:/x cannot be read') });
+    edges.answer = ({ method }) => {
+      if (method === 'PUT') throw new Failure('NO_LEADER', 'nobody leads');
+      return claimed;
+    };
+    expect(await run()).toEqual({ ...counted, retry: 1 });
+    expect(edges.lines.join('')).toContain('which the leader could not be told');
+    expect(edges.published).toEqual([]);
+  });
+
+  it('mails: poison is dead-lettered with its reason, and the next mail is sent', async () => {
+    const { run, published, events } = world();
+    expect(await run([rabbitmqMessage('no json', { messageId: 'p-1' }), due])).toEqual({
+      ...counted,
+      deadLettered: 1,
+      sent: 1,
+    });
+    expect(published).toMatchObject([
+      { routingKey: 'mail.dead', messageId: 'p-1', headers: { 'x-baton-code': 'MESSAGE_MALFORMED' } },
+    ]);
+    expect(events.map(({ type }) => type)).toEqual(['message.dead-lettered']);
+  });
+});
+
+describe('addresses', () => {
+  it.each([
+    ['ann@example.org', true],
+    ["o'neil+tag@sub.example.org", true],
+    ['ann@localhost', true],
+    ['ann', false],
+    ['@example.org', false],
+    ['ann@', false],
+    ['ann@@example.org', false],
+    ['.ann@example.org', false],
+    ['an..n@example.org', false],
+    ['ann@-example.org', false],
+    ['ann@exa_mple.org', false],
+    ['änn@example.org', false],
+    ['ann@example.org\n', false],
+    ['ann @example.org', false],
+    [`${'a'.repeat(65)}@example.org`, false],
+    [`ann@${'a.'.repeat(130)}org`, false],
+  ])('addresses: %j is mailed to: %j', (text, expected) => {
+    expect(isMailAddress(text)).toBe(expected);
+  });
+
+  it.each([
+    ['baton@example.org', 'baton@example.org'],
+    ['Baton <baton@example.org>', 'baton@example.org'],
+    ['"Baton, Inc." <baton@example.org>', 'baton@example.org'],
+    ['Baton <a@example.org> <b@example.org>', undefined],
+    ['Baton', undefined],
+    ['Baton\r\n <baton@example.org>', undefined],
+  ])('addresses: the sender of %j is %j', (text, expected) => {
+    expect(senderAddress(text)).toBe(expected);
+  });
+});
