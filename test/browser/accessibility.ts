@@ -11,6 +11,10 @@ export async function violations(page: Page): Promise<string[]> {
   return found.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
 }
 
+/** How far the page, or a list that scrolls within it, could be scrolled sideways. */
 export function sidewaysPx(page: Page): Promise<number> {
-  return page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
+  return page.evaluate<number>(`Math.max(
+    document.documentElement.scrollWidth - innerWidth,
+    ...Array.from(document.querySelectorAll('.scroll, pre'), (list) => list.scrollWidth - list.clientWidth),
+  )`);
 }
