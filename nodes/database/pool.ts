@@ -1,6 +1,6 @@
 // Connections to PostgreSQL: verified TLS, a bound on every wait, and every error with a code of contracts/failures.ts.
-// A statement is one round trip; no transaction ever waits for a client, since a frozen one would hold the fence.
-import { Pool, types, type QueryResultRow } from 'pg';
+// A statement is one round trip; no transaction that holds the fence ever waits for a client, since one may be frozen.
+import { Pool, types, type PoolClient, type QueryResultRow } from 'pg';
 import type { FailureCode } from '../../contracts/failures.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 
@@ -13,19 +13,31 @@ export interface ConnectionOptions {
   /** The node's id: shown in pg_stat_activity. */
   readonly applicationName: string;
 }
-export interface Queries {
+export interface Query {
   /**
    * @throws Failure DATABASE_UNAVAILABLE when nothing was sent, DATABASE_TIMEOUT when it may have been done, or the code of
    *   an SQLSTATE of ours (STALE_TERM with `details.databaseTerm`, LEASE_HELD, LEASE_LOST, NOT_FOUND).
    */
-  query<R extends QueryResultRow>(what: string, text: string, values?: readonly unknown[]): Promise<R[]>;
+  <R extends QueryResultRow>(what: string, text: string, values?: readonly unknown[]): Promise<R[]>;
+}
+export interface Queries {
+  readonly query: Query;
+  /**
+   * Over connections that no write ever takes, so that a claim and a look at the database's health do not queue behind
+   * them. One connection for all that `use` asks; what is asked ends within `urgentWithinMs`.
+   */
+  urgently<T>(what: string, use: (query: Query) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
-const connectionsMax = 12; // Eight batches in flight, and readers beside them.
+// Together with the one that migrates, twelve a node: seven nodes fit into a server's usual hundred.
+const connectionsMax = 8; // As many as there are batches in flight.
+const urgentConnectionsMax = 3; // A claim, the one that helps it, and a look at the health.
 const connectWithinMs = 2_000;
 const statementWithinMs = 10_000;
-const answerWithinMs = 12_000; // A server that is frozen does not keep its own timeout.
+export const urgentWithinMs = 5_000;
+/** A server that is frozen does not keep its own timeout. */
+export const answerSlackMs = 1_000;
 const idleMs = 30_000;
 
 const bigintOid = 20; // Versions, terms and feed ids are at most 2^53-1.
@@ -37,8 +49,8 @@ const typeParsers = {
       : types.getTypeParser(oid, format),
 };
 
-/** What pg is told of a connection; shared with the claim, whose connections live outside the pool. */
-export function connectionConfig({ url, password, ca, applicationName }: ConnectionOptions) {
+/** What pg is told of every connection. */
+export function connectionConfig({ url, password, ca, applicationName }: ConnectionOptions, withinMs: number) {
   const { hostname, port, username, pathname } = new URL(url);
   return {
     // Taken apart here: pg would let a connection string's missing password win over the one given beside it.
@@ -52,43 +64,67 @@ export function connectionConfig({ url, password, ca, applicationName }: Connect
     connectionTimeoutMillis: connectWithinMs,
     keepAlive: true,
     types: typeParsers,
+    statement_timeout: withinMs,
+    lock_timeout: withinMs,
+    query_timeout: withinMs + answerSlackMs,
+    idle_in_transaction_session_timeout: 2_000,
+    // A write looks at the fence again after it waited: only under this level, and a role may have another default.
+    options: '-c default_transaction_isolation=read\\ committed',
   };
 }
 
 export function openPool(options: ConnectionOptions): Queries {
   const pool = new Pool({
-    ...connectionConfig(options),
+    ...connectionConfig(options, statementWithinMs),
     max: connectionsMax,
     idleTimeoutMillis: idleMs,
-    statement_timeout: statementWithinMs,
-    query_timeout: answerWithinMs,
-    lock_timeout: statementWithinMs,
-    idle_in_transaction_session_timeout: 2_000,
+  });
+  const urgent = new Pool({
+    ...connectionConfig(options, urgentWithinMs),
+    max: urgentConnectionsMax,
+    idleTimeoutMillis: idleMs,
   });
   // An idle connection that ends (a stopping server, 57P01) says so here, and nobody has to do anything about it.
-  pool.on('error', () => undefined);
-
+  for (const one of [pool, urgent]) one.on('error', () => undefined);
   return {
-    async query<R extends QueryResultRow>(what: string, text: string, values: readonly unknown[] = []) {
-      const client = await pool.connect().catch((cause: unknown) => {
-        throw new Failure('DATABASE_UNAVAILABLE', `${what}: no connection to the database`, { cause });
-      });
-      let broken: Error | undefined;
-      const onError = (error: Error): void => void (broken = error);
-      client.on('error', onError);
-      try {
-        return (await client.query<R>(text, [...values])).rows;
-      } catch (cause) {
-        const failure = failureOf(what, cause);
-        if (failure instanceof Failure && failure.code === 'DATABASE_TIMEOUT') broken ??= failure;
-        throw failure;
-      } finally {
-        client.off('error', onError);
-        client.release(broken);
-      }
+    query: (what, text, values) => onConnection(pool, what, (query) => query(what, text, values)),
+    urgently: (what, use) => onConnection(urgent, what, use),
+    async close() {
+      await Promise.all([pool.end(), urgent.end()]);
     },
-    close: () => pool.end(),
   };
+}
+
+async function onConnection<T>(pool: Pool, what: string, use: (query: Query) => Promise<T>): Promise<T> {
+  const client = await pool.connect().catch((cause: unknown) => {
+    throw new Failure('DATABASE_UNAVAILABLE', `${what}: no connection to the database`, { cause });
+  });
+  let broken: Error | undefined;
+  const onError = (error: Error): void => void (broken = error);
+  client.on('error', onError);
+  try {
+    return await use((inner, text, values) => ask(client, inner, text, values));
+  } catch (error) {
+    // It may still wait for the answer that was given up, or be in the middle of a transaction: nobody uses it again.
+    if (!(error instanceof Failure) || error.code === 'DATABASE_TIMEOUT') broken ??= error as Error;
+    throw error;
+  } finally {
+    client.off('error', onError);
+    client.release(broken);
+  }
+}
+
+async function ask<R extends QueryResultRow>(
+  client: PoolClient,
+  what: string,
+  text: string,
+  values: readonly unknown[] = [],
+): Promise<R[]> {
+  try {
+    return (await client.query<R>(text, [...values])).rows;
+  } catch (cause) {
+    throw failureOf(what, cause);
+  }
 }
 
 const ownStates: Readonly<Record<string, FailureCode>> = {
