@@ -19,7 +19,7 @@ export async function listenLocally(
 ): Promise<{ server: Server; port: number }> {
   if (!['127.0.0.1', 'localhost', '::1'].includes(host))
     throw new Error(
-      `this server speaks plain HTTP, so it listens on loopback only, and ${host} is not: use 127.0.0.1`,
+      `this server speaks plain HTTP, so it listens on loopback only, ${host} is not: use 127.0.0.1`,
     );
   const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 60_000 }, listener);
   server.listen(port, host);

@@ -158,7 +158,8 @@ test('a refused write, a fault and a dead letter stand in the event log, once ea
     'deliver',
   );
   await page.locator('.log li', { hasText: 'ITEM_MALFORMED' }).waitFor();
-  expect(await page.locator('.log li p').allInnerTexts()).toEqual([
+  const refusals = page.locator('.log li.bad p');
+  expect(await refusals.allInnerTexts()).toEqual([
     'Dead letter items: ITEM_MALFORMED, price: NaN deliver',
     'Fault pause node-2 emulator',
     'Fence the database refused node-2 in term 6 (batch): it has seen term 7',

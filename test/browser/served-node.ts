@@ -59,6 +59,11 @@ export async function serveNode() {
     emit: logger.emit,
     repeatClaimMs: 100,
   });
+  // As nodes/node.ts does: a change of role is an event too, and the page looks again at once.
+  raft.onRole(({ role, term, reason }) => {
+    const leader = role.kind === 'leader' ? 'node-1' : 'leader' in role ? role.leader : null;
+    show({ type: 'role.changed', node: 'node-1', from: 'follower', to: role.kind, term, leader, reason });
+  });
   let port = 0;
   let live: Live;
   let stop: () => Promise<void>;
@@ -92,6 +97,10 @@ export async function serveNode() {
     stop = () => server.close();
     cutStreams = () => server.server.closeAllConnections();
   }
+  /** As the node's own events, and those that other processes post. */
+  function show(draft: EventDraft, process = 'node-1'): void {
+    live.show({ version: 1, at: new Date().toISOString(), process, ...draft });
+  }
   await start();
   return {
     ...simulated,
@@ -99,10 +108,7 @@ export async function serveNode() {
     depths,
     heardMsAgo,
     url: `http://127.0.0.1:${port}`,
-    /** As the node's own events, and those that other processes post. */
-    show(draft: EventDraft, process = 'node-1'): void {
-      live.show({ version: 1, at: new Date().toISOString(), process, ...draft });
-    },
+    show,
     /** As a network that fails for a moment. */
     cutStreams: () => cutStreams(),
     start,
