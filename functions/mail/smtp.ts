@@ -31,6 +31,7 @@ export type Listen = (line: string) => void;
 export const dialogueMsMax = 20_000;
 const stepMsMax = 10_000;
 const detailLengthMax = 1_000;
+const sliceBytes = 16 * 1024;
 
 /** @returns what became of it; a mail whose bytes were all handed over and not answered for is `unknown`. */
 export async function sendMail(
@@ -88,7 +89,8 @@ async function dialogue<T>(
   // The library says what went wrong with the connection by these events, whatever step was under way.
   const broken = new Promise<never>((_resolve, reject) => {
     connection.on('error', reject);
-    connection.on('end', () => reject(new Error('the server ended the connection')));
+    // Later than the step that was under way: a 421 is that step's answer first, and then the end.
+    connection.on('end', () => setImmediate(() => reject(new Error('the server ended the connection'))));
     timer = setTimeout(() => reject(new Error(`the dialogue took more than ${timeoutMs} ms`)), timeoutMs);
   });
   const { username: user, password: pass } = server.credentials;
@@ -112,11 +114,11 @@ async function submit(
   { envelope, bytes }: { envelope: Envelope; bytes: Buffer },
   stage: Stage,
 ): Promise<string> {
-  // The library reads this stream once the server has answered DATA with 354, and asks for more when it has taken
-  // all there is.
+  // The library reads this stream once the server has answered DATA with 354. In slices, so that its end is asked for
+  // only when the connection has taken what came before.
   const message = Readable.from(
     (function* () {
-      yield bytes;
+      for (let at = 0; at < bytes.length; at += sliceBytes) yield bytes.subarray(at, at + sliceBytes);
       stage.handedOver = true;
     })(),
   );
