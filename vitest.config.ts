@@ -1,10 +1,16 @@
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
-// Three speeds. `npm test` runs unit, integration and browser (3 minutes or less on two cores);
+// Three speeds. `npm test` runs unit, integration, browser and cdk (3 minutes or less on two cores);
 // `npm run test:all` adds the long ones: whole-system runs with faults, real peers and full simulations.
 const timeouts = { testTimeout: 30_000, hookTimeout: 60_000 };
+// CI adds the reports of all runs up, so that skipped and failed tests are named.
+const reports = process.env['BATON_TEST_REPORTS'];
 export default defineConfig({
   test: {
+    ...(reports === undefined
+      ? {}
+      : { reporters: ['default', ['json', { outputFile: join(reports, `${process.pid}.json`) }]] }),
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...timeouts } },
       { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...timeouts } },
@@ -14,6 +20,15 @@ export default defineConfig({
           include: ['test/browser/**/*.test.ts'],
           ...timeouts,
           fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'cdk',
+          include: ['test/cdk/**/*.test.ts'],
+          // The first synthesis of a process takes seconds, most of them loading aws-cdk-lib.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {

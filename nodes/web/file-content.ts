@@ -151,12 +151,14 @@ export function addFileContent(
 }
 
 function readMeta(value: unknown, opened: { name: string; size: number }): number {
-  let json: unknown;
-  try {
-    json = JSON.parse(String(value));
-  } catch (cause) {
-    throw new Failure('REQUEST_MALFORMED', 'the part `meta` is not JSON', { cause });
-  }
+  // A part of type application/json arrives parsed, one without a type as text.
+  let json: unknown = value;
+  if (typeof value === 'string')
+    try {
+      json = JSON.parse(value);
+    } catch (cause) {
+      throw new Failure('REQUEST_MALFORMED', 'the part `meta` is not JSON', { cause });
+    }
   const meta = fileMetaSchema.safeParse(json);
   if (!meta.success) throw new Failure('REQUEST_MALFORMED', `meta: ${meta.error.issues[0]?.message}`);
   if (meta.data.name !== opened.name || meta.data.size !== opened.size)
