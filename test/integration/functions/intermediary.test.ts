@@ -187,11 +187,10 @@ describe('announce', () => {
 });
 
 describe('redirect', () => {
-  it.each(['GET', 'HEAD', 'POST', 'PUT', 'DELETE'])(
-    'redirect: %s keeps path and query on its way to the leader',
-    async (method) => {
-      await announce(record(announcement()));
-      await forgotten();
+  it('redirect: path and query are kept on the way to the leader, whatever the method', async () => {
+    await announce(record(announcement()));
+    await forgotten();
+    for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'])
       expect(await ask('/sources/a%20b/items', 'limit=20&after=x%26y', method)).toEqual({
         statusCode: 307,
         headers: {
@@ -200,8 +199,7 @@ describe('redirect', () => {
         },
         body: '',
       });
-    },
-  );
+  });
 
   it('redirect: the front follows a change of leader within the cache’s half second', async () => {
     await announce(record(announcement()));
