@@ -40,11 +40,12 @@ export interface Database extends ClusterDatabase {
 
 const migrationsFolder = fileURLToPath(new URL('migrations', import.meta.url));
 const migrateWithinMs = 60_000;
+const pingWithinMs = 1_000; // A little more than whoever asks waits, so that looks at a frozen server do not pile up.
 
 export function openDatabase(options: ConnectionOptions): Database {
   const queries = openPool(options);
   return {
-    store: createStore(options, queries),
+    store: createStore(queries),
     migrate: () => migrate(options),
     async cluster(name) {
       const [row] = await queries.query<{ name: string; cluster_id: string }>(
@@ -81,7 +82,7 @@ export function openDatabase(options: ConnectionOptions): Database {
 /** One runner at a time, under an advisory lock; the others wait for it. */
 async function migrate(options: ConnectionOptions): Promise<void> {
   const what = 'migrating the schema';
-  const client = new Client({ ...connectionConfig(options), statement_timeout: migrateWithinMs });
+  const client = new Client(connectionConfig(options, migrateWithinMs));
   client.on('error', () => undefined); // The pending query rejects with the same error.
   try {
     await client.connect();
@@ -105,12 +106,13 @@ async function migrate(options: ConnectionOptions): Promise<void> {
   }
 }
 
-function createStore(options: ConnectionOptions, queries: Queries): Store {
+function createStore(queries: Queries): Store {
   return {
     async ping() {
-      await queries.query('asking whether the database lives', 'SELECT 1');
+      const what = 'asking whether the database lives';
+      await queries.urgently(what, (query) => query(what, 'SELECT 1', [], pingWithinMs));
     },
-    claim: (claim) => claimFence(options, claim),
+    claim: (claim) => claimFence(queries, claim),
     async fence() {
       const [row] = await queries.query<{ term: number; holder: string | null }>(
         'reading the fence',
@@ -125,7 +127,7 @@ function createStore(options: ConnectionOptions, queries: Queries): Store {
     item: (key) => findItem(queries, key),
     feedBounds: () => feedBounds(queries),
     feed: (page) => readFeed(queries, page),
-    exportItems: (format) => Promise.resolve(exportItems(queries, format)),
+    exportItems: (format) => exportItems(queries, format),
     counts: () => storedCounts(queries),
 
     takeCrawl: (term, request) => takeCrawl(queries, term, request),

@@ -8,13 +8,14 @@ import {
   type FileOpenAnswer,
   type FileOpenRequest,
 } from '../../contracts/node-api.ts';
-import { sourceSchema } from '../../contracts/source.ts';
+import { sourceSchema, type Source } from '../../contracts/source.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { StagedRow } from '../store.ts';
 import type { Queries } from './pool.ts';
-import { write, writeStatement } from './write-items.ts';
+import { upsert, write, writeStatement, writtenColumns, type WriteAnswer } from './write-items.ts';
 
 const rowsPerStatement = 5_000; // At most 10,000, so that a claim never waits long for one.
+const stagedRowsMax = 10_000;
 const badRowsShareMaxDefault = 0.1;
 const lastOrdinal = 2 ** 24 - 1;
 /** A crawl file may overtake the messages of its crawl, which is told from a loss by waiting this long. */
@@ -69,6 +70,10 @@ export async function fileIntake(
 
 /** Not fenced: nobody reads these rows before a fenced statement applies them. */
 export async function stageRows(queries: Queries, upload: string, rows: readonly StagedRow[]): Promise<void> {
+  if (rows.length > stagedRowsMax)
+    throw new Error(
+      `${rows.length} rows are to be staged in one transaction, at most ${stagedRowsMax} may be`,
+    );
   const column = <T>(read: (row: StagedRow) => T): T[] => rows.map(read);
   await queries.query(
     `staging ${rows.length} rows`,
@@ -106,89 +111,123 @@ interface LedgerRow extends Record<string, unknown> {
   intake: number;
   state: string;
   traceparent: string;
+  answer: unknown;
+  reason: string | null;
   definition: unknown;
   crawl_age_s: number | null;
 }
 
-/** @throws Failure STALE_TERM, BUSY when a crawl's messages are still on their way, FILE_TRUNCATED when staged rows were lost. */
+/**
+ * Done again after any failure it ends the same: rows have their versions from the file, and a ledger row is settled once.
+ * @throws Failure STALE_TERM, BUSY when a crawl's messages are still on their way, FILE_TRUNCATED when staged rows were lost.
+ */
 export async function applyUpload(queries: Queries, term: number, upload: Upload): Promise<FileAnswer> {
   const file = await readLedger(queries, upload.fileId);
-  const name = parseFileName(file.name);
+  // Another upload of the same file was faster.
+  if (file.state !== 'opened') return standingAnswer(file);
+  if (file.definition === null) throw new Failure('SOURCE_UNKNOWN', `${file.name}: its source is gone`);
   const source = sourceSchema.parse(file.definition);
-  const shareMax = source.kind === 'partner' ? source.badRowsShareMax : badRowsShareMaxDefault;
-  if (upload.rows > 0 && upload.invalid / upload.rows > shareMax)
+  const isCrawl = parseFileName(file.name)?.crawlIntake !== undefined;
+  const isSnapshot = isCrawl || (source.kind === 'partner' && source.snapshot);
+
+  const staged = await judgeStaged(queries, upload.upload, file.intake);
+  assertAllStaged(upload, staged.rows);
+  const objection =
+    tooManyBadRows(upload, source) ??
+    (isSnapshot && staged.rows === 0
+      ? 'it has no rows: taken as a snapshot, everything would have vanished'
+      : null) ??
+    (isCrawl && staged.beyond > 0 ? `${staged.beyond} rows have versions of a later crawl` : null);
+  if (objection !== null)
     return rejectFile(queries, term, {
       fileId: upload.fileId,
-      reason: `${upload.invalid} of ${upload.rows} rows are bad, at most ${Math.round(shareMax * 100)} % may be`,
+      reason: objection,
       problems: upload.problems,
       rows: upload.rows,
       invalid: upload.invalid,
     });
-  const isCrawl = name?.crawlIntake !== undefined;
-  if (isCrawl && (file.crawl_age_s ?? 0) < crawlMessagesWithinS) {
-    const missing = await countMissing(queries, upload.upload);
-    if (missing > 0)
-      throw new Failure(
-        'BUSY',
-        `${file.name}: ${missing} items of the crawl are still on their way as messages`,
-        {
-          details: { retryAfterMs: crawlRetryMs },
-        },
-      );
-  }
+  if (isCrawl && staged.missing > 0 && (file.crawl_age_s ?? 0) < crawlMessagesWithinS)
+    throw new Failure(
+      'BUSY',
+      `${file.name}: ${staged.missing} items of the crawl are still on their way as messages`,
+      { details: { retryAfterMs: crawlRetryMs } },
+    );
+
   const counts = await applyRows(queries, term, upload, file.traceparent);
-  const vanished =
-    isCrawl || (source.kind === 'partner' && source.snapshot)
-      ? await markVanished(queries, term, upload.upload, { ...file, source: source.name })
-      : 0;
-  const answer: FileAnswer = {
-    kind: 'applied',
-    reason: null,
-    rows: upload.rows,
-    ...counts,
-    invalid: upload.invalid + counts.invalid,
-    vanished,
-    differences: isCrawl ? counts.applied : 0,
-    problems: [...upload.problems],
-  };
-  await settle(queries, term, {
+  const problems = [...upload.problems];
+  let vanished = 0;
+  if (isSnapshot && upload.invalid > 0)
+    // Their items are in the snapshot, and nobody can say which they are.
+    problems.push('with bad rows among them, the rows do not tell what vanished');
+  else if (isSnapshot)
+    vanished = await markVanished(queries, term, { ...upload, ...file, source: source.name });
+  const answer = await settle(queries, term, {
     fileId: upload.fileId,
-    state: 'applied',
-    reason: null,
     sha256: upload.sha256,
-    answer,
+    answer: {
+      ...noRows,
+      kind: 'applied',
+      rows: upload.rows,
+      ...counts,
+      invalid: upload.invalid + counts.invalid,
+      vanished,
+      differences: isCrawl ? counts.applied + counts.invalid : 0,
+      problems,
+    },
   });
-  await queries.query('clearing the staged rows', 'DELETE FROM staged_rows WHERE upload = $1', [
-    upload.upload,
-  ]);
+  await clearStaged(queries, upload.upload);
   return answer;
 }
+
+/** The staging table does not outlive a crash of the database; the file does, so it is asked for again. */
+function assertAllStaged({ rows, invalid }: Upload, left: number): void {
+  if (left !== rows - invalid)
+    throw new Failure(
+      'FILE_TRUNCATED',
+      `${left} of ${rows - invalid} staged rows are left: the database restarted meanwhile`,
+    );
+}
+
+function tooManyBadRows({ rows, invalid }: Upload, source: Source): string | null {
+  const shareMax = source.kind === 'partner' ? source.badRowsShareMax : badRowsShareMaxDefault;
+  return rows > 0 && invalid / rows > shareMax
+    ? `${invalid} of ${rows} rows are bad, at most ${Math.round(shareMax * 100)} % may be`
+    : null;
+}
+
+const noRows = {
+  reason: null,
+  rows: 0,
+  applied: 0,
+  unchanged: 0,
+  stale: 0,
+  invalid: 0,
+  vanished: 0,
+  differences: 0,
+  problems: [],
+} satisfies Omit<FileAnswer, 'kind'>;
 
 export async function rejectFile(
   queries: Queries,
   term: number,
-  file: { fileId: string; reason: string; problems: readonly string[]; rows?: number; invalid?: number },
+  {
+    fileId,
+    reason,
+    problems,
+    rows = 0,
+    invalid = 0,
+  }: { fileId: string; reason: string; problems: readonly string[]; rows?: number; invalid?: number },
 ): Promise<FileAnswer> {
-  const answer: FileAnswer = {
-    kind: 'rejected',
-    reason: file.reason,
-    rows: file.rows ?? 0,
-    applied: 0,
-    unchanged: 0,
-    stale: 0,
-    invalid: file.invalid ?? 0,
-    vanished: 0,
-    differences: 0,
-    problems: [...file.problems],
-  };
-  await settle(queries, term, {
-    fileId: file.fileId,
-    state: 'rejected',
-    reason: file.reason,
+  return settle(queries, term, {
+    fileId,
     sha256: null,
-    answer,
+    answer: { ...noRows, kind: 'rejected', reason, rows, invalid, problems: [...problems] },
   });
-  return answer;
+}
+
+/** ftp-sync may have rejected it by itself: then there is a reason and no answer. */
+function standingAnswer({ answer, reason }: { answer: unknown; reason: string | null }): FileAnswer {
+  return answer === null ? { ...noRows, kind: 'rejected', reason } : fileAnswerSchema.parse(answer);
 }
 
 export async function fileOutcome(
@@ -208,7 +247,7 @@ export async function fileOutcome(
 async function readLedger(queries: Queries, fileId: string): Promise<LedgerRow> {
   const [row] = await queries.query<LedgerRow>(
     'reading the ledger',
-    `SELECT files.name, files.intake, files.state, files.traceparent, sources.definition,
+    `SELECT files.name, files.intake, files.state, files.answer, files.reason, files.traceparent, sources.definition,
        CASE WHEN crawls.status = 'finished' THEN extract(epoch FROM clock_timestamp() - crawls.changed_at)::float8 END AS crawl_age_s
      FROM files LEFT JOIN sources ON sources.name = substring(files.name FROM '^[a-z0-9-]+')
      LEFT JOIN crawls ON crawls.source = sources.name AND crawls.intake = files.intake
@@ -219,53 +258,52 @@ async function readLedger(queries: Queries, fileId: string): Promise<LedgerRow> 
   return row;
 }
 
-async function countMissing(queries: Queries, upload: string): Promise<number> {
-  const [row] = await queries.query<{ missing: number }>(
-    'comparing a crawl file',
-    `SELECT count(*) AS missing FROM staged_rows LEFT JOIN items USING (source, sku)
-     WHERE staged_rows.upload = $1 AND (items.version IS NULL OR items.version < staged_rows.version)`,
-    [upload],
+/** `missing`: not stored as new as this. `beyond`: with a version that no item of this intake can have. */
+async function judgeStaged(
+  queries: Queries,
+  upload: string,
+  intake: number,
+): Promise<{ rows: number; missing: number; beyond: number }> {
+  const [row] = await queries.query<{ rows: number; missing: number; beyond: number }>(
+    'looking at staged rows',
+    `SELECT count(*) AS rows, count(*) FILTER (WHERE items.version IS NULL OR items.version < staged_rows.version) AS missing,
+       count(*) FILTER (WHERE staged_rows.version > $2) AS beyond
+     FROM staged_rows LEFT JOIN items USING (source, sku) WHERE staged_rows.upload = $1`,
+    [upload, lastVersion(intake)],
   );
-  return row?.missing ?? 0;
+  return row ?? { rows: 0, missing: 0, beyond: 0 };
 }
 
-const stagedStatement = writeStatement(`
-  SELECT source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, $4::text AS traceparent, place
-  FROM staged_rows WHERE upload = $2 AND place > $3 ORDER BY place LIMIT ${rowsPerStatement}`);
+const lastVersion = (intake: number): number => itemVersion({ intake, ordinal: lastOrdinal });
+
+const stagedStatement = writeStatement({
+  given: `SELECT source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, $4::text AS traceparent, place
+  FROM staged_rows WHERE upload = $2 AND place > $3 ORDER BY place LIMIT ${rowsPerStatement}`,
+  applied: upsert,
+});
 
 /** Rows of one key in two statements come in the order of the file, so the later one wins. */
 async function applyRows(
   queries: Queries,
   term: number,
-  { upload, rows, invalid }: Upload,
+  upload: Upload,
   traceparent: string,
 ): Promise<{ applied: number; unchanged: number; stale: number; invalid: number }> {
   let applied = 0;
   let seen = 0;
-  let last = 0;
-  for (;;) {
-    const chunk = await write(queries, 'applying staged rows', stagedStatement, [
+  for (let last: number | null = 0; ;) {
+    const chunk: WriteAnswer = await write(queries, 'applying staged rows', stagedStatement, [
       term,
-      upload,
+      upload.upload,
       last,
       traceparent,
     ]);
-    if (chunk.given === 0) break;
+    if (chunk.last_place === null) break;
+    last = chunk.last_place;
     seen += chunk.given;
     applied += chunk.applied.length;
-    const [end] = await queries.query<{ place: number }>(
-      'applying staged rows',
-      `SELECT max(place) AS place FROM (SELECT place FROM staged_rows WHERE upload = $1 AND place > $2 ORDER BY place LIMIT ${rowsPerStatement}) AS chunk`,
-      [upload, last],
-    );
-    last = end?.place ?? Number.MAX_SAFE_INTEGER;
   }
-  // The staging table does not outlive a crash of the database; the file does, so it is asked for again.
-  if (seen !== rows - invalid)
-    throw new Failure(
-      'FILE_TRUNCATED',
-      `${seen} of ${rows - invalid} staged rows are left: the database restarted meanwhile`,
-    );
+  assertAllStaged(upload, seen);
   const [present] = await queries.query<{ same: number; reused: number }>(
     'judging staged rows',
     `SELECT count(*) FILTER (WHERE (i.title, i.url, i.image_url, i.price, i.currency, i.in_stock, i.stock, i.vanished)
@@ -273,7 +311,7 @@ async function applyRows(
        count(*) FILTER (WHERE (i.title, i.url, i.image_url, i.price, i.currency, i.in_stock, i.stock, i.vanished)
          IS DISTINCT FROM (s.title, s.url, s.image_url, s.price, s.currency, s.in_stock, s.stock, s.vanished)) AS reused
      FROM staged_rows AS s JOIN items AS i ON i.source = s.source AND i.sku = s.sku AND i.version = s.version WHERE s.upload = $1`,
-    [upload],
+    [upload.upload],
   );
   const same = present?.same ?? 0;
   const reused = present?.reused ?? 0;
@@ -281,53 +319,70 @@ async function applyRows(
   return { applied, unchanged, invalid: reused, stale: Math.max(0, seen - applied - unchanged - reused) };
 }
 
-const vanishStatement = writeStatement(`
-  SELECT i.source, i.sku, $5::bigint AS version, i.title, i.url, i.image_url, i.price, i.currency, false AS in_stock, i.stock, true AS vanished,
-    $4::text AS traceparent, row_number() OVER (ORDER BY i.sku) AS place
-  FROM items AS i
-  WHERE i.source = $2 AND NOT i.vanished AND i.version < $5
-    AND NOT EXISTS (SELECT FROM staged_rows AS s WHERE s.upload = $3 AND s.source = i.source AND s.sku = i.sku)
-  LIMIT ${rowsPerStatement}`);
+// An update of the row as it is when its lock is had, not an upsert of what a snapshot showed before a wait. Should the
+// staging table lose its rows meanwhile, everything would look vanished: they are counted in the same statement.
+const vanishStatement = writeStatement({
+  given: `SELECT source, sku, 1 AS place FROM items
+    WHERE source = $2 AND NOT vanished AND version < $5
+      AND (SELECT count(*) FROM staged_rows WHERE upload = $3) = $6
+      AND NOT EXISTS (SELECT FROM staged_rows WHERE upload = $3 AND staged_rows.source = items.source AND staged_rows.sku = items.sku)
+    ORDER BY source, sku LIMIT ${rowsPerStatement} FOR UPDATE`,
+  applied: `applied AS (
+    UPDATE items SET vanished = true, in_stock = false, version = $5, term = fence_held.term, traceparent = $4, changed_at = clock_timestamp()
+    FROM given, fence_held
+    WHERE items.source = given.source AND items.sku = given.sku AND NOT items.vanished AND items.version < $5
+    RETURNING ${writtenColumns}
+  )`,
+});
 
 /** What a snapshot no longer names, at the last version of its intake: newer intakes have touched nothing of it. */
 async function markVanished(
   queries: Queries,
   term: number,
-  upload: string,
-  file: { source: string; intake: number; traceparent: string },
+  file: Upload & { source: string; intake: number; traceparent: string },
 ): Promise<number> {
-  const version = itemVersion({ intake: file.intake, ordinal: lastOrdinal });
   let vanished = 0;
   for (;;) {
-    const { applied } = await write(queries, 'marking what vanished', vanishStatement, [
+    const { given, applied } = await write(queries, 'marking what vanished', vanishStatement, [
       term,
       file.source,
-      upload,
+      file.upload,
       file.traceparent,
-      version,
+      lastVersion(file.intake),
+      file.rows - file.invalid,
     ]);
     vanished += applied.length;
-    if (applied.length < rowsPerStatement) return vanished;
+    if (given < rowsPerStatement) break;
+  }
+  assertAllStaged(file, (await judgeStaged(queries, file.upload, file.intake)).rows);
+  return vanished;
+}
+
+/** In bounded steps. What is left after a failure is swept after a day. */
+async function clearStaged(queries: Queries, upload: string): Promise<void> {
+  for (;;) {
+    const [row] = await queries.query<{ cleared: number }>(
+      'clearing the staged rows',
+      `WITH cleared AS (DELETE FROM staged_rows WHERE ctid = ANY (ARRAY(
+         SELECT ctid FROM staged_rows WHERE upload = $1 LIMIT ${stagedRowsMax})) RETURNING 1)
+       SELECT count(*) AS cleared FROM cleared`,
+      [upload],
+    );
+    if ((row?.cleared ?? 0) < stagedRowsMax) return;
   }
 }
 
+/** Answers what stands: another upload of the file may have been faster. */
 async function settle(
   queries: Queries,
   term: number,
-  file: {
-    fileId: string;
-    state: 'applied' | 'rejected';
-    reason: string | null;
-    sha256: string | null;
-    answer: FileAnswer;
-  },
-): Promise<void> {
-  await queries.query('writing the ledger', 'SELECT settle_file($1, $2, $3, $4, $5, $6)', [
-    term,
-    file.fileId,
-    file.state,
-    file.reason,
-    file.sha256,
-    JSON.stringify(fileAnswerSchema.parse(file.answer)),
-  ]);
+  { fileId, sha256, answer }: { fileId: string; sha256: string | null; answer: FileAnswer },
+): Promise<FileAnswer> {
+  const [standing] = await queries.query<{ answer: unknown; reason: string | null }>(
+    'writing the ledger',
+    'SELECT answer, reason FROM settle_file($1, $2, $3, $4, $5, $6)',
+    [term, fileId, answer.kind, answer.reason, sha256, JSON.stringify(fileAnswerSchema.parse(answer))],
+  );
+  if (!standing) throw new Error('writing the ledger answered nothing');
+  return standingAnswer(standing);
 }

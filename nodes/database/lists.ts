@@ -57,10 +57,10 @@ export async function recentFiles(queries: Queries, limit: number): Promise<File
 export async function recentCrawls(queries: Queries, limit: number): Promise<CrawlView[]> {
   const rows = await queries.query<Omit<CrawlView, 'at'> & { at: Date } & Record<string, unknown>>(
     'listing crawls',
-    `SELECT source, intake, status, coalesce((counts->>'pages')::integer, 0) AS pages,
-       coalesce((counts->>'itemsSeen')::integer, 0) AS "itemsSeen", coalesce((counts->>'itemsPublished')::integer, 0) AS "itemsPublished",
+    `SELECT source, intake, status, coalesce((total->>'pages')::integer, 0) AS pages,
+       coalesce((total->>'itemsSeen')::integer, 0) AS "itemsSeen", coalesce((total->>'itemsPublished')::integer, 0) AS "itemsPublished",
        reason, changed_at AS at
-     FROM crawls ORDER BY changed_at DESC LIMIT $1`,
+     FROM crawls, sum_counts(counts, counts_before) AS total ORDER BY changed_at DESC LIMIT $1`,
     [limit],
   );
   return rows.map((row) => ({ ...row, at: row.at.toISOString() }));
@@ -78,10 +78,10 @@ export async function recentMails(queries: Queries, limit: number): Promise<Mail
 export async function storedCounts(queries: Queries): Promise<StoredCounts> {
   const [row] = await queries.query<StoredCounts & Record<string, unknown>>(
     'counting',
-    // Items and versions are counted by the statement that writes them; the other two tables are small.
-    `SELECT items, item_versions AS "itemVersions", (SELECT count(*) FROM files) AS files,
-       (SELECT count(*) FROM mails WHERE state = 'sent') AS "mailsSent" FROM feed_head WHERE id = 1`,
+    // All of them are kept by the statements that do what is counted.
+    `SELECT items, item_versions AS "itemVersions", files_applied AS files, mails_sent AS "mailsSent"
+     FROM feed_head, totals WHERE feed_head.id = 1 AND totals.id = 1`,
   );
-  if (!row) throw new Error('the feed has no head');
+  if (!row) throw new Error('the feed has no head, or nothing has totals');
   return row;
 }

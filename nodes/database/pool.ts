@@ -18,13 +18,19 @@ export interface Query {
    * @throws Failure DATABASE_UNAVAILABLE when nothing was sent, DATABASE_TIMEOUT when it may have been done, or the code of
    *   an SQLSTATE of ours (STALE_TERM with `details.databaseTerm`, LEASE_HELD, LEASE_LOST, NOT_FOUND).
    */
-  <R extends QueryResultRow>(what: string, text: string, values?: readonly unknown[]): Promise<R[]>;
+  <R extends QueryResultRow>(
+    what: string,
+    text: string,
+    values?: readonly unknown[],
+    /** Gives up sooner than the connection's own bound. */
+    withinMs?: number,
+  ): Promise<R[]>;
 }
 export interface Queries {
   readonly query: Query;
   /**
    * Over connections that no write ever takes, so that a claim and a look at the database's health do not queue behind
-   * them. One connection for all that `use` asks; what is asked ends within `urgentWithinMs`.
+   * them. One connection for all that `use` asks.
    */
   urgently<T>(what: string, use: (query: Query) => Promise<T>): Promise<T>;
   close(): Promise<void>;
@@ -35,9 +41,9 @@ const connectionsMax = 8; // As many as there are batches in flight.
 const urgentConnectionsMax = 3; // A claim, the one that helps it, and a look at the health.
 const connectWithinMs = 2_000;
 const statementWithinMs = 10_000;
-export const urgentWithinMs = 5_000;
+const urgentWithinMs = 5_000;
 /** A server that is frozen does not keep its own timeout. */
-export const answerSlackMs = 1_000;
+const answerSlackMs = 1_000;
 const idleMs = 30_000;
 
 const bigintOid = 20; // Versions, terms and feed ids are at most 2^53-1.
@@ -50,7 +56,10 @@ const typeParsers = {
 };
 
 /** What pg is told of every connection. */
-export function connectionConfig({ url, password, ca, applicationName }: ConnectionOptions, withinMs: number) {
+export function connectionConfig(
+  { url, password, ca, applicationName }: ConnectionOptions,
+  withinMs: number,
+) {
   const { hostname, port, username, pathname } = new URL(url);
   return {
     // Taken apart here: pg would let a connection string's missing password win over the one given beside it.
@@ -103,7 +112,7 @@ async function onConnection<T>(pool: Pool, what: string, use: (query: Query) => 
   const onError = (error: Error): void => void (broken = error);
   client.on('error', onError);
   try {
-    return await use((inner, text, values) => ask(client, inner, text, values));
+    return await use((inner, text, values, withinMs) => ask(client, inner, text, values, withinMs));
   } catch (error) {
     // It may still wait for the answer that was given up, or be in the middle of a transaction: nobody uses it again.
     if (!(error instanceof Failure) || error.code === 'DATABASE_TIMEOUT') broken ??= error as Error;
@@ -119,9 +128,11 @@ async function ask<R extends QueryResultRow>(
   what: string,
   text: string,
   values: readonly unknown[] = [],
+  withinMs?: number,
 ): Promise<R[]> {
   try {
-    return (await client.query<R>(text, [...values])).rows;
+    const within = withinMs === undefined ? {} : { query_timeout: withinMs };
+    return (await client.query<R>({ text, values: [...values], ...within })).rows;
   } catch (cause) {
     throw failureOf(what, cause);
   }

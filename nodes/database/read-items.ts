@@ -8,7 +8,7 @@ import type { Queries } from './pool.ts';
 
 const itemColumns = `source, sku, version, title, url, image_url AS "imageUrl", price, currency, in_stock AS "inStock", stock, vanished`;
 const historyMax = 200;
-const exportPage = 2_000;
+const exportPageLength = 2_000;
 
 export function listItems(queries: Queries, query: ItemQuery): Promise<Item[]> {
   return queries.query<Item & Record<string, unknown>>(
@@ -79,9 +79,14 @@ export async function readFeed(
   }));
 }
 
-/** Every item that has not vanished, in bounded memory: by pages of keys, so a slow reader holds nothing open. */
-export function exportItems(queries: Queries, format: 'csv' | 'ndjson'): Readable {
-  return Readable.from(exportLines(queries, format), { objectMode: false });
+/**
+ * Every item that has not vanished, in bounded memory: by pages of keys, so a slow reader holds nothing open.
+ * @throws Failure as long as nothing was sent; after that the stream breaks off with it.
+ */
+export async function exportItems(queries: Queries, format: 'csv' | 'ndjson'): Promise<Readable> {
+  return Readable.from(exportLines(queries, format, await exportPage(queries, undefined)), {
+    objectMode: false,
+  });
 }
 
 const csvColumns = [
@@ -97,24 +102,27 @@ const csvColumns = [
   'stock',
 ] as const;
 
-async function* exportLines(queries: Queries, format: 'csv' | 'ndjson'): AsyncGenerator<string> {
+async function* exportLines(
+  queries: Queries,
+  format: 'csv' | 'ndjson',
+  first: readonly Item[],
+): AsyncGenerator<string> {
   if (format === 'csv') yield `${csvColumns.join(',')}\n`;
-  let last: Item | undefined;
-  for (;;) {
-    const page: Item[] = await queries.query<Item & Record<string, unknown>>(
-      'exporting items',
-      `SELECT ${itemColumns} FROM items WHERE NOT vanished AND ($1::text IS NULL OR (source, sku) > ($1, $2)) ORDER BY source, sku LIMIT $3`,
-      [last?.source ?? null, last?.sku ?? null, exportPage],
-    );
-    last = page.at(-1);
-    if (!last) return;
+  for (let page = first; page.length > 0; page = await exportPage(queries, page.at(-1)))
     yield page
       .map((item) =>
         format === 'csv' ? csvColumns.map((name) => csvField(item[name])).join(',') : JSON.stringify(item),
       )
       .join('\n')
       .concat('\n');
-  }
+}
+
+function exportPage(queries: Queries, last: Item | undefined): Promise<Item[]> {
+  return queries.query<Item & Record<string, unknown>>(
+    'exporting items',
+    `SELECT ${itemColumns} FROM items WHERE NOT vanished AND ($1::text IS NULL OR (source, sku) > ($1, $2)) ORDER BY source, sku LIMIT $3`,
+    [last?.source ?? null, last?.sku ?? null, exportPageLength],
+  );
 }
 
 /** RFC 4180; a text that a spreadsheet would take for a formula gets an apostrophe. */

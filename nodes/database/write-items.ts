@@ -9,12 +9,13 @@ import type { ItemVerdict } from '../../contracts/node-api.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { Queries } from './pool.ts';
 
-/** `given` has to be a query with the columns of an item, a traceparent and a `place`; $1 is the term. */
-export function writeStatement(given: string): string {
-  return `
-WITH fence_held AS (SELECT term FROM fence WHERE id = 1 AND term = $1 FOR SHARE),
-given AS (${given}),
-incoming AS (
+/** Old values come from here alone. */
+export const writtenColumns = `new.*, old.version AS old_version, old.price AS old_price, old.currency AS old_currency,
+    old.vanished AS old_vanished, old.in_stock AS old_in_stock, old.stock AS old_stock,
+    (old.title, old.url, old.image_url, old.currency) IS DISTINCT FROM (new.title, new.url, new.image_url, new.currency) AS other_content`;
+
+/** The newest version of each key, where it is newer than what is there. `given`: columns of an item, a traceparent, a place. */
+export const upsert = `incoming AS (
   -- The same key twice in one statement would fail as a whole, for ever (SQLSTATE 21000).
   SELECT DISTINCT ON (given.source, given.sku) given.*
   FROM given JOIN sources ON sources.name = given.source
@@ -30,10 +31,18 @@ applied AS (
     price = excluded.price, currency = excluded.currency, in_stock = excluded.in_stock, stock = excluded.stock,
     vanished = excluded.vanished, term = excluded.term, traceparent = excluded.traceparent, changed_at = excluded.changed_at
   WHERE items.version < excluded.version
-  RETURNING new.*, old.version AS old_version, old.price AS old_price, old.vanished AS old_vanished,
-    old.in_stock AS old_in_stock, old.stock AS old_stock,
-    (old.title, old.url, old.image_url, old.currency) IS DISTINCT FROM (new.title, new.url, new.image_url, new.currency) AS other_content
-),
+  RETURNING ${writtenColumns}
+)`;
+
+/**
+ * `given` and what it becomes: common table expressions that end with `applied`, the item rows they wrote with
+ * `writtenColumns`. All that write have to join `fence_held`, or something that does; $1 is the term.
+ */
+export function writeStatement({ given, applied }: { given: string; applied: string }): string {
+  return `
+WITH fence_held AS (SELECT term FROM fence WHERE id = 1 AND term = $1 FOR SHARE),
+given AS (${given}),
+${applied},
 versions AS (
   INSERT INTO item_versions (source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, term, traceparent, changed_at)
   SELECT source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, term, traceparent, changed_at FROM applied
@@ -55,16 +64,19 @@ head AS (
     last = last + (SELECT count(*) FROM changed),
     items = items + (SELECT count(*) FROM applied WHERE old_version IS NULL),
     item_versions = item_versions + (SELECT count(*) FROM applied)
-  WHERE id = 1 AND EXISTS (SELECT FROM applied)
+  WHERE id = 1 AND (SELECT count(*) FROM applied) > 0 -- What changed nothing waits for nobody here.
   RETURNING old.last AS before
 ),
 events AS (
   INSERT INTO feed (id, source, sku, item_version, change, title, price, previous_price, currency, in_stock, term, traceparent, at)
-  SELECT head.before + nth, source, sku, version, change, title, price, old_price, currency, in_stock, term, traceparent, changed_at
+  SELECT head.before + nth, source, sku, version, change, title, price,
+    -- A price in another currency is neither lower nor higher.
+    CASE WHEN old_currency IS NOT DISTINCT FROM currency THEN old_price END, currency, in_stock, term, traceparent, changed_at
   FROM changed, head
 )
 SELECT (SELECT term FROM fence_held) AS held,
   (SELECT count(*) FROM given) AS given,
+  (SELECT max(place) FROM given) AS last_place,
   coalesce((SELECT json_agg(json_build_array(source, sku, version)) FROM applied), '[]') AS applied`;
 }
 
@@ -72,6 +84,8 @@ export interface WriteAnswer {
   readonly held: number | null;
   /** How many rows were given. */
   readonly given: number;
+  /** Null when none was. */
+  readonly last_place: number | null;
   readonly applied: readonly [source: string, sku: string, version: number][];
 }
 
@@ -93,10 +107,12 @@ export async function write(
   return answer;
 }
 
-const batchStatement = writeStatement(`
-  SELECT * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::numeric[], $9::text[],
+const batchStatement = writeStatement({
+  given: `SELECT * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::numeric[], $9::text[],
     $10::boolean[], $11::integer[], $12::boolean[], $13::text[])
-  WITH ORDINALITY AS given (source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, traceparent, place)`);
+  WITH ORDINALITY AS given (source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, traceparent, place)`,
+  applied: upsert,
+});
 
 const presentStatement = `
 SELECT given.place, sources.name IS NOT NULL AS source_known, items.version, items.title, items.url, items.image_url AS "imageUrl",
@@ -163,7 +179,7 @@ function explain(item: Item, present: Present | undefined): ItemVerdict {
   if (!present?.source_known)
     return { kind: 'invalid', code: 'SOURCE_UNKNOWN', reason: `no source ${item.source} is configured` };
   if (present.version !== item.version) return { kind: 'stale' };
-  const differing = contentFields.filter((field) => item[field] !== present[field]);
+  const differing = contentFields.filter((field) => asStored(item[field]) !== present[field]);
   return differing.length === 0
     ? { kind: 'unchanged' }
     : {
@@ -171,6 +187,12 @@ function explain(item: Item, present: Present | undefined): ItemVerdict {
         code: 'VERSION_REUSED',
         reason: `version ${item.version} came before with another ${differing.join(', ')}`,
       };
+}
+
+/** A redelivery is compared with what the database made of it the first time. */
+function asStored(value: string | number | boolean | null): string | number | boolean | null {
+  if (typeof value === 'number') return Math.round(value * 10_000) / 10_000; // numeric(16,4)
+  return typeof value === 'string' ? value.toWellFormed() : value; // UTF-8
 }
 
 const contentFields = [

@@ -20,8 +20,8 @@ CREATE TABLE fence (
 );
 INSERT INTO fence VALUES (1, 0, NULL);
 
--- Numbers of the feed: handed out in the statement that writes, so they are dense and in commit order. The counts
--- save a count(*) over large tables.
+-- Numbers of the feed: handed out in the statement that writes, so they are dense and in commit order. The counts, of
+-- all items and of all versions ever applied, save a count(*) over large tables.
 CREATE TABLE feed_head (
   id smallint PRIMARY KEY CHECK (id = 1),
   feed uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -30,6 +30,14 @@ CREATE TABLE feed_head (
   item_versions bigint NOT NULL DEFAULT 0
 );
 INSERT INTO feed_head (id) VALUES (1);
+
+-- What was ever done, counted by what did it: the tables lose rows to retention, and are too large to count.
+CREATE TABLE totals (
+  id smallint PRIMARY KEY CHECK (id = 1),
+  files_applied bigint NOT NULL DEFAULT 0,
+  mails_sent bigint NOT NULL DEFAULT 0
+);
+INSERT INTO totals (id) VALUES (1);
 
 -- How far watches were matched against the feed.
 CREATE TABLE mail_cursor (id smallint PRIMARY KEY CHECK (id = 1), matched_to bigint NOT NULL);
@@ -54,7 +62,8 @@ CREATE TABLE sources (
   last_intake integer NOT NULL DEFAULT 0,
   next_crawl_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   -- contracts/node-api.ts, CrawlState: what the scraper remembers between crawls.
-  crawl_state jsonb
+  -- json, not jsonb: that one refuses texts with half a surrogate pair, as a page may have them.
+  crawl_state json
 );
 
 CREATE TABLE items (
@@ -108,8 +117,13 @@ CREATE TABLE crawls (
   intake integer NOT NULL,
   status text NOT NULL CHECK (status IN ('running', 'paused', 'finished', 'failed')),
   owner text,
+  -- NULL: whoever comes first may take it.
   lease_until timestamptz,
+  -- Whether a worker has stored its state: before that it has published nothing, and the state is of the crawl before.
+  begun boolean NOT NULL DEFAULT false,
+  -- Of the present run, and of the runs before it: a worker counts from 0.
   counts jsonb NOT NULL DEFAULT '{}',
+  counts_before jsonb NOT NULL DEFAULT '{}',
   reason text,
   changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   UNIQUE (source, intake)
@@ -117,12 +131,13 @@ CREATE TABLE crawls (
 -- One crawl of a source at a time.
 CREATE UNIQUE INDEX crawls_open ON crawls (source) WHERE status IN ('running', 'paused');
 
--- The ledger: one row per file as the FTP server shows it. Kept for 400 days.
+-- The ledger: one row per file as the FTP server shows it, opened before the upload. Kept for 400 days.
 CREATE TABLE files (
   file_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
   name text NOT NULL,
   size bigint NOT NULL,
   modified_at timestamptz NOT NULL,
+  -- 0 while it has none: it was rejected at sight.
   intake integer NOT NULL,
   state text NOT NULL CHECK (state IN ('opened', 'applied', 'rejected')),
   -- Set when ftp-sync has moved it to done/ or rejected/.
@@ -157,7 +172,9 @@ CREATE UNLOGGED TABLE staged_rows (
   PRIMARY KEY (upload, place)
 );
 CREATE INDEX staged_rows_keys ON staged_rows (upload, source, sku);
+CREATE INDEX staged_rows_age ON staged_rows USING brin (staged_at);
 
+-- Kept for a day after the end.
 CREATE TABLE leases (name text PRIMARY KEY, owner text NOT NULL, expires_at timestamptz NOT NULL);
 
 -- Mail ---------------------------------------------------------------------------------------------------------------
@@ -197,8 +214,9 @@ CREATE TABLE mails (
 CREATE INDEX mails_due ON mails (due_at) WHERE state IN ('queued', 'unknown');
 CREATE INDEX mails_claimed ON mails (lease_until) WHERE state = 'claimed';
 CREATE INDEX mails_changed ON mails (changed_at DESC);
+CREATE INDEX mails_open_recipient ON mails (lower(recipient)) WHERE state IN ('queued', 'unknown');
 
--- Recipients whose server refused for good.
+-- Recipients in lower case whose server refused for good. Kept until an operator removes them.
 CREATE TABLE suppressions (recipient text PRIMARY KEY, detail text NOT NULL, since timestamptz NOT NULL DEFAULT clock_timestamp());
 
 -- Functions: each is one round trip, so that no lock waits for a client ------------------------------------------------
@@ -270,12 +288,20 @@ LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM hold_fence(held);
   INSERT INTO sources (name, definition) VALUES (given_name, given_definition)
-    ON CONFLICT (name) DO UPDATE SET definition = excluded.definition;
+    ON CONFLICT (name) DO UPDATE SET definition = excluded.definition,
+      -- A shorter interval counts at once. A partner has none, and NULL is not the least.
+      next_crawl_at = least(sources.next_crawl_at,
+        clock_timestamp() + (excluded.definition->>'everySeconds')::integer * interval '1 s');
 END $$;
+
+CREATE FUNCTION sum_counts(one jsonb, other jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+  SELECT coalesce(jsonb_object_agg(key, total), '{}')
+  FROM (SELECT key, sum(value::bigint) AS total FROM (SELECT * FROM jsonb_each_text(one) UNION ALL SELECT * FROM jsonb_each_text(other)) AS each GROUP BY key) AS sums
+$$;
 
 -- The crawl that is due, or an abandoned one taken up again; no row when there is nothing to do.
 CREATE FUNCTION take_crawl(held bigint, worker text, lease_ms integer, only_source text)
-RETURNS TABLE (crawl_id uuid, intake integer, definition jsonb, state jsonb, resumed boolean)
+RETURNS TABLE (crawl_id uuid, intake integer, definition jsonb, state json, resumed boolean)
 LANGUAGE plpgsql AS $$
 DECLARE
   chosen sources;
@@ -287,18 +313,20 @@ BEGIN
       AND (only_source IS NULL OR sources.name = only_source)
       AND (only_source IS NOT NULL OR crawls.status IS NOT NULL OR sources.next_crawl_at <= clock_timestamp())
       AND (crawls.lease_until IS NULL OR crawls.lease_until < clock_timestamp())
-    ORDER BY sources.next_crawl_at LIMIT 1 FOR UPDATE OF sources SKIP LOCKED;
+    -- What has waited longest, so that a crawl that pauses again and again holds up no other source.
+    ORDER BY coalesce(crawls.changed_at, sources.next_crawl_at) LIMIT 1 FOR UPDATE OF sources SKIP LOCKED;
   IF NOT FOUND THEN RETURN; END IF;
   SELECT crawls.* INTO open_crawl FROM crawls WHERE crawls.source = chosen.name AND crawls.status IN ('running', 'paused') FOR UPDATE;
-  resumed := FOUND;
-  IF resumed THEN
+  IF FOUND THEN
     -- Looked at again: it may have been taken between the two statements.
     IF open_crawl.lease_until >= clock_timestamp() THEN RETURN; END IF;
     UPDATE crawls SET owner = worker, lease_until = clock_timestamp() + lease_ms * interval '1 ms', status = 'running',
-      reason = NULL, changed_at = clock_timestamp() WHERE crawls.crawl_id = open_crawl.crawl_id;
+      counts = '{}', counts_before = sum_counts(counts_before, counts), reason = NULL, changed_at = clock_timestamp() WHERE crawls.crawl_id = open_crawl.crawl_id;
     crawl_id := open_crawl.crawl_id;
     intake := open_crawl.intake;
+    resumed := open_crawl.begun;
   ELSE
+    resumed := false;
     UPDATE sources SET last_intake = sources.last_intake + 1 WHERE sources.name = chosen.name RETURNING sources.last_intake INTO intake;
     INSERT INTO crawls (source, intake, status, owner, lease_until)
       VALUES (chosen.name, intake, 'running', worker, clock_timestamp() + lease_ms * interval '1 ms')
@@ -309,20 +337,22 @@ BEGIN
   RETURN NEXT;
 END $$;
 
-CREATE FUNCTION update_crawl(held bigint, crawl uuid, worker text, lease_ms integer, new_status text, new_state jsonb, new_counts jsonb)
+CREATE FUNCTION update_crawl(held bigint, crawl uuid, worker text, lease_ms integer, new_status text, new_state json, new_counts jsonb)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   found_crawl crawls;
 BEGIN
   PERFORM hold_fence(held);
+  -- The source first, as take_crawl does: the other order could deadlock with it.
+  PERFORM FROM sources WHERE sources.name = (SELECT crawls.source FROM crawls WHERE crawls.crawl_id = crawl) FOR UPDATE;
   SELECT crawls.* INTO found_crawl FROM crawls WHERE crawls.crawl_id = crawl FOR UPDATE;
   IF NOT FOUND THEN RAISE EXCEPTION 'there is no crawl %', crawl USING ERRCODE = 'BT004'; END IF;
   -- Said again after a lost answer.
-  IF found_crawl.status = 'finished' AND new_status = 'finished' AND found_crawl.owner = worker THEN RETURN; END IF;
+  IF found_crawl.status <> 'running' AND found_crawl.status = new_status AND found_crawl.owner = worker THEN RETURN; END IF;
   IF found_crawl.status <> 'running' OR found_crawl.owner IS DISTINCT FROM worker OR found_crawl.lease_until < clock_timestamp() THEN
     RAISE EXCEPTION 'crawl % is %, held by %', crawl, found_crawl.status, coalesce(found_crawl.owner, 'nobody') USING ERRCODE = 'BT003';
   END IF;
-  UPDATE crawls SET status = new_status, counts = new_counts, changed_at = clock_timestamp(),
+  UPDATE crawls SET status = new_status, begun = true, counts = new_counts, changed_at = clock_timestamp(),
     lease_until = CASE new_status WHEN 'running' THEN clock_timestamp() + lease_ms * interval '1 ms' ELSE NULL END
     WHERE crawls.crawl_id = crawl;
   UPDATE sources SET crawl_state = new_state,
@@ -351,45 +381,56 @@ CREATE FUNCTION open_file(held bigint, given_name text, given_size bigint, given
 RETURNS TABLE (file_id uuid, intake integer, state text, reason text) LANGUAGE plpgsql AS $$
 DECLARE
   known files;
-  new_intake integer := coalesce(crawl_intake, 0);
+  new_intake integer := crawl_intake;
   why text := refusal;
 BEGIN
   PERFORM hold_fence(held);
+  -- Those who open files of one source do it one after the other, or a new file would be entered twice.
+  PERFORM FROM sources WHERE sources.name = given_source FOR UPDATE;
   SELECT files.* INTO known FROM files WHERE files.name = given_name AND files.size = given_size AND files.modified_at = given_modified_at FOR UPDATE;
   -- A file that was rejected, moved away and put back is a new try; one that was applied is done for ever.
   IF FOUND AND NOT (known.state = 'rejected' AND known.moved_to IS NOT NULL) THEN
     RETURN QUERY SELECT known.file_id, known.intake, known.state, known.reason;
     RETURN;
   END IF;
+  -- The new try keeps its place among the source's files: what came after it stays newer.
+  new_intake := coalesce(new_intake, nullif(known.intake, 0));
   IF why IS NULL AND NOT EXISTS (SELECT FROM sources WHERE sources.name = given_source) THEN
     why := format('no source %s is configured', given_source);
   ELSIF why IS NULL AND crawl_intake IS NOT NULL AND NOT EXISTS (
     SELECT FROM crawls WHERE crawls.source = given_source AND crawls.intake = crawl_intake) THEN
     why := format('there was no crawl %s of %s', crawl_intake, given_source);
   END IF;
-  IF why IS NULL AND crawl_intake IS NULL THEN
+  IF why IS NULL AND new_intake IS NULL THEN
     UPDATE sources SET last_intake = sources.last_intake + 1 WHERE sources.name = given_source RETURNING sources.last_intake INTO new_intake;
   END IF;
   RETURN QUERY INSERT INTO files AS f (name, size, modified_at, intake, state, reason, traceparent)
-    VALUES (given_name, given_size, given_modified_at, new_intake, CASE WHEN why IS NULL THEN 'opened' ELSE 'rejected' END, why, trace)
+    VALUES (given_name, given_size, given_modified_at, coalesce(new_intake, 0), CASE WHEN why IS NULL THEN 'opened' ELSE 'rejected' END, why, trace)
     ON CONFLICT (name, size, modified_at) DO UPDATE SET intake = excluded.intake, state = excluded.state, reason = excluded.reason,
       moved_to = NULL, answer = NULL, changed_at = clock_timestamp()
     RETURNING f.file_id, f.intake, f.state, f.reason;
 END $$;
 
-CREATE FUNCTION settle_file(held bigint, given_file uuid, new_state text, why text, hash text, new_answer jsonb) RETURNS void
-LANGUAGE plpgsql AS $$
+-- What stands is answered: a file is settled once.
+CREATE FUNCTION settle_file(held bigint, given_file uuid, new_state text, why text, hash text, new_answer jsonb)
+RETURNS TABLE (reason text, answer jsonb) LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM hold_fence(held);
   UPDATE files SET state = new_state, reason = why, sha256 = hash, answer = new_answer, changed_at = clock_timestamp()
-    WHERE files.file_id = given_file AND files.state <> 'applied';
+    WHERE files.file_id = given_file AND files.state = 'opened';
+  IF FOUND AND new_state = 'applied' THEN UPDATE totals SET files_applied = files_applied + 1; END IF;
+  RETURN QUERY SELECT files.reason, files.answer FROM files WHERE files.file_id = given_file;
+  IF NOT FOUND THEN RAISE EXCEPTION 'there is no file %', given_file USING ERRCODE = 'BT004'; END IF;
 END $$;
 
 CREATE FUNCTION move_file(held bigint, given_file uuid, target text, why text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM hold_fence(held);
-  UPDATE files SET moved_to = target, reason = coalesce(why, files.reason), changed_at = clock_timestamp() WHERE files.file_id = given_file;
+  UPDATE files SET moved_to = target, reason = coalesce(why, files.reason), changed_at = clock_timestamp(),
+    -- ftp-sync rejects by itself what the leader cannot even read.
+    state = CASE WHEN files.state = 'opened' AND why IS NOT NULL THEN 'rejected' ELSE files.state END
+    WHERE files.file_id = given_file;
   IF NOT FOUND THEN RAISE EXCEPTION 'there is no file %', given_file USING ERRCODE = 'BT004'; END IF;
 END $$;
 
@@ -424,7 +465,7 @@ BEGIN
     SELECT given.*, CASE WHEN suppressions.recipient IS NULL THEN 'queued' ELSE 'suppressed' END, suppressions.detail
     FROM unnest(keys, kinds, senders, recipients, message_ids, contents, traces)
       AS given (key, kind, sender, recipient, message_id, bytes, traceparent)
-    LEFT JOIN suppressions ON suppressions.recipient = given.recipient
+    LEFT JOIN suppressions ON suppressions.recipient = lower(given.recipient)
     ON CONFLICT (key) DO NOTHING;
 END $$;
 
@@ -433,7 +474,8 @@ CREATE FUNCTION due_mails(held bigint, mails_max integer) RETURNS TABLE (mail_id
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM hold_fence(held);
-  UPDATE mails SET state = 'unknown', unknowns = mails.unknowns + 1, attempt = mails.attempt + 1, owner = NULL, published_until = NULL,
+  UPDATE mails SET state = CASE WHEN mails.made_at < clock_timestamp() - interval '24 hours' THEN 'failed' ELSE 'unknown' END,
+    unknowns = mails.unknowns + 1, attempt = mails.attempt + 1, owner = NULL, published_until = NULL,
     due_at = clock_timestamp(), detail = 'its claim ended without a report', changed_at = clock_timestamp()
     WHERE mails.state = 'claimed' AND mails.lease_until < clock_timestamp();
   RETURN QUERY SELECT mails.mail_id, mails.attempt, mails.traceparent FROM mails
@@ -446,7 +488,8 @@ CREATE FUNCTION mail_published(held bigint, mail uuid, published_attempt integer
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM hold_fence(held);
-  UPDATE mails SET published_until = clock_timestamp() + interval '120 s'
+  -- Longer than a claim's lease: a message that was confirmed is rarely lost, and each repetition waits in the queue too.
+  UPDATE mails SET published_until = clock_timestamp() + interval '10 minutes'
     WHERE mails.mail_id = mail AND mails.attempt = published_attempt AND mails.state IN ('queued', 'unknown');
 END $$;
 
@@ -489,11 +532,14 @@ BEGIN
   IF NOT FOUND THEN RAISE EXCEPTION 'there is no mail %', mail USING ERRCODE = 'BT004'; END IF;
   IF outcome = 'sent' AND found_mail.state NOT IN ('sent', 'failed', 'suppressed') THEN
     UPDATE mails SET state = 'sent', detail = what, owner = NULL, changed_at = clock_timestamp() WHERE mails.mail_id = mail;
+    UPDATE totals SET mails_sent = mails_sent + 1;
     RETURN;
   END IF;
   IF found_mail.state <> 'claimed' OR found_mail.attempt <> reported_attempt OR found_mail.owner IS DISTINCT FROM worker THEN RETURN; END IF;
   IF outcome = 'rejected' THEN
-    INSERT INTO suppressions (recipient, detail) VALUES (found_mail.recipient, what) ON CONFLICT DO NOTHING;
+    INSERT INTO suppressions (recipient, detail) VALUES (lower(found_mail.recipient), what) ON CONFLICT DO NOTHING;
+    UPDATE mails SET state = 'suppressed', detail = what, changed_at = clock_timestamp()
+      WHERE lower(mails.recipient) = lower(found_mail.recipient) AND mails.state IN ('queued', 'unknown');
   END IF;
   wait := least(interval '1 hour', interval '5 s' * power(2, least(found_mail.attempt - 1, 20))) * (0.5 + random() / 2);
   UPDATE mails SET
@@ -511,11 +557,14 @@ LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM hold_fence(held);
   DELETE FROM staged_rows WHERE ctid = ANY (ARRAY(SELECT ctid FROM staged_rows WHERE staged_at < clock_timestamp() - interval '1 day' LIMIT 10000));
-  DELETE FROM feed WHERE feed.id IN (SELECT id FROM feed WHERE at < clock_timestamp() - interval '30 days' ORDER BY id LIMIT 10000);
+  -- What was not matched against the watches yet stays.
+  DELETE FROM feed WHERE at < clock_timestamp() - interval '30 days' AND id IN (
+    SELECT id FROM feed WHERE id <= (SELECT matched_to FROM mail_cursor) ORDER BY id LIMIT 10000);
   DELETE FROM item_versions WHERE ctid = ANY (ARRAY(SELECT ctid FROM item_versions WHERE changed_at < clock_timestamp() - interval '400 days' LIMIT 10000));
-  DELETE FROM crawls WHERE status IN ('finished', 'failed') AND changed_at < clock_timestamp() - interval '90 days';
-  DELETE FROM files WHERE changed_at < clock_timestamp() - interval '400 days';
-  UPDATE mails SET bytes = NULL WHERE state IN ('sent', 'failed', 'suppressed') AND bytes IS NOT NULL AND changed_at < clock_timestamp() - interval '30 days';
-  DELETE FROM mails WHERE changed_at < clock_timestamp() - interval '400 days';
+  DELETE FROM crawls WHERE ctid = ANY (ARRAY(SELECT ctid FROM crawls WHERE status IN ('finished', 'failed') AND changed_at < clock_timestamp() - interval '90 days' LIMIT 1000));
+  DELETE FROM files WHERE ctid = ANY (ARRAY(SELECT ctid FROM files WHERE changed_at < clock_timestamp() - interval '400 days' LIMIT 1000));
+  UPDATE mails SET bytes = NULL WHERE ctid = ANY (ARRAY(SELECT ctid FROM mails WHERE bytes IS NOT NULL
+    AND state IN ('sent', 'failed', 'suppressed') AND changed_at < clock_timestamp() - interval '30 days' LIMIT 1000));
+  DELETE FROM mails WHERE ctid = ANY (ARRAY(SELECT ctid FROM mails WHERE changed_at < clock_timestamp() - interval '400 days' LIMIT 1000));
   DELETE FROM leases WHERE expires_at < clock_timestamp() - interval '1 day';
 END $$;

@@ -1,0 +1,152 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { entries, holder, item, lead, useDatabases } from './fresh-database.ts';
+
+const databases = useDatabases();
+const other = 'node-2/boot-1';
+const stale = (databaseTerm: number) => ({ code: 'STALE_TERM', details: { databaseTerm } });
+
+test('fencing: a write in term 1 is refused once the database has seen term 2, and leaves no row', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  expect(await store.claim({ term: 2, holder: other })).toEqual({ kind: 'claimed' });
+  await expect(store.writeBatch(1, entries(item('a', 1)))).rejects.toMatchObject(stale(2));
+  expect(await store.items({ limit: 10 })).toEqual([]);
+  expect((await store.feedBounds()).last).toBe(0);
+});
+
+test('fencing: every other fenced write is refused in an old term too', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  await store.claim({ term: 2, holder: other });
+  const id = '3f0e8a52-9a68-4f0c-8d5e-0c8b4a1d2e11';
+  const file = {
+    name: 'shop_crawl-1.ndjson',
+    size: 1,
+    modifiedAt: '2026-01-01T00:00:00.000Z',
+    traceparent: entries(item('a', 1))[0]?.traceparent ?? '',
+  };
+  const writes = [
+    () =>
+      store.putSource(1, {
+        kind: 'partner',
+        name: 'p',
+        currency: null,
+        snapshot: false,
+        badRowsShareMax: 1,
+        enabled: true,
+      }),
+    () => store.putWatch(1, { email: 'a@example.test', source: null, sku: null }),
+    () => store.deleteWatch(1, id),
+    () => store.takeCrawl(1, { owner: 'w', leaseMs: 1_000 }),
+    () => store.takeLease(1, { name: 'l', owner: 'w', leaseMs: 1_000 }),
+    () => store.openFile(1, file),
+    () => store.rejectFile(1, { fileId: id, reason: 'r', problems: [] }),
+    () => store.fileOutcome(1, id, { movedTo: 'done/x', reason: null }),
+    () => store.claimMail(1, id, { attempt: 1, owner: 'w' }),
+    () => store.mailResult(1, id, { attempt: 1, owner: 'w', outcome: 'sent', detail: '' }),
+    () => store.queueMails(1, { from: 0, to: 1, mails: [] }),
+    () => store.dueMails(1, 10),
+    () => store.mailPublished(1, { mailId: id, attempt: 1, traceparent: file.traceparent }),
+    () => store.sweep(1),
+  ];
+  for (const [index, write] of writes.entries())
+    await expect(write(), `write ${index}`).rejects.toMatchObject(stale(2));
+});
+
+test('fencing: a term is claimed by one holder, which may ask again, and an older term is told the newer one', async () => {
+  const { store, node } = await databases.fresh();
+  const second = node('node-2').store;
+  const claims = await Promise.all([
+    store.claim({ term: 3, holder }),
+    second.claim({ term: 3, holder: other }),
+  ]);
+  expect(claims.map(({ kind }) => kind).sort()).toEqual(['claimed', 'refused']);
+  const winner = (await store.fence()).holder as string;
+  expect(await store.claim({ term: 3, holder: winner })).toEqual({ kind: 'claimed' });
+  expect(await store.claim({ term: 2, holder: winner })).toEqual({ kind: 'refused', databaseTerm: 3 });
+  expect(await store.fence()).toEqual({ term: 3, holder: winner });
+});
+
+test('fencing: a write that waited behind a claim is refused, with no row and no event', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  const claimer = await connect();
+  const watcher = await connect();
+  await claimer.query('BEGIN');
+  await claimer.query(`UPDATE fence SET term = 2, holder = '${other}'`);
+  const write = store.writeBatch(1, entries(item('a', 1))).catch((error: unknown) => error);
+  await until(async () => (await waiting(watcher)) > 0);
+  await claimer.query('COMMIT');
+  expect(await write).toMatchObject(stale(2));
+  expect(await store.items({ limit: 10 })).toEqual([]);
+});
+
+test('fencing: a claim waits for the write under way, and the write is kept', async () => {
+  const { store, node, connect } = await databases.fresh();
+  await lead(store);
+  const blocker = await connect();
+  const watcher = await connect();
+  await blocker.query('BEGIN');
+  // Holds the write in its middle: the fence is held by then, the feed is numbered last.
+  await blocker.query('SELECT FROM feed_head FOR UPDATE');
+  const write = store.writeBatch(1, entries(item('a', 1)));
+  await until(async () => (await waiting(watcher)) === 1);
+  const claim = node('node-2').store.claim({ term: 2, holder: other });
+  await until(async () => (await waiting(watcher)) === 2);
+  await blocker.query('COMMIT');
+  expect(await write).toEqual([{ kind: 'applied' }]);
+  expect(await claim).toEqual({ kind: 'claimed' });
+  expect(await store.items({ limit: 10 })).toHaveLength(1);
+});
+
+test('fencing: a frozen client that holds the fence delays a claim by about a second, and loses its session', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  const frozen = await connect();
+  await frozen.query('BEGIN');
+  await frozen.query('SELECT FROM fence WHERE term = 1 FOR SHARE');
+  const startedAt = performance.now();
+  expect(await store.claim({ term: 2, holder: other })).toEqual({ kind: 'claimed' });
+  const took = performance.now() - startedAt;
+  expect(took).toBeGreaterThan(900);
+  expect(took).toBeLessThan(2_500);
+  await expect(frozen.query('COMMIT')).rejects.toThrow(/terminat|not queryable|closed/i);
+});
+
+test('fencing: a claim is not starved by writers that never pause', async () => {
+  const { store, node } = await databases.fresh();
+  await lead(store);
+  const writers = Array.from({ length: 4 }, async (_, writer): Promise<unknown> => {
+    for (let version = 1; ; version++)
+      try {
+        await store.writeBatch(1, entries(item(`w${writer}`, version)));
+      } catch (error) {
+        return error;
+      }
+  });
+  await sleep(100);
+  const startedAt = performance.now();
+  expect(await node('node-2').store.claim({ term: 2, holder: other })).toEqual({ kind: 'claimed' });
+  // Well before any session would have been ended for it.
+  expect(performance.now() - startedAt).toBeLessThan(900);
+  for (const end of await Promise.all(writers)) expect(end).toMatchObject(stale(2));
+});
+
+/** Sessions of this database that wait for a lock. */
+async function waiting(client: {
+  query(text: string): Promise<{ rows: { waiting: string }[] }>;
+}): Promise<number> {
+  const { rows } = await client.query(
+    `SELECT count(*) AS waiting FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+  );
+  return Number(rows[0]?.waiting);
+}
+
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + 5_000;
+  while (!(await holds())) {
+    if (performance.now() > end) throw new Error('it did not come to be within 5 s');
+    await sleep(5);
+  }
+}

@@ -1,0 +1,112 @@
+// A migrated database for each test, copied from one that was migrated once, in a PostgreSQL of the file's own.
+import { afterAll, beforeAll } from 'vitest';
+import type { Client } from 'pg';
+import type { Item } from '../../../contracts/item.ts';
+import type { BatchRequest } from '../../../contracts/node-api.ts';
+import type { Source } from '../../../contracts/source.ts';
+import { openDatabase, type Database } from '../../../nodes/database/database.ts';
+import type { Store } from '../../../nodes/store.ts';
+import { startTestPostgres, type TestPostgres } from '../../support/postgres.ts';
+
+export interface FreshDatabase {
+  readonly url: string;
+  readonly store: Store;
+  /** Another node on the same database, with connections of its own. */
+  readonly node: (name: string) => Database;
+  /** A bare connection, for what a test does or looks at beside the code under test. */
+  readonly connect: () => Promise<Client>;
+}
+
+export function useDatabases() {
+  let server: TestPostgres;
+  let template: string;
+  const opened: { close(): Promise<void> }[] = [];
+  const open = (url: string, applicationName: string): Database =>
+    openDatabase({ url, password: async () => server.password, ca: server.ca, applicationName });
+  beforeAll(async () => {
+    server = await startTestPostgres();
+    template = await server.createDatabase();
+    const database = open(template, 'template');
+    await database.migrate();
+    await database.close();
+  });
+  afterAll(async () => {
+    await Promise.all(opened.map((one) => one.close()));
+    await server.close();
+  });
+  return {
+    server: () => server,
+    open,
+    async fresh(): Promise<FreshDatabase> {
+      const url = await server.createDatabase(template);
+      const node = (name: string): Database => {
+        const database = open(url, name);
+        opened.push(database);
+        return database;
+      };
+      return {
+        url,
+        store: node('node-1').store,
+        node,
+        async connect() {
+          const client = await server.connect(url);
+          opened.push({ close: () => client.end() });
+          return client;
+        },
+      };
+    },
+  };
+}
+
+export const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+export const holder = 'node-1/boot-1';
+
+export const shop = (name: string, settings: Partial<Extract<Source, { kind: 'shop' }>> = {}): Source => ({
+  kind: 'shop',
+  name,
+  startUrls: ['https://shop.example/'],
+  everySeconds: 3_600,
+  currency: null,
+  requestEveryMs: 0,
+  pagesMax: 10,
+  enabled: true,
+  ...settings,
+});
+export const partner = (
+  name: string,
+  settings: Partial<Extract<Source, { kind: 'partner' }>> = {},
+): Source => ({
+  kind: 'partner',
+  name,
+  currency: null,
+  snapshot: false,
+  badRowsShareMax: 0.5,
+  enabled: true,
+  ...settings,
+});
+
+export function item(sku: string, version: number, content: Partial<Item> = {}): Item {
+  return {
+    source: 'shop',
+    sku,
+    version,
+    title: `Item ${sku}`,
+    url: null,
+    imageUrl: null,
+    price: 10,
+    currency: 'EUR',
+    inStock: true,
+    stock: null,
+    vanished: false,
+    ...content,
+  };
+}
+export const entries = (...items: Item[]): (BatchRequest['items'][number] & { item: Item })[] =>
+  items.map((one) => ({ messageId: `${one.sku}/${one.version}`, traceparent, item: one }));
+
+/** Leads term 1 with the source `shop`. */
+export async function lead(store: Store, term = 1): Promise<void> {
+  const claim = await store.claim({ term, holder });
+  if (claim.kind !== 'claimed') throw new Error(`term ${term} was refused: ${claim.databaseTerm}`);
+  await store.putSource(term, shop('shop'));
+}
