@@ -59,6 +59,7 @@ export class Connection {
     this.#name = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
     this.#deadline = setTimeout(() => this.#destroy('did not log in in time'), periods.loginMs);
     socket.on('data', (chunk: Buffer) => {
+      if (this.#stage === 'closed') return;
       this.#heardAt = performance.now();
       this.#reader.push(chunk);
       this.#process();
@@ -191,9 +192,10 @@ export class Connection {
       return;
     }
     if (request.name === 'ConnectionClose') {
+      // First, so that a client that has its answer finds its messages back in their queues.
+      this.#leave();
       this.#answer(0, 'ConnectionCloseOk', {});
       this.#logger.info(`${this.#name} closed its connection`);
-      this.#stage = 'closed';
       this.#socket.end();
     } else if (this.#stage === 'login' && request.name === 'ConnectionStartOk') this.#login(request.fields);
     else if (this.#stage === 'tune' && request.name === 'ConnectionTuneOk') this.#tune(request.fields);
@@ -347,16 +349,28 @@ export class Connection {
     const greeted = this.#stage !== 'protocol-header';
     this.#stage = 'closing';
     this.#closeChannels();
-    clearTimeout(this.#deadline);
-    this.#deadline = setTimeout(() => this.#socket.destroy(), periods.closeMs);
+    this.#destroyAfter(periods.closeMs);
     if (greeted) this.#answer(0, 'ConnectionClose', closeFields(error));
     else this.#socket.end();
   }
 
   #destroy(reason: string): void {
     this.#logger.warn(`${this.#name} ${reason}: cut off`);
-    this.#stage = 'closed';
+    this.#leave();
     this.#socket.destroySoon();
+  }
+
+  /** Its messages go back now: the socket of a client that takes nothing would hold them until the network gives up. */
+  #leave(): void {
+    this.#stage = 'closed';
+    clearInterval(this.#heartbeat);
+    this.#closeChannels();
+    this.#destroyAfter(periods.closeMs);
+  }
+
+  #destroyAfter(ms: number): void {
+    clearTimeout(this.#deadline);
+    if (!this.#socket.destroyed) this.#deadline = setTimeout(() => this.#socket.destroy(), ms);
   }
 
   #ended(): void {

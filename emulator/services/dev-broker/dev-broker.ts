@@ -4,7 +4,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, readFile } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { createServer } from 'node:tls';
 import type { Logger } from '../../../runtime/logger.ts';
 import type { Credentials } from '../../../runtime/secrets.ts';
@@ -58,6 +58,12 @@ export async function startDevBroker(options: DevBrokerOptions): Promise<DevBrok
       noDelay: true,
     });
     server.maxConnections = limits.connections;
+    // With those that have not shaken hands yet.
+    const sockets = new Set<Socket>();
+    server.on('connection', (socket) => {
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+    });
     server.on('drop', () => logger.warn(`a client was turned away: ${limits.connections} are connected`));
     server.on('tlsClientError', (error) => logger.debug(`a client failed to speak TLS: ${error.message}`));
     server.on('secureConnection', (socket) => {
@@ -77,6 +83,7 @@ export async function startDevBroker(options: DevBrokerOptions): Promise<DevBrok
         const closed = once(server, 'close');
         server.close();
         await Promise.all([...connections].map((connection) => connection.close()));
+        for (const socket of sockets) socket.destroy();
         await closed;
         await broker.close();
         unlock();
