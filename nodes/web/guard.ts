@@ -48,6 +48,12 @@ export class Guard {
       throw new Failure('FORBIDDEN', `role ${role} may not do this, it needs ${wanted}`);
   }
 
+  /** The token of the caller's role, to act for it towards another node; undefined for a caller without one. */
+  async tokenOf(request: FastifyRequest): Promise<string | undefined> {
+    const role = await this.#roleOf(request);
+    return role === undefined ? undefined : (await this.#tokens())[role];
+  }
+
   newKey(): string {
     return issue(this.#keys, keyValidMs);
   }

@@ -1,5 +1,5 @@
 // The public listener: what people, the page and the CLI read and change. Reading on loopback is open; changing needs
-// a role, and only the leader does it: a follower answers 421 with the leader's address, which our clients follow.
+// a role, and only the leader does it: a follower forwards it.
 // Never binds anywhere but loopback, since it speaks plain HTTP.
 import { createHash } from 'node:crypto';
 import helmet from '@fastify/helmet';
@@ -23,6 +23,8 @@ import type { NodeBroker } from '../node-broker.ts';
 import { Guard, sessionCookie } from './guard.ts';
 import { parse } from './internal-server.ts';
 import type { Live } from './live.ts';
+import { forwardWrites } from './forward.ts';
+import { itemListSchema, openApi, type Operation } from './openapi.ts';
 import { useProblems } from './problems.ts';
 import { addPage, type Page } from './page.ts';
 
@@ -58,6 +60,69 @@ const depthWithinMs = 400; // Readers such as `baton status` wait a second for a
 const deadQueues = new Set<string>([queues.itemsDead.name, queues.filesDead.name, queues.mailDead.name]);
 const noCounts = { items: null, itemVersions: null, files: null, mailsSent: null };
 
+const transferSchema = z.strictObject({ target: nodeIdSchema.nullable().default(null) });
+
+/** What the public API offers, for GET /openapi.json. */
+export const operations: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/items',
+    summary: 'Current items, by key, page by page',
+    query: itemsQuery,
+    answer: itemListSchema,
+  },
+  { method: 'get', path: '/items/{source}/{sku}', summary: 'One item with its history' },
+  { method: 'get', path: '/live', summary: 'Server-sent events; Last-Event-ID resumes without a gap' },
+  { method: 'get', path: '/cluster', summary: 'The cluster as this node sees it' },
+  { method: 'get', path: '/counts', summary: 'How much is stored, waits and is dead' },
+  { method: 'get', path: '/queues', summary: 'Depths of the queues' },
+  { method: 'get', path: '/sources', summary: 'Configured sources' },
+  {
+    method: 'put',
+    path: '/sources/{name}',
+    summary: 'Store a source',
+    role: 'editor',
+    body: sourceSchema,
+    status: 204,
+  },
+  { method: 'get', path: '/watches', summary: 'Who gets mail about what' },
+  {
+    method: 'post',
+    path: '/watches',
+    summary: 'Watch an item, a source or all',
+    role: 'editor',
+    body: watchSchema,
+    status: 201,
+  },
+  { method: 'delete', path: '/watches/{id}', summary: 'End a watch', role: 'editor', status: 204 },
+  { method: 'get', path: '/files', summary: 'The last files' },
+  { method: 'get', path: '/crawls', summary: 'The last crawls' },
+  { method: 'get', path: '/mails', summary: 'The last mails' },
+  { method: 'post', path: '/export', summary: 'Write all items to out/', role: 'operator', status: 202 },
+  {
+    method: 'post',
+    path: '/cluster/transfer',
+    summary: 'Hand leadership over',
+    role: 'operator',
+    body: transferSchema,
+  },
+  {
+    method: 'post',
+    path: '/session-keys',
+    summary: 'A one-time key that opens the page',
+    role: 'operator',
+    status: 201,
+  },
+  { method: 'get', path: '/leader', summary: '200 on the leader, 503 elsewhere' },
+  { method: 'get', path: '/replica', summary: '200 on a follower, 503 elsewhere' },
+  { method: 'get', path: '/health', summary: '200 while the process lives, with or without a leader' },
+  { method: 'get', path: '/liveness', summary: 'The same' },
+  { method: 'get', path: '/readiness', summary: '200 when the database answers' },
+  { method: 'get', path: '/history', summary: 'The last changes of leadership of this node' },
+  { method: 'get', path: '/metrics', summary: 'Prometheus metrics' },
+  { method: 'get', path: '/openapi.json', summary: 'This page' },
+];
+
 export function createPublicServer(options: PublicServerOptions): FastifyInstance {
   const { leadership, store, guard, raft } = options;
   const app = fastify({ bodyLimit: 256 * 1024, requestTimeout: 30_000, forceCloseConnections: true });
@@ -70,8 +135,11 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
   });
   app.register(rateLimit, { max: 1_200, timeWindow: '1 minute' });
   app.addHook('onRequest', async (request) => guard.checkOrigin(request));
+  // A key opens a session of the very node that made it.
+  forwardWrites(app, { leadership, guard, isLocal: (route) => route === '/session-keys' });
 
   app.after(() => {
+    app.get('/openapi.json', async () => openApi(operations));
     addHealth(app, options);
     addReads(app, options);
     options.live.addTo(app);
@@ -113,10 +181,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     });
     app.post('/cluster/transfer', async (request) => {
       await guard.require(request, 'operator');
-      const { target } = parse(
-        z.strictObject({ target: nodeIdSchema.nullable().default(null) }),
-        request.body,
-      );
+      const { target } = parse(transferSchema, request.body);
       if (target !== null && !options.members.some(({ id, voter }) => id === target && voter))
         throw new Failure('REQUEST_MALFORMED', `target: ${target} is no voter of this cluster`);
       return leadership.write('transfer', async () => raft.transfer(target, 'asked for by an operator'));

@@ -1,0 +1,78 @@
+// GET /openapi.json: the public API as OpenAPI 3.1, from the schemas that check the requests. A test compares it with the
+// routes that are served.
+import { z } from 'zod';
+import { problemSchema } from '../../contracts/node-api.ts';
+import { itemSchema } from '../../contracts/item.ts';
+
+export interface Operation {
+  readonly method: 'get' | 'put' | 'post' | 'delete';
+  /** With `{name}` for what varies. */
+  readonly path: string;
+  readonly summary: string;
+  readonly role?: 'editor' | 'operator';
+  readonly query?: z.ZodObject;
+  readonly body?: z.ZodType;
+  readonly answer?: z.ZodType;
+  /** 200 when it is left out. */
+  readonly status?: number;
+}
+
+export const itemListSchema = z.object({ items: z.array(itemSchema), next: z.string().nullable() });
+
+export function openApi(operations: readonly Operation[]): object {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const operation of operations)
+    paths[operation.path] = { ...paths[operation.path], [operation.method]: describe(operation) };
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Baton',
+      version: '1',
+      description:
+        'Reading is open on loopback; changes need a bearer token with a role. Errors are RFC 9457 problems.',
+    },
+    paths,
+    components: {
+      securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
+      schemas: { Problem: jsonSchema(problemSchema) },
+    },
+  };
+}
+
+function describe({ path, summary, role, query, body, answer, status = 200 }: Operation): object {
+  const inPath = [...path.matchAll(/\{(?<name>\w+)\}/g)].map((match) => ({
+    name: match.groups?.['name'],
+    in: 'path',
+    required: true,
+    schema: { type: 'string' },
+  }));
+  const inQuery = Object.entries(query?.shape ?? {}).map(([name, schema]) => ({
+    name,
+    in: 'query',
+    required: false,
+    schema: jsonSchema(schema as z.ZodType),
+  }));
+  return {
+    summary: role === undefined ? summary : `${summary} (role ${role})`,
+    ...(role === undefined ? {} : { security: [{ bearer: [] }] }),
+    parameters: [...inPath, ...inQuery],
+    ...(body === undefined
+      ? {}
+      : { requestBody: { required: true, content: { 'application/json': { schema: jsonSchema(body) } } } }),
+    responses: {
+      [String(status)]: {
+        description: 'Done.',
+        ...(answer === undefined ? {} : { content: { 'application/json': { schema: jsonSchema(answer) } } }),
+      },
+      default: {
+        description: 'A problem.',
+        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+      },
+    },
+  };
+}
+
+function jsonSchema(schema: z.ZodType): object {
+  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+  return rest;
+}
