@@ -155,7 +155,6 @@ test('OpenAPI: the description is 3.1 and every operation it names is served', a
     const url = `${node.publicUrl}${path.replaceAll(/\{\w+\}/g, 'x')}`;
     const answer = await fetch(url, { method: method.toUpperCase() });
     const text = await answer.text();
-    // A route that is not served says so without a code of ours.
-    expect(text, `${method} ${path}`).not.toMatch(/Route \w+:.* not found/);
+    expect(text, `${method} ${path}`).not.toContain('is no route');
   }
 });
