@@ -1,10 +1,13 @@
 // The variables each process gets: emulator and cdk write them, the process reads them once at its start.
-// Secrets are not in them: a variable ending in _URI says where the secret lies (`file:/...`).
+// Secrets are not in them: a variable ending in _URI says where the secret lies, `file:/path` or
+// `secretsmanager:name-or-arn`, the latter with `#field` when the secret is a JSON object and one field is meant.
 import { z } from 'zod';
 import { nodeIdSchema } from './ids.ts';
 import { nodes } from './topology.ts';
 
-const secretUri = z.string().regex(/^file:\/.+/, 'a file: URI');
+const secretUri = z
+  .string()
+  .regex(/^(?:file:\/.+|secretsmanager:[^#\s]+(?:#[^#\s]+)?)$/, 'a file: or secretsmanager: URI');
 const port = z.coerce.number().int().min(0).max(65_535);
 const milliseconds = z.coerce.number().int().min(1);
 
@@ -22,6 +25,8 @@ const broker = {
   BATON_BROKER_URL: z.url({ protocol: /^amqps$/ }),
   /** JSON { "username", "password" }, the shape that Lambda's RabbitMQ mapping wants too. */
   BATON_BROKER_CREDENTIALS_URI: secretUri,
+  /** Where the broker's certificate is not of the cluster's own authority: the authorities it may be of. */
+  BATON_BROKER_CA_URI: secretUri.optional(),
 };
 const awsEndpoint = {
   AWS_REGION: z.string().min(1),
@@ -63,9 +68,11 @@ export const environments = {
     BATON_HEARTBEAT_MS: milliseconds.default(nodes.heartbeatMs),
     BATON_ELECTION_TIMEOUT_MS: milliseconds.default(nodes.electionTimeoutMs),
     BATON_PRIORITY: z.coerce.number().int().min(0).max(100).default(50),
-    /** postgres://user@host:port/database, TLS verified against BATON_TLS_CA_URI. */
+    /** postgres://user@host:port/database, TLS always verified. */
     BATON_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
     BATON_DATABASE_PASSWORD_URI: secretUri,
+    /** Where the database's certificate is not of the cluster's own authority: the authorities it may be of. */
+    BATON_DATABASE_CA_URI: secretUri.optional(),
     /** JSON { "current": { "id", "key" }, "previous": ... }: see docs/protocol.md. */
     BATON_CLUSTER_KEYS_URI: secretUri,
     /** JSON { "reader", "editor", "operator" }: bearer tokens of the public API. */

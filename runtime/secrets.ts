@@ -1,10 +1,12 @@
-// Secrets by URI, read when used and again after 60 s, so that a rotated one is taken up without a restart.
-// `file:` only: the AWS stacks add their own scheme when they exist.
+// Secrets by URI (`file:/path`, `secretsmanager:name-or-arn#field`), read when used and again after 60 s, so that a
+// rotated one is taken up without a restart. Never logs a secret and never quotes one in an error.
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { z } from 'zod';
 
 const refreshAfterMs = 60_000; // The bound on how long a rotated secret's predecessor is still used.
+const answerWithinMs = 3_000;
 
 export interface Secrets {
   text(uri: string): Promise<string>;
@@ -14,20 +16,41 @@ export interface Secrets {
 export const credentialsSchema = z.object({ username: z.string().min(1), password: z.string().min(1) });
 export type Credentials = z.infer<typeof credentialsSchema>;
 
-export function createSecrets(now: () => number = () => performance.now()): Secrets {
-  const cache = new Map<string, { value: string; readAt: number }>();
+/** The whole text of a secret of Secrets Manager. */
+export type FetchSecret = (secretId: string) => Promise<string>;
+
+export function createSecrets(
+  now: () => number = () => performance.now(),
+  fetchSecret: FetchSecret = fromSecretsManager(),
+): Secrets {
+  const cache = new Map<string, { value: Promise<string>; readAt: number }>();
+
+  async function read(place: Place): Promise<string> {
+    const key = `${place.kind}:${place.id}`;
+    const cached = cache.get(key);
+    if (cached && now() - cached.readAt < refreshAfterMs) return await cached.value;
+    // The promise is kept, so that callers at a start share one request; a failed one is asked again.
+    const value = place.kind === 'file' ? readFile(place.id, 'utf8') : fetchSecret(place.id);
+    cache.set(key, { value, readAt: now() });
+    value.catch(() => cache.get(key)?.value === value && cache.delete(key));
+    return await value;
+  }
+
   async function text(uri: string): Promise<string> {
-    const cached = cache.get(uri);
-    if (cached && now() - cached.readAt < refreshAfterMs) return cached.value;
+    const place = parseUri(uri);
     let value: string;
     try {
-      value = await readFile(fileURLToPath(uri), 'utf8');
+      value = await read(place);
     } catch (cause) {
       throw new Error(`secret ${uri} cannot be read`, { cause });
     }
-    cache.set(uri, { value, readAt: now() });
-    return value;
+    if (place.field === undefined) return value;
+    // One read serves all fields: a certificate and its key come from the same version.
+    const field = z.record(z.string(), z.unknown()).safeParse(parseJson(value)).data?.[place.field];
+    if (typeof field !== 'string') throw new Error(`secret ${uri} has no text field of that name`);
+    return field;
   }
+
   return {
     text,
     async json(uri, schema) {
@@ -39,6 +62,33 @@ export function createSecrets(now: () => number = () => performance.now()): Secr
         );
       return parsed.data;
     },
+  };
+}
+
+interface Place {
+  readonly kind: 'file' | 'secretsmanager';
+  /** A path, or the name or ARN of a secret. */
+  readonly id: string;
+  readonly field?: string;
+}
+
+function parseUri(uri: string): Place {
+  if (uri.startsWith('file:')) return { kind: 'file', id: fileURLToPath(uri) };
+  const { id, field } = /^secretsmanager:(?<id>[^#]+)(?:#(?<field>.+))?$/.exec(uri)?.groups ?? {};
+  if (id === undefined) throw new Error(`${uri} is neither a file: nor a secretsmanager: URI`);
+  return { kind: 'secretsmanager', id, ...(field === undefined ? {} : { field }) };
+}
+
+/** Region, credentials and endpoint come from the environment, which the SDK reads by itself. */
+function fromSecretsManager(): FetchSecret {
+  let client: SecretsManagerClient | undefined;
+  return async (secretId) => {
+    client ??= new SecretsManagerClient({ maxAttempts: 3 });
+    const { SecretString } = await client.send(new GetSecretValueCommand({ SecretId: secretId }), {
+      abortSignal: AbortSignal.timeout(answerWithinMs),
+    });
+    if (SecretString === undefined) throw new Error('it is binary, a text was expected');
+    return SecretString;
   };
 }
 

@@ -1,0 +1,110 @@
+// A Lambda function with a role that may do nothing but write its own log, read the secrets its variables name, and
+// have a network interface when it lives in the VPC. The caller grants the rest by name.
+import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import { Construct } from 'constructs';
+import { acknowledge } from './acknowledge.ts';
+import { retentionOf, type LogRetentionDays } from './log-retention.ts';
+import { secretsIn } from './function-environment.ts';
+
+export interface Placement {
+  readonly vpc: ec2.IVpc;
+  readonly securityGroup: ec2.ISecurityGroup;
+}
+export interface LeastFunctionProps {
+  readonly functionName: string;
+  readonly description: string;
+  /** The zip of functions/bundle.ts. */
+  readonly zipFile: string;
+  readonly memoryMb: number;
+  readonly timeoutS: number;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly logGroupName: string;
+  readonly logRetentionDays: LogRetentionDays;
+  readonly placement?: Placement;
+}
+
+/** What functions/bundle.ts exports. */
+const bundleHandler = 'index.handler';
+
+export class LeastFunction extends Construct {
+  readonly function: lambda.Function;
+  readonly logGroup: logs.LogGroup;
+
+  constructor(scope: Construct, id: string, props: LeastFunctionProps) {
+    super(scope, id);
+    this.logGroup = new logs.LogGroup(this, 'Log', {
+      logGroupName: props.logGroupName,
+      retention: retentionOf(props.logRetentionDays),
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    const role = new iam.Role(this, 'Role', {
+      assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+      description: `Execution role of ${props.functionName}`,
+    });
+    this.logGroup.grantWrite(role);
+    for (const name of secretsIn(props.environment))
+      secretsmanager.Secret.fromSecretNameV2(this, `Secret-${name}`, name).grantRead(role);
+    const { placement } = props;
+    if (placement) grantNetworkInterfaces(role);
+    this.function = new lambda.Function(this, 'Function', {
+      functionName: props.functionName,
+      description: props.description,
+      runtime: lambda.Runtime.NODEJS_24_X,
+      architecture: lambda.Architecture.ARM_64,
+      handler: bundleHandler,
+      code: lambda.Code.fromAsset(props.zipFile),
+      memorySize: props.memoryMb,
+      timeout: Duration.seconds(props.timeoutS),
+      environment: { ...props.environment },
+      role,
+      logGroup: this.logGroup,
+      // Two tries by default would run a crawl that failed three times; the next tick is a better try.
+      retryAttempts: 0,
+      maxEventAge: Duration.minutes(1),
+      ...(placement
+        ? {
+            vpc: placement.vpc,
+            vpcSubnets: { subnetType: ec2.SubnetType.PRIVATE_WITH_EGRESS },
+            securityGroups: [placement.securityGroup],
+          }
+        : {}),
+    });
+    acknowledge(
+      this.function,
+      'Serverless-LambdaTracing',
+      'Messages carry a W3C trace context of their own.',
+    );
+    const neverLate =
+      'Called by event sources, which keep their messages, and by a schedule, whose next tick comes in a minute; an event kept for later would be an old tick.';
+    acknowledge(this.function, 'Serverless-LambdaDLQ', neverLate);
+    acknowledge(this.function, 'Serverless-LambdaAsyncFailureDestination', neverLate);
+  }
+}
+
+/** EC2 knows no resource for these when a role asks: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html */
+function grantNetworkInterfaces(role: iam.Role): void {
+  role.addToPolicy(
+    new iam.PolicyStatement({
+      sid: 'NetworkInterfacesOfLambda',
+      actions: [
+        'ec2:CreateNetworkInterface',
+        'ec2:DescribeNetworkInterfaces',
+        'ec2:DescribeSubnets',
+        'ec2:DeleteNetworkInterface',
+        'ec2:AssignPrivateIpAddresses',
+        'ec2:UnassignPrivateIpAddresses',
+      ],
+      resources: ['*'],
+    }),
+  );
+  acknowledge(
+    role,
+    'AwsSolutions-IAM5[Resource::*]',
+    'Lambda makes the network interfaces of a function in a VPC; EC2 accepts no narrower resource for these actions.',
+  );
+}

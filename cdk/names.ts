@@ -1,0 +1,59 @@
+// Names of what a stage owns, made from those of contracts/topology.ts, so that two stages fit into one account.
+// In the emulators the names are the contracts' own: there the containers find each other by them.
+import type { FunctionName } from '../contracts/topology.ts';
+import type { Stage } from './stage.ts';
+
+/** Processes with a certificate of their own. */
+export const functionsWithCertificate = [
+  'scraper',
+  'deliver',
+  'ftp-sync',
+  'mail',
+] as const satisfies readonly FunctionName[];
+
+export class Names {
+  readonly #stage: Stage;
+  constructor(stage: Stage) {
+    this.#stage = stage;
+  }
+
+  /** Of an SQS queue, a table or a rule: `baton-tick` is `baton-dev-tick` in the stage dev. */
+  resource(name: string): string {
+    return this.#stage.kind === 'local' ? name : name.replace(/^baton/, `baton-${this.#stage.name}`);
+  }
+  function(name: FunctionName): string {
+    return this.#stage.kind === 'local' ? name : `baton-${this.#stage.name}-${name}`;
+  }
+  secret(name: SecretName): string {
+    return `baton/${this.#stage.name}/${name}`;
+  }
+  /** As contracts/environment.ts wants it. */
+  secretUri(name: SecretName, field?: string): string {
+    return `secretsmanager:${this.secret(name)}${field === undefined ? '' : `#${field}`}`;
+  }
+  get cluster(): string {
+    return `baton-${this.#stage.name}`;
+  }
+  stack(name: string): string {
+    return `baton-${this.#stage.name}-${name}`;
+  }
+}
+
+/**
+ * `tls/<process>`: JSON { ca, cert, key }. `trust`: JSON { broker, database }, the public authorities of AWS's own
+ * servers. `broker/<user>`, `ftp` and `smtp`: JSON { username, password }. `authority`: the cluster's own authority
+ * with its key, readable by the function that renews certificates alone.
+ */
+export type SecretName =
+  | `tls/${string}`
+  | `broker/${BrokerUser}`
+  | 'authority'
+  | 'trust'
+  | 'cluster-keys'
+  | 'tokens'
+  | 'ftp'
+  | 'smtp';
+
+/** RabbitMQ users: `admin` declares, `event-source` consumes, the others publish what is theirs. */
+export const brokerUsers = ['admin', 'event-source', 'nodes', 'functions'] as const;
+export type BrokerUser = (typeof brokerUsers)[number];

@@ -1,0 +1,63 @@
+// The settings of a stage, from cdk.json: what differs between dev, prod and the emulators, and nothing else.
+// Never looks anything up in an account, so that synthesis needs none.
+import type { Node } from 'constructs';
+import { z } from 'zod';
+import { logRetentionDays } from './log-retention.ts';
+
+const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'host:port');
+
+const awsStageSchema = z.strictObject({
+  kind: z.literal('aws'),
+  /** Of the public listener: `name` leads to every node, `node-N.name` to one. The zone has to exist. */
+  domain: z.strictObject({ name: z.string().min(4), hostedZoneId: z.string().min(4) }),
+  /** Gets the alarms and the budget's warning. */
+  alarmEmail: z.email(),
+  mailFrom: z.string().min(3),
+  smtpAddress: address,
+  /** One small PostgreSQL, or Aurora Serverless v2 with a reader in another zone. */
+  database: z.enum(['instance', 'aurora']),
+  brokerDeployment: z.enum(['SINGLE_INSTANCE', 'CLUSTER_MULTI_AZ']),
+  natGateways: z.int().min(1).max(3),
+  /** vsftpd on Fargate; without it `ftpAddress` names a server elsewhere. */
+  ftpServer: z.boolean(),
+  ftpAddress: address.optional(),
+  logRetentionDays: z.literal(logRetentionDays),
+  /** What holds state survives the deletion of its stack, and refuses to be deleted by hand. */
+  retainData: z.boolean(),
+  budgetUsd: z.int().min(1),
+  /** Whether `baton chaos` may touch it. */
+  faultsAllowed: z.boolean(),
+});
+
+const localStageSchema = z.strictObject({
+  kind: z.literal('local'),
+  nodeUrls: z.array(z.url({ protocol: /^https$/ })).min(1),
+  brokerUrl: z.url({ protocol: /^amqps$/ }),
+  ftpAddress: address,
+  smtpAddress: address,
+  /** Where the emulator serves these APIs, as a function sees it. */
+  endpoints: z.strictObject({ sqs: z.url(), dynamodb: z.url() }),
+});
+
+const stageSchema = z.discriminatedUnion('kind', [awsStageSchema, localStageSchema]);
+const stageNameSchema = z.string().regex(/^[a-z][a-z0-9]{1,11}$/, 'lower case letters and digits, 2 to 12');
+
+export type AwsStage = z.infer<typeof awsStageSchema> & { readonly name: string };
+export type LocalStage = z.infer<typeof localStageSchema> & { readonly name: string };
+export type Stage = AwsStage | LocalStage;
+
+/** @throws Error naming the stage and every wrong setting. */
+export function readStage(node: Node): Stage {
+  const name = stageNameSchema.parse(node.tryGetContext('stage'));
+  const stages = z.record(z.string(), z.unknown()).parse(node.tryGetContext('stages'));
+  if (stages[name] === undefined)
+    throw new Error(
+      `cdk.json has no stage ${name}, only ${Object.keys(stages).join(', ')}: choose one with -c stage=<name>`,
+    );
+  const parsed = stageSchema.safeParse(stages[name]);
+  if (!parsed.success)
+    throw new Error(
+      `cdk.json, stage ${name}: ${parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')}`,
+    );
+  return { ...parsed.data, name };
+}
