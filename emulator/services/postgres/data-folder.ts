@@ -18,6 +18,7 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PostgresBinaries } from './binaries.ts';
+import { identify } from '../../instance/process-table.ts';
 import type { RunAs, SystemUser } from './system-user.ts';
 
 export interface DataFolderOptions {
@@ -105,24 +106,19 @@ async function create(options: DataFolderOptions): Promise<void> {
 async function assertNotRunning(data: string): Promise<void> {
   const lock = join(data, 'postmaster.pid');
   const pid = Number((await readFile(lock, 'utf8').catch(() => '')).split('\n')[0]);
-  if (!Number.isInteger(pid) || pid <= 0 || !isAlive(pid)) return;
-  // A server's working folder is its data. Only Linux tells; elsewhere a living process keeps the lock.
-  const home = await realpath(data);
-  const works = await readlink(`/proc/${pid}/cwd`).catch(() => home);
-  if (works === home)
-    throw new Error(
-      `another PostgreSQL (pid ${pid}) works on ${data}: end it with \`kill -INT ${pid}\`, or use another folder with --data`,
-    );
-  await rm(lock); // The pid now belongs to somebody else, as after a reboot; the server would refuse to start.
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  if (!Number.isInteger(pid) || pid <= 0) return;
+  if (identify(pid) !== undefined) {
+    // A server's working folder is its data. Only Linux tells; elsewhere a living process keeps the lock.
+    const home = await realpath(data);
+    const works = await readlink(`/proc/${pid}/cwd`).catch(() => home);
+    if (works === home)
+      throw new Error(
+        `another PostgreSQL (pid ${pid}) works on ${data}: end it with \`kill -INT ${pid}\`, or use another folder with --data`,
+      );
   }
+  // The pid belongs to somebody else, as after a reboot, or to a process that ended and that nobody has reaped, as in a
+  // container without an init: the server would take either for its predecessor and refuse to start.
+  await rm(lock);
 }
 
 /** Creates role and database, and gives the role a password that changed. */
