@@ -5,6 +5,7 @@ import { runner } from 'node-pg-migrate';
 import { Client } from 'pg';
 import type { ClusterDatabase } from '../join-cluster.ts';
 import type { Store } from '../store.ts';
+import { admit } from './admission.ts';
 import { takeCrawl, takeLease, updateCrawl } from './crawls.ts';
 import { claimFence } from './fence.ts';
 import { applyUpload, fileIntake, fileOutcome, openFile, rejectFile, stageRows } from './files.ts';
@@ -63,18 +64,7 @@ export function openDatabase(options: ConnectionOptions): Database {
         );
       return { clusterId: row.cluster_id };
     },
-    async admit({ nodeId, generation, members }) {
-      const voters = members
-        .filter(({ voter }) => voter)
-        .map(({ id }) => id)
-        .sort();
-      const [row] = await queries.query<{ known: boolean }>(
-        `admitting ${nodeId}`,
-        'SELECT admit_node($1, $2, $3) AS known',
-        [nodeId, generation, voters],
-      );
-      return { known: row?.known === true };
-    },
+    admit: (node) => admit(queries, node),
     close: () => queries.close(),
   };
 }

@@ -114,7 +114,7 @@ interface LedgerRow extends Record<string, unknown> {
   answer: unknown;
   reason: string | null;
   definition: unknown;
-  crawl_age_s: number | null;
+  opened_for_s: number;
 }
 
 /**
@@ -146,7 +146,7 @@ export async function applyUpload(queries: Queries, term: number, upload: Upload
       rows: upload.rows,
       invalid: upload.invalid,
     });
-  if (isCrawl && staged.missing > 0 && (file.crawl_age_s ?? 0) < crawlMessagesWithinS)
+  if (isCrawl && staged.missing > 0 && file.opened_for_s < crawlMessagesWithinS)
     throw new Failure(
       'BUSY',
       `${file.name}: ${staged.missing} items of the crawl are still on their way as messages`,
@@ -248,9 +248,8 @@ async function readLedger(queries: Queries, fileId: string): Promise<LedgerRow> 
   const [row] = await queries.query<LedgerRow>(
     'reading the ledger',
     `SELECT files.name, files.intake, files.state, files.answer, files.reason, files.traceparent, sources.definition,
-       CASE WHEN crawls.status = 'finished' THEN extract(epoch FROM clock_timestamp() - crawls.changed_at)::float8 END AS crawl_age_s
+       extract(epoch FROM clock_timestamp() - files.opened_at)::float8 AS opened_for_s
      FROM files LEFT JOIN sources ON sources.name = substring(files.name FROM '^[a-z0-9-]+')
-     LEFT JOIN crawls ON crawls.source = sources.name AND crawls.intake = files.intake
      WHERE files.file_id = $1`,
     [fileId],
   );
@@ -280,6 +279,7 @@ const stagedStatement = writeStatement({
   given: `SELECT source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, $4::text AS traceparent, place
   FROM staged_rows WHERE upload = $2 AND place > $3 ORDER BY place LIMIT ${rowsPerStatement}`,
   applied: upsert,
+  repeats: 'silent',
 });
 
 /** Rows of one key in two statements come in the order of the file, so the later one wins. */
@@ -333,6 +333,7 @@ const vanishStatement = writeStatement({
     WHERE items.source = given.source AND items.sku = given.sku AND NOT items.vanished AND items.version < $5
     RETURNING ${writtenColumns}
   )`,
+  repeats: 'recorded',
 });
 
 /** What a snapshot no longer names, at the last version of its intake: newer intakes have touched nothing of it. */

@@ -37,34 +37,44 @@ applied AS (
 /**
  * `given` and what it becomes: common table expressions that end with `applied`, the item rows they wrote with
  * `writtenColumns`. All that write have to join `fence_held`, or something that does; $1 is the term.
+ * `repeats`: whether a newer version that says the same is kept in the history and counts as applied. A message's does,
+ * since each stands for a look at a shop; the rows of a partner's file mostly repeat the file before.
  */
-export function writeStatement({ given, applied }: { given: string; applied: string }): string {
+export function writeStatement({
+  given,
+  applied,
+  repeats,
+}: {
+  given: string;
+  applied: string;
+  repeats: 'recorded' | 'silent';
+}): string {
   return `
 WITH fence_held AS (SELECT term FROM fence WHERE id = 1 AND term = $1 FOR SHARE),
 given AS (${given}),
 ${applied},
+judged AS (
+  SELECT *, CASE
+    WHEN old_version IS NULL THEN 'new'
+    WHEN vanished AND NOT old_vanished THEN 'vanished'
+    WHEN old_vanished AND NOT vanished THEN 'returned'
+    WHEN price IS DISTINCT FROM old_price THEN 'price'
+    WHEN (in_stock, stock) IS DISTINCT FROM (old_in_stock, old_stock) THEN 'stock'
+    WHEN other_content THEN 'content'
+  END AS change FROM applied
+),
+recorded AS (SELECT * FROM judged WHERE ${repeats === 'recorded' ? 'true' : 'change IS NOT NULL'}),
 versions AS (
   INSERT INTO item_versions (source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, term, traceparent, changed_at)
-  SELECT source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, term, traceparent, changed_at FROM applied
+  SELECT source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, term, traceparent, changed_at FROM recorded
 ),
-changed AS (
-  SELECT *, row_number() OVER (ORDER BY source, sku) AS nth FROM (
-    SELECT *, CASE
-      WHEN old_version IS NULL THEN 'new'
-      WHEN vanished AND NOT old_vanished THEN 'vanished'
-      WHEN old_vanished AND NOT vanished THEN 'returned'
-      WHEN price IS DISTINCT FROM old_price THEN 'price'
-      WHEN (in_stock, stock) IS DISTINCT FROM (old_in_stock, old_stock) THEN 'stock'
-      WHEN other_content THEN 'content'
-    END AS change FROM applied
-  ) AS judged WHERE change IS NOT NULL -- A newer version that says the same is history, and no news.
-),
+changed AS (SELECT *, row_number() OVER (ORDER BY source, sku) AS nth FROM judged WHERE change IS NOT NULL),
 head AS (
   UPDATE feed_head SET
     last = last + (SELECT count(*) FROM changed),
     items = items + (SELECT count(*) FROM applied WHERE old_version IS NULL),
-    item_versions = item_versions + (SELECT count(*) FROM applied)
-  WHERE id = 1 AND (SELECT count(*) FROM applied) > 0 -- What changed nothing waits for nobody here.
+    item_versions = item_versions + (SELECT count(*) FROM recorded)
+  WHERE id = 1 AND (SELECT count(*) FROM recorded) > 0 -- What changed nothing waits for nobody here.
   RETURNING old.last AS before
 ),
 events AS (
@@ -77,7 +87,7 @@ events AS (
 SELECT (SELECT term FROM fence_held) AS held,
   (SELECT count(*) FROM given) AS given,
   (SELECT max(place) FROM given) AS last_place,
-  coalesce((SELECT json_agg(json_build_array(source, sku, version)) FROM applied), '[]') AS applied`;
+  coalesce((SELECT json_agg(json_build_array(source, sku, version)) FROM recorded), '[]') AS applied`;
 }
 
 export interface WriteAnswer {
@@ -112,6 +122,7 @@ const batchStatement = writeStatement({
     $10::boolean[], $11::integer[], $12::boolean[], $13::text[])
   WITH ORDINALITY AS given (source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, traceparent, place)`,
   applied: upsert,
+  repeats: 'recorded',
 });
 
 const presentStatement = `

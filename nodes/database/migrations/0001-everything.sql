@@ -43,10 +43,11 @@ INSERT INTO totals (id) VALUES (1);
 CREATE TABLE mail_cursor (id smallint PRIMARY KEY CHECK (id = 1), matched_to bigint NOT NULL);
 INSERT INTO mail_cursor VALUES (1, 0);
 
--- Membership: the generation each node last ran in. See admit_node.
+-- Membership: the generation each node runs in, or last ran in, and its term at that start. See nodes/database/admission.ts.
 CREATE TABLE members (
   node_id text PRIMARY KEY,
   generation integer NOT NULL,
+  term bigint NOT NULL DEFAULT 0,
   seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 -- The voters of each generation, as its first node told.
@@ -147,6 +148,7 @@ CREATE TABLE files (
   -- contracts/node-api.ts, FileAnswer.
   answer jsonb,
   traceparent text NOT NULL,
+  opened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   UNIQUE (name, size, modified_at)
 );
@@ -203,8 +205,11 @@ CREATE TABLE mails (
   -- How often nobody could say whether it was sent.
   unknowns integer NOT NULL DEFAULT 0,
   due_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  -- It lies in RabbitMQ: not published again before.
+  -- It lies in RabbitMQ: not published again before. Each time it is, it waits twice as long.
   published_until timestamptz,
+  publications integer NOT NULL DEFAULT 0,
+  -- Of any attempt: a mail that was never tried is not given up.
+  first_claimed_at timestamptz,
   owner text,
   lease_until timestamptz,
   detail text,
@@ -244,43 +249,6 @@ BEGIN
     RAISE EXCEPTION 'term % is over', wanted
       USING ERRCODE = 'BT001', DETAIL = (SELECT fence.term::text FROM fence WHERE fence.id = 1);
   END IF;
-END $$;
-
--- A node starts in generation G only when every voter of G-1 and of G runs, or last ran, in G-1 or later, or never ran:
--- with three generations alive two majorities need not share a voter.
-CREATE FUNCTION admit_node(node text, wanted integer, wanted_voters text[]) RETURNS boolean
-LANGUAGE plpgsql AS $$
-DECLARE
-  behind record;
-  stored text[];
-  known boolean;
-  newest integer;
-BEGIN
-  LOCK TABLE members IN EXCLUSIVE MODE;
-  SELECT max(members.generation) INTO newest FROM members;
-  IF newest IS NOT NULL AND newest > wanted + 1 THEN
-    RAISE EXCEPTION 'this node is configured for generation %, the cluster runs generation %', wanted, newest
-      USING ERRCODE = 'BT005';
-  END IF;
-  SELECT generations.voters INTO stored FROM generations WHERE generations.generation = wanted;
-  IF stored IS NULL THEN
-    INSERT INTO generations VALUES (wanted, wanted_voters);
-  ELSIF stored <> wanted_voters THEN
-    RAISE EXCEPTION 'generation % has the voters %, this node is configured for %', wanted,
-      array_to_string(stored, ', '), array_to_string(wanted_voters, ', ') USING ERRCODE = 'BT005';
-  END IF;
-  SELECT members.node_id, members.generation INTO behind FROM members
-    WHERE members.generation < wanted - 1 AND members.node_id <> node AND members.node_id IN (
-      SELECT unnest(generations.voters) FROM generations WHERE generations.generation IN (wanted - 1, wanted))
-    ORDER BY members.generation LIMIT 1;
-  IF FOUND THEN
-    RAISE EXCEPTION '% last ran in generation %, more than one before %: start it in generation % first',
-      behind.node_id, behind.generation, wanted, wanted - 1 USING ERRCODE = 'BT005';
-  END IF;
-  SELECT EXISTS (SELECT FROM members WHERE members.node_id = node) INTO known;
-  INSERT INTO members (node_id, generation) VALUES (node, wanted)
-    ON CONFLICT (node_id) DO UPDATE SET generation = greatest(members.generation, excluded.generation), seen_at = clock_timestamp();
-  RETURN known;
 END $$;
 
 CREATE FUNCTION put_source(held bigint, given_name text, given_definition jsonb) RETURNS void
@@ -349,7 +317,8 @@ BEGIN
   IF NOT FOUND THEN RAISE EXCEPTION 'there is no crawl %', crawl USING ERRCODE = 'BT004'; END IF;
   -- Said again after a lost answer.
   IF found_crawl.status <> 'running' AND found_crawl.status = new_status AND found_crawl.owner = worker THEN RETURN; END IF;
-  IF found_crawl.status <> 'running' OR found_crawl.owner IS DISTINCT FROM worker OR found_crawl.lease_until < clock_timestamp() THEN
+  -- A lease that has ended and that nobody else took goes on.
+  IF found_crawl.status <> 'running' OR found_crawl.owner IS DISTINCT FROM worker THEN
     RAISE EXCEPTION 'crawl % is %, held by %', crawl, found_crawl.status, coalesce(found_crawl.owner, 'nobody') USING ERRCODE = 'BT003';
   END IF;
   UPDATE crawls SET status = new_status, begun = true, counts = new_counts, changed_at = clock_timestamp(),
@@ -367,6 +336,11 @@ DECLARE
   other leases;
 BEGIN
   PERFORM hold_fence(held);
+  IF lease_ms = 0 THEN
+    -- Given back; whoever does not hold it gives nothing back.
+    UPDATE leases SET expires_at = ends WHERE leases.name = wanted AND leases.owner = worker;
+    RETURN ends;
+  END IF;
   INSERT INTO leases VALUES (wanted, worker, ends)
     ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at
     WHERE leases.owner = worker OR leases.expires_at <= clock_timestamp();
@@ -407,7 +381,7 @@ BEGIN
   RETURN QUERY INSERT INTO files AS f (name, size, modified_at, intake, state, reason, traceparent)
     VALUES (given_name, given_size, given_modified_at, coalesce(new_intake, 0), CASE WHEN why IS NULL THEN 'opened' ELSE 'rejected' END, why, trace)
     ON CONFLICT (name, size, modified_at) DO UPDATE SET intake = excluded.intake, state = excluded.state, reason = excluded.reason,
-      moved_to = NULL, answer = NULL, changed_at = clock_timestamp()
+      moved_to = NULL, answer = NULL, opened_at = clock_timestamp(), changed_at = clock_timestamp()
     RETURNING f.file_id, f.intake, f.state, f.reason;
 END $$;
 
@@ -474,8 +448,9 @@ CREATE FUNCTION due_mails(held bigint, mails_max integer) RETURNS TABLE (mail_id
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM hold_fence(held);
-  UPDATE mails SET state = CASE WHEN mails.made_at < clock_timestamp() - interval '24 hours' THEN 'failed' ELSE 'unknown' END,
-    unknowns = mails.unknowns + 1, attempt = mails.attempt + 1, owner = NULL, published_until = NULL,
+  UPDATE mails SET
+    state = CASE WHEN mails.first_claimed_at <= clock_timestamp() - interval '24 hours' THEN 'failed' ELSE 'unknown' END,
+    unknowns = mails.unknowns + 1, attempt = mails.attempt + 1, owner = NULL, published_until = NULL, publications = 0,
     due_at = clock_timestamp(), detail = 'its claim ended without a report', changed_at = clock_timestamp()
     WHERE mails.state = 'claimed' AND mails.lease_until < clock_timestamp();
   RETURN QUERY SELECT mails.mail_id, mails.attempt, mails.traceparent FROM mails
@@ -488,8 +463,8 @@ CREATE FUNCTION mail_published(held bigint, mail uuid, published_attempt integer
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM hold_fence(held);
-  -- Longer than a claim's lease: a message that was confirmed is rarely lost, and each repetition waits in the queue too.
-  UPDATE mails SET published_until = clock_timestamp() + interval '10 minutes'
+  -- Messages of a mail that nobody takes pile up in the queue, so each repetition waits longer, up to two hours.
+  UPDATE mails SET published_until = clock_timestamp() + interval '120 s' * power(2, least(publications, 6)), publications = publications + 1
     WHERE mails.mail_id = mail AND mails.attempt = published_attempt AND mails.state IN ('queued', 'unknown');
 END $$;
 
@@ -505,12 +480,13 @@ BEGIN
   IF found_mail.attempt <> claimed_attempt THEN
     skip := format('attempt %s is under way', found_mail.attempt); RETURN NEXT; RETURN;
   END IF;
-  -- The same worker asks again when its answer was lost.
-  IF found_mail.state NOT IN ('queued', 'unknown') AND NOT (found_mail.state = 'claimed' AND found_mail.owner = worker) THEN
+  -- Also for the worker that claimed it: should its answer be lost, the lease ends; sent twice it could not be taken back.
+  IF found_mail.state NOT IN ('queued', 'unknown') THEN
     skip := format('it is %s', found_mail.state); RETURN NEXT; RETURN;
   END IF;
   IF found_mail.bytes IS NULL THEN skip := 'its bytes were erased'; RETURN NEXT; RETURN; END IF;
-  UPDATE mails SET state = 'claimed', owner = worker, lease_until = clock_timestamp() + interval '120 s', changed_at = clock_timestamp()
+  UPDATE mails SET state = 'claimed', owner = worker, lease_until = clock_timestamp() + interval '120 s',
+    first_claimed_at = coalesce(mails.first_claimed_at, clock_timestamp()), changed_at = clock_timestamp()
     WHERE mails.mail_id = mail;
   sender := found_mail.sender;
   recipient := found_mail.recipient;
@@ -519,7 +495,7 @@ BEGIN
   RETURN NEXT;
 END $$;
 
--- Back-off with jitter up to 24 h after the mail was made. A late report of an earlier attempt that says `sent` counts:
+-- Back-off with jitter up to 24 h after the first attempt. A late report of an earlier attempt that says `sent` counts:
 -- it was sent.
 CREATE FUNCTION report_mail(held bigint, mail uuid, reported_attempt integer, worker text, outcome text, what text) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -542,13 +518,15 @@ BEGIN
       WHERE lower(mails.recipient) = lower(found_mail.recipient) AND mails.state IN ('queued', 'unknown');
   END IF;
   wait := least(interval '1 hour', interval '5 s' * power(2, least(found_mail.attempt - 1, 20))) * (0.5 + random() / 2);
-  UPDATE mails SET
-    state = CASE WHEN outcome = 'rejected' OR clock_timestamp() + wait > found_mail.made_at + interval '24 hours' THEN 'failed'
-      WHEN outcome = 'unknown' THEN 'unknown' ELSE 'queued' END,
-    attempt = found_mail.attempt + 1,
-    unknowns = found_mail.unknowns + CASE outcome WHEN 'unknown' THEN 1 ELSE 0 END,
-    due_at = clock_timestamp() + wait, published_until = NULL, owner = NULL, detail = what, changed_at = clock_timestamp()
-    WHERE mails.mail_id = mail;
+  IF outcome = 'rejected' OR clock_timestamp() + wait > found_mail.first_claimed_at + interval '24 hours' THEN
+    UPDATE mails SET state = 'failed', owner = NULL, detail = what, changed_at = clock_timestamp(),
+      unknowns = found_mail.unknowns + CASE outcome WHEN 'unknown' THEN 1 ELSE 0 END WHERE mails.mail_id = mail;
+  ELSE
+    UPDATE mails SET state = CASE outcome WHEN 'unknown' THEN 'unknown' ELSE 'queued' END, attempt = found_mail.attempt + 1,
+      unknowns = found_mail.unknowns + CASE outcome WHEN 'unknown' THEN 1 ELSE 0 END,
+      due_at = clock_timestamp() + wait, published_until = NULL, publications = 0, owner = NULL, detail = what,
+      changed_at = clock_timestamp() WHERE mails.mail_id = mail;
+  END IF;
 END $$;
 
 -- Bounded, so that one sweep holds the fence for a short time only; the next one goes on.

@@ -1,0 +1,58 @@
+// Admitting a node to a generation of the membership: the record under a lock, the rule from the election core, which the
+// simulator runs too. Never admits without having recorded it.
+import type { Member } from '../../contracts/environment.ts';
+import { admit as judge } from '../raft/membership.ts';
+import type { Queries } from './pool.ts';
+
+/** @throws Error saying why this start would not be safe and what to do about it. */
+export async function admit(
+  queries: Queries,
+  node: { nodeId: string; generation: number; members: readonly Member[]; term: number },
+): Promise<{ known: boolean; termAtLeast: number }> {
+  const { nodeId: id, generation, term } = node;
+  const voters = node.members.filter(({ voter }) => voter).map((member) => member.id);
+  const what = `admitting ${id}`;
+  return queries.urgently(what, async (query) => {
+    await query(what, 'BEGIN');
+    try {
+      // A node that freezes in here loses its session after two seconds, and the lock with it.
+      await query(what, 'LOCK TABLE members IN EXCLUSIVE MODE');
+      const nodes = await query<{ node_id: string; generation: number; term: number }>(
+        what,
+        'SELECT node_id, generation, term FROM members',
+      );
+      const generations = await query<{ generation: number; voters: string[] }>(
+        what,
+        'SELECT generation, voters FROM generations',
+      );
+      const [fence] = await query<{ term: number }>(what, 'SELECT term FROM fence WHERE id = 1');
+      const admission = judge(
+        { id, generation, voters },
+        {
+          nodes: new Map(nodes.map((row) => [row.node_id, row])),
+          votersOf: new Map(generations.map((row) => [row.generation, row.voters])),
+          fenceTerm: fence?.term ?? 0,
+        },
+      );
+      if (admission.kind === 'refused') throw new Error(admission.reason);
+      await query(
+        what,
+        'INSERT INTO generations (generation, voters) VALUES ($1, $2) ON CONFLICT (generation) DO NOTHING',
+        [generation, voters.toSorted()],
+      );
+      await query(
+        what,
+        `INSERT INTO members (node_id, generation, term) VALUES ($1, $2, $3)
+         ON CONFLICT (node_id) DO UPDATE SET generation = excluded.generation,
+           term = greatest(members.term, excluded.term), seen_at = clock_timestamp()`,
+        [id, generation, term],
+      );
+      await query(what, 'COMMIT');
+      return { known: nodes.some((row) => row.node_id === id), termAtLeast: admission.termAtLeast };
+    } catch (error) {
+      // Without a connection there is nothing to roll back.
+      await query(what, 'ROLLBACK').catch(() => undefined);
+      throw error;
+    }
+  });
+}

@@ -1,0 +1,205 @@
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { expect, test } from 'vitest';
+import type { Member } from '../../../contracts/environment.ts';
+import { openDatabase } from '../../../nodes/database/database.ts';
+import { makeCertificates } from '../../support/certificates.ts';
+import { entries, item, lead, useDatabases } from './fresh-database.ts';
+
+const databases = useDatabases();
+
+test('migrating twice, and by three nodes at once, ends in one schema that works', async () => {
+  const url = await databases.server().createDatabase();
+  const nodes = ['node-1', 'node-2', 'node-3'].map((name) => databases.open(url, name));
+  try {
+    await Promise.all(nodes.map((node) => node.migrate()));
+    await nodes[0]?.migrate();
+    const store = nodes[1]?.store;
+    if (!store) throw new Error('there is no second node');
+    await lead(store);
+    expect(await store.writeBatch(1, entries(item('a', 1)))).toEqual([{ kind: 'applied' }]);
+  } finally {
+    await Promise.all(nodes.map((node) => node.close()));
+  }
+});
+
+test('a node of an older release runs on a schema that a newer one has migrated', async () => {
+  const { node, connect } = await databases.fresh();
+  await (
+    await connect()
+  ).query("INSERT INTO migrations (name, run_on) VALUES ('0999-of-a-later-release', now())");
+  const older = node('node-2');
+  await older.migrate();
+  await lead(older.store);
+  expect(await older.store.writeBatch(1, entries(item('a', 1)))).toEqual([{ kind: 'applied' }]);
+});
+
+test('the cluster id is made once by whoever asks first, and another cluster name is refused with both', async () => {
+  const { node } = await databases.fresh();
+  const [one, two] = [node('node-1'), node('node-2')];
+  const ids = await Promise.all([
+    one.cluster('shop-prices'),
+    two.cluster('shop-prices'),
+    one.cluster('shop-prices'),
+  ]);
+  expect(new Set(ids.map(({ clusterId }) => clusterId)).size).toBe(1);
+  await expect(two.cluster('other')).rejects.toThrow(/shop-prices.*other|other.*shop-prices/);
+  const elsewhere = (await databases.fresh()).node('node-1');
+  expect((await elsewhere.cluster('shop-prices')).clusterId).not.toBe(ids[0]?.clusterId);
+});
+
+test('admission: the first nodes are unknown, and known at their next start', async () => {
+  const { node } = await databases.fresh();
+  const database = node('node-1');
+  const admit = (nodeId: string) => database.admit({ nodeId, generation: 1, members: members(3), term: 0 });
+  expect(await Promise.all(['node-1', 'node-2', 'node-3'].map(admit))).toEqual([
+    { known: false, termAtLeast: 0 },
+    { known: false, termAtLeast: 0 },
+    { known: false, termAtLeast: 0 },
+  ]);
+  expect(await admit('node-2')).toEqual({ known: true, termAtLeast: 0 });
+});
+
+test('admission: a generation with other voters than it had is refused, naming both sets', async () => {
+  const { node } = await databases.fresh();
+  const database = node('node-1');
+  await database.admit({ nodeId: 'node-1', generation: 1, members: members(3), term: 0 });
+  await expect(
+    database.admit({ nodeId: 'node-2', generation: 1, members: members(4), term: 0 }),
+  ).rejects.toThrow(/node-4/);
+});
+
+test('admission: a node more than one generation behind keeps the others from going on, and is named', async () => {
+  const { node } = await databases.fresh();
+  const database = node('node-1');
+  const admit = (nodeId: string, generation: number, count: number) =>
+    database.admit({ nodeId, generation, members: members(count), term: generation });
+  for (const nodeId of ['node-1', 'node-2', 'node-3']) await admit(nodeId, 1, 3);
+  await admit('node-1', 2, 4);
+  await expect(admit('node-1', 3, 5)).rejects.toThrow(/node-[23].*1/);
+  await admit('node-2', 2, 4);
+  await expect(admit('node-1', 3, 5)).rejects.toThrow(/node-3.*1/);
+  await admit('node-3', 2, 4);
+  // node-4 never ran, so it holds nobody up.
+  // It begins with the highest term that anybody recorded.
+  expect(await admit('node-1', 3, 5)).toEqual({ known: true, termAtLeast: 2 });
+});
+
+test('admission: generations neither jump nor fall nor change two voters, and a refused node leaves no trace', async () => {
+  const { node, connect } = await databases.fresh();
+  const database = node('node-1');
+  const admit = (nodeId: string, generation: number, count: number) =>
+    database.admit({ nodeId, generation, members: members(count), term: generation });
+  for (const nodeId of ['node-1', 'node-2', 'node-3']) await admit(nodeId, 1, 3);
+  await expect(admit('node-1', 3, 4)).rejects.toThrow(/2/);
+  await expect(admit('node-1', 2, 5)).rejects.toThrow(/one voter/);
+  await admit('node-1', 2, 4);
+  await expect(admit('node-1', 1, 3)).rejects.toThrow(/generation/);
+  const { rows } = await (await connect()).query('SELECT node_id, generation FROM members ORDER BY node_id');
+  expect(rows).toEqual([
+    { node_id: 'node-1', generation: 2 },
+    { node_id: 'node-2', generation: 1 },
+    { node_id: 'node-3', generation: 1 },
+  ]);
+});
+
+test('admission: of two first nodes with different voters one is admitted', async () => {
+  const { node } = await databases.fresh();
+  const [one, two] = [node('node-1'), node('node-2')];
+  const answers = await Promise.allSettled([
+    one.admit({ nodeId: 'node-1', generation: 1, members: members(3), term: 0 }),
+    two.admit({ nodeId: 'node-2', generation: 1, members: members(5), term: 0 }),
+  ]);
+  expect(answers.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+});
+
+test('opening fails for no database that is away; its first use says so within the bound, definitely', async () => {
+  const probe = createServer();
+  probe.listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  const database = databases.open(`postgres://baton@127.0.0.1:${port}/baton`, 'node-1');
+  try {
+    const away = { code: 'DATABASE_UNAVAILABLE' };
+    await expect(database.store.ping()).rejects.toMatchObject(away);
+    await expect(database.migrate()).rejects.toMatchObject(away);
+    await expect(database.store.claim({ term: 1, holder: 'a' })).rejects.toMatchObject(away);
+    await expect(database.store.writeBatch(1, entries(item('a', 1)))).rejects.toMatchObject(away);
+  } finally {
+    await database.close();
+  }
+});
+
+test('a server that takes connections and never answers is unavailable within 3 s', async () => {
+  const silent = createServer(() => undefined);
+  silent.listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  const database = databases.open(`postgres://baton@127.0.0.1:${port}/baton`, 'node-1');
+  try {
+    const startedAt = performance.now();
+    await expect(database.store.fence()).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+    expect(performance.now() - startedAt).toBeLessThan(3_000);
+  } finally {
+    await database.close();
+    silent.close();
+  }
+});
+
+test('connections whose sessions are ended by the server are replaced, and the process lives on', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  const other = await connect();
+  await other.query(
+    'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+  );
+  await expect
+    .poll(() => store.writeBatch(1, entries(item('a', 1))).catch(() => undefined), { timeout: 5_000 })
+    .toEqual([{ kind: expect.stringMatching(/applied|unchanged/) }]);
+});
+
+test('a server whose certificate is of another authority is refused', async () => {
+  const { url } = await databases.fresh();
+  const folder = await mkdtemp(join(tmpdir(), 'baton-test-authority-'));
+  const { ca } = await makeCertificates(folder);
+  const password = async () => databases.server().password;
+  const database = openDatabase({ url, password, ca, applicationName: 'node-1' });
+  try {
+    await expect(database.store.ping()).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+  } finally {
+    await database.close();
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('a connection without TLS, or with a wrong password, is turned away by the server', async () => {
+  const { port } = new URL(databases.server().url);
+  const settings = { host: '127.0.0.1', port: Number(port), user: 'baton', database: 'baton' };
+  const attempt = async (extra: object): Promise<unknown> => {
+    const client = new Client({ ...settings, ...extra });
+    client.on('error', () => undefined);
+    return client.connect().catch((error: unknown) => error);
+  };
+  expect(await attempt({ password: databases.server().password })).toMatchObject({ code: '28000' });
+  const tls = { ssl: { ca: databases.server().ca, rejectUnauthorized: true } };
+  expect(await attempt({ password: 'wrong', ...tls })).toMatchObject({ code: '28P01' });
+  expect(await attempt({ password: databases.server().password, user: 'postgres', ...tls })).toMatchObject({
+    code: '28000',
+  });
+});
+
+function members(count: number): Member[] {
+  return Array.from({ length: count }, (_, index) => ({
+    id: `node-${index + 1}`,
+    udp: `127.0.0.1:${7_000 + index}`,
+    internalUrl: `https://127.0.0.1:${8_000 + index}`,
+    publicUrl: `http://127.0.0.1:${9_000 + index}`,
+    voter: true,
+  }));
+}

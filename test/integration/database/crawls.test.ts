@@ -1,0 +1,168 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import type { CrawlState, CrawlUpdate } from '../../../contracts/node-api.ts';
+import type { Store } from '../../../nodes/store.ts';
+import { lead, partner, shop, useDatabases } from './fresh-database.ts';
+
+const databases = useDatabases();
+const counts = { pages: 2, notModified: 1, failedPages: 0, itemsSeen: 20, itemsPublished: 5 };
+
+test('a due crawl is handed to one of two workers that ask at once, with the first intake and no state', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  const answers = await Promise.all([take(store, 'one'), take(store, 'two')]);
+  const taken = answers.filter((answer) => answer !== undefined);
+  expect(taken).toHaveLength(1);
+  expect(taken[0]).toMatchObject({ intake: 1, state: null, resumed: false, source: { name: 'shop' } });
+  expect(await take(store, 'three')).toBeUndefined();
+});
+
+test('a crawl whose worker died is taken up with its intake and its last state once the lease has ended', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  const first = await take(store, 'one');
+  await store.updateCrawl(1, first?.crawlId ?? '', update('one', 'running', { nextPage: 7 }));
+  expect(await take(store, 'two')).toBeUndefined();
+  await (await connect()).query("UPDATE crawls SET lease_until = clock_timestamp() - interval '1 ms'");
+  expect(await take(store, 'two')).toMatchObject({
+    crawlId: first?.crawlId,
+    intake: 1,
+    resumed: true,
+    state: { nextPage: 7 },
+  });
+  await expect(store.updateCrawl(1, first?.crawlId ?? '', update('one', 'running'))).rejects.toMatchObject({
+    code: 'LEASE_LOST',
+  });
+  expect((await store.recentCrawls(1))[0]).toMatchObject({ status: 'running' });
+});
+
+test('a lease ends by the clock of the database, without anybody giving it back', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  await take(store, 'one', { leaseMs: 1_000 });
+  expect(await take(store, 'two')).toBeUndefined();
+  await sleep(1_050);
+  // Nothing was stored by the first worker, so nothing of this crawl was published: it begins anew.
+  expect(await take(store, 'two')).toMatchObject({ intake: 1, state: null, resumed: false });
+});
+
+test('a worker whose lease ended goes on as long as nobody else took the crawl', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  const crawl = await take(store, 'one');
+  await (await connect()).query("UPDATE crawls SET lease_until = clock_timestamp() - interval '1 ms'");
+  await store.updateCrawl(1, crawl?.crawlId ?? '', update('one', 'running', { nextPage: 3 }));
+  expect(await take(store, 'two')).toBeUndefined();
+});
+
+test('a paused crawl is taken up at once with its frontier, and its counts add up', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  const frontier = [{ url: 'https://shop.example/2', depth: 1 }];
+  const first = await take(store, 'one');
+  const paused = update('one', 'paused', { frontier });
+  await store.updateCrawl(1, first?.crawlId ?? '', paused);
+  // Said again after a lost answer.
+  await store.updateCrawl(1, first?.crawlId ?? '', paused);
+  expect(await take(store, 'two')).toMatchObject({ intake: 1, resumed: true, state: { frontier } });
+  await store.updateCrawl(1, first?.crawlId ?? '', update('two', 'finished'));
+  expect((await store.recentCrawls(1))[0]).toMatchObject({
+    source: 'shop',
+    intake: 1,
+    status: 'finished',
+    pages: 4,
+    itemsSeen: 40,
+    itemsPublished: 10,
+  });
+});
+
+test('a finished crawl is due again after everySeconds, with the next intake and what it remembered', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  await store.putSource(1, shop('shop', { everySeconds: 5 }));
+  const first = await take(store, 'one');
+  const finished = update('one', 'finished', { contents: { a: { hash: 'h', version: 1, content: {} } } });
+  await store.updateCrawl(1, first?.crawlId ?? '', finished);
+  await store.updateCrawl(1, first?.crawlId ?? '', finished);
+  expect(await take(store, 'two')).toBeUndefined();
+  // Asked for by name it is crawled whether due or not.
+  expect(await take(store, 'two', { source: 'shop' })).toMatchObject({
+    intake: 2,
+    resumed: false,
+    state: { contents: { a: { version: 1 } } },
+  });
+});
+
+test('partners and disabled shops are never crawled, not even by name', async () => {
+  const { store } = await databases.fresh();
+  await store.claim({ term: 1, holder: 'node-1/boot-1' });
+  await store.putSource(1, partner('acme'));
+  await store.putSource(1, shop('shut', { enabled: false }));
+  expect(await take(store, 'one')).toBeUndefined();
+  expect(await take(store, 'one', { source: 'acme' })).toBeUndefined();
+  expect(await take(store, 'one', { source: 'shut' })).toBeUndefined();
+});
+
+test('a crawl that pauses again and again does not starve the other sources', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  await store.putSource(1, shop('zoo'));
+  const order: (string | undefined)[] = [];
+  for (let round = 0; round < 4; round++) {
+    const crawl = await take(store, 'one');
+    order.push(crawl?.source.name);
+    await store.updateCrawl(1, crawl?.crawlId ?? '', update('one', 'paused'));
+  }
+  expect(order).toEqual(['shop', 'zoo', 'shop', 'zoo']);
+});
+
+test('what a page may hold survives in the state: NUL, lone surrogates and three megabytes', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  const crawl = await take(store, 'one');
+  const odd = {
+    a: { hash: 'h', version: 1, content: { title: 'a\u0000b\ud800c', text: 'x'.repeat(3_000_000) } },
+  };
+  await store.updateCrawl(1, crawl?.crawlId ?? '', update('one', 'paused', { contents: odd }));
+  expect((await take(store, 'one'))?.state?.contents).toEqual(odd);
+});
+
+test('changed settings of a source reach the next crawl, and its intakes go on', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  const first = await take(store, 'one');
+  await store.updateCrawl(1, first?.crawlId ?? '', update('one', 'finished'));
+  await store.putSource(1, shop('shop', { pagesMax: 3 }));
+  expect(await take(store, 'two', { source: 'shop' })).toMatchObject({ intake: 2, source: { pagesMax: 3 } });
+  expect(await store.sources()).toEqual([shop('shop', { pagesMax: 3 })]);
+});
+
+test('a lease is held by one owner, who may renew it, until it ends or is given back', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  const lease = (owner: string, leaseMs: number) => store.takeLease(1, { name: 'ftp-sync', owner, leaseMs });
+  const [one, two] = await Promise.allSettled([lease('one', 60_000), lease('two', 60_000)]);
+  expect([one.status, two.status].sort()).toEqual(['fulfilled', 'rejected']);
+  const [owner, other] = one.status === 'fulfilled' ? ['one', 'two'] : ['two', 'one'];
+  await expect(lease(other, 60_000)).rejects.toMatchObject({ code: 'LEASE_HELD' });
+  const { expiresAt } = await lease(owner, 120_000);
+  expect(Date.parse(expiresAt) - Date.now()).toBeGreaterThan(100_000);
+  // Who never had it gives nothing back, and takes nothing away.
+  await lease(other, 0);
+  await expect(lease(other, 60_000)).rejects.toMatchObject({ code: 'LEASE_HELD' });
+  await lease(owner, 0);
+  await lease(other, 60_000);
+});
+
+function take(store: Store, owner: string, request: { leaseMs?: number; source?: string } = {}) {
+  return store.takeCrawl(1, { owner, leaseMs: 60_000, ...request });
+}
+function update(owner: string, status: CrawlUpdate['status'], state: Partial<CrawlState> = {}): CrawlUpdate {
+  return {
+    owner,
+    leaseMs: 60_000,
+    status,
+    counts,
+    state: { frontier: [], visited: [], nextPage: 0, nextOrdinal: 0, pages: {}, contents: {}, ...state },
+  };
+}
