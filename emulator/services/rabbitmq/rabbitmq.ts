@@ -66,7 +66,14 @@ export function rabbitmqService(options: RabbitmqOptions): Service {
     address: `amqps://127.0.0.1:${options.port}`,
     about: `RabbitMQ ${found.version}`,
     prepare: () => writeConfiguration(options, nodeName),
-    command: { file: found.program, args: [], env: environment, cwd: folder },
+    // Its port mapper in the same process group: left to Erlang, it would start in one of its own and outlive a launcher
+    // that was killed. Erlang takes some 100 ms to look for it, and starts another when there is none.
+    command: {
+      file: '/bin/sh',
+      args: ['-c', 'epmd & exec "$0"', found.program],
+      env: environment,
+      cwd: folder,
+    },
     ready: (signal) => answers(options, signal),
     startWithinMs: 60_000,
     stopSignal: 'SIGTERM',
@@ -149,6 +156,7 @@ async function answers(options: RabbitmqOptions, signal: AbortSignal): Promise<v
         { protocol: 'amqps', hostname: '127.0.0.1', port, username, password },
         { ca: [ca], minVersion: 'TLSv1.2', timeout: loginWithinMs },
       );
+      connection.on('error', () => undefined); // It may end again right away; the supervisor sees that.
       await connection.close();
       return;
     } catch (cause) {
@@ -159,7 +167,7 @@ async function answers(options: RabbitmqOptions, signal: AbortSignal): Promise<v
 }
 const loginWithinMs = 2_000;
 
-/** Erlang's port mapper stays behind when its node ends; this one serves nobody else. */
+/** When Erlang has started it by itself after all. It serves nobody else. */
 async function endPortMapper(env: Record<string, string>): Promise<void> {
   await new Promise<void>((resolve) => {
     // It refuses while a node is registered, and is gone when nobody answers: both are fine.
