@@ -116,6 +116,17 @@ describe('outcome', () => {
     });
   });
 
+  it('outcome: the address that a server repeats in its refusal is blanked, since logs hold none', async () => {
+    const other = await startServer({
+      onRcptTo: ({ address }, _session, answer) =>
+        answer(Object.assign(new Error(`<${address}> is nobody here`), { responseCode: 550 })),
+    });
+    const { outcome, detail } = await sendMail(other, { envelope, bytes });
+    expect(outcome).toBe('rejected');
+    expect(detail).toContain('<(recipient)> is nobody here');
+    expect(detail).not.toContain(envelope.to);
+  });
+
   it('outcome: a connection lost in the middle of a mail delivered nothing', async () => {
     const other = await startServer({
       onData: (stream) => void stream.once('data', () => other.cut()),
