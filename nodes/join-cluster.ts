@@ -12,7 +12,9 @@ export interface ClusterDatabase {
     nodeId: string;
     generation: number;
     members: readonly Member[];
-  }): Promise<{ known: boolean }>;
+    /** Of its vote file; 0 without one. */
+    term: number;
+  }): Promise<{ known: boolean; termAtLeast: number }>;
 }
 export interface JoinOptions {
   readonly database: ClusterDatabase;
@@ -21,7 +23,7 @@ export interface JoinOptions {
   readonly generation: number;
   readonly members: readonly Member[];
   /** What the vote file says, if there is one. */
-  readonly remembered: { clusterId: string; generation: number } | undefined;
+  readonly remembered: { clusterId: string; generation: number; term: number } | undefined;
   readonly report: (detail: string) => void;
   readonly tryEveryMs: number;
   readonly signal: AbortSignal;
@@ -30,6 +32,8 @@ export interface Joined {
   readonly clusterId: string;
   /** The database has seen this node before: without a vote file its votes are lost. */
   readonly known: boolean;
+  /** The highest term recorded at this start; 0 when the database was not asked, as a restart needs none. */
+  readonly termAtLeast: number;
   /** Settles when the database has agreed; rejects when it is another cluster's, or does not admit this node. */
   readonly agreed: Promise<void>;
 }
@@ -51,18 +55,20 @@ export async function joinCluster(options: JoinOptions): Promise<Joined> {
         `the vote file belongs to cluster ${remembered.clusterId}, the database to cluster ${clusterId}: wrong data folder or wrong database`,
       );
   });
-  return { clusterId: remembered.clusterId, known: true, agreed };
+  return { clusterId: remembered.clusterId, known: true, termAtLeast: 0, agreed };
 }
 
-async function ask(options: JoinOptions): Promise<{ clusterId: string; known: boolean }> {
+type Answer = Omit<Joined, 'agreed'>;
+
+async function ask(options: JoinOptions): Promise<Answer> {
   const { database, nodeId, generation, members } = options;
   await database.migrate();
   const { clusterId } = await database.cluster(options.cluster);
-  const { known } = await database.admit({ nodeId, generation, members });
-  return { clusterId, known };
+  const term = options.remembered?.term ?? 0;
+  return { clusterId, ...(await database.admit({ nodeId, generation, members, term })) };
 }
 
-async function askUntilAnswered(options: JoinOptions): Promise<{ clusterId: string; known: boolean }> {
+async function askUntilAnswered(options: JoinOptions): Promise<Answer> {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, options.tryEveryMs));
     if (options.signal.aborted) throw new Error('stopped before the database answered');

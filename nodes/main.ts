@@ -88,6 +88,7 @@ async function main(): Promise<void> {
     electionTimeoutMs: environment.BATON_ELECTION_TIMEOUT_MS,
     priority: environment.BATON_PRIORITY,
     knownToDatabase: joined.known,
+    termAtLeast: joined.termAtLeast,
   });
   raft.onDeath((error) => {
     logger.error(describeError(error));
@@ -103,6 +104,8 @@ async function main(): Promise<void> {
       members,
       bind: environment.BATON_BIND,
       publicPort: environment.BATON_PUBLIC_PORT,
+      publicBehindProxy: environment.BATON_PUBLIC_BEHIND_PROXY,
+      publicHosts: environment.BATON_PUBLIC_HOSTS,
       internalPort: environment.BATON_INTERNAL_PORT,
       mailFrom: environment.BATON_MAIL_FROM,
     },

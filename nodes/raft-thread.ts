@@ -37,6 +37,8 @@ export interface RaftThreadOptions {
   priority: number;
   /** The database has seen this node before: then a missing vote file is 'lost', not 'first'. */
   knownToDatabase: boolean;
+  /** The highest term recorded by the members when the database admitted this start; 0 when it was not asked. */
+  termAtLeast: number;
 }
 
 export interface RaftThread {

@@ -56,6 +56,8 @@ export interface VoteFileOptions {
   readonly generation: number;
   /** The database has seen this node before: a missing file is a lost one. */
   readonly knownToDatabase: boolean;
+  /** No vote in this term or an older one is given in a generation that is new to this node (nodes/raft/membership.ts). */
+  readonly termAtLeast: number;
   readonly disk?: Disk;
 }
 
@@ -66,21 +68,17 @@ export function openVoteFile(options: VoteFileOptions): VoteFile {
   const found = readVoteFile(path);
   if (found.kind === 'record') refuseForeign(path, found.record, options);
 
-  const recovered = judge(found, options.knownToDatabase);
-  const start: VoteRecord =
-    found.kind === 'record'
-      ? found.record
-      : {
-          sequence: 0,
-          clusterId,
-          nodeId,
-          generation,
-          term: 0,
-          votedFor: null,
-          abstaining: recovered.kind === 'lost',
-        };
+  const recovered = judge(found, options);
+  const start: VoteRecord = {
+    sequence: found.kind === 'record' ? found.record.sequence : 0,
+    clusterId,
+    nodeId,
+    generation,
+    ...persistedAtStart(recovered),
+    abstaining: recovered.kind === 'lost',
+  };
   try {
-    if (found.kind === 'missing') create(path, { ...start, generation });
+    if (found.kind === 'missing') create(path, start);
   } catch (error) {
     throw new Error(`making the vote file ${path}`, { cause: error });
   }
@@ -145,10 +143,22 @@ function readAtMost(path: string, length: number): Buffer {
   }
 }
 
-function judge(found: Found, knownToDatabase: boolean): Recovered {
-  if (found.kind === 'missing') return knownToDatabase ? { kind: 'lost' } : { kind: 'first' };
-  if (found.kind === 'unreadable' || found.record.abstaining) return { kind: 'lost' };
-  return { kind: 'found', persisted: { term: found.record.term, votedFor: found.record.votedFor } };
+function judge(found: Found, { knownToDatabase, generation, termAtLeast }: VoteFileOptions): Recovered {
+  const lost: Recovered = { kind: 'lost', term: termAtLeast };
+  if (found.kind === 'unreadable') return lost;
+  if (found.kind === 'missing') {
+    if (knownToDatabase) return lost;
+    const persisted = { term: termAtLeast, votedFor: null };
+    return termAtLeast === 0 ? { kind: 'first' } : { kind: 'found', persisted };
+  }
+  const { term, votedFor, abstaining } = found.record;
+  if (abstaining) return { kind: 'lost', term: Math.max(term, termAtLeast) };
+  const entered = found.record.generation !== generation && term < termAtLeast;
+  return { kind: 'found', persisted: entered ? { term: termAtLeast, votedFor: null } : { term, votedFor } };
+}
+function persistedAtStart(recovered: Recovered): Persisted {
+  if (recovered.kind === 'found') return recovered.persisted;
+  return { term: recovered.kind === 'lost' ? recovered.term : 0, votedFor: null };
 }
 
 function refuseForeign(path: string, record: VoteRecord, expected: VoteFileOptions): void {
@@ -219,9 +229,11 @@ function decodeSlot(slot: Buffer): VoteRecord {
 }
 
 /** What an earlier start of this node left: enough to start again while the database is away. */
-export function readIdentity(dataDir: string): { clusterId: string; generation: number } | undefined {
+export function readIdentity(
+  dataDir: string,
+): { clusterId: string; generation: number; term: number } | undefined {
   const found = readVoteFile(join(dataDir, 'vote'));
   if (found.kind !== 'record') return undefined;
-  const { clusterId, generation } = found.record;
-  return { clusterId, generation };
+  const { clusterId, generation, term } = found.record;
+  return { clusterId, generation, term };
 }

@@ -78,6 +78,7 @@ function start(draft: Draft, { recovered, seed, now }: Extract<Input, { kind: 's
   }
   becomeFollower(draft, { leader: null, order: [], campaignAt: now + randomTimeout(draft) }, 'started');
   if (recovered.kind === 'lost') {
+    state.term = recovered.term;
     beginAbstaining(draft);
     continueAbstaining(draft);
   }

@@ -29,11 +29,14 @@ export interface Persisted {
   readonly votedFor: NodeId | null;
 }
 
-/** How the vote file was found at start. `lost`: it should be there and is not, or is damaged beyond repair. */
+/**
+ * How the vote file was found at start. `lost`: it should be there and is not, or is damaged beyond repair; the term is
+ * the highest one that others have recorded, see membership.ts.
+ */
 export type Recovered =
   | { readonly kind: 'first' }
   | { readonly kind: 'found'; readonly persisted: Persisted }
-  | { readonly kind: 'lost' };
+  | { readonly kind: 'lost'; readonly term: number };
 
 /** Reported by the main thread about itself, and carried in heartbeat acknowledgements for the order of succession. */
 export interface Health {

@@ -1,7 +1,8 @@
 // Many storms, until they held so many elections (terms that produced a leader), or one claim failed.
 import type { Core } from './core.ts';
 import type { RunResult } from './storm.ts';
-import { planStorm, type Plan } from './plan.ts';
+import type { Plan } from './plan.ts';
+import { planStorm } from './draw-plan.ts';
 import { runStorm, shrink } from './storm.ts';
 
 export interface Failure {

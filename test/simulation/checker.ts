@@ -24,15 +24,18 @@ interface Reign {
 }
 
 export class Checker {
-  readonly #voters: readonly NodeId[];
-  readonly #majority: number;
   readonly #timeoutMs: number;
+  /** What each node was last recorded to run in. */
+  readonly #generations = new Map<NodeId, number>();
+  /** When each generation had all its voters; the nodes that it left behind are out from then on. */
+  readonly #completeAt = new Map<number, number>();
   /** By term: who voted for whom. */
   readonly #votes = new Map<number, Map<NodeId, NodeId>>();
   readonly #reigns = new Map<number, Reign>();
   /** When each heartbeat left: by leader and term, then by sequence. */
   readonly #heartbeats = new Map<string, Map<number, number>>();
   readonly #abstaining = new Set<NodeId>();
+  readonly #unknowable = new Set<NodeId>();
   readonly #forgotten = new Map<NodeId, number>();
   /** Voted again only because they followed long enough: what they forgot up to this term is the database's matter. */
   readonly #excusedUpTo = new Map<NodeId, number>();
@@ -41,9 +44,7 @@ export class Checker {
   /** Terms in which forgotten votes let two nodes lead; the fence let one of them write. */
   excused = 0;
 
-  constructor(voters: readonly NodeId[], electionTimeoutMs: number) {
-    this.#voters = voters;
-    this.#majority = Math.floor(voters.length / 2) + 1;
+  constructor(electionTimeoutMs: number) {
     this.#timeoutMs = electionTimeoutMs;
   }
 
@@ -78,7 +79,7 @@ export class Checker {
       const candidate = campaigns ? id : to;
       const onDisk = record.term === message.term && record.votedFor === candidate;
       this.#demand(onDisk, 'a vote is on disk before it is sent', detail);
-      this.#demand(this.#voters.includes(id), 'only voters vote', detail);
+      this.#demand(config.voters.includes(id), 'only voters vote', detail);
       this.#demand(!this.#abstaining.has(id), 'a node that lost its vote file does not vote', detail);
       if (campaigns) this.#demand(config.priority > 0, 'priority 0 never campaigns', detail);
       this.#vote(id, message.term, candidate);
@@ -108,13 +109,18 @@ export class Checker {
 
   onLeader(config: Config, term: number, now: number): void {
     const { id } = config;
-    this.#demand(this.#voters.includes(id), 'a learner never leads', () => `${id} leads term ${term}`);
+    this.#demand(config.voters.includes(id), 'a learner never leads', () => `${id} leads term ${term}`);
     this.#demand(config.priority > 0, 'priority 0 never leads', () => `${id} leads term ${term}`);
-    if (this.#voters.length === 1) this.#vote(id, term, id);
+    this.#demand(
+      now <= this.#outAt(config.generation),
+      'a removed node never leads',
+      () => `${id} leads term ${term} in generation ${config.generation}`,
+    );
+    if (config.voters.length === 1) this.#vote(id, term, id);
     const votes = this.#votes.get(term) ?? new Map<NodeId, NodeId>();
-    const count = [...votes.values()].filter((candidate) => candidate === id).length;
+    const count = config.voters.filter((voter) => votes.get(voter) === id).length;
     const tally = () => `${id} leads term ${term} with ${count} votes: ${JSON.stringify([...votes])}`;
-    this.#demand(count >= this.#majority, 'a leader has the votes of a majority', tally);
+    this.#demand(2 * count > config.voters.length, 'a leader has the votes of a majority', tally);
     const reign = this.#reigns.get(term);
     if (reign && reign.leader !== id) {
       const forgotten = [...this.#excusedUpTo.values()].some((upTo) => term <= upTo);
@@ -140,13 +146,31 @@ export class Checker {
   onLeading(config: Config, { term, now, slackMs }: { term: number; now: number; slackMs: number }): void {
     const reign = this.#reigns.get(term);
     if (reign?.leader !== config.id) return;
-    const heard = this.#voters.map((id) => (id === config.id ? now : (reign.ackedAt.get(id) ?? reign.since)));
-    const quorumAt = heard.sort((a, b) => b - a)[this.#majority - 1] ?? 0;
+    const heard = config.voters.map((id) =>
+      id === config.id ? now : (reign.ackedAt.get(id) ?? reign.since),
+    );
+    const quorumAt = heard.sort((a, b) => b - a)[Math.floor(heard.length / 2)] ?? 0;
     this.#demand(
       now - quorumAt <= this.#timeoutMs + slackMs,
       'a leader without a majority steps down in time',
       () => `${config.id} leads term ${term} although its majority is ${Math.round(now - quorumAt)} ms old`,
     );
+  }
+
+  /** A node is recorded to start in this generation. */
+  onGeneration(
+    { id, generation, voters }: { id: NodeId; generation: number; voters: readonly NodeId[] },
+    now: number,
+  ): void {
+    this.#generations.set(id, generation);
+    const all = [...this.#generations.values()];
+    const complete = voters.every((voter) => (this.#generations.get(voter) ?? 0) >= generation);
+    if (complete && Math.max(...all) === generation) this.#completeAt.set(generation, now);
+  }
+  /** What was asked for before still arrives for a while: votes count for as long as a candidate waits for them. */
+  #outAt(generation: number): number {
+    const later = [...this.#completeAt].filter(([other]) => other > generation).map(([, at]) => at);
+    return Math.min(...later) + 4 * this.#timeoutMs;
   }
 
   onView(node: NodeId, before: View, after: View): void {
@@ -165,14 +189,17 @@ export class Checker {
     );
   }
 
-  onVoteFileLost(node: NodeId, lost: Persisted | null): void {
+  /** `unknowable`: those who vote with it now cannot know all candidates that had its vote. */
+  onVoteFileLost(node: NodeId, lost: Persisted | null, { unknowable }: { unknowable: boolean }): void {
     this.#abstaining.add(node);
+    if (unknowable) this.#unknowable.add(node);
     this.#forgotten.set(node, Math.max(lost?.term ?? 0, this.#forgotten.get(node) ?? 0));
   }
 
   onVotingAgain(node: NodeId, reason: string): void {
     this.#abstaining.delete(node);
-    if (reason.startsWith('followed')) this.#excusedUpTo.set(node, this.#forgotten.get(node) ?? 0);
+    const excused = reason.startsWith('followed') || this.#unknowable.delete(node);
+    if (excused) this.#excusedUpTo.set(node, this.#forgotten.get(node) ?? 0);
   }
 
   onFenceClaimed(node: NodeId, term: number): void {

@@ -1,7 +1,6 @@
-// A run as data: the cluster, and which faults begin when. Drawn from a seed, or written by hand for one case.
+// A run as data: the cluster, and which faults begin when. Drawn from a seed (draw-plan.ts), or written by hand for one case.
 // Faults can be left out of a failing plan one by one, to see which of them it takes.
 import type { NodeId } from '../../nodes/raft/types.ts';
-import { Chance } from './chance.ts';
 
 /** A node's id, or `leader`: whoever leads when the fault begins. */
 export type Who = NodeId;
@@ -33,7 +32,13 @@ export type Fault =
   /** A connection to a living leader breaks. */
   | { readonly kind: 'false-evidence'; readonly who: NodeId }
   /** Somebody else claimed this many terms further. */
-  | { readonly kind: 'fence-ahead'; readonly terms: number };
+  | { readonly kind: 'fence-ahead'; readonly terms: number }
+  /** Only these pairs reach each other: a chain, a ring, a hub, groups. */
+  | { readonly kind: 'mesh'; readonly pairs: readonly (readonly [NodeId, NodeId])[]; readonly forMs: number }
+  /** Each write holds the whole thread of that node up. */
+  | { readonly kind: 'slow-disk'; readonly who: Who; readonly writeMs: number; readonly forMs: number }
+  /** Its clock stood still or leapt: it stays this much further on. */
+  | { readonly kind: 'clock-leap'; readonly who: Who; readonly byMs: number };
 
 export interface PlannedFault {
   readonly at: number;
@@ -48,7 +53,12 @@ export interface Member {
 
 export interface Plan {
   readonly seed: number;
-  readonly members: readonly Member[];
+  /** The members of generation 1, 2 and so on. An operator moves the nodes from one to the next while the storm goes on. */
+  readonly generations: readonly (readonly Member[])[];
+  /** From one restart by the operator to the next, in election timeouts. */
+  readonly operatorPaceTimeouts: number;
+  /** How far a node's clock may run fast or slow. */
+  readonly clockDrift: number;
   readonly electionTimeoutMs: number;
   readonly heartbeatMs: number;
   /** One way, at its quickest. */
@@ -60,62 +70,8 @@ export interface Plan {
   readonly calmAt: number;
 }
 
-const faultsPerStorm = 24;
-
-/** The storm of this seed. */
-export function planStorm(seed: number): Plan {
-  const chance = new Chance(seed);
-  const voters = chance.pick([1, 3, 3, 3, 3, 5, 5, 7]);
-  const learners = chance.pick([0, 0, 0, 1, 2]);
-  const members: Member[] = Array.from({ length: voters + learners }, (_, index) => ({
-    id: `n${index + 1}`,
-    voter: index < voters,
-    priority: index > 1 && chance.happens(0.1) ? 0 : chance.pick([50, 50, 50, 100]),
-  }));
-  const electionTimeoutMs = chance.pick([60, 100, 100, 250, 1_000]);
-  const faults: PlannedFault[] = [];
-  let at = 3 * electionTimeoutMs;
-  for (let count = 0; count < faultsPerStorm; count++) {
-    faults.push({ at, fault: drawFault(chance, members, electionTimeoutMs) });
-    at += electionTimeoutMs * chance.between(0.2, 5);
-  }
-  return {
-    seed,
-    members,
-    electionTimeoutMs,
-    heartbeatMs: electionTimeoutMs / chance.pick([3, 5, 5, 8]),
-    latencyMs: electionTimeoutMs * chance.pick([0.002, 0.005, 0.02]),
-    evidence: chance.pick([0, 0.5, 1]),
-    faults,
-    calmAt: at + electionTimeoutMs,
-  };
-}
-
-function drawFault(chance: Chance, members: readonly Member[], timeoutMs: number): Fault {
-  const ids = members.map(({ id }) => id);
-  const who = (): Who => (chance.happens(0.6) ? 'leader' : chance.pick(ids));
-  const forMs = timeoutMs * chance.between(0.3, 5);
-  const dice = chance.next();
-  if (dice < 0.3) return { kind: 'crash', who: who(), forMs, loseVoteFile: chance.happens(0.1) };
-  if (dice < 0.38) return { kind: 'crash-after-write', who: chance.pick(ids), forMs };
-  if (dice < 0.48) return { kind: 'pause', who: who(), forMs };
-  if (dice < 0.6) {
-    const some = ids.filter(() => chance.happens(0.4));
-    const from = chance.happens(0.5) ? [who()] : some;
-    return { kind: 'cut', from, to: chance.happens(0.5) ? ids : [chance.pick(ids)], forMs };
-  }
-  if (dice < 0.7)
-    return {
-      kind: 'noise',
-      forMs,
-      loss: chance.between(0, 0.4),
-      duplicate: chance.between(0, 0.5),
-      delayMs: timeoutMs * chance.pick([0.02, 0.2, 1, 3]),
-    };
-  if (dice < 0.75) return { kind: 'disk-full', who: chance.pick(ids), forMs };
-  if (dice < 0.8) return { kind: 'unfit', who: who(), forMs };
-  if (dice < 0.84) return { kind: 'no-database', who: chance.happens(0.5) ? ids : [who()], forMs: 4 * forMs };
-  if (dice < 0.94) return { kind: 'transfer', target: chance.happens(0.5) ? null : chance.pick(ids) };
-  if (dice < 0.98) return { kind: 'false-evidence', who: chance.pick(ids) };
-  return { kind: 'fence-ahead', terms: 1 + chance.below(3) };
+/** Everybody who is a member in any generation, once. */
+export function membersOf(generations: Plan['generations']): Member[] {
+  const byId = new Map(generations.flat().map((member) => [member.id, member]));
+  return [...byId.values()];
 }

@@ -1,8 +1,9 @@
 // Cases that a storm meets too seldom to rely on: each builds one situation on a whole cluster and says what came of it.
 import type { NodeId } from '../../nodes/raft/types.ts';
 import type { Core } from './core.ts';
-import type { Fault, Plan } from './plan.ts';
+import type { Fault, Member, Plan } from './plan.ts';
 import { Cluster } from './cluster.ts';
+import { Violation } from './checker.ts';
 
 /** For ever, as far as a scenario is concerned. */
 const longMs = 1e6;
@@ -11,11 +12,11 @@ const timeoutMs = 100;
 function planOf(voters: number): Plan {
   return {
     seed: 4_711,
-    members: Array.from({ length: voters }, (_, index) => ({
-      id: `n${index + 1}`,
-      voter: true,
-      priority: 50,
-    })),
+    generations: [
+      Array.from({ length: voters }, (_, index) => ({ id: `n${index + 1}`, voter: true, priority: 50 })),
+    ],
+    operatorPaceTimeouts: 1,
+    clockDrift: 0,
     electionTimeoutMs: timeoutMs,
     heartbeatMs: 20,
     latencyMs: 0.5,
@@ -121,4 +122,49 @@ export function databaseLost(core: Core, where: 'leader' | 'everywhere') {
   runFor(cluster, 40);
   const after = cluster.leaders()[0] ?? '';
   return { before: leader, after, terms: termOf(cluster, after) - term };
+}
+
+const member = (id: NodeId): Member => ({ id, voter: true, priority: 50 });
+const generationsOf = (...texts: string[]) => texts.map((text) => text.split(' ').map(member));
+
+/** What failed while `story` ran. */
+function violationIn(story: () => void): { claim: string } | null {
+  try {
+    story();
+    return null;
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error;
+    return { claim: error.claim };
+  }
+}
+
+/** n1 and n2 stay in the first generation of three, n3 goes to the third one of five with n4 and n5. */
+export function threeGenerations(core: Core): { claim: string } | null {
+  return violationIn(() => {
+    const generations = generationsOf('n1 n2 n3', 'n1 n2 n3 n4', 'n1 n2 n3 n4 n5');
+    const cluster = new Cluster({ ...planOf(0), generations, operatorPaceTimeouts: longMs }, core);
+    cluster.run(10 * timeoutMs, () => cluster.agreed());
+    for (const id of ['n1', 'n2', 'n3']) cluster.begin(down(id));
+    runFor(cluster, 1);
+    for (const id of ['n1', 'n2']) cluster.order({ kind: 'start', id, generation: 1 });
+    for (const id of ['n3', 'n4', 'n5']) cluster.order({ kind: 'start', id, generation: 3 });
+    runFor(cluster, 20);
+  });
+}
+
+/** n2 and n3 elect in the first generation while n1 is cut off; n2 is alone in knowing, and n1 alone goes on to the third. */
+export function votesOfTheRemoved(core: Core): { claim: string } | null {
+  return violationIn(() => {
+    const generations = generationsOf('n1 n2 n3', 'n1 n2', 'n1');
+    const cluster = new Cluster({ ...planOf(0), generations, operatorPaceTimeouts: longMs }, core);
+    const others = ['n2', 'n3'];
+    cluster.begin({ kind: 'cut', from: ['n1'], to: others, forMs: longMs });
+    cluster.begin({ kind: 'cut', from: others, to: ['n1'], forMs: longMs });
+    runFor(cluster, 10);
+    for (const id of ['n1', 'n2']) cluster.order({ kind: 'start', id, generation: 2 });
+    cluster.order({ kind: 'stop', id: 'n3' });
+    runFor(cluster, 3);
+    cluster.order({ kind: 'start', id: 'n1', generation: 3 });
+    runFor(cluster, 3);
+  });
 }

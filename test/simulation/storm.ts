@@ -7,6 +7,8 @@ import { Violation } from './checker.ts';
 
 /** Within so many election timeouts after the last fault ended, everybody follows one leader. */
 export const livenessTimeouts = 12;
+/** The operator's restarts that are left when the storm ends, and what they wait for, take no longer than this. */
+const rollOutTimeouts = 200;
 /** For so many timeouts after that, nothing changes. */
 const steadyTimeouts = 4;
 
@@ -29,8 +31,12 @@ export function runStorm(plan: Plan, core: Core, { traced = false }: { traced?: 
   let violation: RunResult['violation'] = null;
   try {
     cluster.run(plan.calmAt);
-    cluster.run(plan.calmAt + livenessTimeouts * plan.electionTimeoutMs, () => cluster.agreed());
-    calmTimeouts = Math.max(0, cluster.timeline.now - plan.calmAt) / plan.electionTimeoutMs;
+    cluster.run(plan.calmAt + rollOutTimeouts * plan.electionTimeoutMs, () => cluster.rolledOut);
+    if (!cluster.rolledOut)
+      throw new Violation('a rolling change comes to its end', `not within ${rollOutTimeouts} timeouts`);
+    const calmAt = Math.max(plan.calmAt, cluster.timeline.now);
+    cluster.run(calmAt + livenessTimeouts * plan.electionTimeoutMs, () => cluster.agreed());
+    calmTimeouts = (cluster.timeline.now - calmAt) / plan.electionTimeoutMs;
     if (!cluster.agreed())
       throw new Violation('after the storm all follow one leader', `not within ${livenessTimeouts} timeouts`);
     keepCalm(cluster, plan);

@@ -62,6 +62,7 @@ function optionsOf(
     electionTimeoutMs,
     priority: 50,
     knownToDatabase: false,
+    termAtLeast: 0,
     ...over,
   };
 }

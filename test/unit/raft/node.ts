@@ -1,7 +1,5 @@
 // One node of the election core, driven input by input, for tests of single rules.
-import { initialState, view } from '../../../nodes/raft/state.ts';
-import { step } from '../../../nodes/raft/step.ts';
-import type { Core } from '../../simulation/core.ts';
+import { productionCore, type Core } from '../../simulation/core.ts';
 import type { Config, Effect, Input, Message, NodeId, Recovered } from '../../../nodes/raft/types.ts';
 
 export const config: Config = {
@@ -27,7 +25,7 @@ export class Node {
 
   constructor({
     recovered = { kind: 'first' },
-    core = { initialState, step, view },
+    core = productionCore,
     ...over
   }: Partial<Config> & { recovered?: Recovered; core?: Core } = {}) {
     this.#core = core;

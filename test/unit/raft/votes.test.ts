@@ -145,7 +145,7 @@ describe('candidates', () => {
 });
 
 describe('a lost vote file', () => {
-  const lost = { recovered: { kind: 'lost' } } as const;
+  const lost = { recovered: { kind: 'lost', term: 0 } } as const;
   const answer = { kind: 'term-answer', askerBoot: 'boot-a' } as const;
 
   test('no vote until every other voter told its term; then the highest, with its vote spent', () => {

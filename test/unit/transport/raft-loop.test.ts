@@ -131,7 +131,7 @@ test('loop: a lost vote file stays marked as lost in every record until the node
         return { effects: [{ kind: 'persist', persisted: { term: 3, votedFor: null } }] };
       return { effects: [{ kind: 'note', note: { kind: 'voting-again', reason: 'followed a leader' } }] };
     },
-    { recovered: { kind: 'lost' } },
+    { recovered: { kind: 'lost', term: 0 } },
   );
   loop.start();
   expect(loop.view.abstaining).toBe(true);

@@ -15,7 +15,15 @@ afterEach(() => fs.rmSync(dataDir, { recursive: true }));
 
 const clusterId = '6f1c2d3e-4b5a-4978-8796-a5b4c3d2e1f0';
 const openIt = (over: Partial<VoteFileOptions> = {}) =>
-  openVoteFile({ dataDir, clusterId, nodeId: 'node-1', generation: 1, knownToDatabase: true, ...over });
+  openVoteFile({
+    dataDir,
+    clusterId,
+    nodeId: 'node-1',
+    generation: 1,
+    knownToDatabase: true,
+    termAtLeast: 0,
+    ...over,
+  });
 const path = () => join(dataDir, 'vote');
 const recovered = (over: Partial<VoteFileOptions> = {}) => {
   const file = openIt(over);
@@ -46,13 +54,33 @@ describe('vote file: what is found', () => {
     expect(recovered()).toEqual({ kind: 'found', persisted: { term: 0, votedFor: null } });
   });
 
+  test('a generation is entered with the highest term recorded, on disk before anything else; a restart in it is not held up', () => {
+    writeVote(4, 'node-2');
+    expect(recovered({ termAtLeast: 9 })).toEqual({
+      kind: 'found',
+      persisted: { term: 4, votedFor: 'node-2' },
+    });
+    const entered = { kind: 'found', persisted: { term: 9, votedFor: null } };
+    expect(recovered({ generation: 2, termAtLeast: 9 })).toEqual(entered);
+    expect(recovered({ generation: 2 })).toEqual(entered);
+    expect(recovered({ generation: 3, termAtLeast: 7 })).toEqual(entered);
+  });
+
+  test('a new member begins with the highest term recorded, and one that lost its votes is told it', () => {
+    const fresh = recovered({ knownToDatabase: false, generation: 2, termAtLeast: 9 });
+    expect(fresh).toEqual({ kind: 'found', persisted: { term: 9, votedFor: null } });
+    fs.rmSync(path());
+    expect(recovered({ generation: 2, termAtLeast: 9 })).toEqual({ kind: 'lost', term: 9 });
+    expect(recovered({ generation: 2 })).toEqual({ kind: 'lost', term: 9 });
+  });
+
   test('none, for a node that the database knows: lost, and lost it stays through restarts', () => {
-    expect(recovered()).toEqual({ kind: 'lost' });
-    expect(recovered()).toEqual({ kind: 'lost' });
+    expect(recovered()).toEqual({ kind: 'lost', term: 0 });
+    expect(recovered()).toEqual({ kind: 'lost', term: 0 });
     const file = openIt();
     file.write({ term: 5, votedFor: null, abstaining: true });
     file.close();
-    expect(recovered({ knownToDatabase: false })).toEqual({ kind: 'lost' });
+    expect(recovered({ knownToDatabase: false })).toEqual({ kind: 'lost', term: 5 });
     const again = openIt();
     again.write({ term: 5, votedFor: 'node-2', abstaining: false });
     again.close();
@@ -87,7 +115,7 @@ describe('vote file: what is found', () => {
     rotten[slotB + 40] = 0;
     for (const bytes of [rotten, Buffer.alloc(0), Buffer.alloc(4_608), Buffer.alloc(10, 0x42)]) {
       fs.writeFileSync(path(), bytes);
-      expect(recovered({ knownToDatabase: false })).toEqual({ kind: 'lost' });
+      expect(recovered({ knownToDatabase: false })).toEqual({ kind: 'lost', term: 0 });
     }
   });
 });
