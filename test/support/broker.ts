@@ -20,7 +20,7 @@ export interface TestBroker {
   /** Where its data lies. */
   readonly folder: string;
   /** With the right password unless another is given. */
-  connect(options?: { password?: string; heartbeat?: number }): Promise<ChannelModel>;
+  connect(options?: { username?: string; password?: string; heartbeat?: number }): Promise<ChannelModel>;
   /** kill -9; resolves when it is up again. */
   crash(): Promise<void>;
   close(): Promise<void>;
@@ -41,7 +41,13 @@ export async function startTestBroker(kind: BrokerKind): Promise<TestBroker> {
     kind === 'development'
       ? devBrokerService({ folder, port, certFile, keyFile, credentialsFile })
       : rabbitmqService({
-          ...{ folder, port, certFile, keyFile, caFile, username, password },
+          folder,
+          port,
+          certFile,
+          keyFile,
+          caFile,
+          username,
+          password,
           distPort: await freePort(),
           epmdPort: await freePort(),
         });
@@ -75,9 +81,9 @@ export async function startTestBroker(kind: BrokerKind): Promise<TestBroker> {
       ca,
     },
     folder,
-    async connect({ password: given = password, heartbeat = 10 } = {}) {
+    async connect(options = {}) {
       const connection = await connect(
-        { protocol: 'amqps', hostname: '127.0.0.1', port, username, password: given, heartbeat },
+        { protocol: 'amqps', hostname: '127.0.0.1', port, username, password, heartbeat: 10, ...options },
         { ca: [ca], noDelay: true, timeout: 5_000 },
       );
       connection.on('error', () => undefined); // Its calls reject with the same error.

@@ -156,8 +156,9 @@ export class Journal {
   }
 
   #flush(): Promise<void> {
-    this.#flushing ??= this.#writeAll();
-    return this.#flushing;
+    // With nothing to write it would be over before it is noted as running, and count as running ever after.
+    if (this.#pending.length > 0) this.#flushing ??= this.#writeAll();
+    return this.#flushing ?? Promise.resolve();
   }
 
   async #writeAll(): Promise<void> {
