@@ -3,6 +3,7 @@
 // cluster's own directory entry. A hint that names another host is not followed, so a forged answer leads nowhere.
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { announcementValidityMs } from '../contracts/announcement.ts';
 import type { Environment } from '../contracts/environment.ts';
 import { leaderHintSchema } from '../contracts/node-api.ts';
 import { Failure } from '../runtime/failure.ts';
@@ -14,7 +15,6 @@ import {
   type TlsMaterial,
 } from '../runtime/internal-http.ts';
 import type { Secrets } from '../runtime/secrets.ts';
-import { announcementValidityMs } from '../contracts/announcement.ts';
 import { believable, openLeaderDirectory, type LeaderDirectory } from './leader-directory.ts';
 
 export type LeaderEnvironment = Pick<
@@ -40,7 +40,7 @@ export interface LeaderClient {
 const hintsPerRoundMax = 2;
 const backOffMsMin = 50; // An election takes tens of milliseconds when its leader's process died.
 const backOffMsMax = 1_000;
-const tryMsMin = 100;
+const tryMsMin = 100; // With less time left another try only hides why the ones before it failed.
 const busyWaitMsMax = 5_000;
 
 export function createLeaderClient(
@@ -65,12 +65,11 @@ export function createLeaderClient(
     let last = new Failure('NO_LEADER', `${what.method} ${what.path}: no time left to look for the leader`);
     let tries = 0;
     for (let round = 0; performance.now() < deadline; round++) {
-      const { origins, members } = await candidates(deadline);
+      const { origins, members } = await candidates();
       let hintsLeft = hintsPerRoundMax;
       let waitMs = 0;
       for (let origin = origins.shift(); origin !== undefined; origin = origins.shift()) {
         const timeoutMs = Math.floor(Math.min(what.timeoutMs, deadline - performance.now()));
-        // One that is cut off by the deadline says less than the failure before it.
         if (timeoutMs < (tries === 0 ? 1 : tryMsMin)) throw last;
         tries += 1;
         const http = await currentClient();
@@ -113,12 +112,9 @@ export function createLeaderClient(
   }
 
   /** Whom to ask in this round, the likeliest first, and which hosts a hint may name. */
-  async function candidates(deadline: number): Promise<{ origins: string[]; members: ReadonlySet<string> }> {
+  async function candidates(): Promise<{ origins: string[]; members: ReadonlySet<string> }> {
     const members = new Set(nodeOrigins);
-    let first = known && performance.now() < known.until ? known.origin : undefined;
-    if (first === undefined && performance.now() < deadline) {
-      first = await announcedOrigin();
-    }
+    const first = known && performance.now() < known.until ? known.origin : await announcedOrigin();
     if (first !== undefined) members.add(first);
     // Begins with another node each time, so that one that hangs does not slow down every search.
     const turned = [...nodeOrigins.slice(nextNode), ...nodeOrigins.slice(0, nextNode)];
