@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 import type { Member } from '../../../contracts/environment.ts';
 import { openDatabase } from '../../../nodes/database/database.ts';
 import { makeCertificates } from '../../support/certificates.ts';
-import { entries, item, lead, useDatabases } from './fresh-database.ts';
+import { entries, item, lead, useDatabases, waitForBlocked } from './fresh-database.ts';
 
 const databases = useDatabases();
 
@@ -108,12 +108,19 @@ test('admission: generations neither jump nor fall nor change two voters, and a 
 });
 
 test('admission: of two first nodes with different voters one is admitted', async () => {
-  const { node } = await databases.fresh();
+  const { node, connect } = await databases.fresh();
   const [one, two] = [node('node-1'), node('node-2')];
-  const answers = await Promise.allSettled([
+  const [blocker, watcher] = [await connect(), await connect()];
+  await blocker.query('BEGIN');
+  // Keeps the first from recording its voters before the second has begun.
+  await blocker.query('LOCK TABLE generations IN ACCESS EXCLUSIVE MODE');
+  const asked = Promise.allSettled([
     one.admit({ nodeId: 'node-1', generation: 1, members: members(3), term: 0 }),
     two.admit({ nodeId: 'node-2', generation: 1, members: members(5), term: 0 }),
   ]);
+  await waitForBlocked(watcher, 2);
+  await blocker.query('COMMIT');
+  const answers = await asked;
   expect(answers.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
 });
 

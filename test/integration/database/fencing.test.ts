@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { entries, holder, item, lead, useDatabases } from './fresh-database.ts';
+import { entries, holder, item, lead, useDatabases, waitForBlocked } from './fresh-database.ts';
 
 const databases = useDatabases();
 const other = 'node-2/boot-1';
@@ -76,10 +76,41 @@ test('fencing: a write that waited behind a claim is refused, with no row and no
   await claimer.query('BEGIN');
   await claimer.query(`UPDATE fence SET term = 2, holder = '${other}'`);
   const write = store.writeBatch(1, entries(item('a', 1))).catch((error: unknown) => error);
-  await until(async () => (await waiting(watcher)) > 0);
+  await waitForBlocked(watcher, 1);
   await claimer.query('COMMIT');
   expect(await write).toMatchObject(stale(2));
   expect(await store.items({ limit: 10 })).toEqual([]);
+});
+
+test('fencing: a lease that was asked for before a claim and answered after it is refused', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  const [claimer, watcher] = [await connect(), await connect()];
+  await claimer.query('BEGIN');
+  await claimer.query(`UPDATE fence SET term = 2, holder = '${other}'`);
+  const lease = store
+    .takeLease(1, { name: 'l', owner: 'w', leaseMs: 60_000 })
+    .catch((error: unknown) => error);
+  await waitForBlocked(watcher, 1);
+  await claimer.query('COMMIT');
+  expect(await lease).toMatchObject(stale(2));
+  expect(await store.takeLease(2, { name: 'l', owner: 'another', leaseMs: 1_000 })).toBeDefined();
+});
+
+test('fencing: no write overtakes a claim that waits', async () => {
+  const { store, node, connect } = await databases.fresh();
+  await lead(store);
+  const [writer, watcher] = [await connect(), await connect()];
+  await writer.query('BEGIN');
+  await writer.query('SELECT FROM fence WHERE term = 1 FOR SHARE');
+  const claim = node('node-2').store.claim({ term: 2, holder: other });
+  await waitForBlocked(watcher, 1);
+  // Share lockers of a row join those who have it, past whoever waits for it: without end, a claim would starve.
+  const write = store.writeBatch(1, entries(item('a', 1))).catch((error: unknown) => error);
+  await waitForBlocked(watcher, 2);
+  await writer.query('COMMIT');
+  expect(await claim).toEqual({ kind: 'claimed' });
+  expect(await write).toMatchObject(stale(2));
 });
 
 test('fencing: a claim waits for the write under way, and the write is kept', async () => {
@@ -91,9 +122,9 @@ test('fencing: a claim waits for the write under way, and the write is kept', as
   // Holds the write in its middle: the fence is held by then, the feed is numbered last.
   await blocker.query('SELECT FROM feed_head FOR UPDATE');
   const write = store.writeBatch(1, entries(item('a', 1)));
-  await until(async () => (await waiting(watcher)) === 1);
+  await waitForBlocked(watcher, 1);
   const claim = node('node-2').store.claim({ term: 2, holder: other });
-  await until(async () => (await waiting(watcher)) === 2);
+  await waitForBlocked(watcher, 2);
   await blocker.query('COMMIT');
   expect(await write).toEqual([{ kind: 'applied' }]);
   expect(await claim).toEqual({ kind: 'claimed' });
@@ -132,21 +163,3 @@ test('fencing: a claim is not starved by writers that never pause', async () => 
   expect(performance.now() - startedAt).toBeLessThan(900);
   for (const end of await Promise.all(writers)) expect(end).toMatchObject(stale(2));
 });
-
-/** Sessions of this database that wait for a lock. */
-async function waiting(client: {
-  query(text: string): Promise<{ rows: { waiting: string }[] }>;
-}): Promise<number> {
-  const { rows } = await client.query(
-    `SELECT count(*) AS waiting FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-  );
-  return Number(rows[0]?.waiting);
-}
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + 5_000;
-  while (!(await holds())) {
-    if (performance.now() > end) throw new Error('it did not come to be within 5 s');
-    await sleep(5);
-  }
-}

@@ -4,7 +4,16 @@ import { itemVersion } from '../../../contracts/ids.ts';
 import type { Item } from '../../../contracts/item.ts';
 import type { FileAnswer, FileOpenAnswer } from '../../../contracts/node-api.ts';
 import type { Store } from '../../../nodes/store.ts';
-import { entries, item, lead, partner, shop, traceparent, useDatabases } from './fresh-database.ts';
+import {
+  entries,
+  item,
+  lead,
+  partner,
+  shop,
+  traceparent,
+  useDatabases,
+  waitForBlocked,
+} from './fresh-database.ts';
 
 const databases = useDatabases();
 const first = '2026-01-01T00:00:00.000Z';
@@ -57,10 +66,18 @@ test('an upload that was cut off and tried again has the same row and intake, an
 });
 
 test('two that open one file at once get the same row and intake', async () => {
-  const { store } = await databases.fresh();
+  const { store, connect } = await databases.fresh();
   await leadWithPartner(store);
-  const [one, two] = await Promise.all([open(store), open(store)]);
-  expect(one).toEqual(two);
+  const [blocker, watcher] = [await connect(), await connect()];
+  await blocker.query('BEGIN');
+  // Keeps the first from entering the file before the second has begun.
+  await blocker.query('LOCK TABLE files IN ACCESS EXCLUSIVE MODE');
+  const answers = [open(store), open(store)];
+  await waitForBlocked(watcher, 2);
+  await blocker.query('COMMIT');
+  const [one, two] = await Promise.all(answers);
+  expect(one).toMatchObject({ kind: 'upload' });
+  expect(two).toEqual(one);
 });
 
 test('applied twice, as after a lost answer, it answers the same and writes nothing more', async () => {

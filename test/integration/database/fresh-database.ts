@@ -1,4 +1,5 @@
 // A migrated database for each test, copied from one that was migrated once, in a PostgreSQL of the file's own.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll } from 'vitest';
 import type { Client } from 'pg';
 import type { Item } from '../../../contracts/item.ts';
@@ -109,4 +110,19 @@ export async function lead(store: Store, term = 1): Promise<void> {
   const claim = await store.claim({ term, holder });
   if (claim.kind !== 'claimed') throw new Error(`term ${term} was refused: ${claim.databaseTerm}`);
   await store.putSource(term, shop('shop'));
+}
+
+/** Until that many sessions of the database wait for a lock. `watcher` must not be in a transaction: it would see the same for ever. */
+export async function waitForBlocked(watcher: Client, sessions: number): Promise<void> {
+  const end = performance.now() + 5_000;
+  for (;;) {
+    const { rows } = await watcher.query<{ blocked: string }>(
+      `SELECT count(*) AS blocked FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    );
+    const blocked = Number(rows[0]?.blocked);
+    if (blocked >= sessions) return;
+    if (performance.now() > end)
+      throw new Error(`${blocked} sessions wait for a lock after 5 s, not ${sessions}`);
+    await sleep(5);
+  }
 }
