@@ -5,7 +5,8 @@ import { join, relative } from 'node:path';
 
 const folder = process.argv[2] ?? '';
 const files = readdirSync(folder).filter((name) => name.endsWith('.json'));
-if (files.length < 2) throw new Error(`expected the reports of two test runs in ${folder}, found ${files.length}`);
+if (files.length < 2)
+  throw new Error(`expected the reports of two test runs in ${folder}, found ${files.length}`);
 let passed = 0;
 let failed = 0;
 for (const file of files) {
@@ -20,7 +21,9 @@ for (const file of files) {
     }
     for (const test of suite.assertionResults)
       if (test.status !== 'passed')
-        process.stderr.write(`${test.status === 'failed' ? 'failed' : 'skipped'}: ${name} > ${test.fullName}\n`);
+        process.stderr.write(
+          `${test.status === 'failed' ? 'failed' : 'skipped'}: ${name} > ${test.fullName}\n`,
+        );
   }
 }
 process.stdout.write(`${passed} ${failed}`);

@@ -61,7 +61,11 @@ export async function startRunningSystem(
   launcher.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString('utf8')));
   const ready = await new Promise<Ready>((resolve, reject) => {
     launcher.once('exit', (code) =>
-      reject(new Error(`baton up ended with ${code}: ${errors}\n${lines.map((line) => JSON.stringify(line)).join('\n')}`)),
+      reject(
+        new Error(
+          `baton up ended with ${code}: ${errors}\n${lines.map((line) => JSON.stringify(line)).join('\n')}`,
+        ),
+      ),
     );
     createInterface({ input: launcher.stdout }).on('line', (text) => {
       const line = JSON.parse(text) as SystemLine;
@@ -71,7 +75,9 @@ export async function startRunningSystem(
   });
   const baton: RunningSystem['baton'] = async (...words) => {
     try {
-      const { stdout, stderr } = await run(process.execPath, [cli, ...words, '--data', data], { timeout: 60_000 });
+      const { stdout, stderr } = await run(process.execPath, [cli, ...words, '--data', data], {
+        timeout: 60_000,
+      });
       return { code: 0, stdout, stderr };
     } catch (error) {
       const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
@@ -154,7 +160,9 @@ export async function eventually<T>(
       last = error;
     }
     if (performance.now() > deadline)
-      throw new Error(`${what}: not within ${withinMs} ms; last seen: ${last instanceof Error ? last.message : JSON.stringify(last)}`);
+      throw new Error(
+        `${what}: not within ${withinMs} ms; last seen: ${last instanceof Error ? last.message : JSON.stringify(last)}`,
+      );
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

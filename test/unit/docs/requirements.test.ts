@@ -19,7 +19,7 @@ describe('requirements', () => {
   test.each(rows)('"$asked" names files and a test that exist, and a state', ({ where, named, state }) => {
     for (const file of where.split(', ')) expect(existsSync(`${root}/${file}`), file).toBe(true);
     expect(existsSync(`${root}/${named}`), named).toBe(true);
-    expect(readFileSync(`${root}/${named}`, 'utf8')).toMatch(/\btest(?:\.\w+)*\(/);
+    expect(readFileSync(`${root}/${named}`, 'utf8')).toMatch(/\b(?:test|it)(?:\.\w+)*\(/);
     expect(state).toMatch(/^(?:works|not yet)/);
   });
   test('the packages the request names are dependencies, each at one exact version', () => {
