@@ -268,6 +268,7 @@ describe('network: flood', () => {
     }).sealMessage('node-2', message);
     copied.writeBigUInt64BE(1_000_000n, 60);
     randomBytes(100).copy(copied, 68);
+    const floodedFrom = performance.now();
     const flood = (async () => {
       for (let burst = 0; burst < 200; burst++) {
         for (let count = 0; count < 100; count++)
@@ -289,6 +290,9 @@ describe('network: flood', () => {
     expect(two.heard.length).toBe(sent);
     const { counters } = two.network;
     expect(counters['refused.not-baton']).toBeGreaterThan(0);
-    expect(counters['refused.over-budget']).toBeGreaterThan(counters['refused.forged'] ?? 0);
+    // A tenth of a second’s budget at once and 2,500 opens a second after it, however fast this machine floods itself.
+    const seconds = (performance.now() - floodedFrom) / 1_000;
+    expect(counters['refused.forged']).toBeGreaterThan(0);
+    expect(counters['refused.forged']).toBeLessThanOrEqual(2_500 * (seconds + 0.1) + 1);
   });
 });
