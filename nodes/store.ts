@@ -65,7 +65,7 @@ export interface OutgoingMail {
   readonly traceparent: string;
 }
 
-/** Exact: the statement that writes an item counts it. */
+/** Of all time, and exact: what does it counts it. `itemVersions` were applied, `files` too. */
 export interface StoredCounts {
   readonly items: number;
   readonly itemVersions: number;
@@ -100,7 +100,10 @@ export interface Store {
   ): Promise<{ expiresAt: string }>;
 
   openFile(term: number, request: FileOpenRequest): Promise<FileOpenAnswer>;
-  /** At most 10,000 rows each; `upload` is a uuid of this very upload. */
+  /**
+   * At most 10,000 rows each; `upload` is a uuid of this very upload. The one call that is not fenced: nobody reads these
+   * rows before applyUpload, which is.
+   */
   stageRows(
     term: number,
     upload: { fileId: string; upload: string; rows: readonly StagedRow[] },

@@ -130,13 +130,12 @@ async function ensureRole(options: DataFolderOptions, data: string): Promise<voi
     `DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '${roleName}') THEN CREATE ROLE ${roleName} LOGIN; END IF; END $$`,
     `ALTER ROLE ${roleName} PASSWORD ${quoted(options.password)}`,
   ]);
-  const exists = join(options.folder, 'database.created');
-  if (!existsSync(exists)) {
-    await singleUser(options, data, [
-      `DROP DATABASE IF EXISTS ${databaseName}`,
-      `CREATE DATABASE ${databaseName} OWNER ${roleName}`,
-    ]);
-    await place(options, exists, (to) => writeFile(to, ''));
+  try {
+    await singleUser(options, data, [`CREATE DATABASE ${databaseName} OWNER ${roleName}`]);
+  } catch (error) {
+    // Asked for at each new password; there is no way to ask only when it is missing.
+    if (!(error instanceof Error && error.message.includes(`database "${databaseName}" already exists`)))
+      throw error;
   }
   await place(options, marker, (to) => writeFile(to, wanted));
 }

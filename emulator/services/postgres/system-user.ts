@@ -61,7 +61,7 @@ export type RunAs = (
 };
 
 const setpriv = '/usr/bin/setpriv';
-const passCapabilities = '+dac_override,+dac_read_search';
+const passCapabilities = '+dac_read_search'; // Passing through and reading, no more: what it writes is its own.
 
 /**
  * A program as `user`, or as we are. Where the user may not pass through a folder above one of `paths` (a checkout below

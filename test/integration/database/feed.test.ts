@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { entries, item, lead, useDatabases } from './fresh-database.ts';
+import { entries, item, lead, traceparent, useDatabases } from './fresh-database.ts';
 
 const databases = useDatabases();
 
@@ -55,4 +55,55 @@ test('feed: what changed nothing takes no id, and bounds begin at 0', async () =
   await store.writeBatch(1, entries(item('a', 2)));
   await store.writeBatch(1, entries(item('a', 1)));
   expect(await store.feedBounds()).toMatchObject({ first: 1, last: 1 });
+});
+
+test('retention: what is past its time is swept, and no event that watches were not matched against', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  await store.writeBatch(1, entries(item('a', 1), item('b', 1), item('c', 1)));
+  await store.writeBatch(1, entries(item('a', 2, { price: 1 })));
+  const mail = {
+    key: 'k',
+    kind: 'price-drop' as const,
+    from: 'baton@example.test',
+    to: 'a@example.test',
+    messageId: '<k@example.test>',
+    bytes: Buffer.from('rendered'),
+    traceparent,
+  };
+  await store.queueMails(1, { from: 0, to: 2, mails: [mail] });
+  const [due] = await store.dueMails(1, 1);
+  if (!due) throw new Error('no mail is due');
+  await store.claimMail(1, due.mailId, { attempt: 1, owner: 'w' });
+  await store.mailResult(1, due.mailId, { attempt: 1, owner: 'w', outcome: 'sent', detail: '' });
+  await store.takeLease(1, { name: 'l', owner: 'w', leaseMs: 1_000 });
+  await store.stageRows(1, {
+    fileId: due.mailId,
+    upload: due.mailId,
+    rows: [{ row: 1, item: item('d', 1) }],
+  });
+  const counts = await store.counts();
+  await store.sweep(1);
+  expect(await store.feedBounds()).toMatchObject({ first: 1, last: 4 });
+
+  const client = await connect();
+  await client.query("UPDATE feed SET at = at - interval '31 days'");
+  await client.query(
+    "UPDATE item_versions SET changed_at = changed_at - interval '401 days' WHERE version = 1",
+  );
+  await client.query("UPDATE mails SET changed_at = changed_at - interval '31 days'");
+  await client.query("UPDATE leases SET expires_at = expires_at - interval '2 days'");
+  await client.query("UPDATE staged_rows SET staged_at = staged_at - interval '2 days'");
+  await store.sweep(1);
+  expect(await store.feedBounds()).toMatchObject({ first: 3, last: 4 });
+  expect((await store.unmatched(10)).events.map(({ id }) => id)).toEqual([3, 4]);
+  expect((await store.item({ source: 'shop', sku: 'a' }))?.history).toMatchObject([{ version: 2 }]);
+  expect((await store.item({ source: 'shop', sku: 'b' }))?.item).toEqual(item('b', 1));
+  const { rows } = await client.query(
+    `SELECT (SELECT count(*) FROM mails WHERE bytes IS NULL) AS erased, (SELECT count(*) FROM leases) AS leases,
+       (SELECT count(*) FROM staged_rows) AS staged`,
+  );
+  expect(rows).toEqual([{ erased: '1', leases: '0', staged: '0' }]);
+  // What was counted was done, whatever is left of it.
+  expect(await store.counts()).toEqual(counts);
 });

@@ -1,0 +1,102 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { dataFolder } from '../../../emulator/services/postgres/data-folder.ts';
+import { postgresService } from '../../../emulator/services/postgres/postgres.ts';
+import type { Service } from '../../../emulator/service.ts';
+import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
+import { freePort } from '../../support/postgres.ts';
+
+let root: string;
+let certificates: TestCertificates;
+let port: number;
+let running: ChildProcess[];
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'baton-test-service-'));
+  certificates = await makeCertificates(root);
+  port = await freePort();
+  running = [];
+});
+afterEach(async () => {
+  await Promise.all(running.map((server) => stop(server, 'SIGKILL')));
+  await rm(root, { recursive: true, force: true });
+});
+
+test('a database comes back with its data after it was killed, and takes up a new password', async () => {
+  const first = await start(service('old'));
+  await ask('old', 'CREATE TABLE kept AS SELECT 1 AS one');
+  await stop(first, 'SIGKILL');
+  // Nothing renews the certificate here, so only the password is new.
+  const second = await start(service('new " \' one'));
+  expect(await ask('new " \' one', 'SELECT one FROM kept')).toEqual([{ one: 1 }]);
+  await expect(ask('old', 'SELECT 1')).rejects.toMatchObject({ code: '28P01' });
+  await stop(second, 'SIGINT');
+  expect(second.exitCode).toBe(0);
+});
+
+test('a first start that was cut off is begun anew', async () => {
+  const folder = join(root, 'postgres');
+  await mkdir(`${dataFolder(folder)}.part/base`, { recursive: true });
+  await writeFile(join(`${dataFolder(folder)}.part`, 'PG_VERSION'), 'half');
+  await start(service('secret'));
+  expect(await ask('secret', 'SELECT current_user AS me')).toEqual([{ me: 'baton' }]);
+});
+
+test('a folder that another server works on is refused by its pid, and a pid that is somebody else’s is not', async () => {
+  const server = await start(service('secret'));
+  await expect(service('secret').prepare?.()).rejects.toThrow(new RegExp(`pid ${server.pid}\\b`));
+  await stop(server, 'SIGKILL');
+  // As after a reboot: the number now belongs to this very test.
+  await writeFile(join(dataFolder(join(root, 'postgres')), 'postmaster.pid'), `${process.pid}\n`);
+  await start(service('secret'));
+});
+
+test('below a folder that is closed to others it runs all the same, and the folder stays closed', async () => {
+  await chmod(root, 0o700);
+  await start(service('secret'));
+  expect(await ask('secret', 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+});
+
+function service(password: string): Service {
+  return postgresService({ ...certificates, folder: join(root, 'postgres'), port, password });
+}
+async function start(one: Service): Promise<ChildProcess> {
+  await one.prepare?.();
+  const { file, args, env, cwd, uid, gid } = one.command;
+  const server = spawn(file, args, {
+    env: { ...env },
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(uid === undefined ? {} : { uid, gid }),
+    stdio: 'ignore',
+  });
+  running.push(server);
+  await one.ready?.(AbortSignal.timeout(10_000));
+  return server;
+}
+async function stop(server: ChildProcess, signal: 'SIGINT' | 'SIGKILL'): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return;
+  const ended = once(server, 'exit');
+  server.kill(signal);
+  await ended;
+}
+async function ask(password: string, sql: string): Promise<unknown[]> {
+  const client = new Client({
+    host: '127.0.0.1',
+    port,
+    user: 'baton',
+    database: 'baton',
+    password,
+    ssl: { ca: certificates.ca, rejectUnauthorized: true },
+  });
+  client.on('error', () => undefined); // The server is killed on purpose.
+  try {
+    await client.connect();
+    return (await client.query<Record<string, unknown>>(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
