@@ -16,6 +16,3 @@ export const fileCommandSchema = z.discriminatedUnion('kind', [
   z.strictObject({ ...base, kind: z.literal('export') }),
 ]);
 export type FileCommand = z.infer<typeof fileCommandSchema>;
-
-/** The tick that arrives every 30 s through the two SQS queues; the body is EventBridge's and is not read. */
-export const tickEveryMs = 30_000;

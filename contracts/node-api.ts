@@ -53,7 +53,7 @@ export const routes = {
   fileOutcome: (fileId: string) => `/internal/files/${fileId}/outcome`,
   /** GET ?format=csv|ndjson -> all current items, streamed. */
   export: '/internal/export',
-  /** POST LeaseRequest -> LeaseAnswer; 409 LEASE_HELD. */
+  /** POST LeaseRequest -> { name, owner, expiresAt }; 409 LEASE_HELD. */
   lease: (name: string) => `/internal/leases/${name}`,
   /** POST MailClaimRequest -> MailClaimAnswer. */
   mailClaim: (mailId: string) => `/internal/mails/${mailId}/claim`,
@@ -201,11 +201,6 @@ export const leaseRequestSchema = z.strictObject({
   owner: z.string().min(1).max(100),
   /** 0 gives it back. */
   leaseMs: z.int().min(0).max(900_000),
-});
-export const leaseAnswerSchema = z.object({
-  name: z.string(),
-  owner: z.string(),
-  expiresAt: z.iso.datetime(),
 });
 
 export const mailClaimRequestSchema = z.strictObject({

@@ -50,4 +50,3 @@ export const partnerSourceSchema = z.strictObject({
 export const sourceSchema = z.discriminatedUnion('kind', [shopSourceSchema, partnerSourceSchema]);
 export type Source = z.infer<typeof sourceSchema>;
 export type ShopSource = z.infer<typeof shopSourceSchema>;
-export type PartnerSource = z.infer<typeof partnerSourceSchema>;
