@@ -63,6 +63,17 @@ export const environments = {
     BATON_DATA: z.string().min(1),
     BATON_BIND: z.string().default('127.0.0.1'),
     BATON_PUBLIC_PORT: port,
+    /**
+     * Only what ends TLS before it, or a port published on one machine's loopback, leads to the public listener. Whoever
+     * deploys has to say so, since it speaks plain HTTP: bound beyond loopback without this, a node refuses to start.
+     */
+    BATON_PUBLIC_BEHIND_PROXY: z.stringbool().default(false),
+    /** `host:port`, comma separated: as what the public listener is asked, besides its publicUrl and loopback. */
+    BATON_PUBLIC_HOSTS: z
+      .string()
+      .default('')
+      .transform((value) => value.split(',').filter(Boolean))
+      .pipe(z.array(address)),
     BATON_INTERNAL_PORT: port,
     BATON_UDP_PORT: port,
     BATON_HEARTBEAT_MS: milliseconds.default(nodes.heartbeatMs),

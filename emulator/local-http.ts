@@ -1,5 +1,5 @@
-// What every plain HTTP server of the emulator shares: it listens on loopback only, refuses other sites' pages and
-// rebound names, and reads bodies up to a cap. Knows no routes.
+// What every plain HTTP server of the emulator shares: it listens on loopback, or in a container of its own, refuses
+// other sites' pages and rebound names, and reads bodies up to a cap. Knows no routes.
 import { once } from 'node:events';
 import {
   createServer,
@@ -12,12 +12,22 @@ import type { AddressInfo } from 'node:net';
 
 const loopbackNames: readonly string[] = ['127.0.0.1', 'localhost', '[::1]'];
 
+export interface LocalAddress {
+  readonly host: string;
+  readonly port: number;
+  /**
+   * As what other containers of one private network ask this one. With such a name it may listen beyond loopback: from
+   * outside of that network it is reached through a port published on the machine's loopback, or not at all.
+   */
+  readonly containerName?: string | undefined;
+}
+
 /** @throws Error for an address that others can reach: these servers speak no TLS, and most know no tokens. */
 export async function listenLocally(
   listener: RequestListener,
-  { host, port }: { host: string; port: number },
+  { host, port, containerName }: LocalAddress,
 ): Promise<{ server: Server; port: number }> {
-  if (!['127.0.0.1', 'localhost', '::1'].includes(host))
+  if (containerName === undefined && !['127.0.0.1', 'localhost', '::1'].includes(host))
     throw new Error(
       `this server speaks plain HTTP, so it listens on loopback only, ${host} is not: use 127.0.0.1`,
     );
@@ -37,11 +47,11 @@ export async function closeServer(server: Server): Promise<void> {
 }
 
 /** False for a name that was rebound to loopback, and for a page of another site. */
-export function isLocalRequest(request: IncomingMessage): boolean {
+export function isLocalRequest(request: IncomingMessage, containerName?: string): boolean {
   const { host = '', origin } = request.headers;
   const name = URL.parse(`http://${host}`)?.hostname ?? '';
   return (
-    loopbackNames.includes(name) &&
+    (loopbackNames.includes(name) || (containerName !== undefined && name === containerName)) &&
     (origin === undefined || URL.parse(origin)?.host === host) &&
     request.headers['sec-fetch-site'] !== 'cross-site'
   );

@@ -28,6 +28,10 @@ export interface NodeSettings {
   readonly members: readonly Member[];
   readonly bind: string;
   readonly publicPort: number;
+  /** See BATON_PUBLIC_BEHIND_PROXY. */
+  readonly publicBehindProxy?: boolean;
+  /** `host:port`, besides the member's publicUrl and loopback. */
+  readonly publicHosts?: readonly string[];
   readonly internalPort: number;
   readonly mailFrom: string;
 }
@@ -59,9 +63,9 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
   const member = members.find(({ id }) => id === nodeId);
   if (!member)
     throw new Error(`${nodeId} is not among the members ${members.map(({ id }) => id).join(', ')}`);
-  if (!loopback.has(settings.bind))
+  if (!loopback.has(settings.bind) && !settings.publicBehindProxy)
     throw new Error(
-      `BATON_BIND is ${settings.bind}: the public listener has no TLS, so it binds to loopback only`,
+      `BATON_BIND is ${settings.bind}: the public listener has no TLS, so it binds to loopback only, unless BATON_PUBLIC_BEHIND_PROXY says that only a proxy with TLS, or a port published on loopback, leads to it`,
     );
 
   const warn = (error: unknown) => logger.warn(describeError(error));
@@ -114,7 +118,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     batchesInFlightMax,
     show: (event) => live.show(event),
   });
-  const hosts = new Set<string>([new URL(member.publicUrl).host]);
+  const hosts = new Set<string>([new URL(member.publicUrl).host, ...(settings.publicHosts ?? [])]);
   const guard = new Guard({ tokens: adapters.tokens, hosts: () => hosts });
   const web = createPublicServer({
     nodeId,

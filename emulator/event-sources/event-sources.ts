@@ -21,7 +21,8 @@ import { startSqsMapping } from './sqs.ts';
 export interface EventSourcesOptions {
   /** Where functions are invoked: AWS_ENDPOINT_URL_LAMBDA. */
   readonly invokeUrl: string;
-  readonly sqsUrl: string;
+  /** Left out where the emulator of SQS has its own mappings and rules, as LocalStack: then RabbitMQ's alone are here. */
+  readonly sqsUrl?: string | undefined;
   readonly region: string;
   readonly broker: BrokerAddress;
   /** Of every schedule, from now. */
@@ -42,26 +43,17 @@ const queueTries = 20;
 
 /** @throws Error naming the queue when one of SQS does not exist within 5 s. */
 export async function startEventSources(options: EventSourcesOptions): Promise<EventSources> {
-  const { logger, region, broker } = options;
+  const { logger, region, broker, sqsUrl } = options;
   const invoke = createInvokeClient(options.invokeUrl);
-  const sqs = new SQSClient({
-    region,
-    endpoint: options.sqsUrl,
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-  });
   const opened: (EventSource | Schedule)[] = [];
   const sources: EventSource[] = [];
+  let sqsClient: SQSClient | undefined;
   const close = async (): Promise<void> => {
     await Promise.all(opened.splice(0).map((source) => source.close()));
     await invoke.close();
-    sqs.destroy();
+    sqsClient?.destroy();
   };
   try {
-    const queueUrls = new Map<string, string>();
-    for (const { name } of Object.values(sqsQueues))
-      queueUrls.set(name, reachableQueueUrl(await findQueue(sqs, name), options.sqsUrl));
-    const queueUrl = (name: string): string => queueUrls.get(name) ?? name;
-
     for (const mapping of rabbitmqEventSources) {
       const { timeoutS } = functions[mapping.function];
       sources.push(
@@ -73,21 +65,39 @@ export async function startEventSources(options: EventSourcesOptions): Promise<E
         }),
       );
     }
-    for (const { queue, ...mapping } of sqsEventSources)
-      sources.push(
-        startSqsMapping({
-          mapping: {
-            ...mapping,
-            queueUrl: queueUrl(queue),
-            functionTimeoutS: functions[mapping.function].timeoutS,
-            region,
-          },
-          sqs,
-          invoke,
-          logger,
-        }),
-      );
     opened.push(...sources);
+    if (sqsUrl !== undefined) await startThoseOfSqs(sqsUrl);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+
+  async function startThoseOfSqs(endpoint: string): Promise<void> {
+    const sqs = new SQSClient({
+      region,
+      endpoint,
+      credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+    });
+    sqsClient = sqs;
+    const queueUrls = new Map<string, string>();
+    for (const { name } of Object.values(sqsQueues))
+      queueUrls.set(name, reachableQueueUrl(await findQueue(sqs, name), endpoint));
+    const queueUrl = (name: string): string => queueUrls.get(name) ?? name;
+    for (const { queue, ...mapping } of sqsEventSources) {
+      const source = startSqsMapping({
+        mapping: {
+          ...mapping,
+          queueUrl: queueUrl(queue),
+          functionTimeoutS: functions[mapping.function].timeoutS,
+          region,
+        },
+        sqs,
+        invoke,
+        logger,
+      });
+      sources.push(source);
+      opened.push(source);
+    }
     for (const { name, everyMinutes, targets } of schedules)
       opened.push(
         startSchedule({
@@ -103,10 +113,8 @@ export async function startEventSources(options: EventSourcesOptions): Promise<E
           logger,
         }),
       );
-  } catch (error) {
-    await close();
-    throw error;
   }
+
   return {
     name: 'event-sources',
     address: options.invokeUrl,

@@ -22,9 +22,9 @@ export interface HttpAnswer {
   readonly body: Buffer;
 }
 
-export function createFunctionUrl(pool: FunctionPool) {
+export function createFunctionUrl(pool: FunctionPool, containerName?: string) {
   return async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (!isLocalRequest(request)) return answerJson(response, 403, { Message: 'Forbidden' });
+    if (!isLocalRequest(request, containerName)) return answerJson(response, 403, { Message: 'Forbidden' });
     const body = await readBody(request, requestBytesMax);
     if (!Buffer.isBuffer(body)) return answerJson(response, 413, { Message: 'Request Too Long' });
     const requestId = randomUUID();

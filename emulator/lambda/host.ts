@@ -24,8 +24,10 @@ export interface HostedFunction {
   readonly environment: Readonly<Record<string, string>>;
 }
 export interface LambdaHostOptions {
-  /** A loopback address. */
+  /** A loopback address, unless it has a containerName. */
   readonly host: string;
+  /** Set where the host is a container: see LocalAddress. */
+  readonly containerName?: string | undefined;
   /** Of the Invoke API; 0 takes a free one. */
   readonly port: number;
   /** Of the function URL; 0 takes a free one. */
@@ -51,6 +53,8 @@ export interface LambdaHost {
 
 const accountId = '000000000000'; // As LocalStack's, so that ARNs look alike.
 const regionDefault = 'us-east-1';
+/** The functions are child processes, so theirs is never more than that. */
+const runtimeHost = '127.0.0.1';
 
 /** @throws Error for a host that is not loopback, a zip that cannot be unpacked, a taken port, two function URLs. */
 export async function startLambdaHost(options: LambdaHostOptions): Promise<LambdaHost> {
@@ -97,24 +101,27 @@ export async function startLambdaHost(options: LambdaHostOptions): Promise<Lambd
       listener(handle, options.logger);
 
     const runtime = await listenLocally(serve(createRuntimeApi(findEnvironment)), {
-      host: options.host,
+      host: runtimeHost,
       port: 0,
     });
-    runtimeApi = `${options.host}:${runtime.port}`;
+    runtimeApi = `${runtimeHost}:${runtime.port}`;
     closers.push(() => closeServer(runtime.server));
 
     const events = createEventInvocations({
       logger: options.logger,
       ...(options.eventRetryDelaysMs ? { retryDelaysMs: options.eventRetryDelaysMs } : {}),
     });
-    const invoke = await listenLocally(serve(createInvokeApi({ pools, events })), options);
+    const invoke = await listenLocally(
+      serve(createInvokeApi({ pools, events, containerName: options.containerName })),
+      options,
+    );
     closers.push(() => closeServer(invoke.server));
 
     let frontUrl: string | undefined;
     const front = pools.get(withUrl[0]?.[0] ?? '');
     if (front) {
-      const { server, port } = await listenLocally(serve(createFunctionUrl(front)), {
-        host: options.host,
+      const { server, port } = await listenLocally(serve(createFunctionUrl(front, options.containerName)), {
+        ...options,
         port: options.frontPort,
       });
       closers.push(() => closeServer(server));

@@ -17,14 +17,16 @@ const tailWaitMs = 15;
 export function createInvokeApi({
   pools,
   events,
+  containerName,
 }: {
   pools: ReadonlyMap<string, FunctionPool>;
   events: EventInvocations;
+  containerName?: string | undefined;
 }) {
   return async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const requestId = randomUUID();
     response.setHeader('x-amzn-requestid', requestId);
-    if (!isLocalRequest(request))
+    if (!isLocalRequest(request, containerName))
       return fail(
         response,
         403,

@@ -9,6 +9,7 @@ const settingsSchema = z.strictObject({
   host: z.string().default('127.0.0.1'),
   port: z.int().min(0).max(65_535),
   frontPort: z.int().min(0).max(65_535),
+  containerName: z.string().min(1).optional(),
   logDir: z.string().min(1),
   /** Where the zips are kept; a folder of this checkout when it is not said. */
   zipFolder: z.string().min(1).optional(),

@@ -1,6 +1,6 @@
 // The public listener: what people, the page and the CLI read and change. Reading on loopback is open; changing needs
 // a role, and only the leader does it: a follower forwards it.
-// Never binds anywhere but loopback, since it speaks plain HTTP.
+// Speaks plain HTTP, so node.ts binds it to loopback, or behind what ends TLS.
 import { createHash } from 'node:crypto';
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';

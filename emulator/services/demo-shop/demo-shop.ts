@@ -22,6 +22,8 @@ export interface DemoShopOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
+  /** As what others ask it, when that is not where it listens. */
+  readonly publicUrl?: string | undefined;
   readonly seed: number;
   /** 0: prices move only by tick() and setPrice(). */
   readonly driftEveryMs: number;
@@ -149,7 +151,8 @@ export async function startDemoShop(options: DemoShopOptions): Promise<DemoShop>
     });
   });
   const { port } = server.address() as AddressInfo;
-  const address = `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`;
+  const address =
+    options.publicUrl ?? `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`;
   const drift = options.driftEveryMs > 0 ? setInterval(catalogue.tick, options.driftEveryMs) : undefined;
 
   return {

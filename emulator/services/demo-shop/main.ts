@@ -6,6 +6,7 @@ import { startDemoShop } from './demo-shop.ts';
 const settingsSchema = z.strictObject({
   host: z.string().default('127.0.0.1'),
   port: z.int().min(0).max(65_535).default(0),
+  publicUrl: z.url({ protocol: /^http$/ }).optional(),
   seed: z.int().default(1),
   driftEveryMs: z.int().min(0).default(2_000),
 });

@@ -12,6 +12,8 @@ export interface InboxSettings {
   /** 0 takes a free one. */
   readonly smtpPort: number;
   readonly pagePort: number;
+  /** Set where the inbox is a container: see LocalAddress. */
+  readonly containerName?: string | undefined;
   readonly certFile: string;
   readonly keyFile: string;
   /** JSON { username, password } */

@@ -9,6 +9,7 @@ const settingsSchema = z.strictObject({
   host: z.string().default('127.0.0.1'),
   smtpPort: port,
   pagePort: port,
+  containerName: z.string().min(1).optional(),
   certFile: z.string().min(1),
   keyFile: z.string().min(1),
   credentialsFile: z.string().min(1),

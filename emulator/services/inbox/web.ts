@@ -15,6 +15,7 @@ import type { MailStore } from './mail-store.ts';
 export interface WebOptions {
   readonly host: string;
   readonly port: number;
+  readonly containerName?: string | undefined;
   readonly tokenFile: string;
   readonly store: MailStore;
   readonly faults: InboxFault[];
@@ -56,7 +57,8 @@ export async function startWeb(options: WebOptions): Promise<{ url: string; clos
   }, options);
 
   async function answer(request: IncomingMessage): Promise<Answer> {
-    if (!isLocalRequest(request)) return problem(403, 'the Host or Origin is not this inbox');
+    if (!isLocalRequest(request, options.containerName))
+      return problem(403, 'the Host or Origin is not this inbox');
     const { pathname } = new URL(request.url ?? '/', 'http://inbox');
     switch (request.method) {
       case 'GET':

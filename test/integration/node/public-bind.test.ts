@@ -1,0 +1,96 @@
+// Where a node's public listener may be bound, and as what it may be asked there: it speaks plain HTTP.
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createNode, type NodeSettings } from '../../../nodes/node.ts';
+import { readEnvironment } from '../../../runtime/config.ts';
+import { createLogger } from '../../../runtime/logger.ts';
+import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
+import { simulatedRaft, simulatedStore } from './simulated-edges.ts';
+
+let folder: string;
+let tls: TestCertificates;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'baton-bind-'));
+  tls = await makeCertificates(folder);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+// 127.0.0.2 is loopback for the kernel and a foreign address for the rule, so that nothing here listens to the world.
+const beyond = '127.0.0.2';
+const start = (settings: Pick<NodeSettings, 'publicBehindProxy' | 'publicHosts'>) =>
+  createNode(
+    {
+      nodeId: 'node-1',
+      bootId: 'a'.repeat(32),
+      cluster: 'test',
+      clusterId: randomUUID(),
+      generation: 1,
+      members: [
+        {
+          id: 'node-1',
+          udp: '127.0.0.1:1',
+          internalUrl: 'https://127.0.0.1:1',
+          publicUrl: 'http://shown.example:7101',
+          voter: true,
+        },
+      ],
+      bind: beyond,
+      publicPort: 0,
+      internalPort: 0,
+      mailFrom: 'baton@example.org',
+      ...settings,
+    },
+    {
+      raft: simulatedRaft().raft,
+      store: simulatedStore().store,
+      tls,
+      page: undefined,
+      broker: { publish: async () => undefined, depth: async () => 0, close: async () => undefined },
+      sendAnnouncement: async () => undefined,
+      tokens: async () => ({ reader: 'r'.repeat(16), editor: 'e'.repeat(16), operator: 'o'.repeat(16) }),
+      logger: createLogger({ process: 'node-1', write: () => undefined }),
+    },
+  );
+const statusAs = (url: string, host: string) =>
+  new Promise<number | undefined>((resolve, reject) => {
+    request(`${url}/health`, { headers: { host } }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode);
+    })
+      .on('error', reject)
+      .end();
+  });
+
+test('public: beyond loopback a node refuses to start, and says which variable would allow it', async () => {
+  await expect(start({})).rejects.toThrow(/BATON_PUBLIC_BEHIND_PROXY/);
+  await expect(start({ publicHosts: ['node-1:7101'] })).rejects.toThrow(/BATON_BIND is 127\.0\.0\.2/);
+});
+
+test('public: behind a proxy it is asked as its publicUrl, as a name it was given, and as nothing else', async () => {
+  const node = await start({ publicBehindProxy: true, publicHosts: ['node-1:7101'] });
+  try {
+    expect(await statusAs(node.publicUrl, 'shown.example:7101')).toBe(200);
+    expect(await statusAs(node.publicUrl, 'node-1:7101')).toBe(200);
+    expect(await statusAs(node.publicUrl, 'node-1:7102')).toBe(403);
+    expect(await statusAs(node.publicUrl, 'evil.example:7101')).toBe(403);
+  } finally {
+    await node.close('the test ends');
+  }
+});
+
+test('public: the variable is off unless it is set, and a host without a port is refused by name', () => {
+  const problems = (() => {
+    try {
+      readEnvironment('node', { BATON_PUBLIC_HOSTS: 'node-1', BATON_PUBLIC_BEHIND_PROXY: 'perhaps' });
+    } catch (error) {
+      return String(error);
+    }
+    return '';
+  })();
+  expect(problems).toMatch(/BATON_PUBLIC_HOSTS is wrong/);
+  expect(problems).toMatch(/BATON_PUBLIC_BEHIND_PROXY is wrong/);
+});
