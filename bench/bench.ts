@@ -1,0 +1,25 @@
+// What every benchmark here answers, and the one statistic they use.
+export interface Result {
+  readonly what: string;
+  readonly unit: string;
+  /** Median over the rounds. */
+  readonly ours: number;
+  /** The peer's or the floor's median in the same run; null where there is none, and `what` says how to get it. */
+  readonly peer: number | null;
+  readonly ratio: number | null;
+  readonly goal: string | null;
+  readonly met: boolean | null;
+}
+export type Bench = (options: { rounds: number }) => Promise<Result[]>;
+
+/** @throws RangeError without values. */
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((one, other) => one - other);
+  const value = sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+  if (value === undefined) throw new RangeError('no values');
+  return value;
+}
+export const round = (value: number, digits = 0): number => Number(value.toFixed(digits));

@@ -1,0 +1,67 @@
+// How long `npm start` takes, warm: to an elected leader whose fence is claimed, and to the first scraped item in a row.
+// With the development broker, and with RabbitMQ where one is installed.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findRabbitmq } from '../emulator/services/rabbitmq/rabbitmq.ts';
+import { eventually, startRunningSystem } from '../test/support/running-system.ts';
+import { median, round, type Bench, type Result } from './bench.ts';
+
+const goals = { leaderMs: 3_000, firstItemsMs: { development: 10_000, rabbitmq: 20_000 } };
+const firstItemsWithinMs = 60_000;
+
+export const bench: Bench = async ({ rounds }) => {
+  const results: Result[] = [];
+  for (const broker of ['development', 'rabbitmq'] as const) {
+    if (broker === 'rabbitmq' && !findRabbitmq()) {
+      results.push({
+        what: 'with RabbitMQ: not installed (apt-get install rabbitmq-server)',
+        unit: 'ms',
+        ours: NaN,
+        peer: null,
+        ratio: null,
+        goal: null,
+        met: null,
+      });
+      continue;
+    }
+    const folder = await mkdtemp(join(tmpdir(), 'baton-bench-'));
+    const leader: number[] = [];
+    const firstItems: number[] = [];
+    // One more than asked for: the first makes the database and is not warm.
+    for (let turn = 0; turn <= rounds; turn++) {
+      const system = await startRunningSystem(['--broker', broker], { folder });
+      const line = (event: string) => system.lines.find((one) => one.event === event)?.afterMs;
+      await eventually(
+        'the first items',
+        async () => line('first-items'),
+        (at) => at !== undefined,
+        firstItemsWithinMs,
+      );
+      if (turn > 0) {
+        leader.push(line('leader') ?? NaN);
+        firstItems.push(line('first-items') ?? NaN);
+      }
+      await system.close();
+    }
+    await rm(folder, { recursive: true, force: true });
+    const limit = goals.firstItemsMs[broker];
+    results.push(
+      timed(`${broker} broker: start to leader with fence`, median(leader), goals.leaderMs),
+      timed(`${broker} broker: start to the first scraped items`, median(firstItems), limit),
+    );
+  }
+  return results;
+};
+
+function timed(what: string, ms: number, goalMs: number): Result {
+  return {
+    what,
+    unit: 'ms',
+    ours: round(ms),
+    peer: null,
+    ratio: null,
+    goal: `<= ${goalMs} ms`,
+    met: ms <= goalMs,
+  };
+}
