@@ -54,7 +54,11 @@ export function functionEnvironments(
     ...(isLocal || stage.ftpServer ? { BATON_FTP_CA_URI: names.secretUri(`tls/${name}`, 'ca') } : {}),
   });
   return {
-    scraper: { ...caller('scraper'), ...ftp('scraper') },
+    scraper: {
+      ...caller('scraper'),
+      ...ftp('scraper'),
+      ...(isLocal ? { BATON_SCRAPE_PRIVATE_HOSTS: stage.scrapePrivateHosts.join(',') } : {}),
+    },
     deliver: caller('deliver'),
     announce: directory,
     redirect: directory,

@@ -35,6 +35,8 @@ const localStageSchema = z.strictObject({
   brokerUrl: z.url({ protocol: /^amqps$/ }),
   ftpAddress: address,
   smtpAddress: address,
+  /** On private addresses, and to be scraped all the same: the demo shop. */
+  scrapePrivateHosts: z.array(address),
   /** Where the emulator serves these APIs, as a function sees it. */
   endpoints: z.strictObject({ sqs: z.url(), dynamodb: z.url() }),
 });
