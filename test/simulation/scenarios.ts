@@ -138,6 +138,29 @@ function violationIn(story: () => void): { claim: string } | null {
   }
 }
 
+/**
+ * n3 votes for one of two that do not reach each other, loses its vote file before the database knows the term, and is
+ * asked by the other one.
+ */
+export function forgottenVote(core: Core): { claim: string } | null {
+  return violationIn(() => {
+    const voter = { ...member('n3'), priority: 0 };
+    const cluster = new Cluster({ ...planOf(0), generations: [[member('n1'), member('n2'), voter]] }, core);
+    const candidates = ['n1', 'n2'];
+    cluster.begin({ kind: 'cut', from: candidates, to: candidates, forMs: longMs });
+    // Started, and not yet impatient.
+    runFor(cluster, 0.5);
+    cluster.begin({ kind: 'no-database', who: candidates, forMs: longMs });
+    cluster.run(10 * timeoutMs, () => cluster.leaders().length > 0);
+    const [leader] = cluster.leaders();
+    if (leader === undefined) throw new Error('n3 voted for nobody');
+    cluster.begin({ kind: 'crash', who: 'n3', forMs: 1, loseVoteFile: true });
+    cluster.begin({ kind: 'cut', from: [leader], to: ['n3'], forMs: longMs });
+    cluster.begin({ kind: 'cut', from: ['n3'], to: [leader], forMs: longMs });
+    runFor(cluster, 20);
+  });
+}
+
 /** n1 and n2 stay in the first generation of three, n3 goes to the third one of five with n4 and n5. */
 export function threeGenerations(core: Core): { claim: string } | null {
   return violationIn(() => {

@@ -1,0 +1,72 @@
+// `node test/simulation/mutations/main.ts [name ...]`: takes out every safeguard in turn and shows what finds it missing.
+// Exit code 0: each one was missed by something. 1: one was not, so nothing checks it. 2: no such safeguard.
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import type { Core } from '../core.ts';
+import { claims } from '../claims.ts';
+import { simulate } from '../campaign.ts';
+import { coreMutations, wiringMutations, type CoreMutation, type WiringMutation } from './mutations.ts';
+import { coreOf, mutatedCopy, type MutatedCopy } from './mutated-copy.ts';
+
+/** Within so many elections of storms a missing safeguard has to show. */
+const electionsMax = 5_000;
+const seed = 1;
+const testWithinMs = 60_000;
+
+/** What found it; null: nothing did. */
+function foundByClusters(core: Core): string | null {
+  const broken = claims.find(({ holds }) => !holds(core));
+  if (broken) return `the claim '${broken.claim}'`;
+  const { failure, elections } = simulate({ seed, elections: electionsMax, core });
+  return failure ? `storm ${failure.seed} after ${elections} elections: ${failure.claim}` : null;
+}
+
+function foundByTest({ folder }: MutatedCopy, { test }: WiringMutation): string | null {
+  const vitest = join(folder, 'node_modules/vitest/vitest.mjs');
+  const run = spawnSync(process.execPath, [vitest, 'run', '--project', 'unit', test], {
+    cwd: folder,
+    timeout: testWithinMs,
+    encoding: 'utf8',
+  });
+  if (run.error) throw new Error(`running ${test} in a mutated copy`, { cause: run.error });
+  const failed = /^ *(?:FAIL) +(?:.*?) > (.*)$/m.exec(stripColours(run.stdout + run.stderr))?.[1];
+  if (run.status !== 0 && failed === undefined)
+    throw new Error(`${test} does not run in a mutated copy:\n${run.stdout}${run.stderr}`);
+  return run.status === 0 ? null : `the test '${failed}'`;
+}
+// eslint-disable-next-line no-control-regex
+const stripColours = (text: string): string => text.replaceAll(/\u001B\[[0-9;]*m/g, '');
+
+async function finderOf(mutation: CoreMutation | WiringMutation): Promise<string | null> {
+  await using copy = await mutatedCopy(mutation);
+  if (mutation.kind === 'wiring') return foundByTest(copy, mutation);
+  try {
+    return foundByClusters(await coreOf(copy));
+  } catch (error) {
+    // A scenario that cannot even find its leader.
+    return error instanceof Error ? `an error: ${error.message}` : String(error);
+  }
+}
+
+async function main(names: readonly string[]): Promise<number> {
+  const all = [...coreMutations, ...wiringMutations];
+  const unknown = names.find((name) => !all.some(({ safeguard }) => safeguard === name));
+  if (unknown !== undefined) {
+    console.error(
+      `no safeguard is called '${unknown}'. There are:\n${all.map(({ safeguard }) => safeguard).join('\n')}`,
+    );
+    return 2;
+  }
+  let unnoticed = 0;
+  for (const mutation of all) {
+    if (names.length > 0 && !names.includes(mutation.safeguard)) continue;
+    const finder = await finderOf(mutation);
+    if (finder === null) unnoticed += 1;
+    console.log(
+      `${finder === null ? 'UNNOTICED' : 'found    '} without '${mutation.safeguard}': ${finder ?? 'nothing failed'}`,
+    );
+  }
+  return unnoticed > 0 ? 1 : 0;
+}
+
+process.exitCode = await main(process.argv.slice(2));
