@@ -21,8 +21,8 @@ export interface TestPostgres {
   /** PEM */
   readonly ca: string;
   readonly pid: number;
-  /** A fresh database; with `template` a copy of that one, to which nobody may be connected. Answers its URL. */
-  createDatabase(template?: string): Promise<string>;
+  /** Another empty database; answers its URL. */
+  createDatabase(): Promise<string>;
   /** One connection without any pool, for what a test does beside the code under test. */
   connect(url?: string): Promise<Client>;
   close(): Promise<void>;
@@ -100,12 +100,11 @@ export async function startTestPostgres(): Promise<TestPostgres> {
     ca: certificates.ca,
     pid: server.pid,
     connect,
-    async createDatabase(template) {
+    async createDatabase() {
       const name = `test_${++databases}`;
       const client = await connect();
       try {
-        const from = template === undefined ? 'template0' : new URL(template).pathname.slice(1);
-        await client.query(`CREATE DATABASE ${name} TEMPLATE ${from}`);
+        await client.query(`CREATE DATABASE ${name} TEMPLATE template0`);
       } finally {
         await client.end();
       }

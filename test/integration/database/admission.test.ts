@@ -48,7 +48,7 @@ test('the cluster id is made once by whoever asks first, and another cluster nam
   ]);
   expect(new Set(ids.map(({ clusterId }) => clusterId)).size).toBe(1);
   await expect(two.cluster('other')).rejects.toThrow(/shop-prices.*other|other.*shop-prices/);
-  const elsewhere = (await databases.fresh()).node('node-1');
+  const elsewhere = (await databases.another()).node('node-1');
   expect((await elsewhere.cluster('shop-prices')).clusterId).not.toBe(ids[0]?.clusterId);
 });
 

@@ -4,46 +4,46 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { dataFolder } from '../../../emulator/services/postgres/data-folder.ts';
 import { postgresService } from '../../../emulator/services/postgres/postgres.ts';
 import type { Service } from '../../../emulator/service.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
 import { freePort } from '../../support/postgres.ts';
 
+// One folder for all, since making a database takes most of the time; each test ends what it started.
 let root: string;
 let certificates: TestCertificates;
 let port: number;
-let running: ChildProcess[];
-beforeEach(async () => {
+const running: ChildProcess[] = [];
+beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'baton-test-service-'));
   certificates = await makeCertificates(root);
   port = await freePort();
-  running = [];
 });
 afterEach(async () => {
-  await Promise.all(running.map((server) => stop(server, 'SIGKILL')));
-  await rm(root, { recursive: true, force: true });
+  await Promise.all(running.splice(0).map((server) => stop(server, 'SIGKILL')));
 });
+afterAll(() => rm(root, { recursive: true, force: true }));
 
-test('a database comes back with its data after it was killed, and takes up a new password', async () => {
-  const first = await start(service('old'));
-  await ask('old', 'CREATE TABLE kept AS SELECT 1 AS one');
-  await stop(first, 'SIGKILL');
-  // Nothing renews the certificate here, so only the password is new.
-  const second = await start(service('new " \' one'));
-  expect(await ask('new " \' one', 'SELECT one FROM kept')).toEqual([{ one: 1 }]);
-  await expect(ask('old', 'SELECT 1')).rejects.toMatchObject({ code: '28P01' });
-  await stop(second, 'SIGINT');
-  expect(second.exitCode).toBe(0);
-});
-
-test('a first start that was cut off is begun anew', async () => {
+test('a first start that was cut off is begun anew, also below a folder that is closed to others', async () => {
+  await chmod(root, 0o700);
   const folder = join(root, 'postgres');
   await mkdir(`${dataFolder(folder)}.part/base`, { recursive: true });
   await writeFile(join(`${dataFolder(folder)}.part`, 'PG_VERSION'), 'half');
   await start(service('secret'));
   expect(await ask('secret', 'SELECT current_user AS me')).toEqual([{ me: 'baton' }]);
+});
+
+test('a database comes back with its data after it was killed, and takes up a new password', async () => {
+  const first = await start(service('secret'));
+  await ask('secret', 'CREATE TABLE kept AS SELECT 1 AS one');
+  await stop(first, 'SIGKILL');
+  const second = await start(service('new " \' one'));
+  expect(await ask('new " \' one', 'SELECT one FROM kept')).toEqual([{ one: 1 }]);
+  await expect(ask('secret', 'SELECT 1')).rejects.toMatchObject({ code: '28P01' });
+  await stop(second, 'SIGINT');
+  expect(second.exitCode).toBe(0);
 });
 
 test('a folder that another server works on is refused by its pid, and a pid that is somebody else’s is not', async () => {
@@ -53,12 +53,6 @@ test('a folder that another server works on is refused by its pid, and a pid tha
   // As after a reboot: the number now belongs to this very test.
   await writeFile(join(dataFolder(join(root, 'postgres')), 'postmaster.pid'), `${process.pid}\n`);
   await start(service('secret'));
-});
-
-test('below a folder that is closed to others it runs all the same, and the folder stays closed', async () => {
-  await chmod(root, 0o700);
-  await start(service('secret'));
-  expect(await ask('secret', 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
 });
 
 function service(password: string): Service {
