@@ -1,6 +1,7 @@
 // `npm run simulate -- --elections N --seed S [--json]`: storms over whole clusters of the production core.
 // Exit code 0: every claim held. 1: one did not; its seed and the shrunk history are printed. 2: wrong usage.
 // A failing storm runs again alone with `--seed <its seed> --elections 1`.
+import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { productionCore } from './core.ts';
 import { simulate, type Totals } from './campaign.ts';
@@ -28,12 +29,22 @@ function main(args: readonly string[]): number {
   const totals = simulate({ seed, elections, core: productionCore });
   const seconds = (performance.now() - startedAt) / 1_000;
   const perSecond = Math.round(totals.elections / seconds);
-  if (values.json) console.log(JSON.stringify({ seed, seconds, perSecond, ...totals }));
-  else tell(totals, { seconds, perSecond });
+  const commit = commitOf();
+  if (values.json) console.log(JSON.stringify({ seed, commit, seconds, perSecond, ...totals }));
+  else tell(totals, { seconds, perSecond, commit });
   return totals.failure ? 1 : 0;
 }
 
-function tell(totals: Totals, { seconds, perSecond }: { seconds: number; perSecond: number }): void {
+/** A seed replays a run exactly on the commit it was found on. */
+function commitOf(): string {
+  const git = spawnSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8', timeout: 2_000 });
+  return git.status === 0 ? git.stdout.trim() : 'unknown';
+}
+
+function tell(
+  totals: Totals,
+  { seconds, perSecond, commit }: { seconds: number; perSecond: number; commit: string },
+): void {
   const { elections, storms, checks, calmTimeoutsMax, failure } = totals;
   console.log(
     `${elections} elections in ${storms} storms, ${checks} checks, ${seconds.toFixed(1)} s (${perSecond} elections/s)`,
@@ -42,8 +53,9 @@ function tell(totals: Totals, { seconds, perSecond }: { seconds: number; perSeco
   if (!failure) return;
   console.log(failure.history.join('\n'));
   console.log(`FAILED ${failure.claim}\n${failure.detail}`);
-  console.log(`with only these faults: ${JSON.stringify(failure.plan.faults)}`);
-  console.log(`again: npm run simulate -- --seed ${failure.seed} --elections 1`);
+  console.log(`with only these nodes: ${JSON.stringify(failure.plan.generations)}`);
+  console.log(`and these faults: ${JSON.stringify(failure.plan.faults)}`);
+  console.log(`again, on commit ${commit}: npm run simulate -- --seed ${failure.seed} --elections 1`);
 }
 
 try {

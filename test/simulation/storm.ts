@@ -71,15 +71,26 @@ function keepCalm(cluster: Cluster, plan: Plan): void {
 
 const shrinkRunsMax = 300;
 
-/** Leaves out faults, one at a time, as long as the same claim still fails. */
+/** Leaves out faults, then nodes, one at a time, as long as the same claim still fails. */
 export function shrink(plan: Plan, core: Core): Plan {
   const claim = runStorm(plan, core).violation?.claim;
   let best = plan;
   let runs = 0;
-  for (let index = 0; index < best.faults.length && runs < shrinkRunsMax; runs++) {
-    const fewer = { ...best, faults: best.faults.filter((_, other) => other !== index) };
-    if (runStorm(fewer, core).violation?.claim === claim) best = fewer;
-    else index += 1;
+  const stillFails = (smaller: Plan): boolean => {
+    runs += 1;
+    if (runs > shrinkRunsMax || runStorm(smaller, core).violation?.claim !== claim) return false;
+    best = smaller;
+    return true;
+  };
+  for (let index = 0; index < best.faults.length;)
+    if (!stillFails({ ...best, faults: best.faults.filter((_, other) => other !== index) })) index += 1;
+  // A rolling change names its nodes one by one and stays as it is.
+  const [members = []] = plan.generations;
+  if (plan.generations.length > 1) return best;
+  for (const { id } of members) {
+    const fewer = (best.generations[0] ?? []).filter((member) => member.id !== id);
+    const named = best.faults.some(({ fault }) => JSON.stringify(fault).includes(`"${id}"`));
+    if (!named && fewer.some(({ voter }) => voter)) stillFails({ ...best, generations: [fewer] });
   }
   return best;
 }
