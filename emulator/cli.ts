@@ -6,6 +6,7 @@ import { nodes } from '../contracts/topology.ts';
 import { doctor } from './commands/doctor.ts';
 import { invokeFunction } from './commands/invoke.ts';
 import { down, exitCodes, fault, status } from './commands/running.ts';
+import { mailTest } from './commands/mail.ts';
 import { up } from './commands/up.ts';
 import { faultActions } from './control.ts';
 import type { BrokerChoice } from './stack.ts';
@@ -86,6 +87,13 @@ function createProgram(finish: (code: number) => void): Command {
     .action(async (name: string, options: { data: string; event?: string }) =>
       finish(await invokeFunction(name, { data: options.data, event: options.event })),
     );
+  program
+    .command('mail')
+    .description('try the SMTP server')
+    .command('test')
+    .argument('<address>', 'who gets the mail')
+    .addOption(dataOption())
+    .action(async (address: string, options: { data: string }) => finish(await mailTest(address, options)));
   program
     .command('doctor')
     .description('what this machine has and lacks, and what to do about it')

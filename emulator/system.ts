@@ -1,6 +1,7 @@
 // A running system: starts the services of a stack, watches who leads, seeds the demo, answers faults, and takes all
 // down in order. `baton up` and the system tests use it alike. Prints nothing: what happens is told as events.
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { request } from 'undici';
 import type { BatonEvent, EventDraft } from '../contracts/event.ts';
 import { eventVersion } from '../contracts/event.ts';
@@ -9,7 +10,14 @@ import { describeError } from '../runtime/failure.ts';
 import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
 import { parseEventLine } from '../runtime/logger.ts';
 import { startControl, type FaultAction } from './control.ts';
-import { endLeftovers, makeLayout, readRecord, removeRecord, writeRecord } from './instance/instance.ts';
+import {
+  endLeftovers,
+  makeLayout,
+  readRecord,
+  removeRecord,
+  writeRecord,
+  type Layout,
+} from './instance/instance.ts';
 import { identify, isAlive, type ProcessIdentity } from './instance/process-table.ts';
 import { pause } from './pause.ts';
 import { declareTopology } from './services/declare-topology.ts';
@@ -57,6 +65,7 @@ export async function startSystem(
     const names = await endLeftovers(earlier);
     if (names.length > 0) tell({ event: 'leftovers-ended', names });
   }
+  await keepCount(layout, settings.nodes);
   const stack = await describeStack(settings);
   tell({ event: 'described', broker: stack.broker.about, movedPorts: stack.movedPorts });
 
@@ -169,6 +178,20 @@ export async function startSystem(
     await stop();
     throw error;
   }
+}
+
+/**
+ * A cluster changes one voter at a time, over generations; this launcher starts all nodes of one generation at once.
+ * @throws Error when the folder belongs to a cluster of another size.
+ */
+async function keepCount({ root }: Layout, nodes: number): Promise<void> {
+  const file = join(root, 'nodes');
+  const before = await readFile(file, 'utf8').catch(() => undefined);
+  if (before === undefined) await writeFile(file, String(nodes));
+  else if (Number(before) !== nodes)
+    throw new Error(
+      `${root} belongs to a cluster of ${before} nodes, not ${nodes}: start it with --nodes ${before}, or name another folder with --data`,
+    );
 }
 
 /** Reads who leads from what the nodes log: a claimed fence is the moment from which writes are taken. */

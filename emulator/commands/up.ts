@@ -141,6 +141,12 @@ function sayPlain(startedAt: number, colour: boolean): Say {
           break;
         case 'described':
           print(`${paint(1, 'Baton')} with ${event.broker} as its broker.`);
+          if (event.broker.startsWith('development'))
+            print(
+              dim(
+                'No RabbitMQ is installed (`apt-get install rabbitmq-server` for a real one): this one stands in.',
+              ),
+            );
           for (const { name, wanted, taken } of event.movedPorts)
             print(`Port ${wanted} (${name}) is taken, ${taken} is used instead.`);
           print('');

@@ -1,7 +1,7 @@
 // `baton mail test <address>`: one mail through the code that sends all mails, with the whole dialogue to look at.
 // Asks no leader and leaves no trace in the database; shows no password.
 import { randomUUID } from 'node:crypto';
-import MailComposer from 'nodemailer/lib/mail-composer';
+import MailComposer from 'nodemailer/lib/mail-composer/index.js';
 import { describeError } from '../../runtime/failure.ts';
 import { isMailAddress, senderAddress } from './mail-address.ts';
 import { sendMail, type SmtpServer } from './smtp.ts';
