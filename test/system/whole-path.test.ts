@@ -215,6 +215,27 @@ describe('under fire', () => {
     );
   });
 
+  test('a leader that is frozen and wakes up later follows the one that took over, and nothing it held is written', async () => {
+    const before = await system.status();
+    const frozen = before.leader ?? '';
+    expect((await system.baton('pause', 'leader')).code).toBe(0);
+    const during = await eventually(
+      'another leader',
+      () => system.status(),
+      ({ leader }) => leader !== null && leader !== frozen,
+      10_000,
+    );
+    expect((await system.baton('resume', frozen)).code).toBe(0);
+    const after = await eventually(
+      'the woken one as a follower of the new term',
+      () => system.status(),
+      ({ nodes }) =>
+        nodes.some(({ id, role, term }) => id === frozen && role === 'following' && term === during.term),
+      10_000,
+    );
+    expect(after.leader).toBe(during.leader);
+  });
+
   test('two of three nodes down: the front says 503, and comes back with them', async () => {
     const { leader, nodes } = await system.status();
     const others = nodes.filter(({ id }) => id !== leader).map(({ id }) => id);

@@ -1,0 +1,110 @@
+// Every command of the README is run, as it stands there: those that need a running system against one of their own. A
+// command that nobody knows how to try fails, so that none is added without being tried.
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const commands = [
+  ...readFileSync(`${root}/README.md`, 'utf8').matchAll(/```sh\n(?<block>[^`]*)```/g),
+].flatMap((match) => (match.groups?.['block'] ?? '').split('\n').filter((line) => line !== ''));
+const run = promisify(execFile);
+let system: RunningSystem;
+
+beforeAll(async () => {
+  system = await startRunningSystem(['--no-demo', '--broker', 'development']);
+});
+afterAll(async () => {
+  await system?.close();
+});
+
+/** The installing half was done by whoever runs this test. */
+const spoken = (command: string): string[] => command.replace('npm ci && ', '').split(' ');
+
+const tried: Readonly<Record<string, (command: string) => Promise<void>>> = {
+  'npm ci && npm start': async () => {
+    const other = await startRunningSystem([]);
+    try {
+      await eventually(
+        'the first items',
+        () => other.status(),
+        ({ counts }) => (counts.items ?? 0) > 0,
+        60_000,
+      );
+    } finally {
+      await other.close();
+    }
+  },
+  'npm ci && npm test': async () => {
+    // The step before this one runs it; here only its name has to be right.
+    const { scripts } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as {
+      scripts: Record<string, string>;
+    };
+    expect(scripts['test']).toContain('vitest run');
+  },
+  'npm run baton -- status': onSystem,
+  'npm run baton -- kill leader': onSystem,
+  'npm run baton -- kill broker': onSystem,
+  'npm run baton -- pause leader': onSystem,
+  'npm run baton -- resume node-1': async () => {
+    // The paused one, whichever it was.
+    const { services } = await system.status();
+    const paused = services.find(({ state }) => state === 'paused')?.name ?? 'node-1';
+    expect((await system.baton('resume', paused)).code).toBe(0);
+  },
+  'npm run baton -- down': async () => {
+    expect((await system.baton('down')).code).toBe(0);
+  },
+  'npm run baton -- invoke ftp-sync --event test/support/events/sqs-tick.json': async () => {
+    const other = await startRunningSystem(['--no-demo', '--broker', 'development']);
+    try {
+      const { code, stderr } = await other.baton(
+        'invoke',
+        'ftp-sync',
+        '--event',
+        `${root}/test/support/events/sqs-tick.json`,
+      );
+      expect(stderr).toBe('');
+      expect(code).toBe(0);
+    } finally {
+      await other.close();
+    }
+  },
+  'npm run simulate -- --elections 2000 --seed 7': plainly,
+  'npm run baton -- doctor': plainly,
+  'npm run synth': plainly,
+};
+
+async function onSystem(command: string): Promise<void> {
+  const words = command.replace('npm run baton -- ', '').split(' ');
+  const done = await eventually(
+    command,
+    () => system.baton(...words),
+    ({ code }) => code === 0,
+    15_000,
+  );
+  expect(done.stdout).not.toBe('');
+}
+async function plainly(command: string): Promise<void> {
+  const [program = '', ...args] = spoken(command);
+  await run(program, args, { cwd: root, timeout: 120_000, maxBuffer: 64 * 1024 * 1024 });
+  expect(program).toBe('npm'); // It ended with 0, or run() had thrown.
+}
+
+describe('README', () => {
+  test('the first command stands within the first fifteen lines', () => {
+    const line = readFileSync(`${root}/README.md`, 'utf8')
+      .split('\n')
+      .findIndex((text) => text.startsWith('npm '));
+    expect(line).toBeGreaterThan(0);
+    expect(line).toBeLessThan(15);
+  });
+  test.each(commands)('%s', async (command) => {
+    const attempt = tried[command];
+    if (!attempt) throw new Error(`nobody knows how to try \`${command}\`: add it to this test`);
+    await attempt(command);
+  });
+});
