@@ -4,6 +4,7 @@ import type { BootId, Input, Message, NodeId } from './types.ts';
 import { adoptTerm } from './terms.ts';
 import { askForPreVotes, campaign, waitForAnother } from './campaign.ts';
 import { becomeFollower, mayLead, randomTimeout, send } from './state.ts';
+import { stepDown } from './lead.ts';
 import { rankSpacingMs } from './succession.ts';
 
 interface Heartbeat {
@@ -27,11 +28,7 @@ export function onHeartbeat(draft: Draft, { from, fromBoot, message }: Heartbeat
   // This node stays with the first it heard; a leader gives way, since it cannot tell which one that is.
   if (known && known.from !== from) return;
   if (role.kind === 'leader') {
-    becomeFollower(
-      draft,
-      { leader: null, order: [], campaignAt: now + randomTimeout(draft) },
-      `${from} leads term ${message.term} too`,
-    );
+    stepDown(draft, { rule: 'second-leader', reason: `${from} leads term ${message.term} too` });
     return;
   }
   if (known && message.sequence <= known.sequence) return;

@@ -1,8 +1,8 @@
 // Leading: heartbeats, the count of who still hears them, and handing leadership over when asked or when unwell.
 // Never believes in its own leadership longer than a majority vouches for it.
 import type { Draft, Leader, PeerView, Transfer } from './state.ts';
-import type { Input, Message, NodeId } from './types.ts';
-import { becomeFollower, randomTimeout, send } from './state.ts';
+import type { Input, Message, NodeId, StepDownRule, TransferRule } from './types.ts';
+import { leaveLeadership, noteTransfer, send } from './state.ts';
 import { quorumHeardAt } from './quorum.ts';
 import { askAgainMs, successionOf } from './succession.ts';
 
@@ -35,11 +35,11 @@ export function onHeartbeatAnswer(
   state.role = { ...role, peers: new Map(role.peers).set(from, next) };
 }
 
-export function stepDown(draft: Draft, reason: string): void {
-  const { role, now } = draft.state;
+export function stepDown(draft: Draft, { rule, reason }: { rule: StepDownRule; reason: string }): void {
+  const { role, term } = draft.state;
   if (role.kind === 'leader' && role.transfer)
-    draft.notes.push({ kind: 'transfer', target: role.transfer.target, outcome: 'failed', reason });
-  becomeFollower(draft, { leader: null, order: [], campaignAt: now + randomTimeout(draft) }, reason);
+    noteTransfer(draft, { target: role.transfer.target, outcome: 'failed', rule, reason });
+  leaveLeadership(draft, { term, rule, reason });
 }
 
 /** Everything that is due for a leader. The count comes first: a leader that woke late sends nothing before it. */
@@ -48,7 +48,7 @@ export function leaderTick(draft: Draft): void {
   const { config, now } = state;
   if (state.role.kind !== 'leader') return;
   if (now - quorumHeardAt(config, state.role.peers, now) >= config.electionTimeoutMs) {
-    stepDown(draft, 'no majority answered for a timeout');
+    stepDown(draft, { rule: 'quorum-lost', reason: 'no majority answered for a timeout' });
     return;
   }
   if (now >= state.role.heartbeatAt) sendHeartbeats(draft, state.role);
@@ -89,15 +89,15 @@ function heirsOf(draft: Draft, role: Leader, tried: readonly NodeId[]): NodeId[]
 
 export function onTransfer(draft: Draft, { target, reason }: Extract<Input, { kind: 'transfer' }>): void {
   const { role, now } = draft.state;
-  const fail = (why: string): void => {
-    draft.notes.push({ kind: 'transfer', target, outcome: 'failed', reason: why });
-  };
-  if (role.kind !== 'leader') return fail('this node does not lead');
-  if (role.transfer) return fail(`leadership is already being handed to ${role.transfer.target}`);
+  const fail = (why: string, rule: TransferRule = 'unsuitable-target'): void =>
+    noteTransfer(draft, { target, outcome: 'failed', rule, reason: why });
+  if (role.kind !== 'leader') return fail('this node does not lead', 'not-the-leader');
+  if (role.transfer)
+    return fail(`leadership is already being handed to ${role.transfer.target}`, 'one-at-a-time');
   if (target === null) {
     const heir = heirsOf(draft, role, [])[0];
     if (heir === undefined) return fail('no fit voter answers');
-    return beginTransfer(draft, role, { target: heir, named: false, reason });
+    return beginTransfer(draft, role, { target: heir, named: false, rule: 'asked', reason });
   }
   const peer = role.peers.get(target);
   if (target === draft.state.config.id) return fail('this node leads already');
@@ -111,26 +111,36 @@ export function onTransfer(draft: Draft, { target, reason }: Extract<Input, { ki
     return beginTransfer(draft, role, {
       target: heir,
       named: false,
+      rule: 'asked',
       reason: `${reason} (instead of ${target})`,
     });
   }
   if (peer.priority === 0) return fail(`${target} has priority 0 and never leads`);
   if (peer.health && !peer.health.fit)
     return fail(`${target} is not fit: ${peer.health.reason ?? 'no reason given'}`);
-  return beginTransfer(draft, role, { target, named: true, reason });
+  return beginTransfer(draft, role, { target, named: true, rule: 'asked', reason });
 }
 
 function beginTransfer(
   draft: Draft,
   role: Leader,
-  { target, named, reason }: { target: NodeId; named: boolean; reason: string },
+  { target, named, rule, reason }: Pick<Transfer, 'target' | 'named' | 'rule' | 'reason'>,
 ): void {
   const { state } = draft;
   const { now, config } = state;
   const until = now + config.electionTimeoutMs;
-  const transfer: Transfer = { target, named, reason, until, triedAt: now, tried: [target], againAt: now };
+  const transfer: Transfer = {
+    target,
+    named,
+    rule,
+    reason,
+    until,
+    triedAt: now,
+    tried: [target],
+    againAt: now,
+  };
   state.role = { ...role, transfer };
-  draft.notes.push({ kind: 'transfer', target, outcome: 'started', reason });
+  noteTransfer(draft, { target, outcome: 'started', rule, reason });
   continueTransfer(draft);
 }
 
@@ -142,7 +152,7 @@ function continueTransfer(draft: Draft): void {
   let { transfer } = role;
   if (now >= transfer.until) {
     const reason = `${transfer.tried.join(', ')} did not take over within one election timeout`;
-    draft.notes.push({ kind: 'transfer', target: transfer.target, outcome: 'failed', reason });
+    noteTransfer(draft, { target: transfer.target, outcome: 'failed', rule: 'one-timeout', reason });
     state.role = { ...role, transfer: null, handOverAt: now + databaseSteadyMs };
     return;
   }
@@ -153,7 +163,7 @@ function continueTransfer(draft: Draft): void {
     if (next !== undefined) {
       const tried = [...transfer.tried, next];
       transfer = { ...transfer, target: next, named: false, tried, triedAt: now, againAt: now };
-      draft.notes.push({ kind: 'transfer', target: next, outcome: 'started', reason: transfer.reason });
+      noteTransfer(draft, { ...transfer, outcome: 'started' });
     }
   }
   if (now >= transfer.againAt) {
@@ -171,8 +181,8 @@ function mindHealth(draft: Draft): void {
     const reason = `not fit to lead: ${health.reason ?? 'no reason given'}`;
     const heir = heirsOf(draft, role, [])[0];
     // One attempt, then it stops: a node that must not lead does not wait for a better moment.
-    if (heir === undefined || now < role.handOverAt) stepDown(draft, reason);
-    else beginTransfer(draft, role, { target: heir, named: false, reason });
+    if (heir === undefined || now < role.handOverAt) stepDown(draft, { rule: 'unfit', reason });
+    else beginTransfer(draft, role, { target: heir, named: false, rule: 'unfit', reason });
     return;
   }
   if (health.databaseReachable || now < role.handOverAt) return;
@@ -184,7 +194,12 @@ function mindHealth(draft: Draft): void {
     );
   });
   if (heir !== undefined)
-    beginTransfer(draft, role, { target: heir, named: false, reason: 'no database here' });
+    beginTransfer(draft, role, {
+      target: heir,
+      named: false,
+      rule: 'no-database',
+      reason: 'no database here',
+    });
 }
 
 /** When this leader has something to do next. */

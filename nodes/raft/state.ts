@@ -10,10 +10,13 @@ import type {
   Note,
   Persisted,
   RoleView,
+  StepDownRule,
   Time,
+  TransferRule,
 } from './types.ts';
 import { nextRandom } from './random.ts';
 import { quorumHeardAt } from './quorum.ts';
+import { sections } from './rules.ts';
 
 /** The leader this node follows. */
 export interface Contact {
@@ -46,6 +49,7 @@ export interface Transfer {
   readonly tried: readonly NodeId[];
   readonly againAt: Time;
   readonly until: Time;
+  readonly rule: TransferRule;
   readonly reason: string;
 }
 
@@ -217,4 +221,19 @@ export function send(draft: Draft, to: NodeId, message: Message): void {
 export function becomeFollower(draft: Draft, follower: Omit<Follower, 'kind'>, reason: string): void {
   draft.state.role = { kind: 'follower', ...follower };
   draft.reason = reason;
+}
+
+export function leaveLeadership(
+  draft: Draft,
+  { term, rule, reason }: { term: number; rule: StepDownRule; reason: string },
+): void {
+  draft.notes.push({ kind: 'stepped-down', term, rule, section: sections[rule], reason });
+  const campaignAt = draft.state.now + randomTimeout(draft);
+  becomeFollower(draft, { leader: null, order: [], campaignAt }, reason);
+}
+export function noteTransfer(
+  draft: Draft,
+  { target, outcome, rule, reason }: Omit<Extract<Note, { kind: 'transfer' }>, 'kind' | 'section'>,
+): void {
+  draft.notes.push({ kind: 'transfer', target, outcome, rule, section: sections[rule], reason });
 }

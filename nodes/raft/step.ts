@@ -140,7 +140,7 @@ function onFenceRefused(draft: Draft, databaseTerm: number): void {
   const { state } = draft;
   if (!Number.isSafeInteger(databaseTerm + 1) || databaseTerm < state.term) return;
   const reason = `the database is in term ${databaseTerm}`;
-  if (state.role.kind === 'leader') stepDown(draft, reason);
+  if (state.role.kind === 'leader') stepDown(draft, { rule: 'fence-refused', reason });
   if (databaseTerm > state.term) adoptTerm(draft, databaseTerm, reason);
   campaignIfAlone(draft);
 }
@@ -153,7 +153,7 @@ function onPersistFailed(draft: Draft, cause: string): void {
   const { state } = draft;
   state.diskFailed = true;
   const reason = `the vote file cannot be written: ${cause}`;
-  if (state.role.kind === 'leader') stepDown(draft, reason);
+  if (state.role.kind === 'leader') stepDown(draft, { rule: 'cannot-persist', reason });
   else if (state.role.kind !== 'follower')
     becomeFollower(draft, { leader: null, order: [], campaignAt: state.now + randomTimeout(draft) }, reason);
 }

@@ -1,11 +1,11 @@
 // Taking over a higher term. Apart from votes.ts and campaign.ts, the only place where the term changes.
 import type { Draft } from './state.ts';
-import { becomeFollower, randomTimeout } from './state.ts';
+import { becomeFollower, leaveLeadership, noteTransfer, randomTimeout } from './state.ts';
 
 /** Dissertation 3.3: whoever sees a higher term leaves its own. */
 export function adoptTerm(draft: Draft, term: number, reason: string): void {
   const { state } = draft;
-  const { role, now } = state;
+  const { role, now, term: left } = state;
   state.term = term;
   state.votedFor = null;
   switch (role.kind) {
@@ -20,11 +20,8 @@ export function adoptTerm(draft: Draft, term: number, reason: string): void {
       draft.reason = reason;
       return;
     case 'leader':
-      if (role.transfer) {
-        const { target, reason: why } = role.transfer;
-        draft.notes.push({ kind: 'transfer', target, outcome: 'done', reason: why });
-      }
-      becomeFollower(draft, { leader: null, order: [], campaignAt: now + randomTimeout(draft) }, reason);
+      if (role.transfer) noteTransfer(draft, { ...role.transfer, outcome: 'done', rule: 'transferred' });
+      leaveLeadership(draft, { term: left, rule: role.transfer ? 'transferred' : 'higher-term', reason });
       return;
     case 'candidate':
       becomeFollower(draft, { leader: null, order: [], campaignAt: now + randomTimeout(draft) }, reason);

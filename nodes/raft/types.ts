@@ -95,7 +95,7 @@ export type Message =
   | (Base & { readonly kind: 'term-request'; readonly nonce: number })
   | (Base & { readonly kind: 'term-answer'; readonly nonce: number; readonly askerBoot: BootId });
 
-/** Why a decision was taken; each has its section in nodes/raft/README.md. */
+/** Why a vote was given or refused. rules.ts says where each rule is argued. */
 export type Rule =
   | 'granted'
   | 'term-too-low'
@@ -105,6 +105,26 @@ export type Rule =
   | 'other-generation'
   | 'abstaining' // the vote file was lost
   | 'cannot-persist';
+
+/** Why a leader stopped leading. */
+export type StepDownRule =
+  | 'higher-term'
+  | 'quorum-lost'
+  | 'transferred'
+  | 'second-leader'
+  | 'fence-refused'
+  | 'unfit'
+  | 'cannot-persist';
+/** Why a hand-over began, or came to nothing. */
+export type TransferRule =
+  | 'asked'
+  | 'unfit'
+  | 'no-database'
+  | 'not-the-leader'
+  | 'one-at-a-time'
+  | 'unsuitable-target'
+  | 'one-timeout'
+  | StepDownRule;
 
 export type Input =
   | { readonly kind: 'start'; readonly now: Time; readonly recovered: Recovered; readonly seed: number }
@@ -147,16 +167,32 @@ export type Effect =
   /** Call step with a `timer` input at or soon after `at`. Replaces the previous one. */
   | { readonly kind: 'wake'; readonly at: Time }
   | { readonly kind: 'role'; readonly role: RoleView; readonly term: number; readonly reason: string }
-  /** For people: elections begun, votes refused and why, transfers begun and failed. */
+  /** For people: elections begun, votes refused, leaderships left and handed over, each with its rule. */
   | { readonly kind: 'note'; readonly note: Note };
 
 export type Note =
   | { readonly kind: 'election-started'; readonly term: number; readonly reason: string }
-  | { readonly kind: 'vote-refused'; readonly candidate: NodeId; readonly term: number; readonly rule: Rule }
+  | {
+      readonly kind: 'vote-refused';
+      readonly candidate: NodeId;
+      readonly term: number;
+      readonly rule: Rule;
+      readonly section: string;
+    }
+  | {
+      readonly kind: 'stepped-down';
+      /** That it led. */
+      readonly term: number;
+      readonly rule: StepDownRule;
+      readonly section: string;
+      readonly reason: string;
+    }
   | {
       readonly kind: 'transfer';
       readonly target: NodeId | null;
       readonly outcome: 'started' | 'failed' | 'done';
+      readonly rule: TransferRule;
+      readonly section: string;
       readonly reason: string;
     }
   | { readonly kind: 'abstaining'; readonly reason: string }

@@ -4,6 +4,7 @@ import type { BootId, Message, NodeId, Rule } from './types.ts';
 import { adoptTerm } from './terms.ts';
 import { becomeFollower, randomTimeout, send } from './state.ts';
 import { quorumHeardAt } from './quorum.ts';
+import { sections } from './rules.ts';
 
 type VoteRequest = Extract<Message, { kind: 'vote-request' }>;
 interface Request<K extends Message['kind']> {
@@ -92,5 +93,5 @@ function noteRefusal(draft: Draft, refusal: { candidate: NodeId; term: number; r
   const key = `${refusal.candidate}/${refusal.term}/${refusal.rule}`;
   if (draft.state.lastRefusal === key) return;
   draft.state.lastRefusal = key;
-  draft.notes.push({ kind: 'vote-refused', ...refusal });
+  draft.notes.push({ kind: 'vote-refused', ...refusal, section: sections[refusal.rule] });
 }

@@ -56,6 +56,45 @@ describe('quorum', () => {
   });
 });
 
+describe('explanations', () => {
+  test('a leadership that ends says by which rule and where it is argued', () => {
+    const rulesOf = (node: Node) =>
+      node.notes().flatMap((note) => ('rule' in note ? [`${note.rule} ${note.section}`] : []));
+    const deaf = new Node().lead();
+    deaf.wait(100);
+    expect(rulesOf(deaf)).toEqual(['quorum-lost 6.2']);
+    const deposed = new Node().lead();
+    deposed.receive('c', { kind: 'term-request', term: 5, nonce: 1 });
+    expect(deposed.notes()).toMatchObject([
+      { kind: 'stepped-down', term: 1, rule: 'higher-term', section: '3.3' },
+    ]);
+    const fenced = new Node().lead();
+    fenced.feed({ kind: 'fence-refused', databaseTerm: 57 });
+    expect(rulesOf(fenced)).toEqual(['fence-refused README: the database has the last word']);
+    const full = new Node().lead();
+    full.feed({ kind: 'persist-failed', reason: 'ENOSPC' });
+    expect(rulesOf(full)).toEqual(['cannot-persist 3.8']);
+  });
+
+  test('a leadership that is handed over says so twice: the transfer is done, and the leader has left', () => {
+    const node = new Node().lead();
+    node.acknowledge('b', { sequence: 1, sentAt: node.now });
+    node.feed({ kind: 'transfer', target: 'b', reason: 'deploy' });
+    node.receive('b', { kind: 'vote-request', term: 2, transfer: true });
+    expect(node.notes()).toMatchObject([
+      { kind: 'transfer', outcome: 'done', target: 'b', reason: 'deploy', section: '3.10' },
+      { kind: 'stepped-down', term: 1, rule: 'transferred', section: '3.10' },
+    ]);
+  });
+
+  test('a refused vote names its rule and section', () => {
+    const node = new Node();
+    node.heartbeat('b', 1, 1);
+    node.receive('c', { kind: 'vote-request', transfer: false, term: 2 });
+    expect(node.notes()).toMatchObject([{ kind: 'vote-refused', rule: 'leader-is-alive', section: '4.2.3' }]);
+  });
+});
+
 describe('followers', () => {
   const order = { order: ['c', 'a'] };
 
@@ -159,11 +198,20 @@ describe('hand-over', () => {
       node.acknowledge('b', { sequence, sentAt: node.now });
     }
     const reason = 'b did not take over within one election timeout';
-    expect(notes).toEqual([{ kind: 'transfer', target: 'b', outcome: 'failed', reason }]);
+    expect(notes).toEqual([
+      { kind: 'transfer', target: 'b', outcome: 'failed', rule: 'one-timeout', section: '3.10', reason },
+    ]);
     expect(node.view.role.kind).toBe('leader');
     expect(node.feed({ kind: 'transfer', target: 'b', reason: 'again' })).toContainEqual({
       kind: 'note',
-      note: { kind: 'transfer', target: 'b', outcome: 'started', reason: 'again' },
+      note: {
+        kind: 'transfer',
+        target: 'b',
+        outcome: 'started',
+        rule: 'asked',
+        section: '3.10',
+        reason: 'again',
+      },
     });
   });
 });
