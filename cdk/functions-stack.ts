@@ -44,14 +44,14 @@ const localLogRetentionDays = 7;
 
 export class FunctionsStack extends Stack {
   readonly functions: Readonly<Record<FunctionName, LeastFunction>>;
-  readonly queues: ReadonlyMap<string, sqs.Queue>;
+  readonly #queues: ReadonlyMap<string, sqs.Queue>;
   readonly table: dynamodb.Table;
   readonly frontUrl: string;
 
   constructor(scope: Construct, id: string, props: FunctionsStackProps) {
     super(scope, id, { ...props, description: 'Baton: functions, queues, directory and schedules' });
     this.table = this.#table(props);
-    this.queues = new Map(Object.values(sqsQueues).map((queue) => [queue.name, this.#queue(queue, props)]));
+    this.#queues = new Map(Object.values(sqsQueues).map((queue) => [queue.name, this.#queue(queue, props)]));
     this.functions = this.#functions(props);
     this.table.grant(this.functions.announce.function, 'dynamodb:PutItem', 'dynamodb:GetItem');
     for (const name of readsDirectory) this.table.grant(this.functions[name].function, 'dynamodb:GetItem');
@@ -122,7 +122,7 @@ export class FunctionsStack extends Stack {
     for (const source of sqsEventSources) {
       const target = this.functions[source.function].function;
       target.addEventSource(
-        new SqsEventSource(this.#queueNamed(source.queue), {
+        new SqsEventSource(this.queueNamed(source.queue), {
           batchSize: source.batchSize,
           reportBatchItemFailures: source.reportBatchItemFailures,
         }),
@@ -145,7 +145,7 @@ export class FunctionsStack extends Stack {
       for (const target of schedule.targets)
         rule.addTarget(
           'sqs' in target
-            ? new targets.SqsQueue(this.#queueNamed(target.sqs))
+            ? new targets.SqsQueue(this.queueNamed(target.sqs))
             : new targets.LambdaFunction(this.functions[target.function].function, {
                 // A tick that comes late is worth nothing, so it is neither kept nor tried again.
                 retryAttempts: 0,
@@ -171,8 +171,8 @@ export class FunctionsStack extends Stack {
     return url.url;
   }
 
-  #queueNamed(name: string): sqs.Queue {
-    const queue = this.queues.get(name);
+  queueNamed(name: string): sqs.Queue {
+    const queue = this.#queues.get(name);
     if (!queue)
       throw new Error(`contracts/topology.ts names the SQS queue ${name}, which it does not define`);
     return queue;

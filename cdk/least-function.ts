@@ -25,6 +25,8 @@ export interface LeastFunctionProps {
   readonly environment: Readonly<Record<string, string>>;
   readonly logGroupName: string;
   readonly logRetentionDays: LogRetentionDays;
+  /** Names of secrets besides those in the variables. */
+  readonly reads?: readonly string[];
   readonly placement?: Placement;
 }
 
@@ -47,7 +49,7 @@ export class LeastFunction extends Construct {
       description: `Execution role of ${props.functionName}`,
     });
     this.logGroup.grantWrite(role);
-    for (const name of secretsIn(props.environment))
+    for (const name of [...secretsIn(props.environment), ...(props.reads ?? [])])
       secretsmanager.Secret.fromSecretNameV2(this, `Secret-${name}`, name).grantRead(role);
     const { placement } = props;
     if (placement) grantNetworkInterfaces(role);

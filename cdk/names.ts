@@ -24,7 +24,8 @@ export class Names {
   function(name: FunctionName): string {
     return this.#stage.kind === 'local' ? name : `baton-${this.#stage.name}-${name}`;
   }
-  secret(name: SecretName): string {
+  /** With an empty name it is what all of them begin with. */
+  secret(name: SecretName | ''): string {
     return `baton/${this.#stage.name}/${name}`;
   }
   /** As contracts/environment.ts wants it. */
@@ -57,3 +58,8 @@ export type SecretName =
 /** RabbitMQ users: `admin` declares, `event-source` consumes, the others publish what is theirs. */
 export const brokerUsers = ['admin', 'event-source', 'nodes', 'functions'] as const;
 export type BrokerUser = (typeof brokerUsers)[number];
+
+/** Where a stage's own metrics are. */
+export function metricNamespace({ name }: Pick<Stage, 'name'>): string {
+  return `Baton/${name}`;
+}

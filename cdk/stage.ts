@@ -10,6 +10,8 @@ const awsStageSchema = z.strictObject({
   kind: z.literal('aws'),
   /** Of the public listener: `name` leads to every node, `node-N.name` to one. The zone has to exist. */
   domain: z.strictObject({ name: z.string().min(4), hostedZoneId: z.string().min(4) }),
+  /** Networks from which the public listener is reached: reading it needs no token. */
+  readers: z.array(z.cidrv4()).min(1).max(20),
   /** Gets the alarms and the budget's warning. */
   alarmEmail: z.email(),
   mailFrom: z.string().min(3),

@@ -8,7 +8,7 @@ import { credentialsSchema, type Secrets } from '../runtime/secrets.ts';
 
 export type BrokerEnvironment = Pick<
   Environment<'deliver'>,
-  'BATON_BROKER_URL' | 'BATON_BROKER_CREDENTIALS_URI' | 'BATON_TLS_CA_URI'
+  'BATON_BROKER_URL' | 'BATON_BROKER_CREDENTIALS_URI' | 'BATON_BROKER_CA_URI' | 'BATON_TLS_CA_URI'
 >;
 
 export interface LazyBroker {
@@ -24,7 +24,7 @@ export function lazyBroker(
   return {
     // The promise is kept, not the client: callers that come while it opens share it.
     open: () =>
-      (opening ??= secrets.text(environment.BATON_TLS_CA_URI).then((ca) =>
+      (opening ??= secrets.text(environment.BATON_BROKER_CA_URI ?? environment.BATON_TLS_CA_URI).then((ca) =>
         connectBroker({
           url: environment.BATON_BROKER_URL,
           credentials: () => secrets.json(environment.BATON_BROKER_CREDENTIALS_URI, credentialsSchema),

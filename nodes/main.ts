@@ -41,7 +41,7 @@ async function main(): Promise<void> {
   const database = openDatabase({
     url: environment.BATON_DATABASE_URL,
     password: () => secrets.text(environment.BATON_DATABASE_PASSWORD_URI),
-    ca: tls.ca,
+    ca: await secrets.text(environment.BATON_DATABASE_CA_URI ?? environment.BATON_TLS_CA_URI),
     applicationName: nodeId,
   });
   lifecycle.opened({ name: 'database', close: () => database.close() });
@@ -65,7 +65,7 @@ async function main(): Promise<void> {
   const broker = connectBroker({
     url: environment.BATON_BROKER_URL,
     credentials: () => secrets.json(environment.BATON_BROKER_CREDENTIALS_URI, credentialsSchema),
-    ca: tls.ca,
+    ca: await secrets.text(environment.BATON_BROKER_CA_URI ?? environment.BATON_TLS_CA_URI),
     name: nodeId,
   });
   lifecycle.opened({ name: 'broker', close: () => broker.close() });

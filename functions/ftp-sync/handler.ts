@@ -48,7 +48,7 @@ export const handler = async (event: unknown, context: LambdaContext): Promise<v
           (broker ??= connectBroker({
             url: environment.BATON_BROKER_URL,
             credentials: () => secrets.json(environment.BATON_BROKER_CREDENTIALS_URI, credentialsSchema),
-            ca: await secrets.text(environment.BATON_TLS_CA_URI),
+            ca: await secrets.text(environment.BATON_BROKER_CA_URI ?? environment.BATON_TLS_CA_URI),
             name: 'ftp-sync',
           })),
       },

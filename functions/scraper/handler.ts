@@ -44,7 +44,7 @@ export const handler = async (
   const broker = connectBroker({
     url: environment.BATON_BROKER_URL,
     credentials: () => secrets.json(environment.BATON_BROKER_CREDENTIALS_URI, credentialsSchema),
-    ca: await secrets.text(environment.BATON_TLS_CA_URI),
+    ca: await secrets.text(environment.BATON_BROKER_CA_URI ?? environment.BATON_TLS_CA_URI),
     name: 'scraper',
   });
   const fetcher = createPageFetcher({ privateHosts: environment.BATON_SCRAPE_PRIVATE_HOSTS });

@@ -134,7 +134,10 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     strictTransportSecurity: false,
   });
   app.register(rateLimit, { max: 1_200, timeWindow: '1 minute' });
-  app.addHook('onRequest', async (request) => guard.checkOrigin(request));
+  app.addHook('onRequest', async (request) => {
+    // A load balancer asks by address, and the answer holds nothing that another site's page could use.
+    if (request.url !== '/health') guard.checkOrigin(request);
+  });
   // A key opens a session of the very node that made it.
   forwardWrites(app, { leadership, guard, isLocal: (route) => route === '/session-keys' });
 

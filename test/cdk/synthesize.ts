@@ -7,7 +7,7 @@ import { App, Validations, type IPolicyValidationPlugin } from 'aws-cdk-lib';
 import { zipSync } from 'fflate';
 import { z } from 'zod';
 import { readStage, type Stage } from '../../cdk/stage.ts';
-import { buildSystem } from '../../cdk/system.ts';
+import { buildSystem, type SystemZips } from '../../cdk/system.ts';
 import { functionNames } from '../../contracts/topology.ts';
 import type { Zips } from '../../cdk/functions-stack.ts';
 
@@ -53,7 +53,7 @@ export function synthesize(
     context: { ...cdkJson().context, ...options.context, stage: stageName },
   });
   const stage = readStage(app.node);
-  buildSystem(app, stage, { zips: standInZips(folder) });
+  buildSystem(app, stage, standInZips(folder));
   if (options.plugins) Validations.of(app).addPlugins(...options.plugins(app));
   const assembly = app.synth();
   const stacks = assembly.stacks.map((artifact): SynthesizedStack => {
@@ -90,8 +90,9 @@ function shortName(stackName: string, stageName: string): string {
 }
 
 /** Templates are about everything but the code, which test/unit/bundle looks at. */
-function standInZips(folder: string): Zips {
+function standInZips(folder: string): SystemZips {
   const zipFile = join(folder, 'stand-in.zip');
   writeFileSync(zipFile, zipSync({ 'index.mjs': [new Uint8Array(), { mtime: new Date(1980, 0, 1) }] }));
-  return Object.fromEntries(functionNames.map((name) => [name, { zipFile }])) as Zips;
+  const functions = Object.fromEntries(functionNames.map((name) => [name, { zipFile }])) as Zips;
+  return { functions, secretKeeper: zipFile, brokerTopology: zipFile };
 }

@@ -1,0 +1,277 @@
+// What outlives everything else: database, file system, secrets. Kept when the stack is deleted where the stage says
+// so. Holds no secret in its template: each is made at deploy, by Secrets Manager or by the secret keeper.
+import { CustomResource, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as efs from 'aws-cdk-lib/aws-efs';
+import * as events from 'aws-cdk-lib/aws-events';
+import * as targets from 'aws-cdk-lib/aws-events-targets';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import * as rds from 'aws-cdk-lib/aws-rds';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import type { Construct } from 'constructs';
+import { acknowledge } from './acknowledge.ts';
+import { hostOf, nodeIds } from './addresses.ts';
+import { LeastFunction } from './least-function.ts';
+import { retentionOf } from './log-retention.ts';
+import {
+  brokerUsers,
+  functionsWithCertificate,
+  metricNamespace,
+  type Names,
+  type SecretName,
+} from './names.ts';
+import type { NetworkStack } from './network-stack.ts';
+import { ports } from './ports.ts';
+import type { AwsStage } from './stage.ts';
+
+export interface DataStackProps extends StackProps {
+  readonly stage: AwsStage;
+  readonly names: Names;
+  readonly network: NetworkStack;
+  readonly secretKeeperZip: string;
+}
+export interface Database {
+  readonly host: string;
+  /** The secret that RDS makes and rotates: JSON { username, password }. */
+  readonly secret: secretsmanager.ISecret;
+  readonly metrics: { readonly kind: 'instance' | 'cluster'; readonly identifier: string };
+}
+
+export const databaseName = 'baton';
+const databaseUser = 'baton';
+const backupDays = { kept: 14, short: 7 } as const;
+
+export class DataStack extends Stack {
+  readonly database: Database;
+  readonly fileSystem: efs.FileSystem;
+  readonly secretKeeper: LeastFunction;
+  readonly eventSourceLogin: secretsmanager.ISecret;
+  readonly #props: DataStackProps;
+  readonly #removal: RemovalPolicy;
+
+  constructor(scope: Construct, id: string, props: DataStackProps) {
+    super(scope, id, { ...props, description: 'Baton: database, vote files, secrets' });
+    this.#props = props;
+    this.#removal = props.stage.retainData ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+    this.database = props.stage.database === 'aurora' ? this.#aurora() : this.#instance();
+    this.fileSystem = this.#fileSystem();
+    this.secretKeeper = this.#secrets();
+    const logins = brokerUsers.map((user) => [user, this.#login(`broker/${user}`, user)] as const);
+    this.eventSourceLogin = new Map(logins).get('event-source') ?? fail('no login of event-source');
+    this.#login('ftp', 'baton');
+    // SMTP servers give their own credentials: docs/aws.md says when to fill them in.
+    this.#login('smtp', 'fill-me-in');
+  }
+
+  #instance(): Database {
+    const { stage, names, network } = this.#props;
+    const engine = rds.DatabaseInstanceEngine.postgres({ version: rds.PostgresEngineVersion.VER_18_3 });
+    const log = this.#databaseLog('instance');
+    const instance = new rds.DatabaseInstance(this, 'Database', {
+      instanceIdentifier: names.cluster,
+      engine,
+      instanceType: ec2.InstanceType.of(ec2.InstanceClass.T4G, ec2.InstanceSize.MICRO),
+      vpc: network.vpc,
+      vpcSubnets: { subnetType: ec2.SubnetType.PRIVATE_ISOLATED },
+      securityGroups: [network.groups.database],
+      databaseName,
+      credentials: rds.Credentials.fromUsername(databaseUser),
+      manageMasterUserPassword: true,
+      parameterGroup: this.#tlsOnly(engine),
+      allocatedStorage: 20,
+      maxAllocatedStorage: 100,
+      storageType: rds.StorageType.GP3,
+      storageEncrypted: true,
+      iamAuthentication: true,
+      port: ports.database,
+      backupRetention: Duration.days(stage.retainData ? backupDays.kept : backupDays.short),
+      deletionProtection: stage.retainData,
+      removalPolicy: this.#removal,
+      autoMinorVersionUpgrade: true,
+      cloudwatchLogsExports: ['postgresql'],
+    });
+    instance.node.addDependency(log);
+    acknowledge(
+      instance,
+      'AwsSolutions-RDS3',
+      'One zone: this stage trades an outage of its zone for half the price; prod runs Aurora with a reader.',
+    );
+    acknowledge(
+      instance,
+      'AwsSolutions-RDS10',
+      'A stage whose data is not kept has to come down without steps by hand; prod protects its own.',
+    );
+    acknowledge(instance, 'AwsSolutions-RDS11', defaultPort);
+    return {
+      host: instance.dbInstanceEndpointAddress,
+      secret: secretOf(instance.secret, 'the database instance'),
+      metrics: { kind: 'instance', identifier: instance.instanceIdentifier },
+    };
+  }
+
+  #aurora(): Database {
+    const { stage, names, network } = this.#props;
+    const engine = rds.DatabaseClusterEngine.auroraPostgres({
+      version: rds.AuroraPostgresEngineVersion.VER_18_3,
+    });
+    const log = this.#databaseLog('cluster');
+    const cluster = new rds.DatabaseCluster(this, 'Database', {
+      clusterIdentifier: names.cluster,
+      engine,
+      writer: rds.ClusterInstance.serverlessV2('writer', { autoMinorVersionUpgrade: true }),
+      readers: [rds.ClusterInstance.serverlessV2('reader', { scaleWithWriter: true })],
+      serverlessV2MinCapacity: 0.5,
+      serverlessV2MaxCapacity: 8,
+      vpc: network.vpc,
+      vpcSubnets: { subnetType: ec2.SubnetType.PRIVATE_ISOLATED },
+      securityGroups: [network.groups.database],
+      defaultDatabaseName: databaseName,
+      credentials: rds.Credentials.fromUsername(databaseUser),
+      manageMasterUserPassword: true,
+      parameterGroup: this.#tlsOnly(engine),
+      storageEncrypted: true,
+      iamAuthentication: true,
+      port: ports.database,
+      backup: { retention: Duration.days(stage.retainData ? backupDays.kept : backupDays.short) },
+      deletionProtection: stage.retainData,
+      removalPolicy: this.#removal,
+      cloudwatchLogsExports: ['postgresql'],
+    });
+    cluster.node.addDependency(log);
+    acknowledge(cluster, 'AwsSolutions-RDS11', defaultPort);
+    return {
+      host: cluster.clusterEndpoint.hostname,
+      secret: secretOf(cluster.secret, 'the database cluster'),
+      metrics: { kind: 'cluster', identifier: cluster.clusterIdentifier },
+    };
+  }
+
+  /** Made before the database writes to it, so that it has an end; RDS makes one that keeps for ever. */
+  #databaseLog(kind: 'instance' | 'cluster'): logs.LogGroup {
+    const { stage, names } = this.#props;
+    return new logs.LogGroup(this, 'DatabaseLog', {
+      logGroupName: `/aws/rds/${kind}/${names.cluster}/postgresql`,
+      retention: retentionOf(stage.logRetentionDays),
+      removalPolicy: this.#removal,
+    });
+  }
+
+  #tlsOnly(engine: rds.IEngine): rds.ParameterGroup {
+    return new rds.ParameterGroup(this, 'DatabaseParameters', {
+      engine,
+      description: 'Baton: TLS required, slow statements logged',
+      parameters: { 'rds.force_ssl': '1', log_min_duration_statement: '1000' },
+    });
+  }
+
+  #fileSystem(): efs.FileSystem {
+    const { network } = this.#props;
+    return new efs.FileSystem(this, 'Files', {
+      vpc: network.vpc,
+      vpcSubnets: { subnetType: ec2.SubnetType.PRIVATE_ISOLATED },
+      securityGroup: network.groups.files,
+      encrypted: true,
+      enableAutomaticBackups: true,
+      allowAnonymousAccess: false,
+      removalPolicy: this.#removal,
+    });
+  }
+
+  #secrets(): LeastFunction {
+    const { stage, names } = this.#props;
+    const owners = [
+      ...nodeIds.map((id) => ({ name: id, hosts: [hostOf(stage, id)] })),
+      ...functionsWithCertificate.map((name) => ({ name, hosts: [] })),
+      ...(stage.ftpServer ? [{ name: 'ftp', hosts: [hostOf(stage, 'ftp')] }] : []),
+    ];
+    const made = [
+      ...owners.map(({ name }): SecretName => `tls/${name}`),
+      'authority',
+      'trust',
+      'cluster-keys',
+      'tokens',
+    ] as const satisfies readonly SecretName[];
+    const keeper = new LeastFunction(this, 'SecretKeeper', {
+      functionName: `${names.cluster}-secret-keeper`,
+      description: `Baton ${stage.name}: makes and renews keys and certificates`,
+      zipFile: this.#props.secretKeeperZip,
+      memoryMb: 256,
+      timeoutS: 120,
+      environment: {
+        BATON_CLUSTER: names.cluster,
+        BATON_SECRET_PREFIX: names.secret(''),
+        BATON_CERTIFICATES: JSON.stringify(owners),
+        BATON_METRIC_NAMESPACE: metricNamespace(stage),
+      },
+      logGroupName: `/baton/${stage.name}/functions/secret-keeper`,
+      logRetentionDays: stage.logRetentionDays,
+    });
+    const filled = new CustomResource(this, 'Filled', {
+      serviceToken: keeper.function.functionArn,
+      // Another owner or host is another certificate.
+      properties: { owners: JSON.stringify(owners) },
+    });
+    for (const name of made) {
+      const secret = this.#secret(name, 'made and renewed by the secret keeper');
+      secret.grantRead(keeper.function);
+      secret.grantWrite(keeper.function);
+      filled.node.addDependency(secret);
+    }
+    const renewal = new events.Rule(this, 'RenewDaily', {
+      description: 'Renews certificates at two thirds of their life',
+      schedule: events.Schedule.rate(Duration.days(1)),
+      targets: [new targets.LambdaFunction(keeper.function, { retryAttempts: 2 })],
+    });
+    acknowledge(
+      renewal,
+      'Serverless-EventBusDLQ',
+      'A renewal that was missed is made up for the next day, weeks before a certificate ends, and an alarm watches the days left.',
+    );
+    return keeper;
+  }
+
+  #secret(name: SecretName, about: string): secretsmanager.Secret {
+    const secret = new secretsmanager.Secret(this, `Secret-${name}`, {
+      secretName: this.#props.names.secret(name),
+      description: `Baton ${this.#props.stage.name}: ${about}`,
+      removalPolicy: this.#removal,
+    });
+    acknowledge(
+      secret,
+      'AwsSolutions-SMG4',
+      'The secret keeper renews certificates itself; keys and tokens are rolled by the steps in docs/aws.md, since two values have to be good at once.',
+    );
+    return secret;
+  }
+
+  #login(name: SecretName, username: string): secretsmanager.ISecret {
+    const secret = new secretsmanager.Secret(this, `Secret-${name}`, {
+      secretName: this.#props.names.secret(name),
+      description: `Baton ${this.#props.stage.name}: login ${name}`,
+      removalPolicy: this.#removal,
+      generateSecretString: {
+        secretStringTemplate: JSON.stringify({ username }),
+        generateStringKey: 'password',
+        // Amazon MQ refuses comma, colon and equals sign, an FTP login ends at a blank.
+        excludePunctuation: true,
+        passwordLength: 32,
+      },
+    });
+    acknowledge(
+      secret,
+      'AwsSolutions-SMG4',
+      'Rolled by deploying again with a new value (docs/aws.md): the server and its callers have to learn it together.',
+    );
+    return secret as secretsmanager.ISecret; // See network-stack.ts: the class does not fit its interface.
+  }
+}
+
+const defaultPort =
+  'Another port hides nothing from whoever is in the security group, and nobody else reaches it.';
+
+function secretOf(secret: secretsmanager.ISecret | undefined, what: string): secretsmanager.ISecret {
+  return secret ?? fail(`${what} has no secret: manageMasterUserPassword is not set`);
+}
+function fail(message: string): never {
+  throw new Error(message);
+}

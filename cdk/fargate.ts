@@ -1,0 +1,84 @@
+// How every Fargate service here is made: ARM, one task and never two, found by its own name, rolled back when it does
+// not come up. Roles start empty; the caller grants.
+import { Duration } from 'aws-cdk-lib';
+import type * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as ec2Subnets from 'aws-cdk-lib/aws-ec2';
+import * as ecs from 'aws-cdk-lib/aws-ecs';
+import type * as efs from 'aws-cdk-lib/aws-efs';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as cloudmap from 'aws-cdk-lib/aws-servicediscovery';
+import type { Construct } from 'constructs';
+import { acknowledge } from './acknowledge.ts';
+
+export function taskDefinition(
+  scope: Construct,
+  id: string,
+  { family, cpu, memoryMb }: { family: string; cpu: number; memoryMb: number },
+): ecs.FargateTaskDefinition {
+  const task = new ecs.FargateTaskDefinition(scope, id, {
+    family,
+    cpu,
+    memoryLimitMiB: memoryMb,
+    runtimePlatform: {
+      cpuArchitecture: ecs.CpuArchitecture.ARM64,
+      operatingSystemFamily: ecs.OperatingSystemFamily.LINUX,
+    },
+  });
+  acknowledge(
+    task.obtainExecutionRole(),
+    'AwsSolutions-IAM5[Resource::*]',
+    'ecr:GetAuthorizationToken knows no resource; which images may be pulled is named beside it.',
+  );
+  return task;
+}
+
+export function fargateService(
+  scope: Construct,
+  id: string,
+  props: {
+    serviceName: string;
+    cluster: ecs.ICluster;
+    task: ecs.FargateTaskDefinition;
+    securityGroup: ec2.ISecurityGroup;
+    namespace: cloudmap.INamespace;
+  },
+): ecs.FargateService {
+  return new ecs.FargateService(scope, id, {
+    serviceName: props.serviceName,
+    cluster: props.cluster,
+    taskDefinition: props.task,
+    platformVersion: ecs.FargatePlatformVersion.VERSION1_4,
+    desiredCount: 1,
+    // The old task ends before the new one starts: two of one identity would share a vote file.
+    minHealthyPercent: 0,
+    maxHealthyPercent: 100,
+    // Rebalancing starts the second task first, and is on by default.
+    availabilityZoneRebalancing: ecs.AvailabilityZoneRebalancing.DISABLED,
+    circuitBreaker: { enable: true, rollback: true },
+    vpcSubnets: { subnetType: ec2Subnets.SubnetType.PRIVATE_WITH_EGRESS },
+    securityGroups: [props.securityGroup],
+    assignPublicIp: false,
+    enableExecuteCommand: false,
+    cloudMapOptions: {
+      name: props.serviceName,
+      cloudMapNamespace: props.namespace,
+      dnsRecordType: cloudmap.DnsRecordType.A,
+      // A task that moves is found again within seconds.
+      dnsTtl: Duration.seconds(5),
+    },
+  });
+}
+
+/** Through this access point alone, so that a task sees its own folder and no other. */
+export function grantFiles(
+  task: ecs.FargateTaskDefinition,
+  { fileSystem, accessPoint }: { fileSystem: efs.IFileSystem; accessPoint: efs.IAccessPoint },
+): void {
+  task.addToTaskRolePolicy(
+    new iam.PolicyStatement({
+      actions: ['elasticfilesystem:ClientMount', 'elasticfilesystem:ClientWrite'],
+      resources: [fileSystem.fileSystemArn],
+      conditions: { StringEquals: { 'elasticfilesystem:AccessPointArn': accessPoint.accessPointArn } },
+    }),
+  );
+}

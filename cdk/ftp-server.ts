@@ -1,0 +1,94 @@
+// The FTP server that partners and the scraper drop files on: vsftpd with TLS required, files on EFS. Inside the VPC
+// only; partners reach it over whatever the account uses for that (VPN, peering).
+import { fileURLToPath } from 'node:url';
+import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import * as ecrAssets from 'aws-cdk-lib/aws-ecr-assets';
+import * as ecs from 'aws-cdk-lib/aws-ecs';
+import type * as efs from 'aws-cdk-lib/aws-efs';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import type * as cloudmap from 'aws-cdk-lib/aws-servicediscovery';
+import { Construct } from 'constructs';
+import { acknowledge } from './acknowledge.ts';
+import { fargateService, grantFiles, taskDefinition } from './fargate.ts';
+import { retentionOf } from './log-retention.ts';
+import type { Names } from './names.ts';
+import type { NetworkStack } from './network-stack.ts';
+import { ports } from './ports.ts';
+import type { AwsStage } from './stage.ts';
+
+export interface FtpServerProps {
+  readonly stage: AwsStage;
+  readonly names: Names;
+  readonly network: NetworkStack;
+  readonly fileSystem: efs.FileSystem;
+  readonly cluster: ecs.ICluster;
+  readonly namespace: cloudmap.INamespace;
+}
+
+const image = fileURLToPath(new URL('ftp-server', import.meta.url));
+const user = { uid: '1000', gid: '1000' };
+
+export class FtpServer extends Construct {
+  constructor(scope: Construct, id: string, props: FtpServerProps) {
+    super(scope, id);
+    const { stage, names, network, fileSystem } = props;
+    const task = taskDefinition(this, 'Task', { family: `${names.cluster}-ftp`, cpu: 256, memoryMb: 512 });
+    const accessPoint = fileSystem.addAccessPoint('Point-ftp', {
+      path: '/ftp',
+      createAcl: { ownerUid: user.uid, ownerGid: user.gid, permissions: '750' },
+      posixUser: user,
+    });
+    task.addVolume({
+      name: 'files',
+      efsVolumeConfiguration: {
+        fileSystemId: fileSystem.fileSystemId,
+        transitEncryption: 'ENABLED',
+        authorizationConfig: { accessPointId: accessPoint.accessPointId, iam: 'ENABLED' },
+      },
+    });
+    grantFiles(task, { fileSystem, accessPoint });
+    const secret = (name: 'ftp' | 'tls/ftp', field: string) =>
+      ecs.Secret.fromSecretsManager(secrets[name], field);
+    const secrets = {
+      ftp: secretsmanager.Secret.fromSecretNameV2(this, 'Login', names.secret('ftp')),
+      'tls/ftp': secretsmanager.Secret.fromSecretNameV2(this, 'Certificate', names.secret('tls/ftp')),
+    };
+    const container = task.addContainer('ftp', {
+      image: ecs.ContainerImage.fromAsset(image, { platform: ecrAssets.Platform.LINUX_ARM64 }),
+      environment: {
+        PASSIVE_PORT_MIN: String(ports.ftpPassiveMin),
+        PASSIVE_PORT_MAX: String(ports.ftpPassiveMax),
+      },
+      secrets: {
+        FTP_USERNAME: secret('ftp', 'username'),
+        FTP_PASSWORD: secret('ftp', 'password'),
+        TLS_CERT: secret('tls/ftp', 'cert'),
+        TLS_KEY: secret('tls/ftp', 'key'),
+      },
+      stopTimeout: Duration.seconds(30),
+      logging: ecs.LogDrivers.awsLogs({
+        logGroup: new logs.LogGroup(this, 'Log', {
+          logGroupName: `/baton/${stage.name}/ftp`,
+          retention: retentionOf(stage.logRetentionDays),
+          removalPolicy: RemovalPolicy.DESTROY,
+        }),
+        streamPrefix: 'ftp',
+      }),
+      portMappings: [{ containerPort: ports.ftp }],
+    });
+    container.addMountPoints({ sourceVolume: 'files', containerPath: '/srv/ftp', readOnly: false });
+    acknowledge(
+      task,
+      'AwsSolutions-ECS2',
+      'The two variables are port numbers; login and key come from Secrets Manager.',
+    );
+    fargateService(this, 'Service', {
+      serviceName: 'ftp',
+      cluster: props.cluster,
+      task,
+      securityGroup: network.groups.ftp,
+      namespace: props.namespace,
+    });
+  }
+}

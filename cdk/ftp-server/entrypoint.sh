@@ -1,0 +1,18 @@
+#!/bin/sh
+# Makes the one user, writes certificate and key, and becomes vsftpd, so that SIGTERM reaches it.
+set -eu
+: "${FTP_USERNAME:?}" "${FTP_PASSWORD:?}" "${TLS_CERT:?}" "${TLS_KEY:?}" "${PASSIVE_PORT_MIN:?}" "${PASSIVE_PORT_MAX:?}"
+umask 077
+printf '%s' "$TLS_CERT" > /run/vsftpd.pem
+printf '%s' "$TLS_KEY" > /run/vsftpd.key
+# Uid and gid are those of the access point, whatever the files were made with.
+id "$FTP_USERNAME" >/dev/null 2>&1 || useradd --uid 1000 --home-dir /srv/ftp --no-create-home --shell /bin/sh "$FTP_USERNAME"
+printf '%s:%s\n' "$FTP_USERNAME" "$FTP_PASSWORD" | chpasswd
+for folder in in done rejected out; do
+  mkdir -p "/srv/ftp/$folder"
+done
+mkdir -p /var/run/vsftpd/empty
+unset FTP_PASSWORD TLS_KEY
+exec vsftpd /etc/vsftpd.conf \
+  -opasv_min_port="$PASSIVE_PORT_MIN" \
+  -opasv_max_port="$PASSIVE_PORT_MAX"

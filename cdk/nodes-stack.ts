@@ -1,0 +1,258 @@
+// The nodes: one ECS service each, so that a name, a vote file and a place in the rollout belong to one node for good
+// (docs/decisions/0022). Nothing that votes is ever scaled by a machine. The load balancer carries the public listener.
+import { fileURLToPath } from 'node:url';
+import { CfnOutput, Duration, IgnoreMode, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import * as acm from 'aws-cdk-lib/aws-certificatemanager';
+import * as ecrAssets from 'aws-cdk-lib/aws-ecr-assets';
+import * as ecs from 'aws-cdk-lib/aws-ecs';
+import * as elb from 'aws-cdk-lib/aws-elasticloadbalancingv2';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import * as route53 from 'aws-cdk-lib/aws-route53';
+import * as route53Targets from 'aws-cdk-lib/aws-route53-targets';
+import * as s3 from 'aws-cdk-lib/aws-s3';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import * as cloudmap from 'aws-cdk-lib/aws-servicediscovery';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import type { Construct } from 'constructs';
+import { acknowledge } from './acknowledge.ts';
+import { nodeIds, privateDomain } from './addresses.ts';
+import type { DataStack } from './data-stack.ts';
+import { secretsIn } from './function-environment.ts';
+import { FtpServer } from './ftp-server.ts';
+import { retentionOf } from './log-retention.ts';
+import type { Names } from './names.ts';
+import type { NetworkStack } from './network-stack.ts';
+import { dataFolder, nodeEnvironment } from './node-environment.ts';
+import { ports } from './ports.ts';
+import type { AwsStage } from './stage.ts';
+import { fargateService, grantFiles, taskDefinition } from './fargate.ts';
+
+export interface NodesStackProps extends StackProps {
+  readonly stage: AwsStage;
+  readonly names: Names;
+  readonly network: NetworkStack;
+  readonly data: DataStack;
+  readonly brokerUrl: string;
+  readonly announceQueue: sqs.IQueue;
+}
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const cpu = 256;
+const memoryMb = 512; // A busy node stays below 200 MB.
+/** SIGTERM hands leadership over and drains in 9 s; the rest is for a slow disk. */
+const stopTimeoutS = 30;
+const accessLogDays = 30;
+
+export class NodesStack extends Stack {
+  readonly logGroup: logs.LogGroup;
+  readonly loadBalancer: elb.ApplicationLoadBalancer;
+  readonly cluster: ecs.ICluster;
+  readonly services: readonly ecs.FargateService[];
+  readonly #props: NodesStackProps;
+
+  constructor(scope: Construct, id: string, props: NodesStackProps) {
+    super(scope, id, { ...props, description: 'Baton: nodes, load balancer, FTP server' });
+    this.#props = props;
+    const { stage, names, network } = props;
+    this.cluster = new ecs.Cluster(this, 'Cluster', {
+      clusterName: names.cluster,
+      vpc: network.vpc,
+      containerInsightsV2: ecs.ContainerInsights.ENABLED,
+    }) as ecs.ICluster; // See network-stack.ts: the class does not fit its interface.
+    const namespace = new cloudmap.PrivateDnsNamespace(this, 'Names', {
+      name: privateDomain(stage),
+      vpc: network.vpc,
+    });
+    this.logGroup = new logs.LogGroup(this, 'Log', {
+      logGroupName: `/baton/${stage.name}/nodes`,
+      retention: retentionOf(stage.logRetentionDays),
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    const image = ecs.ContainerImage.fromAsset(root, {
+      file: 'nodes/Dockerfile',
+      platform: ecrAssets.Platform.LINUX_ARM64,
+      // Only what runs: a changed test builds no new image.
+      ignoreMode: IgnoreMode.DOCKER,
+      exclude: [
+        '**',
+        '!package.json',
+        '!package-lock.json',
+        '!.npmrc',
+        '!contracts/**',
+        '!runtime/**',
+        '!nodes/**',
+      ],
+    });
+    this.services = nodeIds.map((nodeId) => this.#node(nodeId, { image, namespace }));
+    // CloudFormation waits until a service is steady before it starts the next: a rollout never takes two nodes away.
+    for (const [index, service] of this.services.entries()) {
+      const before = this.services[index - 1];
+      if (before) service.node.addDependency(before);
+    }
+    this.loadBalancer = this.#publicListener();
+    if (stage.ftpServer)
+      new FtpServer(this, 'Ftp', {
+        ...props,
+        fileSystem: props.data.fileSystem,
+        cluster: this.cluster,
+        namespace,
+      });
+  }
+
+  #node(
+    nodeId: string,
+    { image, namespace }: { image: ecs.ContainerImage; namespace: cloudmap.INamespace },
+  ): ecs.FargateService {
+    const { stage, names, network, data, brokerUrl, announceQueue } = this.#props;
+    const environment = nodeEnvironment(nodeId, {
+      stage,
+      names,
+      database: data.database,
+      brokerUrl,
+      announceQueueUrl: announceQueue.queueUrl,
+    });
+    const task = taskDefinition(this, `Task-${nodeId}`, {
+      family: `${names.cluster}-${nodeId}`,
+      cpu,
+      memoryMb,
+    });
+    const accessPoint = data.fileSystem.addAccessPoint(`Point-${nodeId}`, {
+      path: `/nodes/${nodeId}`,
+      createAcl: { ownerUid: '1000', ownerGid: '1000', permissions: '700' },
+      posixUser: { uid: '1000', gid: '1000' },
+    });
+    task.addVolume({
+      name: 'data',
+      efsVolumeConfiguration: {
+        fileSystemId: data.fileSystem.fileSystemId,
+        transitEncryption: 'ENABLED',
+        authorizationConfig: { accessPointId: accessPoint.accessPointId, iam: 'ENABLED' },
+      },
+    });
+    grantFiles(task, { fileSystem: data.fileSystem, accessPoint });
+    announceQueue.grantSendMessages(task.taskRole);
+    data.database.secret.grantRead(task.taskRole);
+    const own = names.secret('');
+    for (const name of secretsIn(environment).filter((id) => id.startsWith(own)))
+      secretsmanager.Secret.fromSecretNameV2(this, `${nodeId}-${name}`, name).grantRead(task.taskRole);
+
+    const container = task.addContainer('node', {
+      image,
+      environment,
+      readonlyRootFilesystem: true,
+      stopTimeout: Duration.seconds(stopTimeoutS),
+      logging: ecs.LogDrivers.awsLogs({ logGroup: this.logGroup, streamPrefix: nodeId }),
+      healthCheck: {
+        // The image's own check: whether the process answers, and not whether it leads.
+        command: ['CMD', 'node', 'nodes/health-check.ts'],
+        interval: Duration.seconds(10),
+        timeout: Duration.seconds(5),
+        retries: 3,
+        startPeriod: Duration.seconds(60),
+      },
+      portMappings: [
+        { containerPort: ports.web, protocol: ecs.Protocol.TCP },
+        { containerPort: ports.internal, protocol: ecs.Protocol.TCP },
+        { containerPort: ports.raft, protocol: ecs.Protocol.UDP },
+        { containerPort: ports.raft, protocol: ecs.Protocol.TCP },
+      ],
+    });
+    container.addMountPoints({ sourceVolume: 'data', containerPath: dataFolder, readOnly: false });
+    acknowledge(
+      task,
+      'AwsSolutions-ECS2',
+      'The variables are addresses and places of secrets; no secret is among them, which a test checks.',
+    );
+    return fargateService(this, `Service-${nodeId}`, {
+      serviceName: nodeId,
+      cluster: this.cluster,
+      task,
+      securityGroup: network.groups.nodes,
+      namespace,
+    });
+  }
+
+  #publicListener(): elb.ApplicationLoadBalancer {
+    const { stage, network } = this.#props;
+    const zone = route53.HostedZone.fromHostedZoneAttributes(this, 'Zone', {
+      hostedZoneId: stage.domain.hostedZoneId,
+      zoneName: stage.domain.name,
+    });
+    const certificate = new acm.Certificate(this, 'Certificate', {
+      domainName: stage.domain.name,
+      subjectAlternativeNames: [`*.${stage.domain.name}`],
+      validation: acm.CertificateValidation.fromDns(zone),
+    });
+    const loadBalancer = new elb.ApplicationLoadBalancer(this, 'LoadBalancer', {
+      vpc: network.vpc,
+      internetFacing: true,
+      securityGroup: network.groups.loadBalancer,
+      dropInvalidHeaderFields: true,
+      deletionProtection: stage.retainData,
+      // Live streams send something every 15 s.
+      idleTimeout: Duration.minutes(2),
+    });
+    this.#accessLog(loadBalancer);
+    loadBalancer.addRedirect({ open: false });
+    const targetGroup = (id: string, services: readonly ecs.FargateService[]) =>
+      new elb.ApplicationTargetGroup(this, id, {
+        vpc: network.vpc,
+        port: ports.web,
+        protocol: elb.ApplicationProtocol.HTTP,
+        targets: services.map((service) =>
+          service.loadBalancerTarget({ containerName: 'node', containerPort: ports.web }),
+        ),
+        // Never a leader-only check: ECS would replace every follower.
+        healthCheck: {
+          path: '/health',
+          protocol: elb.Protocol.HTTP,
+          interval: Duration.seconds(10),
+          healthyThresholdCount: 2,
+          unhealthyThresholdCount: 3,
+        },
+        deregistrationDelay: Duration.seconds(10),
+      });
+    const listener = loadBalancer.addListener('Https', {
+      port: 443,
+      open: false,
+      certificates: [certificate],
+      sslPolicy: elb.SslPolicy.RECOMMENDED_TLS,
+      defaultTargetGroups: [targetGroup('AllNodes', this.services)],
+    });
+    for (const [index, service] of this.services.entries()) {
+      const nodeId = nodeIds[index] as string;
+      listener.addTargetGroups(`Rule-${nodeId}`, {
+        priority: index + 1,
+        conditions: [elb.ListenerCondition.hostHeaders([`${nodeId}.${stage.domain.name}`])],
+        targetGroups: [targetGroup(`Only-${nodeId}`, [service])],
+      });
+    }
+    const target = route53.RecordTarget.fromAlias(new route53Targets.LoadBalancerTarget(loadBalancer));
+    new route53.ARecord(this, 'Name', { zone, target });
+    new route53.ARecord(this, 'NodeNames', { zone, target, recordName: '*' });
+    new CfnOutput(this, 'PublicUrl', { value: `https://${stage.domain.name}` });
+    return loadBalancer;
+  }
+
+  #accessLog(loadBalancer: elb.ApplicationLoadBalancer): void {
+    const bucket = new s3.Bucket(this, 'AccessLog', {
+      encryption: s3.BucketEncryption.S3_MANAGED, // The only one that a load balancer writes to.
+      enforceSSL: true,
+      lifecycleRules: [{ expiration: Duration.days(accessLogDays) }],
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    bucket.addToResourcePolicy(
+      new iam.PolicyStatement({
+        principals: [new iam.ServicePrincipal('logdelivery.elasticloadbalancing.amazonaws.com')],
+        actions: ['s3:PutObject'],
+        resources: [bucket.arnForObjects(`AWSLogs/${this.account}/*`)],
+      }),
+    );
+    acknowledge(bucket, 'AwsSolutions-S1', 'It is the log; a log of reading the log would go on for ever.');
+    // Not logAccessLogs(): that one wants to know the region at synthesis.
+    loadBalancer.setAttribute('access_logs.s3.enabled', 'true');
+    loadBalancer.setAttribute('access_logs.s3.bucket', bucket.bucketName);
+    loadBalancer.node.addDependency(bucket);
+  }
+}

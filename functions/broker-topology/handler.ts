@@ -1,0 +1,62 @@
+// Custom resource of the broker stack: declares what contracts/topology.ts says at every deploy that changes it.
+// Deletes nothing, ever.
+import { z } from 'zod';
+import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
+import { answerCloudFormation, cloudFormationEventSchema } from '../cloudformation.ts';
+import { declareTopology, permissions, type CallManagement, type UserName } from './declare-topology.ts';
+
+const environment = z
+  .object({
+    /** https://host of the broker's management API. */
+    BATON_MANAGEMENT_URL: z.url({ protocol: /^https$/ }),
+    BATON_BROKER_ADMIN_URI: z.string().startsWith('secretsmanager:'),
+    /** The secret of a user's credentials is this and the user's name. */
+    BATON_BROKER_USERS_PREFIX: z.string().endsWith('/'),
+  })
+  .parse(process.env);
+const secrets = createSecrets();
+const answerWithinMs = 10_000;
+const marginMs = 15_000; // For the answer to CloudFormation.
+
+export const handler = async (
+  event: unknown,
+  context: { getRemainingTimeInMillis(): number },
+): Promise<void> => {
+  await answerCloudFormation(cloudFormationEventSchema.parse(event), declare, {
+    withinMs: context.getRemainingTimeInMillis() - marginMs,
+  });
+};
+
+async function declare(): Promise<void> {
+  const admin = await secrets.json(environment.BATON_BROKER_ADMIN_URI, credentialsSchema);
+  const entries = await Promise.all(
+    Object.keys(permissions).map(
+      async (name) =>
+        [
+          name,
+          await secrets.json(
+            `secretsmanager:${environment.BATON_BROKER_USERS_PREFIX}${name}`,
+            credentialsSchema,
+          ),
+        ] as const,
+    ),
+  );
+  await declareTopology(
+    managementApi(environment.BATON_MANAGEMENT_URL, admin),
+    Object.fromEntries(entries) as Record<UserName, { username: string; password: string }>,
+  );
+}
+
+function managementApi(url: string, admin: { username: string; password: string }): CallManagement {
+  const authorization = `Basic ${Buffer.from(`${admin.username}:${admin.password}`).toString('base64')}`;
+  return async (method, path, json) => {
+    const response = await fetch(new URL(path, url), {
+      method,
+      headers: { authorization, 'content-type': 'application/json' },
+      body: json === undefined ? null : JSON.stringify(json),
+      signal: AbortSignal.timeout(answerWithinMs),
+    });
+    const text = await response.text();
+    return { status: response.status, json: text === '' ? undefined : JSON.parse(text) };
+  };
+}

@@ -1,0 +1,120 @@
+// Lambda handler: custom resource of the data stack, and once a day by a schedule. Fills and renews the secrets that
+// no person has to give, and tells CloudWatch how long each certificate is still good (embedded metric format).
+// The only reader of the authority's key.
+import { rootCertificates } from 'node:tls';
+import { X509Certificate } from 'node:crypto';
+import {
+  GetSecretValueCommand,
+  PutSecretValueCommand,
+  ResourceNotFoundException,
+  SecretsManagerClient,
+} from '@aws-sdk/client-secrets-manager';
+import { z } from 'zod';
+import { answerCloudFormation, cloudFormationEventSchema } from '../cloudformation.ts';
+import { fillSecrets, type SecretStore } from './fill-secrets.ts';
+
+const environment = z
+  .object({
+    AWS_REGION: z.string().regex(/^[a-z0-9-]+$/),
+    BATON_CLUSTER: z.string(),
+    /** In front of every secret's name: `baton/dev/`. */
+    BATON_SECRET_PREFIX: z.string().endsWith('/'),
+    /** JSON [{ name, hosts }] */
+    BATON_CERTIFICATES: z
+      .string()
+      .transform((text) =>
+        z.array(z.object({ name: z.string(), hosts: z.array(z.string()) })).parse(JSON.parse(text)),
+      ),
+    BATON_METRIC_NAMESPACE: z.string(),
+  })
+  .parse(process.env);
+const client = new SecretsManagerClient({ maxAttempts: 3 });
+const answerWithinMs = 5_000;
+const marginMs = 15_000; // For the answer to CloudFormation.
+const trustBytesMax = 40_000; // A secret may have 64 KB.
+
+export const handler = async (
+  event: unknown,
+  context: { getRemainingTimeInMillis(): number },
+): Promise<void> => {
+  const request = cloudFormationEventSchema.safeParse(event);
+  if (!request.success) return await fill();
+  await answerCloudFormation(request.data, fill, {
+    withinMs: context.getRemainingTimeInMillis() - marginMs,
+  });
+};
+
+async function fill(): Promise<void> {
+  const now = Date.now();
+  const { written, daysLeft } = await fillSecrets({
+    store,
+    cluster: environment.BATON_CLUSTER,
+    certificates: environment.BATON_CERTIFICATES,
+    fetchTrust,
+    now,
+  });
+  log({ process: 'secret-keeper', written });
+  for (const [certificate, days] of Object.entries(daysLeft)) reportDaysLeft(certificate, days, now);
+}
+
+const store: SecretStore = {
+  async read(name) {
+    try {
+      const { SecretString } = await client.send(
+        new GetSecretValueCommand({ SecretId: `${environment.BATON_SECRET_PREFIX}${name}` }),
+        { abortSignal: AbortSignal.timeout(answerWithinMs) },
+      );
+      return SecretString;
+    } catch (error) {
+      if (error instanceof ResourceNotFoundException) return undefined;
+      throw new Error(`secret ${name} cannot be read`, { cause: error });
+    }
+  },
+  async write(name, text) {
+    await client.send(
+      new PutSecretValueCommand({
+        SecretId: `${environment.BATON_SECRET_PREFIX}${name}`,
+        SecretString: text,
+      }),
+      { abortSignal: AbortSignal.timeout(answerWithinMs) },
+    );
+  },
+};
+
+/** RDS has authorities of its own: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html */
+async function fetchTrust(): Promise<{ database: string; broker: string }> {
+  const region = environment.AWS_REGION;
+  const response = await fetch(`https://truststore.pki.rds.amazonaws.com/${region}/${region}-bundle.pem`, {
+    signal: AbortSignal.timeout(answerWithinMs),
+  });
+  const database = await response.text();
+  if (!response.ok || database.length > trustBytesMax || !database.startsWith('-----BEGIN CERTIFICATE-----'))
+    throw new Error(`the authorities of RDS in ${region} cannot be fetched: ${response.status}`);
+  const broker = rootCertificates.filter((pem) =>
+    /^CN=Amazon Root CA/m.test(new X509Certificate(pem).subject),
+  );
+  return { database, broker: `${broker.join('\n')}\n` };
+}
+
+/** https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html */
+function reportDaysLeft(certificate: string, days: number, now: number): void {
+  log({
+    _aws: {
+      Timestamp: now,
+      CloudWatchMetrics: [
+        {
+          Namespace: environment.BATON_METRIC_NAMESPACE,
+          Dimensions: [[], ['Certificate']],
+          Metrics: [{ Name: 'CertificateDaysLeft', Unit: 'Count' }],
+        },
+      ],
+    },
+    Certificate: certificate,
+    CertificateDaysLeft: days,
+  });
+}
+
+/** Not console.log: Lambda writes time and request in front of its lines, and then they are no metric. */
+function log(line: object): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
