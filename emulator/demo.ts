@@ -1,5 +1,5 @@
-// What `baton up` enters for the demo: the shop as a source, a partner, and a watcher who gets a mail for each price
-// drop; then the first crawl, so that nobody waits a minute for the schedule. Doing it again changes nothing.
+// The demo: the shop as a source, a partner, and a watcher who gets a mail for each price drop; then the first crawl,
+// so that nobody waits a minute for the schedule. Doing it again changes nothing.
 import { z } from 'zod';
 import { demoSources } from './services/demo-shop/sources.ts';
 import { createInvokeClient } from './event-sources/invoke-client.ts';
@@ -8,27 +8,32 @@ import { callLeader, type System } from './system.ts';
 export const demoWatcher = 'watcher@example.test';
 const watchesSchema = z.object({ watches: z.array(z.object({ email: z.string() })) });
 
+export interface DemoPlace {
+  readonly shopUrl: string;
+  /** Of the Invoke API. */
+  readonly invokeUrl: string;
+  /** To the leader, as editor. */
+  call(call: { method: 'GET' | 'PUT' | 'POST'; path: string; json?: unknown }): Promise<unknown>;
+}
+
+/** What `baton up` does when all is up. */
 export async function seedDemo(system: System): Promise<void> {
   const { demoShop, lambda } = system.stack.addresses;
   if (demoShop === undefined) return;
-  for (const source of demoSources(demoShop))
-    await callLeader(system, {
-      method: 'PUT',
-      path: `/sources/${source.name}`,
-      role: 'editor',
-      json: source,
-    });
-  const { watches } = watchesSchema.parse(
-    await callLeader(system, { method: 'GET', path: '/watches', role: 'editor' }),
-  );
+  await enterDemo({
+    shopUrl: demoShop,
+    invokeUrl: lambda,
+    call: (call) => callLeader(system, { role: 'editor', ...call }),
+  });
+}
+
+export async function enterDemo({ shopUrl, invokeUrl, call }: DemoPlace): Promise<void> {
+  for (const source of demoSources(shopUrl))
+    await call({ method: 'PUT', path: `/sources/${source.name}`, json: source });
+  const { watches } = watchesSchema.parse(await call({ method: 'GET', path: '/watches' }));
   if (!watches.some(({ email }) => email === demoWatcher))
-    await callLeader(system, {
-      method: 'POST',
-      path: '/watches',
-      role: 'editor',
-      json: { email: demoWatcher, source: null, sku: null },
-    });
-  const invoke = createInvokeClient(lambda);
+    await call({ method: 'POST', path: '/watches', json: { email: demoWatcher, source: null, sku: null } });
+  const invoke = createInvokeClient(invokeUrl);
   try {
     const outcome = await invoke.sendEvent('scraper', '{}');
     if (outcome.kind !== 'answered')

@@ -1,0 +1,51 @@
+// The one thing that no emulator of AWS has, as a container: Amazon MQ for RabbitMQ to Lambda. Declares the queues
+// first. SQS mappings and rules are LocalStack's own, unless our Lambda host runs the functions: then they are here too.
+import { writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { describeError } from '../../../runtime/failure.ts';
+import type { Logger } from '../../../runtime/logger.ts';
+import { createSecrets, credentialsSchema } from '../../../runtime/secrets.ts';
+import { startEventSources } from '../../event-sources/event-sources.ts';
+import type { BrokerAddress } from '../../event-sources/rabbitmq-feed.ts';
+import { pause } from '../../pause.ts';
+import { runService } from '../../service-process.ts';
+import { declareTopology } from '../../services/declare-topology.ts';
+import { brokerUrl, invokeUrlOf, lambdaPlaces, localstackUrl, region } from '../addresses.ts';
+import { certificateNames, mountedUri } from '../mounted.ts';
+
+const settingsSchema = z.strictObject({ lambda: z.enum(lambdaPlaces) });
+const declareTriesMax = 30;
+
+await runService('event-sources', settingsSchema, async ({ lambda }, logger) => {
+  const secrets = createSecrets();
+  const broker: BrokerAddress = {
+    url: brokerUrl,
+    credentials: () => secrets.json(mountedUri('broker.json'), credentialsSchema),
+    ca: await secrets.text(mountedUri(certificateNames.ca)),
+  };
+  await declare(broker, logger);
+  const sources = await startEventSources({
+    invokeUrl: invokeUrlOf(lambda),
+    ...(lambda === 'host' ? { sqsUrl: localstackUrl } : {}),
+    region,
+    broker,
+    firstDelayMs: 0,
+    logger,
+  });
+  // It listens nowhere, so the health check of the container looks for this.
+  await writeFile('/tmp/started', '');
+  return sources;
+});
+
+/** A broker that was just started may still turn clients away. */
+async function declare(broker: BrokerAddress, logger: Logger): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await declareTopology(broker);
+    } catch (error) {
+      if (tries === declareTriesMax) throw error;
+      logger.warn(`the queues are not declared yet: ${describeError(error)}`);
+      await pause(1_000);
+    }
+  }
+}
