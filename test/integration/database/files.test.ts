@@ -70,8 +70,8 @@ test('two that open one file at once get the same row and intake', async () => {
   await leadWithPartner(store);
   const [blocker, watcher] = [await connect(), await connect()];
   await blocker.query('BEGIN');
-  // Keeps the first from entering the file before the second has begun.
-  await blocker.query('LOCK TABLE files IN ACCESS EXCLUSIVE MODE');
+  // Keeps the first from its intake before the second has looked for the file.
+  await blocker.query('SELECT FROM sources FOR UPDATE');
   const answers = [open(store), open(store)];
   await waitForBlocked(watcher, 2);
   await blocker.query('COMMIT');
