@@ -34,7 +34,7 @@ export interface Database {
   readonly host: string;
   /** The secret that RDS makes and rotates: JSON { username, password }. */
   readonly secret: secretsmanager.ISecret;
-  readonly metrics: { readonly kind: 'instance' | 'cluster'; readonly identifier: string };
+  readonly kind: 'instance' | 'cluster';
 }
 
 export const databaseName = 'baton';
@@ -105,7 +105,7 @@ export class DataStack extends Stack {
     return {
       host: instance.dbInstanceEndpointAddress,
       secret: secretOf(instance.secret, 'the database instance'),
-      metrics: { kind: 'instance', identifier: instance.instanceIdentifier },
+      kind: 'instance',
     };
   }
 
@@ -142,7 +142,7 @@ export class DataStack extends Stack {
     return {
       host: cluster.clusterEndpoint.hostname,
       secret: secretOf(cluster.secret, 'the database cluster'),
-      metrics: { kind: 'cluster', identifier: cluster.clusterIdentifier },
+      kind: 'cluster',
     };
   }
 

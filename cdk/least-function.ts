@@ -10,6 +10,7 @@ import { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.ts';
 import { retentionOf, type LogRetentionDays } from './log-retention.ts';
 import { secretsIn } from './function-environment.ts';
+import { bundleHandler } from '../functions/bundle.ts';
 
 export interface Placement {
   readonly vpc: ec2.IVpc;
@@ -29,9 +30,6 @@ export interface LeastFunctionProps {
   readonly reads?: readonly string[];
   readonly placement?: Placement;
 }
-
-/** What functions/bundle.ts exports. */
-const bundleHandler = 'index.handler';
 
 export class LeastFunction extends Construct {
   readonly function: lambda.Function;

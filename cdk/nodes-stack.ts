@@ -47,6 +47,7 @@ const accessLogDays = 30;
 export class NodesStack extends Stack {
   readonly logGroup: logs.LogGroup;
   readonly loadBalancer: elb.ApplicationLoadBalancer;
+  readonly allNodes: elb.ApplicationTargetGroup;
   readonly cluster: ecs.ICluster;
   readonly services: readonly ecs.FargateService[];
   readonly #props: NodesStackProps;
@@ -90,7 +91,7 @@ export class NodesStack extends Stack {
       const before = this.services[index - 1];
       if (before) service.node.addDependency(before);
     }
-    this.loadBalancer = this.#publicListener();
+    ({ loadBalancer: this.loadBalancer, allNodes: this.allNodes } = this.#publicListener());
     if (stage.ftpServer)
       new FtpServer(this, 'Ftp', {
         ...props,
@@ -173,7 +174,10 @@ export class NodesStack extends Stack {
     });
   }
 
-  #publicListener(): elb.ApplicationLoadBalancer {
+  #publicListener(): {
+    loadBalancer: elb.ApplicationLoadBalancer;
+    allNodes: elb.ApplicationTargetGroup;
+  } {
     const { stage, network } = this.#props;
     const zone = route53.HostedZone.fromHostedZoneAttributes(this, 'Zone', {
       hostedZoneId: stage.domain.hostedZoneId,
@@ -213,12 +217,13 @@ export class NodesStack extends Stack {
         },
         deregistrationDelay: Duration.seconds(10),
       });
+    const allNodes = targetGroup('AllNodes', this.services);
     const listener = loadBalancer.addListener('Https', {
       port: 443,
       open: false,
       certificates: [certificate],
       sslPolicy: elb.SslPolicy.RECOMMENDED_TLS,
-      defaultTargetGroups: [targetGroup('AllNodes', this.services)],
+      defaultTargetGroups: [allNodes],
     });
     for (const [index, service] of this.services.entries()) {
       const nodeId = nodeIds[index] as string;
@@ -232,7 +237,7 @@ export class NodesStack extends Stack {
     new route53.ARecord(this, 'Name', { zone, target });
     new route53.ARecord(this, 'NodeNames', { zone, target, recordName: '*' });
     new CfnOutput(this, 'PublicUrl', { value: `https://${stage.domain.name}` });
-    return loadBalancer;
+    return { loadBalancer, allNodes };
   }
 
   #accessLog(loadBalancer: elb.ApplicationLoadBalancer): void {

@@ -6,6 +6,7 @@ import { BrokerStack } from './broker-stack.ts';
 import { DataStack } from './data-stack.ts';
 import { EventSourcesStack } from './event-sources-stack.ts';
 import { FunctionsStack, type Zips } from './functions-stack.ts';
+import { MonitoringStack } from './monitoring-stack.ts';
 import { Names } from './names.ts';
 import { NetworkStack } from './network-stack.ts';
 import { NodesStack } from './nodes-stack.ts';
@@ -79,6 +80,7 @@ function buildAws(app: App, stage: AwsStage, names: Names, zips: SystemZips): vo
     functions,
     login: data.eventSourceLogin,
   });
+  new MonitoringStack(app, names.stack('monitoring'), { stage, names, data, functions, nodes });
   // A mapping that starts before its function finds a leader only fails and is tried again, but why begin so.
   eventSources.addStackDependency(nodes);
 }

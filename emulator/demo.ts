@@ -13,7 +13,7 @@ export interface DemoPlace {
   /** Of the Invoke API. */
   readonly invokeUrl: string;
   /** To the leader, as editor. */
-  call(call: { method: 'GET' | 'PUT' | 'POST'; path: string; json?: unknown }): Promise<unknown>;
+  readonly call: (call: { method: 'GET' | 'PUT' | 'POST'; path: string; json?: unknown }) => Promise<unknown>;
 }
 
 /** What `baton up` does when all is up. */

@@ -19,7 +19,7 @@ export interface Authority {
   readonly caUri: string;
   /** PEM */
   readonly ca: string;
-  leaf(name: string): Leaf;
+  readonly leaf: (name: string) => Leaf;
 }
 
 const day = 86_400_000;

@@ -1,5 +1,6 @@
 // One process that runs one function, one invocation at a time: from its start, over cold and warm invocations, to
 // its end by timeout, memory, crash or idleness. It decides nothing about who is invoked when: function-pool.ts does.
+import { bundleHandler } from '../../functions/bundle.ts';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -275,7 +276,7 @@ export class ExecutionEnvironment {
       LANG: 'en_US.UTF-8',
       PATH: process.env['PATH'] ?? '/usr/bin:/bin',
       TZ: ':UTC',
-      _HANDLER: 'index.handler',
+      _HANDLER: bundleHandler,
       AWS_REGION: region,
       AWS_DEFAULT_REGION: region,
       AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs24.x',

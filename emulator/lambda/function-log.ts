@@ -40,7 +40,9 @@ export class FunctionLog {
 
   /** Named as in Lambda's own JSON logs. */
   report(report: InvocationReport): void {
-    this.#lines.line(JSON.stringify({ time: new Date().toISOString(), type: 'platform.report', record: report }));
+    this.#lines.line(
+      JSON.stringify({ time: new Date().toISOString(), type: 'platform.report', record: report }),
+    );
   }
 
   debug(message: string): void {

@@ -1,6 +1,7 @@
 // The Invoke API, so that anything that calls Lambda calls this host: `aws lambda invoke --endpoint-url ...`, SDKs,
 // the event sources. Signatures are not checked: it listens on loopback only.
 // Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html and API_ListFunctions.html
+import { bundleHandler } from '../../functions/bundle.ts';
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Invocation } from './execution-environment.ts';
@@ -207,7 +208,7 @@ function describe({ code }: FunctionPool): object {
     FunctionName: code.name,
     FunctionArn: code.arn,
     Runtime: 'nodejs24.x',
-    Handler: 'index.handler',
+    Handler: bundleHandler,
     Timeout: code.settings.timeoutS,
     MemorySize: code.settings.memoryMb,
     PackageType: 'Zip',

@@ -25,6 +25,12 @@ export class Timeline<T> {
     heap[index] = entry;
   }
 
+  /** The next event up to and including `until`, if there is one. */
+  nextBefore(until: number): T | undefined {
+    const first = this.#heap[0];
+    return first && first.at <= until ? this.next() : undefined;
+  }
+
   /** Moves the clock to the next event and hands it out; undefined when none is left. */
   next(): T | undefined {
     const heap = this.#heap;

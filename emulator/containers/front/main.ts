@@ -13,6 +13,9 @@ import { lambdaFrontUrl, lambdaPlaces, localstackUrl } from '../addresses.ts';
 const settingsSchema = z.strictObject({ lambda: z.enum(lambdaPlaces), port: z.int().min(1).max(65_535) });
 const answerWithinMs = 10_000;
 const headersNotPassed = new Set(['host', 'connection', 'transfer-encoding', 'keep-alive', 'expect']);
+// The name is another one after each deployment, and LocalStack is deployed to again whenever it was restarted.
+const knownForMs = 2_000;
+let known: { readonly target: Target; readonly until: number } | undefined;
 const urlSchema = z.object({ FunctionUrl: z.url() });
 
 await runService('front', settingsSchema, async ({ lambda, port }, logger) => {
@@ -73,9 +76,6 @@ async function hostTarget(): Promise<Target> {
   return { origin: lambdaFrontUrl, host: new URL(lambdaFrontUrl).host };
 }
 
-// The name is another one after each deployment, and LocalStack deploys again whenever it was restarted.
-const knownForMs = 2_000;
-let known: { readonly target: Target; readonly until: number } | undefined;
 async function localstackTarget(): Promise<Target> {
   if (known && performance.now() < known.until) return known.target;
   const name = functionNames.find((candidate) => functions[candidate].functionUrl);

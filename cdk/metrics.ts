@@ -1,0 +1,72 @@
+// Every metric that an alarm or the dashboard looks at, with who produces it: AWS itself, the secret keeper, or an
+// event of contracts/event.ts in a log, which the compiler knows by its type. A metric nobody produces cannot be named.
+import { Duration } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import type { Construct } from 'constructs';
+import type { BatonEvent, EventType } from '../contracts/event.ts';
+import type { FunctionName } from '../contracts/topology.ts';
+
+type FieldOf<T extends EventType> = Exclude<keyof Extract<BatonEvent, { type: T }>, 'type'> & string;
+/** An event that is counted: in whose log, of which type, and with which value of which field. */
+export interface EventMetric<T extends EventType = EventType> {
+  readonly name: string;
+  readonly log: 'nodes' | FunctionName;
+  readonly type: T;
+  readonly where?: { readonly field: string; readonly equals: string };
+}
+
+function counted<T extends EventType>(
+  name: string,
+  log: EventMetric['log'],
+  type: T,
+  where?: { field: FieldOf<T>; equals: string },
+): EventMetric<T> {
+  return { name, log, type, ...(where ? { where } : {}) };
+}
+
+export const eventMetrics = {
+  termsClaimed: counted('TermsClaimed', 'nodes', 'fence.claimed'),
+  fenceRefusals: counted('FenceRefusals', 'nodes', 'fence.refused'),
+  crawlsFinished: counted('CrawlsFinished', 'scraper', 'crawl.changed', {
+    field: 'status',
+    equals: 'finished',
+  }),
+  ticks: counted('Ticks', 'ftp-sync', 'tick.received'),
+  filesRejected: counted('FilesRejected', 'ftp-sync', 'file.changed', { field: 'state', equals: 'rejected' }),
+  deadItems: counted('DeadLettersOfDeliver', 'deliver', 'message.dead-lettered'),
+  deadFiles: counted('DeadLettersOfFtpSync', 'ftp-sync', 'message.dead-lettered'),
+  deadMails: counted('DeadLettersOfMail', 'mail', 'message.dead-lettered'),
+  mailsFailed: counted('MailsFailed', 'mail', 'mail.changed', { field: 'state', equals: 'failed' }),
+} as const satisfies Record<string, EventMetric>;
+export type EventMetricName = keyof typeof eventMetrics;
+
+/** In the log as runtime/logger.ts writes an event: one JSON object a line. */
+export function filterPattern({ type, where }: EventMetric): string {
+  const conditions = [
+    '($.event IS TRUE)',
+    `($.type = "${type}")`,
+    ...(where ? [`($.${where.field} = "${where.equals}")`] : []),
+  ];
+  return `{ ${conditions.join(' && ')} }`;
+}
+
+/** Counts the event from now on. */
+export function eventMetric(
+  scope: Construct,
+  metric: EventMetric,
+  { logGroup, namespace, period }: { logGroup: logs.ILogGroup; namespace: string; period: Duration },
+): cloudwatch.Metric {
+  new logs.MetricFilter(scope, `Filter-${metric.name}`, {
+    logGroup,
+    metricNamespace: namespace,
+    metricName: metric.name,
+    filterPattern: logs.FilterPattern.literal(filterPattern(metric)),
+    metricValue: '1',
+    defaultValue: 0,
+  });
+  return new cloudwatch.Metric({ namespace, metricName: metric.name, statistic: 'Sum', period });
+}
+
+/** Written by functions/secret-keeper in embedded metric format. */
+export const certificateDaysLeft = 'CertificateDaysLeft';

@@ -1,0 +1,358 @@
+// Alarms, each with the section of docs/runbook.md that says what to do, one dashboard, and a budget. Alarms go to one
+// topic; whoever should hear of them subscribes.
+import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import * as budgets from 'aws-cdk-lib/aws-budgets';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as actions from 'aws-cdk-lib/aws-cloudwatch-actions';
+import * as elb from 'aws-cdk-lib/aws-elasticloadbalancingv2';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as kms from 'aws-cdk-lib/aws-kms';
+import * as sns from 'aws-cdk-lib/aws-sns';
+import * as subscriptions from 'aws-cdk-lib/aws-sns-subscriptions';
+import type { Construct } from 'constructs';
+import { functionNames, queues, sqsQueues } from '../contracts/topology.ts';
+import { acknowledge } from './acknowledge.ts';
+import type { DataStack } from './data-stack.ts';
+import type { FunctionsStack } from './functions-stack.ts';
+import { certificateDaysLeft, eventMetric, eventMetrics, type EventMetricName } from './metrics.ts';
+import { metricNamespace, type Names } from './names.ts';
+import type { NodesStack } from './nodes-stack.ts';
+import type { AwsStage } from './stage.ts';
+
+export interface MonitoringStackProps extends StackProps {
+  readonly stage: AwsStage;
+  readonly names: Names;
+  readonly data: DataStack;
+  readonly functions: FunctionsStack;
+  readonly nodes: NodesStack;
+}
+
+interface AlarmSettings {
+  /** Its section in docs/runbook.md, and the end of its name. */
+  readonly section: string;
+  readonly means: string;
+  readonly metric: cloudwatch.IMetric;
+  readonly above?: number;
+  readonly below?: number;
+  /** How many periods in a row. */
+  readonly periods?: number;
+  /** Whether silence is bad news too. */
+  readonly silenceIsBad?: boolean;
+}
+
+const minute = Duration.minutes(1);
+const fiveMinutes = Duration.minutes(5);
+const hour = Duration.hours(1);
+
+export class MonitoringStack extends Stack {
+  readonly #props: MonitoringStackProps;
+  readonly #events: Readonly<Record<EventMetricName, cloudwatch.Metric>>;
+  readonly #topic: sns.Topic;
+  readonly #alarms: cloudwatch.Alarm[] = [];
+
+  constructor(scope: Construct, id: string, props: MonitoringStackProps) {
+    super(scope, id, { ...props, description: 'Baton: alarms, dashboard, budget' });
+    this.#props = props;
+    this.#topic = this.#alarmTopic();
+    this.#events = this.#countEvents();
+    for (const alarm of [...this.#cluster(), ...this.#intake(), ...this.#services()]) this.#alarm(alarm);
+    this.#dashboard();
+    this.#budget();
+  }
+
+  #cluster(): AlarmSettings[] {
+    return [
+      {
+        section: 'no-leader',
+        means: 'Nobody has announced leadership for two minutes; a leader does so every 2 s.',
+        metric: aws('SQS', 'NumberOfMessagesSent', 'Sum', minute, {
+          QueueName: this.#props.names.resource(sqsQueues.announcements.name),
+        }),
+        below: 1,
+        periods: 2,
+        silenceIsBad: true,
+      },
+      {
+        section: 'term-churn',
+        means: 'Leadership changed more than five times within an hour.',
+        metric: this.#events.termsClaimed.with({ period: hour }),
+        above: 5,
+      },
+      {
+        section: 'fence-refused',
+        means: 'A node that no longer leads tried to write, and the database refused it.',
+        metric: this.#events.fenceRefusals,
+        above: 0,
+      },
+      {
+        section: 'node-away',
+        means: 'Fewer nodes than configured are healthy behind the load balancer.',
+        metric: this.#props.nodes.allNodes.metrics.unhealthyHostCount({
+          period: minute,
+          statistic: 'Maximum',
+        }),
+        above: 0,
+        periods: 5,
+      },
+      {
+        section: 'certificate-ends',
+        means: 'A certificate of the cluster was not renewed and ends within three weeks.',
+        metric: new cloudwatch.Metric({
+          namespace: metricNamespace(this.#props.stage),
+          metricName: certificateDaysLeft,
+          statistic: 'Minimum',
+          period: Duration.days(1),
+        }),
+        below: 21,
+        silenceIsBad: true,
+      },
+    ];
+  }
+
+  #intake(): AlarmSettings[] {
+    const { ticks, crawlsFinished, filesRejected, deadItems, deadFiles, deadMails, mailsFailed } =
+      this.#events;
+    return [
+      {
+        section: 'sync-lag',
+        means: 'The FTP server was looked at less than half as often as twice a minute.',
+        metric: ticks.with({ period: fiveMinutes }),
+        below: 5,
+        periods: 2,
+        silenceIsBad: true,
+      },
+      {
+        section: 'no-crawl',
+        means: 'No crawl was finished for six hours.',
+        metric: crawlsFinished.with({ period: Duration.hours(6) }),
+        below: 1,
+        silenceIsBad: true,
+      },
+      { section: 'file-rejected', means: 'A partner file was rejected.', metric: filesRejected, above: 0 },
+      {
+        section: 'dead-letters',
+        means: 'A message could not be done and lies in a dead-letter queue.',
+        metric: sum({ deadItems, deadFiles, deadMails }),
+        above: 0,
+      },
+      { section: 'mail-failed', means: 'A mail was given up.', metric: mailsFailed, above: 0 },
+      {
+        section: 'queue-depth',
+        means: 'More messages wait in RabbitMQ than a healthy hour brings.',
+        metric: this.#broker('MessageReadyCount', 'Maximum'),
+        above: 20_000,
+        periods: 3,
+      },
+    ];
+  }
+
+  #services(): AlarmSettings[] {
+    const { functions, data } = this.#props;
+    const each = (metric: (name: (typeof functionNames)[number]) => cloudwatch.IMetric) =>
+      sum(Object.fromEntries(functionNames.map((name) => [name.replace('-', ''), metric(name)])));
+    const database = (metricName: string, statistic: string) =>
+      aws('RDS', metricName, statistic, fiveMinutes, {
+        [data.database.kind === 'cluster' ? 'DBClusterIdentifier' : 'DBInstanceIdentifier']:
+          this.#props.names.cluster,
+      });
+    return [
+      {
+        section: 'function-errors',
+        means: 'Functions fail again and again.',
+        metric: each((name) => functions.functions[name].function.metricErrors({ period: fiveMinutes })),
+        above: 5,
+      },
+      {
+        section: 'function-throttles',
+        means: 'The account has no room for another execution.',
+        metric: each((name) => functions.functions[name].function.metricThrottles({ period: fiveMinutes })),
+        above: 0,
+        periods: 2,
+      },
+      {
+        section: 'database-busy',
+        means: 'The database has been at its limit for a quarter of an hour.',
+        metric: database('CPUUtilization', 'Average'),
+        above: 90,
+        periods: 3,
+      },
+      ...(data.database.kind === 'instance'
+        ? [
+            {
+              section: 'database-full',
+              means: 'Less than 2 GB is free on the database.',
+              metric: database('FreeStorageSpace', 'Minimum'),
+              below: 2 * 1024 ** 3,
+            },
+          ]
+        : []),
+      {
+        section: 'broker-memory',
+        means: 'RabbitMQ is near the memory at which it stops taking messages.',
+        metric: new cloudwatch.MathExpression({
+          expression: '100 * used / allowed',
+          usingMetrics: {
+            used: this.#broker('RabbitMQMemUsed', 'Maximum'),
+            allowed: this.#broker('RabbitMQMemLimit', 'Maximum'),
+          },
+          period: fiveMinutes,
+          label: 'percent of the limit',
+        }),
+        above: 85,
+        periods: 3,
+      },
+    ];
+  }
+
+  #alarm({ section, means, metric, above, below, periods = 1, silenceIsBad = false }: AlarmSettings): void {
+    const { names } = this.#props;
+    const alarm = new cloudwatch.Alarm(this, `Alarm-${section}`, {
+      alarmName: `${names.cluster}-${section}`,
+      alarmDescription: `${means} What to do: docs/runbook.md#${section}`,
+      metric,
+      threshold: above ?? below ?? 0,
+      comparisonOperator:
+        above === undefined
+          ? cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
+          : cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+      evaluationPeriods: periods,
+      treatMissingData: silenceIsBad
+        ? cloudwatch.TreatMissingData.BREACHING
+        : cloudwatch.TreatMissingData.NOT_BREACHING,
+    });
+    const action = new actions.SnsAction(this.#topic);
+    alarm.addAlarmAction(action);
+    alarm.addOkAction(action);
+    this.#alarms.push(alarm);
+  }
+
+  #countEvents(): Record<EventMetricName, cloudwatch.Metric> {
+    const { stage, functions, nodes } = this.#props;
+    const counters = Object.entries(eventMetrics).map(([key, metric]) => [
+      key,
+      eventMetric(this, metric, {
+        logGroup: metric.log === 'nodes' ? nodes.logGroup : functions.functions[metric.log].logGroup,
+        namespace: metricNamespace(stage),
+        period: fiveMinutes,
+      }),
+    ]);
+    return Object.fromEntries(counters) as Record<EventMetricName, cloudwatch.Metric>;
+  }
+
+  /** Amazon MQ has no metrics per queue on RabbitMQ 4: these are the broker's own. */
+  #broker(metricName: string, statistic: string): cloudwatch.Metric {
+    return aws('AmazonMQ', metricName, statistic, fiveMinutes, { Broker: this.#props.names.cluster });
+  }
+
+  #alarmTopic(): sns.Topic {
+    const { stage, names } = this.#props;
+    const key = new kms.Key(this, 'AlarmKey', {
+      description: `${names.cluster}: alarms`,
+      enableKeyRotation: true,
+    });
+    // CloudWatch publishes to an encrypted topic only if it may use the key, which AWS's own key does not let it.
+    key.addToResourcePolicy(
+      new iam.PolicyStatement({
+        principals: [new iam.ServicePrincipal('cloudwatch.amazonaws.com')],
+        actions: ['kms:Decrypt', 'kms:GenerateDataKey'],
+        resources: ['*'], // In a key's own policy: this key.
+        conditions: { StringEquals: { 'aws:SourceAccount': this.account } },
+      }),
+    );
+    const topic = new sns.Topic(this, 'Alarms', {
+      topicName: `${names.cluster}-alarms`,
+      masterKey: key,
+      enforceSSL: true,
+    });
+    acknowledge(
+      topic,
+      'Serverless-SNSRedrivePolicy',
+      'A mail that cannot be delivered has nowhere better to go: the alarm itself stays red and is on the dashboard.',
+    );
+    topic.addSubscription(new subscriptions.EmailSubscription(stage.alarmEmail));
+    return topic;
+  }
+
+  #dashboard(): void {
+    const { names } = this.#props;
+    const graph = (title: string, left: cloudwatch.IMetric[]) =>
+      new cloudwatch.GraphWidget({ title, left, width: 8 });
+    const { termsClaimed, fenceRefusals, ticks, crawlsFinished, filesRejected, mailsFailed } = this.#events;
+    new cloudwatch.Dashboard(this, 'Dashboard', {
+      dashboardName: names.cluster,
+      widgets: [
+        [new cloudwatch.AlarmStatusWidget({ title: 'Alarms', alarms: this.#alarms, width: 24, height: 3 })],
+        [
+          graph('Leadership', [termsClaimed, fenceRefusals]),
+          graph('Intake', [crawlsFinished, ticks, filesRejected]),
+          graph('RabbitMQ', [
+            this.#broker('MessageReadyCount', 'Maximum'),
+            this.#broker('MessageUnacknowledgedCount', 'Maximum'),
+          ]),
+        ],
+        [
+          graph(
+            'Functions: duration',
+            functionNames.map((name) => this.#props.functions.functions[name].function.metricDuration()),
+          ),
+          graph('Mail', [mailsFailed]),
+          graph('Load balancer', [
+            this.#props.nodes.loadBalancer.metrics.requestCount(),
+            this.#props.nodes.loadBalancer.metrics.httpCodeTarget(elb.HttpCodeTarget.TARGET_5XX_COUNT),
+          ]),
+        ],
+        [
+          new cloudwatch.TextWidget({
+            markdown: `Queues: ${Object.values(queues)
+              .map(({ name }) => name)
+              .join(
+                ', ',
+              )}. Their depths one by one are on the nodes' page; RabbitMQ 4 on Amazon MQ gives CloudWatch none.`,
+            width: 24,
+            height: 2,
+          }),
+        ],
+      ],
+    });
+  }
+
+  #budget(): void {
+    const { stage, names } = this.#props;
+    const subscribers = [{ subscriptionType: 'EMAIL', address: stage.alarmEmail }];
+    const warn = (notificationType: 'ACTUAL' | 'FORECASTED', threshold: number) => ({
+      notification: { notificationType, comparisonOperator: 'GREATER_THAN', threshold },
+      subscribers,
+    });
+    new budgets.CfnBudget(this, 'Budget', {
+      budget: {
+        budgetName: names.cluster,
+        budgetType: 'COST',
+        timeUnit: 'MONTHLY',
+        budgetLimit: { amount: stage.budgetUsd, unit: 'USD' },
+        // The tag has to be activated for cost allocation once per account: docs/aws.md.
+        costFilters: { TagKeyValue: [`user:stage$${stage.name}`] },
+      },
+      notificationsWithSubscribers: [warn('ACTUAL', 80), warn('FORECASTED', 100)],
+    });
+  }
+}
+
+function aws(
+  service: string,
+  metricName: string,
+  statistic: string,
+  period: Duration,
+  dimensionsMap: Record<string, string>,
+): cloudwatch.Metric {
+  return new cloudwatch.Metric({ namespace: `AWS/${service}`, metricName, statistic, period, dimensionsMap });
+}
+function sum(usingMetrics: Record<string, cloudwatch.IMetric>): cloudwatch.MathExpression {
+  const names = Object.keys(usingMetrics);
+  return new cloudwatch.MathExpression({
+    // A metric that reported nothing counts as none, not as unknown.
+    expression: names.map((name) => `FILL(${name}, 0)`).join(' + '),
+    usingMetrics,
+    period: fiveMinutes,
+    label: 'all together',
+  });
+}
