@@ -300,7 +300,7 @@ export class Connection {
 
   /** Something to wait for while the client does not take what it asked for. */
   #unsent(): Promise<void> | undefined {
-    if (this.#socket.writableLength < limits.unsentBytes) return undefined;
+    if (this.#socket.destroyed || this.#socket.writableLength < limits.unsentBytes) return undefined;
     return new Promise((resolve) => {
       const done = (): void => {
         clearTimeout(timer);

@@ -1,8 +1,9 @@
 // Exchanges, queues and bindings on disk: one JSON file, replaced as a whole. Messages are not in it.
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { exchangeTypes } from './routing.ts';
+import { syncFolder } from './sync-folder.ts';
 
 const definitionsSchema = z.strictObject({
   version: z.literal(1),
@@ -67,12 +68,7 @@ export async function writeDefinitions(folder: string, definitions: Definitions)
     await file.close();
   }
   await rename(`${path}.new`, path);
-  const parent = await open(dirname(path), 'r');
-  try {
-    await parent.sync();
-  } finally {
-    await parent.close();
-  }
+  await syncFolder(folder);
 }
 
 /** Where the journal of a queue lies. */

@@ -3,7 +3,7 @@
 // earlier one is settled; when too much of the disk is dead, the living of the oldest are written again at the end.
 // Knows nothing of consumers or limits. A write that fails ends it for good: after a failed sync nobody can say what
 // is on disk, so nothing is confirmed any more and `onFatal` is told.
-import { mkdir, open, readdir, readFile, rm, truncate } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   decodeRecord,
@@ -16,7 +16,8 @@ import {
 } from './journal-format.ts';
 import { limits, periods } from './limits.ts';
 import type { QueueEntry } from './queue-state.ts';
-import { Segment, SegmentGone } from './segment.ts';
+import { Segment } from './segment.ts';
+import { syncFolder } from './sync-folder.ts';
 import type { WritePressure } from './write-pressure.ts';
 
 export interface JournalEntry extends QueueEntry {
@@ -44,6 +45,7 @@ const segmentName = /^(\d{10})\.journal$/;
 export class Journal {
   readonly #options: Required<JournalOptions>;
   readonly #segments: Segment<JournalEntry>[] = [];
+  #liveBytes = 0;
   #nextId = 1;
   #nextSegment = 1;
   #pending: Pending[] = [];
@@ -69,6 +71,11 @@ export class Journal {
     return { journal, ...(await journal.#recover()) };
   }
 
+  /** What unsettled messages take on disk; all of it is at most twice as much and two segments. */
+  get liveBytes(): number {
+    return this.#liveBytes;
+  }
+
   /** The message's entry, when it is on disk. */
   publish(message: Buffer, { expiresAt }: { expiresAt: number | undefined }): Promise<JournalEntry> {
     const id = this.#nextId++;
@@ -85,7 +92,7 @@ export class Journal {
             place,
             settled: false,
           };
-          enliven(entry);
+          this.#enliven(entry);
           resolve(entry);
         },
       });
@@ -96,7 +103,7 @@ export class Journal {
   settle(entry: JournalEntry): void {
     if (entry.settled) return;
     entry.settled = true;
-    forget(entry);
+    this.#forget(entry);
     this.#append({ record: { kind: 'settled', id: entry.id } });
     if (this.#segments[0]?.live.size === 0) this.#clean();
   }
@@ -115,8 +122,8 @@ export class Journal {
         if (record.kind === 'published' && record.id === entry.id) return record.message;
         throw new JournalRot(0, `the record of message ${entry.id} is another one`);
       } catch (error) {
-        // It moved to a younger segment while we looked.
-        if (error instanceof SegmentGone && segment !== entry.place.segment) continue;
+        // It moved to a younger segment while we looked, and the one we looked in was removed.
+        if (segment !== entry.place.segment) continue;
         throw error instanceof JournalRot ? rotten(segment.path, offset + error.offset, error) : error;
       }
     }
@@ -204,6 +211,8 @@ export class Journal {
     await segment.create();
     await syncFolder(this.#options.folder);
     this.#segments.push(segment);
+    // Read again, it is opened again; else a long backlog would hold as many files open.
+    await current?.close();
     return segment;
   }
 
@@ -223,8 +232,7 @@ export class Journal {
     if (!oldest || this.#segments.length < 2) return false;
     if (oldest.live.size === 0) return true;
     const total = this.#segments.reduce((bytes, segment) => bytes + segment.bytes, 0);
-    const live = this.#segments.reduce((bytes, segment) => bytes + segment.liveBytes, 0);
-    return total > 2 * live + 2 * this.#options.segmentBytes;
+    return total > 2 * this.#liveBytes + 2 * this.#options.segmentBytes;
   }
 
   async #cleanOldest(): Promise<void> {
@@ -248,9 +256,9 @@ export class Journal {
         record: { kind: 'published', id, returns, expiresAt, message },
         written: (place) => {
           if (!entry.settled) {
-            forget(entry);
+            this.#forget(entry);
             entry.place = place;
-            enliven(entry);
+            this.#enliven(entry);
           }
           resolve();
         },
@@ -298,9 +306,18 @@ export class Journal {
     const live = [...entries.values()].sort((a, b) => a.id - b.id);
     for (const entry of live) {
       entry.returns = returns.get(entry.id) ?? 0;
-      enliven(entry);
+      this.#enliven(entry);
     }
     return { entries: live, tornBytes };
+  }
+
+  #enliven(entry: JournalEntry): void {
+    entry.place.segment.live.add(entry);
+    this.#liveBytes += entry.place.bytes;
+  }
+
+  #forget(entry: JournalEntry): void {
+    if (entry.place.segment.live.delete(entry)) this.#liveBytes -= entry.place.bytes;
   }
 
   #fail(what: string, cause: unknown): void {
@@ -312,17 +329,6 @@ export class Journal {
     );
     this.#options.onFatal(error);
   }
-}
-
-function enliven(entry: JournalEntry): void {
-  const { segment, bytes } = entry.place;
-  segment.live.add(entry);
-  segment.liveBytes += bytes;
-}
-
-function forget(entry: JournalEntry): void {
-  const { segment, bytes } = entry.place;
-  if (segment.live.delete(entry)) segment.liveBytes -= bytes;
 }
 
 /** Small ones cost more memory than their bytes. */
@@ -343,13 +349,4 @@ function rotten(path: string, offset: number, cause: Error): Error {
     `${path} is broken: ${cause.message} (byte ${offset} of the file). Messages in it were confirmed and cannot be read. Restore the file from a copy; or, to go on without them, move the file away and start again`,
     { cause },
   );
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

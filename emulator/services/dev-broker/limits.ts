@@ -10,6 +10,8 @@ export const limits = {
   bindings: 10_000,
   /** Ready messages of a queue without x-max-length; one more is refused. */
   queueLength: 1_000_000,
+  /** On disk, of messages that are not settled; one more is refused. The files take twice that at most. */
+  queueBytes: 8 * 1024 ** 3,
   messageBytes: 16 * 1024 * 1024,
   /** Of one message, as sent. The codec writes 64 KiB of headers at most, and x-death has to fit in beside them. */
   propertiesBytes: 24 * 1024,

@@ -97,7 +97,8 @@ export class Queue {
 
   /** True when the message is on disk, false when the queue is full. `ttlMs` is the message's own. */
   publish(message: Message, ttlMs: number | undefined): Promise<boolean> {
-    if (this.#closed || !this.#state.admit()) return Promise.resolve(false);
+    const full = this.#journal.liveBytes >= limits.queueBytes;
+    if (this.#closed || full || !this.#state.admit()) return Promise.resolve(false);
     return this.#store(message, ttlMs);
   }
 

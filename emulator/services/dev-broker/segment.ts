@@ -6,7 +6,6 @@ export class Segment<Entry> {
   readonly number: number;
   readonly path: string;
   readonly live = new Set<Entry>();
-  liveBytes = 0;
   bytes: number;
   removed = false;
   #handle: Promise<FileHandle> | undefined;
@@ -40,7 +39,18 @@ export class Segment<Entry> {
   }
 
   async read(offset: number, bytes: number): Promise<Buffer> {
-    const handle = await this.#open();
+    for (;;) {
+      const opened = this.#open();
+      try {
+        return await this.#readFrom(await opened, offset, bytes);
+      } catch (error) {
+        // Closed under our hands: it is opened again.
+        if (this.removed || opened === this.#handle) throw error;
+      }
+    }
+  }
+
+  async #readFrom(handle: FileHandle, offset: number, bytes: number): Promise<Buffer> {
     const buffer = Buffer.allocUnsafe(bytes);
     let done = 0;
     while (done < bytes) {
@@ -54,7 +64,6 @@ export class Segment<Entry> {
   async close(): Promise<void> {
     const handle = this.#handle;
     this.#handle = undefined;
-    // Reads that are under way are waited for.
     await (await handle)?.close();
   }
 
@@ -65,14 +74,11 @@ export class Segment<Entry> {
   }
 
   #open(): Promise<FileHandle> {
-    if (this.removed) throw new SegmentGone(this.path);
+    if (this.removed) throw new Error(`${this.path} is removed`);
     this.#handle ??= open(this.path, 'r+');
     return this.#handle;
   }
 }
-
-/** What lay in it is in another segment by now. */
-export class SegmentGone extends Error {}
 
 /** The system takes so many pieces in one write (IOV_MAX). */
 const writevMax = 1_024;
