@@ -55,9 +55,9 @@ const start = (settings: Pick<NodeSettings, 'publicBehindProxy' | 'publicHosts'>
       logger: createLogger({ process: 'node-1', write: () => undefined }),
     },
   );
-const statusAs = (url: string, host: string) =>
+const statusAs = (url: string, host: string, path = '/liveness') =>
   new Promise<number | undefined>((resolve, reject) => {
-    request(`${url}/health`, { headers: { host } }, (answer) => {
+    request(`${url}${path}`, { headers: { host } }, (answer) => {
       answer.resume();
       resolve(answer.statusCode);
     })
@@ -77,6 +77,8 @@ test('public: behind a proxy it is asked as its publicUrl, as a name it was give
     expect(await statusAs(node.publicUrl, 'node-1:7101')).toBe(200);
     expect(await statusAs(node.publicUrl, 'node-1:7102')).toBe(403);
     expect(await statusAs(node.publicUrl, 'evil.example:7101')).toBe(403);
+    // A load balancer asks by address.
+    expect(await statusAs(node.publicUrl, '10.0.0.7:7101', '/health')).toBe(200);
   } finally {
     await node.close('the test ends');
   }
