@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-const open = (at = folder): ReturnType<typeof Journal.open> =>
+const open = (at = folder, segment = segmentBytes): ReturnType<typeof Journal.open> =>
   Journal.open({
     folder: at,
     pressure: new WritePressure(1_000_000),
@@ -22,7 +22,7 @@ const open = (at = folder): ReturnType<typeof Journal.open> =>
     onFatal: (error) => {
       throw error;
     },
-    segmentBytes,
+    segmentBytes: segment,
   });
 const publish = (journal: Journal, text: string): Promise<JournalEntry> =>
   journal.publish(Buffer.from(text), { expiresAt: undefined });
@@ -184,6 +184,30 @@ describe('the disk', () => {
     journal.settle(old);
     await journal.flushed();
     expect((await afterCrash()).texts).toEqual([]);
+    await journal.close();
+  });
+
+  it('a message that is settled while it is being written again does not come back', async () => {
+    // Each batch a segment of its own, so that a copy would lie in another one than the note that the message is settled.
+    const { journal } = await open(folder, 1);
+    const old = await publish(journal, 'old');
+    const large = 'kept'.padEnd(5_000);
+    const read = journal.read.bind(journal);
+    let settledMeanwhile = false;
+    journal.read = async (entry) => {
+      const message = await read(entry);
+      if (entry !== old || settledMeanwhile) return message;
+      settledMeanwhile = true;
+      journal.settle(old);
+      await journal.flushed();
+      // Keeps the segment that a copy would go to, and is too large for that one to be cleaned in turn.
+      void publish(journal, large);
+      return message;
+    };
+    for (let index = 0; index < 6; index++) journal.settle(await publish(journal, 'x'.repeat(100)));
+    await expect.poll(() => settledMeanwhile).toBe(true);
+    await expect.poll(async () => (await segments()).length).toBeLessThan(4);
+    expect((await afterCrash()).texts).toEqual([large]);
     await journal.close();
   });
 
