@@ -23,7 +23,10 @@ function foundByClusters(core: Core): string | null {
 
 function foundByTest({ folder }: MutatedCopy, { test }: WiringMutation): string | null {
   const vitest = join(folder, 'node_modules/vitest/vitest.mjs');
+  // Failing is what a mutant's tests are for: their reports are not the project's.
+  const { BATON_TEST_REPORTS: _reports, ...env } = process.env;
   const run = spawnSync(process.execPath, [vitest, 'run', '--project', 'unit', test], {
+    env,
     cwd: folder,
     timeout: testWithinMs,
     encoding: 'utf8',
