@@ -1,6 +1,7 @@
 // `node test/simulation/mutations/main.ts [name ...]`: takes out every safeguard in turn and shows what finds it missing.
 // Exit code 0: each one was missed by something. 1: one was not, so nothing checks it. 2: no such safeguard.
 import { spawnSync } from 'node:child_process';
+import { stripVTControlCharacters } from 'node:util';
 import { join } from 'node:path';
 import type { Core } from '../core.ts';
 import { claims } from '../claims.ts';
@@ -32,13 +33,11 @@ function foundByTest({ folder }: MutatedCopy, { test }: WiringMutation): string 
     encoding: 'utf8',
   });
   if (run.error) throw new Error(`running ${test} in a mutated copy`, { cause: run.error });
-  const failed = /^ *(?:FAIL) +(?:.*?) > (.*)$/m.exec(stripColours(run.stdout + run.stderr))?.[1];
+  const failed = /^ *(?:FAIL) +(?:.*?) > (.*)$/m.exec(stripVTControlCharacters(run.stdout + run.stderr))?.[1];
   if (run.status !== 0 && failed === undefined)
     throw new Error(`${test} does not run in a mutated copy:\n${run.stdout}${run.stderr}`);
   return run.status === 0 ? null : `the test '${failed}'`;
 }
-// eslint-disable-next-line no-control-regex
-const stripColours = (text: string): string => text.replaceAll(/\u001B\[[0-9;]*m/g, '');
 
 async function finderOf(mutation: CoreMutation | WiringMutation): Promise<string | null> {
   await using copy = await mutatedCopy(mutation);
