@@ -76,12 +76,14 @@ describe('publishing', () => {
     bytes: Buffer.from(text),
   });
   it('puts the parts of a body together, and keeps no hold of the network buffer', () => {
-    const publishing = new Publishing(method, { bytesLeft: 100 });
+    const budget = { bytesLeft: 100 };
+    const publishing = new Publishing(method, budget);
     const part = body('hello ');
     expect(publishing.take(header(11))).toBeUndefined();
     expect(publishing.take(part)).toBeUndefined();
     const publish = publishing.take(body('world'));
     part.bytes.fill(0);
+    expect(budget.bytesLeft).toBe(100);
     expect(publish?.message).toMatchObject({ exchange: 'e', routingKey: 'k' });
     expect(publish?.message.body.toString()).toBe('hello world');
   });

@@ -133,6 +133,16 @@ describe('length', () => {
     expect(state.admit()).toBe(true);
   });
 
+  it('a queue whose dead nobody takes is full of them', () => {
+    const state = queueOf(messages(2), { lengthMax: 2 });
+    for (const entry of [take(state), take(state)]) state.refuse(entry);
+    expect(state.admit()).toBe(false);
+    state.nextDeath();
+    expect(state.admit()).toBe(false);
+    state.buried();
+    expect(state.admit()).toBe(true);
+  });
+
   it('drop-head lets the oldest die', () => {
     const state = queueOf(messages(4), { lengthMax: 2, overflow: 'drop-head' });
     expect(deaths(state)).toEqual([
