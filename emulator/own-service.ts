@@ -13,7 +13,7 @@ export interface OwnService extends Pick<Service, 'name' | 'kind' | 'address' | 
   readonly stopWithinMs?: number;
 }
 
-const inherited = ['PATH', 'HOME', 'TMPDIR', 'TEMP', 'LANG', 'SystemRoot'];
+const inherited = ['PATH', 'HOME', 'TMPDIR', 'TEMP', 'LANG', 'SystemRoot', 'NODE_COMPILE_CACHE'];
 
 export function ownService({
   module,

@@ -30,9 +30,11 @@ export interface StackSettings {
 export interface Stack {
   readonly cluster: string;
   readonly members: readonly Member[];
-  /** Started side by side, at once. */
+  /** The database, the nodes and the broker: started side by side, at once. */
   readonly first: readonly Service[];
-  /** Started when `first` is up and the queues exist. */
+  /** Started when the database is up, so that on two cores the election does not wait behind them. */
+  readonly next: readonly Service[];
+  /** Started when all these are up and the queues exist. */
   readonly last: readonly Service[];
   readonly credentials: LocalCredentials;
   readonly authority: Authority;
@@ -255,6 +257,8 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
       }),
       ...nodeServices,
       broker.service,
+    ],
+    next: [
       ...(settings.awsEndpoint === undefined ? [awsService] : []),
       ftpService,
       inboxService({

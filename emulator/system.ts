@@ -69,7 +69,9 @@ export async function startSystem(
   const stack = await describeStack(settings);
   tell({ event: 'described', broker: stack.broker.about, movedPorts: stack.movedPorts });
 
-  const abouts = new Map([...stack.first, ...stack.last].map(({ name, about }) => [name, about]));
+  const abouts = new Map(
+    [...stack.first, ...stack.next, ...stack.last].map(({ name, about }) => [name, about]),
+  );
   const internal = await internalClient(stack);
   const leaders = new LeaderWatch(tell);
   let groups: readonly (ProcessIdentity & { name: string })[] = [];
@@ -144,7 +146,9 @@ export async function startSystem(
       const isLate = (name: string) => ['database', 'broker'].includes(name);
       // Functions and nodes end while the database and the broker still answer.
       await Promise.all(
-        stack.first.filter(({ name }) => !isLate(name)).map(({ name }) => supervisor.stop(name)),
+        [...stack.first, ...stack.next]
+          .filter(({ name }) => !isLate(name))
+          .map(({ name }) => supervisor.stop(name)),
       );
       await Promise.all(
         stack.first.filter(({ name }) => isLate(name)).map(({ name }) => supervisor.stop(name)),
@@ -160,6 +164,7 @@ export async function startSystem(
     const started = stack.first.map(async (service) => {
       await supervisor.start(service);
       if (service.kind === 'broker') await declareTopology(stack.broker);
+      if (service.kind === 'database') await Promise.all(stack.next.map((next) => supervisor.start(next)));
     });
     if (settings.awsEndpoint !== undefined)
       started.push(
