@@ -1,0 +1,116 @@
+// What a crawl says over RabbitMQ: a message for each page with its changed items, split where it grows too large, and one
+// when its file is deposited. Confirmed, and repeated under the same id while the run has time.
+import { hash } from 'node:crypto';
+import { fileCommandType, fileCommandVersion, type FileCommand } from '../../contracts/file-command.ts';
+import { pageMessageIdInput } from '../../contracts/ids.ts';
+import {
+  itemPageBytesMax,
+  itemPageType,
+  itemPageVersion,
+  itemsPerPageMax,
+  type ItemPage,
+} from '../../contracts/item-page.ts';
+import type { Item } from '../../contracts/item.ts';
+import { exchanges, messageHeaders, routingKeys } from '../../contracts/topology.ts';
+import { describeError } from '../../runtime/failure.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import type { BrokerClient } from '../../runtime/rabbitmq.ts';
+import { childTraceparent } from '../../runtime/trace.ts';
+import type { ChangedItem } from './crawl-progress.ts';
+import { Pause } from './pause.ts';
+
+export interface PublisherOptions {
+  readonly broker: Pick<BrokerClient, 'publish'>;
+  readonly source: string;
+  readonly intake: number;
+  /** traceparent of the crawl; each message gets a child of it. */
+  readonly trace: string;
+  /** performance.now() after which nothing is tried again. */
+  readonly deadline: number;
+  readonly logger: Logger;
+}
+
+const publishMs = 10_000;
+const publishTries = 3;
+const messageBytesMax = itemPageBytesMax - 64 * 1024; // Leaves room for the envelope.
+
+export function createPublisher({ broker, source, intake, trace, deadline, logger }: PublisherOptions) {
+  /** @throws Pause when the broker does not take it. */
+  async function publish(message: {
+    routingKey: string;
+    type: string;
+    messageId: string;
+    body: ItemPage | FileCommand;
+  }): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await broker.publish(
+          {
+            ...message,
+            exchange: exchanges.main.name,
+            body: JSON.stringify(message.body),
+            headers: { [messageHeaders.traceparent]: message.body.traceparent },
+          },
+          { timeoutMs: publishMs },
+        );
+        return;
+      } catch (error) {
+        // The same message id for every try: one whose confirm was lost may have arrived.
+        logger.warn(`publishing ${message.messageId} failed, try ${attempt}: ${describeError(error)}`);
+        if (attempt >= publishTries || performance.now() > deadline)
+          throw new Pause(`the broker does not take messages: ${describeError(error)}`);
+        await new Promise((resolve) => setTimeout(resolve, 200 * 2 ** attempt));
+      }
+    }
+  }
+
+  return {
+    async publishPage({ page, url, items }: { page: number; url: string; items: Item[] }): Promise<void> {
+      await publish({
+        routingKey: routingKeys.items(source),
+        type: itemPageType,
+        messageId: hash('sha256', pageMessageIdInput({ source, intake, page })),
+        body: {
+          version: itemPageVersion,
+          source,
+          intake,
+          page,
+          url: url.slice(0, 2_000),
+          fetchedAt: new Date().toISOString(),
+          traceparent: childTraceparent(trace),
+          items,
+        },
+      });
+    },
+    async publishDeposited(name: string): Promise<void> {
+      await publish({
+        routingKey: routingKeys.files('deposited'),
+        type: fileCommandType,
+        messageId: hash('sha256', `deposited\n${name}`),
+        body: {
+          version: fileCommandVersion,
+          traceparent: childTraceparent(trace),
+          kind: 'deposited',
+          name,
+        },
+      });
+    },
+  };
+}
+
+/** Parts that fit into a message each. */
+export function* splitItems(items: readonly ChangedItem[]): Generator<ChangedItem[]> {
+  let part: ChangedItem[] = [];
+  let bytes = 0;
+  for (const item of items) {
+    const size = Buffer.byteLength(JSON.stringify(item.content)) + 200;
+    if (part.length > 0 && (part.length >= itemsPerPageMax || bytes + size > messageBytesMax)) {
+      yield part;
+      part = [];
+      bytes = 0;
+    }
+    part.push(item);
+    bytes += size;
+  }
+  if (part.length > 0) yield part;
+}
