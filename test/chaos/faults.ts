@@ -1,0 +1,85 @@
+// What is done to a system in a run, drawn from a seed: each kind of fault to each kind of target comes once before any
+// comes again, at times and for durations that are chance. Pure: nemesis.ts carries it out.
+import { Chance } from '../simulation/chance.ts';
+
+export const faultKinds = [
+  'kill',
+  'pause',
+  'kill-handler',
+  'pause-handler',
+  'kill-publisher',
+  'pause-publisher',
+  'cut',
+  'swallow',
+  'kill-supervisor',
+  'pause-supervisor',
+] as const;
+export type FaultKind = (typeof faultKinds)[number];
+export interface Fault {
+  readonly kind: FaultKind;
+  /** A service as `baton status` names it, or `leader`; a function; a link; a publisher's source. */
+  readonly target: string;
+  /** After the fault before it. */
+  readonly afterMs: number;
+  /** Of a pause or a black hole. */
+  readonly forMs: number;
+}
+
+const services = [
+  'leader',
+  'node-1',
+  'node-2',
+  'node-3',
+  'lambda',
+  'event-sources',
+  'broker',
+  'database',
+  'ftp',
+  'smtp',
+  'aws',
+];
+const handlers = ['deliver', 'deliver', 'deliver', 'mail', 'announce']; // Most of the work is deliver's.
+const links = ['broker', 'stream'];
+
+function deckOf(sources: readonly string[]): Pick<Fault, 'kind' | 'target'>[] {
+  const all = (kind: FaultKind, targets: readonly string[]) => targets.map((target) => ({ kind, target }));
+  return [
+    ...all('kill', services),
+    ...all('pause', services),
+    ...all('kill-handler', handlers),
+    ...all('pause-handler', handlers),
+    ...all('kill-publisher', sources),
+    ...all('pause-publisher', sources),
+    ...all('cut', links),
+    ...all('swallow', links),
+    ...all('kill-supervisor', ['supervisor']),
+    ...all('pause-supervisor', ['supervisor']),
+  ];
+}
+
+const betweenMs = { min: 200, max: 1_500 };
+/** Around the election timeout, and around the longest wait of a client. */
+const shortMs = { min: 100, max: 1_500 };
+const longMs = { min: 1_500, max: 12_000 };
+const longShare = 0.2;
+
+/** Without end. */
+export function* drawFaults({
+  seed,
+  sources,
+}: {
+  seed: number;
+  sources: readonly string[];
+}): Generator<Fault> {
+  const chance = new Chance(seed);
+  for (;;)
+    for (const deck = deckOf(sources); deck.length > 0;) {
+      const [drawn] = deck.splice(chance.below(deck.length), 1);
+      const { min, max } = chance.happens(longShare) ? longMs : shortMs;
+      yield {
+        ...(drawn as Pick<Fault, 'kind' | 'target'>),
+        afterMs: Math.round(chance.between(betweenMs.min, betweenMs.max)),
+        forMs: Math.round(chance.between(min, max)),
+      };
+    }
+}

@@ -1,0 +1,249 @@
+// One run: a system, publishers, readers, a nemesis; then calm, until all is drained; then the history is completed with
+// what the database and the dead-letter queues hold, and the checker decides.
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { connect } from 'amqplib';
+import { messageHeaders, exchanges, queues, routingKeys } from '../../contracts/topology.ts';
+import { pause } from '../../emulator/pause.ts';
+import type { BrokerChoice } from '../../emulator/stack.ts';
+import { connectBroker, type BrokerClient } from '../../runtime/rabbitmq.ts';
+import type { Credentials } from '../../runtime/secrets.ts';
+import { collectAudit, connectDatabase, installAudit } from './audit.ts';
+import { check, type Verdict } from './checker.ts';
+import { drawFaults } from './faults.ts';
+import { openHistory, readHistory, type HistoryWriter } from './history.ts';
+import { runNemesis } from './nemesis.ts';
+import { Publishers } from './publishers.ts';
+import { startMailReader, startSqlReader, startStreamReader } from './readers.ts';
+import { Stage } from './stage.ts';
+import { singleMessage, watchedSkus } from './workload.ts';
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly minutes: number;
+  readonly messages: number;
+  readonly broker: BrokerChoice;
+  /** For the system's data and the history. */
+  readonly folder: string;
+  readonly tell: (line: string) => void;
+}
+
+const sources = ['chaos-one', 'chaos-two'] as const;
+const lastSource = 'chaos-last';
+const recipient = 'watcher@example.test';
+const calmWithinMs = 60_000;
+/** Publishers that had to wait still have their share to publish. */
+const publishedWithinMs = (minutes: number): number => 60_000 + minutes * 60_000;
+const drainedWithinMs = 90_000;
+/** A mail whose claim was lost waits for its lease of 120 s; a short run leaves it open. */
+const mailsWithinMs = (minutes: number): number => (minutes < 5 ? 20_000 : 300_000);
+
+/** @throws Error when the system does not start, or does not start again. */
+export async function run(options: RunOptions): Promise<Verdict> {
+  const { seed, minutes, messages, tell } = options;
+  const historyFolder = join(options.folder, 'history');
+  await mkdir(historyFolder, { recursive: true });
+  const history = openHistory(historyFolder, 'run');
+  await using cleanup = new AsyncDisposableStack();
+  const stage = cleanup.adopt(await Stage.start(options), (started) => started.close());
+  tell('the system runs');
+
+  await prepare(stage, history);
+  const stream = cleanup.adopt(
+    startStreamReader(openHistory(historyFolder, 'stream'), () => stage.nodes()),
+    (reader) => reader.close(),
+  );
+  await stream.opened;
+  const watchers = [
+    startSqlReader(openHistory(historyFolder, 'sql'), () => stage.database()),
+    startMailReader(openHistory(historyFolder, 'mails'), () => stage.inbox),
+  ];
+  for (const reader of watchers) cleanup.defer(() => reader.close());
+
+  const publishers = cleanup.adopt(
+    new Publishers({
+      stage,
+      seed,
+      sources,
+      messages,
+      perSecond: messages / (minutes * 60),
+      historyFolder,
+    }),
+    (started) => started.close(),
+  );
+  tell(`${messages} messages, and faults for ${minutes} minutes`);
+  await runNemesis({
+    stage,
+    publishers,
+    history: openHistory(historyFolder, 'faults'),
+    faults: drawFaults({ seed, sources }),
+    endsAt: performance.now() + minutes * 60_000,
+  });
+
+  tell('calm');
+  await until('every service up and a leader', calmWithinMs, async () => {
+    const { leader, services } = await stage.status();
+    return leader !== null && services.every(({ state }) => state === 'up');
+  });
+  await within(publishedWithinMs(minutes), 'all published', publishers.finished);
+  tell('all is published');
+  await drain(stage, history);
+  tell('the queues are drained');
+  await collect(stage, history, { minutes, stream });
+  tell('checking');
+  return await check(readHistory(historyFolder));
+}
+
+async function prepare(stage: Stage, history: HistoryWriter): Promise<void> {
+  for (const name of [...sources, lastSource])
+    await stage.change('PUT', `/sources/${name}`, { kind: 'partner', name });
+  for (const source of sources)
+    for (const sku of watchedSkus) {
+      await stage.change('POST', '/watches', { email: recipient, source, sku });
+      history.write({ kind: 'watch', recipient, source, sku });
+    }
+  const database = await connectDatabase(await stage.database());
+  try {
+    await installAudit(database);
+  } finally {
+    await database.end();
+  }
+}
+
+/**
+ * A last message is published and waited for: one mapping takes a queue in order, so what lay before it is settled. What
+ * had gone into the retry queue meanwhile comes behind it, so it is done until nothing was there before and after, twice.
+ */
+async function drain(stage: Stage, history: HistoryWriter): Promise<void> {
+  const broker = await openBroker(stage);
+  const database = await connectDatabase(await stage.database());
+  try {
+    const intake = await stage.takeIntake(lastSource, 'end-of-chaos', { withinMs: 30_000 });
+    const waiting = async (): Promise<boolean> =>
+      (await broker.depth(queues.itemsRetry.name)) + (await broker.depth(queues.items.name)) > 0;
+    const deadline = performance.now() + drainedWithinMs;
+    for (let page = 0, calm = 0; calm < 2 && performance.now() < deadline; page++) {
+      const { attempt, ...message } = singleMessage(
+        { source: lastSource, intake },
+        { sku: `last-${page}`, page },
+      );
+      history.write(attempt);
+      await broker.publish({
+        exchange: exchanges.main.name,
+        routingKey: routingKeys.items(lastSource),
+        ...message,
+      });
+      history.write({ kind: 'confirmed', message: message.messageId });
+      await until('the last message', drainedWithinMs, async () => {
+        const { rowCount } = await database.query('SELECT FROM items WHERE source = $1 AND sku = $2', [
+          lastSource,
+          `last-${page}`,
+        ]);
+        return rowCount === 1;
+      });
+      calm = (await waiting()) ? 0 : calm + 1;
+      if (calm === 0) await pause(1_000);
+    }
+  } finally {
+    await database.end();
+    await broker.close();
+  }
+}
+
+async function collect(
+  stage: Stage,
+  history: HistoryWriter,
+  { minutes, stream }: { minutes: number; stream: { position(): number } },
+): Promise<void> {
+  const database = await connectDatabase(await stage.database());
+  const broker = await openBroker(stage);
+  try {
+    const number = async (sql: string): Promise<number> =>
+      Number((await database.query<{ n: string }>(sql)).rows[0]?.n);
+    // What is late now is late for good: the checker says what is missing.
+    const patiently = (withinMs: number, ready: () => Promise<boolean>) =>
+      until('', withinMs, ready).catch(() => undefined);
+    await patiently(
+      30_000,
+      async () => (await number('SELECT last - matched_to AS n FROM feed_head, mail_cursor')) === 0,
+    );
+    await patiently(mailsWithinMs(minutes), async () => (await number(openMails)) === 0);
+    await patiently(10_000, async () => (await number(queuedMails)) === 0);
+    const feedLast = await number('SELECT last AS n FROM feed_head');
+    await patiently(60_000, async () => stream.position() >= feedLast);
+    await pause(1_000); // For the inbox to be looked at once more.
+    await collectAudit(database, history);
+    await collectDead(stage, history);
+    const names = [queues.items, queues.itemsRetry, queues.files, queues.filesRetry].map(({ name }) => name);
+    const depths: [string, number][] = [];
+    for (const name of names) depths.push([name, await broker.depth(name)]);
+    history.write({
+      kind: 'drained',
+      queues: Object.fromEntries(depths),
+      itemVersions: await number('SELECT item_versions AS n FROM feed_head'),
+      feedLast,
+    });
+  } finally {
+    await broker.close();
+    await database.end();
+  }
+}
+
+const openMails = `SELECT count(*) AS n FROM mails WHERE state IN ('queued', 'claimed', 'unknown')`;
+const queuedMails = `SELECT count(*) AS n FROM mails WHERE state = 'queued'`;
+
+/** Taken and not acknowledged: they stay where they are. */
+async function collectDead(stage: Stage, history: HistoryWriter): Promise<void> {
+  const connection = await connect(
+    { protocol: 'amqps', hostname: '127.0.0.1', port: stage.brokerLink.port, ...(await brokerLogin(stage)) },
+    { ca: [await readFile(stage.caFile, 'utf8')], timeout: 5_000 },
+  );
+  try {
+    const channel = await connection.createChannel();
+    for (const { name } of [queues.itemsDead, queues.filesDead, queues.mailDead])
+      for (let letter = await channel.get(name); letter; letter = await channel.get(name)) {
+        const headers = letter.properties.headers ?? {};
+        history.write({
+          kind: 'dead',
+          message: String(letter.properties.messageId),
+          code: String(headers[messageHeaders.deadCode] ?? ''),
+          reason: String(headers[messageHeaders.deadReason] ?? ''),
+        });
+      }
+  } finally {
+    await connection.close();
+  }
+}
+
+async function openBroker(stage: Stage): Promise<BrokerClient> {
+  return connectBroker({
+    url: stage.brokerUrl,
+    credentials: () => brokerLogin(stage),
+    ca: await readFile(stage.caFile, 'utf8'),
+    name: 'chaos',
+  });
+}
+async function brokerLogin(stage: Stage): Promise<Credentials> {
+  return JSON.parse(await readFile(stage.secretFile('broker.json'), 'utf8')) as Credentials;
+}
+
+/** @throws Error when it does not come true in its time; a look that fails is no answer. */
+async function until(what: string, withinMs: number, ready: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + withinMs;
+  while (!(await ready().catch(() => false))) {
+    if (performance.now() > deadline)
+      throw new Error(`${what}: not within ${withinMs / 1_000} s after the last fault`);
+    await pause(250);
+  }
+}
+async function within(ms: number, what: string, work: Promise<void>): Promise<void> {
+  const late = new AbortController();
+  const timer = pause(ms, late.signal).then(() => {
+    if (!late.signal.aborted) throw new Error(`${what}: not within ${ms / 1_000} s after the last fault`);
+  });
+  try {
+    await Promise.race([work, timer]);
+  } finally {
+    late.abort();
+  }
+}
