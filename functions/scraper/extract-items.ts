@@ -14,19 +14,7 @@ import {
   type PageNode,
 } from './page-tree.ts';
 import { parsePrice, parseStock } from './parse-price.ts';
-
-/** An item as a page writes it: texts, nothing resolved or judged. */
-export interface RawItem {
-  readonly sku?: string | undefined;
-  readonly title?: string | undefined;
-  readonly url?: string | undefined;
-  readonly image?: string | undefined;
-  readonly price?: string | undefined;
-  readonly currency?: string | undefined;
-  /** Words, a schema.org URL, or a number. */
-  readonly stock?: string | undefined;
-  readonly availability?: string | undefined;
-}
+import type { RawItem } from './raw-item.ts';
 
 export interface Extracted {
   readonly items: readonly ItemContent[];

@@ -1,8 +1,8 @@
 // Products and product lists in a page's JSON-LD (schema.org Product, ProductGroup, ItemList).
 // A broken script is skipped with a note and never takes the page with it.
 import { textContent } from 'domutils';
-import type { RawItem } from './extract-items.ts';
 import { queryAll, type PageDocument } from './page-tree.ts';
+import type { RawItem } from './raw-item.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 const depthMax = 12; // Real pages nest five deep at most (@graph, mainEntity, itemListElement, item, offers).

@@ -1,8 +1,8 @@
 // Products in a page's microdata (itemscope, itemprop). Follows the HTML standard's value rules, and reads a
 // `content` attribute wherever shops put one. Pure.
 import { textContent } from 'domutils';
-import type { RawItem } from './extract-items.ts';
 import { queryAll, type PageDocument, type PageElement } from './page-tree.ts';
+import type { RawItem } from './raw-item.ts';
 
 export function readMicrodata(document: PageDocument): RawItem[] {
   return queryAll('[itemscope][itemtype*="schema.org/Product"]', document).map((scope) => {
