@@ -1,6 +1,7 @@
 // `cdk bootstrap` and `cdk deploy` of the functions stack into an emulator of AWS, by the very program that deploys to
 // AWS. Idempotent: without a change it takes a few seconds.
 import { execFile } from 'node:child_process';
+import { lookup } from 'node:dns/promises';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -35,10 +36,11 @@ export async function deployStack({
   const folder = await mkdtemp(join(tmpdir(), 'baton-deploy-'));
   try {
     await cp(assembly, join(folder, 'cdk.out'), { recursive: true });
+    const env = await environmentOf({ endpoint, region, home: folder });
     const cdk = async (...args: string[]) => {
       await run(process.execPath, [createRequire(import.meta.url).resolve('aws-cdk/bin/cdk'), ...args], {
         cwd: folder,
-        env: environmentOf({ endpoint, region, home: folder }),
+        env,
         signal,
         timeout: withinMs,
         maxBuffer: outputBytesMax,
@@ -54,7 +56,7 @@ export async function deployStack({
   }
 }
 
-function environmentOf({
+async function environmentOf({
   endpoint,
   region,
   home,
@@ -62,12 +64,16 @@ function environmentOf({
   endpoint: string;
   region: string;
   home: string;
-}): Record<string, string> {
+}): Promise<Record<string, string>> {
+  // Of S3 by number: to a name the SDK adds the bucket's, as `bucket.localstack`, which nobody resolves.
+  const byNumber = new URL(endpoint);
+  byNumber.hostname = (await lookup(byNumber.hostname, 4)).address;
   return {
     PATH: process.env['PATH'] ?? '',
     HOME: home,
     CI: 'true',
     AWS_ENDPOINT_URL: endpoint,
+    AWS_ENDPOINT_URL_S3: byNumber.origin,
     AWS_REGION: region,
     AWS_ACCESS_KEY_ID: 'test',
     AWS_SECRET_ACCESS_KEY: 'test',

@@ -14,7 +14,7 @@ export interface Deployment {
   make(signal: AbortSignal): Promise<void>;
 }
 
-const lookWithinMs = 4_000;
+const lookWithinMs = 15_000; // LocalStack loads a service when it is first asked, which takes seconds.
 
 const functionsStack: Deployment = {
   async isThere() {

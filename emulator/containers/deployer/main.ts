@@ -28,15 +28,19 @@ await runService('deployer', settingsSchema, async ({ lambda }, logger) => {
 });
 
 async function keepDeployed(deployment: Deployment, logger: Logger, signal: AbortSignal): Promise<void> {
+  // At the start in any case: an image with changed functions is no reason for LocalStack to forget the ones it has.
+  let deployed = false;
   while (!signal.aborted) {
     try {
-      if (!(await deployment.isThere())) {
+      if (!deployed || !(await deployment.isThere())) {
+        deployed = false;
         await rm(deployedFile, { force: true });
         const startedAt = performance.now();
         await deployment.make(signal);
+        deployed = true;
         logger.info(`deployed in ${((performance.now() - startedAt) / 1_000).toFixed(1)} s`);
+        await writeFile(deployedFile, '');
       }
-      await writeFile(deployedFile, '');
     } catch (error) {
       if (!signal.aborted) logger.error(`not deployed, it is tried again: ${describeError(error)}`);
     }
