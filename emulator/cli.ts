@@ -3,12 +3,14 @@
 // Exit codes: 0 ok, 1 failed, 2 usage, 3 nothing running.
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { nodes } from '../contracts/topology.ts';
+import { chaos, type ChaosOptions } from './commands/chaos.ts';
 import { doctor } from './commands/doctor.ts';
 import { invokeFunction } from './commands/invoke.ts';
 import { down, exitCodes, fault, status } from './commands/running.ts';
 import { mailTest } from './commands/mail.ts';
 import { up } from './commands/up.ts';
 import { faultActions } from './control.ts';
+import { chaosUsage } from './faults/grammar.ts';
 import type { BrokerChoice } from './stack.ts';
 
 const dataOption = () => new Option('--data <folder>', 'where everything is kept').default('.baton');
@@ -42,6 +44,7 @@ function createProgram(finish: (code: number) => void): Command {
         .choices(['auto', 'rabbitmq', 'development'])
         .default('auto'),
     )
+    .option('--no-links', 'nodes reach each other directly, and `chaos` cannot break their network')
     .addOption(jsonOption())
     .action(
       async (options: {
@@ -50,6 +53,7 @@ function createProgram(finish: (code: number) => void): Command {
         isolated: boolean;
         demo: boolean;
         broker: BrokerChoice;
+        links: boolean;
         json: boolean;
       }) => finish(await up(options)),
     );
@@ -73,6 +77,16 @@ function createProgram(finish: (code: number) => void): Command {
       .action(async (target: string, options: { data: string }) =>
         finish(await fault(action, target, options)),
       );
+  program
+    .command('chaos')
+    .description('break the network between the nodes, or a service, for a while')
+    .argument('<command...>', 'what to break')
+    .option('--one-way', 'only from the first nodes to the second')
+    .option('--for <time>', 'heals by itself after that: 30s without it')
+    .option('--seed <number>', 'the same seed loses the same datagrams again')
+    .addOption(dataOption())
+    .addHelpText('after', `\nCommands:\n${chaosUsage}`)
+    .action(async (words: string[], options: ChaosOptions) => finish(await chaos(words, options)));
   program
     .command('down')
     .description('end a running system')

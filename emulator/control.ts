@@ -15,12 +15,15 @@ export interface ControlPorts {
   status(): Promise<unknown>;
   /** `target`: a service, or `leader`. @returns what was done, in words. @throws Error with the reason. */
   fault(action: FaultAction, target: string): Promise<string>;
+  /** A command of faults/grammar.ts, as text. */
+  chaos(command: string): Promise<string>;
   down(): void;
 }
 
 const host = '127.0.0.1';
 const bodyBytesMax = 4_096;
 const faultSchema = z.strictObject({ target: z.string().min(1).max(64) });
+const chaosSchema = z.strictObject({ command: z.string().min(1).max(500) });
 const answerSchema = z.object({ done: z.string().optional(), error: z.string().optional() });
 
 export async function startControl(
@@ -58,6 +61,10 @@ async function answer(
     ports.down();
     return { status: 202, body: { done: 'going down' } };
   }
+  if (route === 'POST /chaos') {
+    const { command } = chaosSchema.parse(JSON.parse(await readBody(request)));
+    return { status: 200, body: { done: await ports.chaos(command) } };
+  }
   const action = faultActions.find((name) => route === `POST /${name}`);
   if (!action) return { status: 404, body: { error: `there is no ${route}` } };
   const { target } = faultSchema.parse(JSON.parse(await readBody(request)));
@@ -88,13 +95,19 @@ function sameText(given: string, expected: string): boolean {
 /** The other side. @throws Error with the launcher's reason, or when it does not answer in time. */
 export async function callControl(
   record: InstanceRecord,
-  call: { path: 'status' | 'down' | FaultAction; target?: string; timeoutMs: number },
+  call: {
+    path: 'status' | 'down' | 'chaos' | FaultAction;
+    target?: string;
+    command?: string;
+    timeoutMs: number;
+  },
 ): Promise<unknown> {
-  const answered = await request(`${record.control.url}/${call.path}`, {
-    method: call.path === 'status' ? 'GET' : 'POST',
+  const { path, timeoutMs, ...asked } = call;
+  const answered = await request(`${record.control.url}/${path}`, {
+    method: path === 'status' ? 'GET' : 'POST',
     headers: { authorization: `Bearer ${record.control.token}` },
-    body: call.target === undefined ? null : JSON.stringify({ target: call.target }),
-    signal: AbortSignal.timeout(call.timeoutMs),
+    body: Object.keys(asked).length === 0 ? null : JSON.stringify(asked),
+    signal: AbortSignal.timeout(timeoutMs),
   });
   const json = await answered.body.json();
   if (answered.statusCode < 300) return json;

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import type { EnvironmentInput, Member } from '../contracts/environment.ts';
 import { functionNames, nodes as nodeSettings, sqsQueues, type FunctionName } from '../contracts/topology.ts';
 import type { BrokerAddress } from './event-sources/rabbitmq-feed.ts';
+import type { LinkPlan } from './faults/link.ts';
+import { planLinks } from './faults/plan-links.ts';
 import { openAuthority, type Authority } from './instance/authority.ts';
 import { openCredentials, type LocalCredentials } from './instance/credentials.ts';
 import type { Layout } from './instance/instance.ts';
@@ -22,6 +24,8 @@ export interface StackSettings {
   readonly isolated: boolean;
   readonly demo: boolean;
   readonly broker: BrokerChoice;
+  /** Nodes reach each other through links that `baton chaos` can break. */
+  readonly links: boolean;
   /** SQS and DynamoDB served elsewhere: no emulator of ours is started for them. */
   readonly awsEndpoint: string | undefined;
   /** Lambda served elsewhere. */
@@ -30,6 +34,7 @@ export interface StackSettings {
 export interface Stack {
   readonly cluster: string;
   readonly members: readonly Member[];
+  readonly links: readonly LinkPlan[];
   /** The database, the nodes and the broker: started side by side, at once. */
   readonly first: readonly Service[];
   /** Started when the database is up, so that on two cores the election does not wait behind them. */
@@ -76,6 +81,9 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
       publicUrl: `http://${host}:${await port('public', index)}`,
       voter: true,
     });
+  let linkPorts = 0;
+  const planned = await planLinks(settings.links ? members : [], () => port('link', linkPorts++));
+  const membersSeenBy = (id: string) => (settings.links ? planned.membersSeenBy(id) : members);
   const credentials = await openCredentials(layout.secrets);
   const names = ['database', 'broker', 'ftp', 'smtp', 'emulator', 'event-sources'];
   const callers = ['scraper', 'deliver', 'ftp-sync', 'mail'];
@@ -110,7 +118,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
   const nodeEnvironment = (member: Member): EnvironmentInput<'node'> => ({
     BATON_NODE_ID: member.id,
     BATON_CLUSTER: cluster,
-    BATON_MEMBERS: JSON.stringify(members),
+    BATON_MEMBERS: JSON.stringify(membersSeenBy(member.id)),
     BATON_GENERATION: '1',
     BATON_DATA: layout.data(member.id),
     BATON_BIND: host,
@@ -246,6 +254,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
   return {
     cluster,
     members,
+    links: planned.links,
     first: [
       postgresService({
         folder: layout.data('postgres'),

@@ -30,6 +30,8 @@ export interface SystemStatus {
   readonly nodes: readonly NodeStatus[];
   readonly services: readonly ServiceView[];
   readonly counts: Counts;
+  /** What is broken on purpose right now, in words. */
+  readonly faults: readonly string[];
 }
 
 const askMs = 700;
@@ -54,6 +56,7 @@ const unknownCounts: Counts = {
 export async function systemStatus(
   members: readonly Member[],
   services: readonly ServiceView[],
+  faults: readonly string[] = [],
 ): Promise<SystemStatus> {
   const [nodes, counts] = await Promise.all([
     Promise.all(members.map((member) => nodeStatus(member, services))),
@@ -73,6 +76,7 @@ export async function systemStatus(
     nodes,
     services,
     counts,
+    faults,
   };
 }
 

@@ -10,6 +10,9 @@ import { describeError } from '../runtime/failure.ts';
 import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
 import { parseEventLine } from '../runtime/logger.ts';
 import { startControl, type FaultAction } from './control.ts';
+import { ActiveFaults, activeText } from './faults/active-faults.ts';
+import { FaultLinks } from './faults/fault-links.ts';
+import { parseChaos } from './faults/grammar.ts';
 import {
   endLeftovers,
   makeLayout,
@@ -121,10 +124,26 @@ export async function startSystem(
         .catch(() => undefined); // That node is down or starting.
   }
 
-  const status = (): Promise<SystemStatus> => systemStatus(stack.members, supervisor.views());
+  const links = settings.links ? await FaultLinks.open(stack.links) : undefined;
+  const leaderNow = async (): Promise<string> => {
+    const { leader } = await status();
+    if (leader === null) throw new Error('nobody leads right now');
+    return leader;
+  };
+  const faults = new ActiveFaults({
+    nodes: stack.members.map(({ id }) => id),
+    leader: leaderNow,
+    links,
+    kill: (name) => supervisor.kill(name),
+    pause: (name) => supervisor.pause(name),
+    resume: (name) => supervisor.resume(name),
+    onChange: (change) => report({ type: 'fault.injected', ...change }),
+  });
+  const chaos = (command: string): Promise<string> => faults.carryOut(parseChaos(command));
+  const status = (): Promise<SystemStatus> =>
+    systemStatus(stack.members, supervisor.views(), faults.list().map(activeText));
   async function fault(action: FaultAction, target: string): Promise<string> {
-    const name = target === 'leader' ? (await status()).leader : target;
-    if (name === null) throw new Error('nobody leads right now');
+    const name = target === 'leader' ? await leaderNow() : target;
     const pid = supervisor[action](name);
     report({ type: 'fault.injected', target: name, action, detail: `pid ${pid}` });
     return `${{ kill: 'killed', pause: 'paused', resume: 'resumed' }[action]} ${name} (pid ${pid})`;
@@ -134,7 +153,7 @@ export async function startSystem(
   const downAsked = new Promise<void>((resolve) => (askDown = resolve));
   const control = await startControl(
     { port: stack.controlPort, token: stack.credentials.controlToken },
-    { status, fault, down: askDown },
+    { status, fault, chaos, down: askDown },
   );
   controlUrl = control.url;
   record();
@@ -154,6 +173,8 @@ export async function startSystem(
         stack.first.filter(({ name }) => isLate(name)).map(({ name }) => supervisor.stop(name)),
       );
       control.close();
+      faults.close();
+      await links?.close();
       await internal.close();
       await recording;
       await removeRecord(layout);

@@ -12,7 +12,7 @@ const statusWithinMs = 950; // `status` answers within a second, whatever is dow
 const faultWithinMs = 5_000;
 const downWithinMs = 15_000;
 
-async function findRunning(data: string): Promise<InstanceRecord | undefined> {
+export async function findRunning(data: string): Promise<InstanceRecord | undefined> {
   const record = await readRecord(layoutOf(data));
   if (record && isAlive(record.launcher)) return record;
   process.stderr.write(`Nothing runs in ${layoutOf(data).root}: \`npm start\` starts it.\n`);
@@ -34,7 +34,7 @@ export async function status(options: { data: string; json: boolean }): Promise<
   }
 }
 
-export function statusText({ leader, term, nodes, services, counts }: SystemStatus): string {
+export function statusText({ leader, term, nodes, services, counts, faults }: SystemStatus): string {
   const lines = [leader === null ? 'Nobody leads.' : `${leader} leads in term ${term}.`, ''];
   for (const { id, role, term: nodeTerm, url, health } of nodes)
     lines.push(
@@ -46,6 +46,7 @@ export function statusText({ leader, term, nodes, services, counts }: SystemStat
       lines.push(
         `    ${name.padEnd(14)} ${state.padEnd(11)} ${`pid ${pid ?? '-'}`.padEnd(12)} ${restarts > 0 ? `restarted ${restarts} times` : ''}`.trimEnd(),
       );
+  if (faults.length > 0) lines.push('', '  broken on purpose:', ...faults.map((fault) => `    ${fault}`));
   const number = (value: number | null): string => (value === null ? '?' : value.toLocaleString('en'));
   lines.push(
     '',

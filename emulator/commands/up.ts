@@ -13,6 +13,7 @@ export interface UpOptions {
   readonly demo: boolean;
   readonly json: boolean;
   readonly broker: BrokerChoice;
+  readonly links: boolean;
 }
 
 const stopWithinMs = 5_000;
@@ -43,6 +44,7 @@ export async function up(options: UpOptions): Promise<number> {
       isolated: options.isolated,
       demo: options.demo,
       broker: options.broker,
+      links: options.links,
       awsEndpoint: process.env['AWS_ENDPOINT_URL'] || undefined,
       lambdaEndpoint: process.env['AWS_ENDPOINT_URL_LAMBDA'] || undefined,
     },

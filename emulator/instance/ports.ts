@@ -10,6 +10,7 @@ export const usualPorts = {
   public: 7101,
   internal: 7201,
   udp: 7301,
+  link: 7311,
   lambda: 7400,
   ftp: 7421,
   smtp: 7425,
