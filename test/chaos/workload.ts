@@ -23,9 +23,6 @@ export interface WorkloadMessage {
 }
 
 export const hotSkus = Array.from({ length: 10 }, (_, index) => `hot-${index}`);
-/** Whoever watches these gets a mail each time their price falls. */
-export const watchedSkus = hotSkus.slice(0, 2);
-
 const coldSkus = 2_000;
 const hotShare = 0.2; // So many messages that versions of one item meet in a batch, and wait for one another's row.
 const pageShare = 0.25;

@@ -1,13 +1,13 @@
-// A copy of the nodes' sources with one safeguard taken out, in a temporary folder. Never touches the originals.
+// A copy of the sources with one safeguard taken out, in a temporary folder. Never touches the originals.
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Core } from '../core.ts';
-import type { CoreMutation, WiringMutation } from './mutations.ts';
+import type { Mutation } from './mutations.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-const copied = ['nodes', 'contracts', 'runtime', 'test/unit', 'test/simulation', 'test/support'] as const;
+const copiedForNodes = ['nodes', 'contracts', 'runtime', 'test/unit', 'test/simulation', 'test/support'];
 const alsoCopied = ['package.json', 'tsconfig.json', 'vitest.config.ts'] as const;
 
 export interface MutatedCopy extends AsyncDisposable {
@@ -15,11 +15,10 @@ export interface MutatedCopy extends AsyncDisposable {
 }
 
 /** @throws Error when the safeguard's text is not there, or is there twice: then nobody knows what would be tried. */
-export async function mutatedCopy({
-  file: own,
-  edits,
-  safeguard,
-}: CoreMutation | WiringMutation): Promise<MutatedCopy> {
+export async function mutatedCopy(
+  { file: own, edits, safeguard }: Mutation,
+  { below = 'nodes', copied = copiedForNodes }: { below?: string; copied?: readonly string[] } = {},
+): Promise<MutatedCopy> {
   const folder = await mkdtemp(join(tmpdir(), 'baton-mutation-'));
   const remove = () => rm(folder, { recursive: true, force: true });
   try {
@@ -27,11 +26,11 @@ export async function mutatedCopy({
       await cp(join(root, path), join(folder, path), { recursive: true });
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
     for (const { find, replace, file = own } of edits) {
-      const path = join(folder, 'nodes', file);
+      const path = join(folder, below, file);
       const parts = (await readFile(path, 'utf8')).split(find);
       if (parts.length !== 2)
         throw new Error(
-          `${safeguard}: nodes/${file} has ${parts.length - 1} times, not once, what this mutation replaces: ${find}`,
+          `${safeguard}: ${join(below, file)} has ${parts.length - 1} times, not once, what this mutation replaces: ${find}`,
         );
       await writeFile(path, parts.join(replace));
     }

@@ -7,9 +7,9 @@ export interface Edit {
   readonly find: string;
   readonly replace: string;
 }
-interface Mutation {
+export interface Mutation {
   readonly safeguard: string;
-  /** Below nodes/. */
+  /** Below nodes/, or where the list says. */
   readonly file: string;
   readonly edits: readonly Edit[];
 }
