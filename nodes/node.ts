@@ -9,7 +9,7 @@ import { startAnnouncer, type SendAnnouncement } from './announcer.ts';
 import { watchDatabase } from './database-watch.ts';
 import { startLeaderJobs } from './leader-jobs.ts';
 import { Leadership } from './leadership.ts';
-import { matchWatches, publishDueMails } from './mailer/mailer.ts';
+import { makeNotices, publishDueMails, queueDigests } from './mailer/mailer.ts';
 import type { NodeBroker } from './node-broker.ts';
 import type { RaftThread } from './raft-thread.ts';
 import type { Store } from './store.ts';
@@ -152,14 +152,14 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     leadership,
     emit: logger.emit,
     jobs: [
+      { name: 'matching watches', everyMs: 200, run: (term) => makeNotices(term, store) },
       {
-        name: 'matching watches',
-        everyMs: 200,
-        run: async (term) => {
-          await matchWatches({ term, store, from: settings.mailFrom, domain, manageUrl: member.publicUrl });
-        },
+        name: 'gathering mails',
+        everyMs: 500,
+        run: (term) =>
+          queueDigests(term, store, { from: settings.mailFrom, domain, pageUrl: member.publicUrl }),
       },
-      { name: 'publishing mails', everyMs: 500, run: (term) => publishDueMails({ term, store, broker }) },
+      { name: 'publishing mails', everyMs: 500, run: (term) => publishDueMails(term, store, broker) },
       { name: 'retention', everyMs: 60_000, run: (term) => store.sweep(term) },
     ],
   });

@@ -18,6 +18,7 @@ import type {
 } from '../contracts/node-api.ts';
 import type { CrawlView, FileView, MailView } from '../contracts/public-views.ts';
 import type { Source } from '../contracts/source.ts';
+import type { Digest, DigestRules, NoticeKind } from './mailer/notice.ts';
 
 /** A term that was claimed, or the newer one the database has seen. */
 export type ClaimResult = { kind: 'claimed' } | { kind: 'refused'; databaseTerm: number };
@@ -37,9 +38,12 @@ export interface ItemQuery {
   readonly after?: { source: string; sku: string } | undefined;
   readonly limit: number;
 }
+export const watchTopics = ['prices', 'files', 'leader'] as const;
 export interface Watch {
   readonly id: string;
   readonly email: string;
+  /** Price drops of items, rejected files of a source, or who leads. */
+  readonly about: (typeof watchTopics)[number];
   /** Null watches every source, or every item of the source. */
   readonly source: string | null;
   readonly sku: string | null;
@@ -57,12 +61,19 @@ export interface DueMail {
 export interface OutgoingMail {
   /** kind/entity/version/recipient: two of one key are one mail. */
   readonly key: string;
-  readonly kind: 'price-drop';
+  readonly kind: NoticeKind;
   readonly from: string;
   readonly to: string;
   readonly messageId: string;
   readonly bytes: Buffer;
   readonly traceparent: string;
+}
+
+/** What was deleted because an address stood in it. */
+export interface ErasedCounts {
+  readonly watches: number;
+  readonly mails: number;
+  readonly suppressions: number;
 }
 
 /** Of all time, and exact: what does it counts it. `itemVersions` were applied, `files` too. */
@@ -133,14 +144,15 @@ export interface Store {
     claim: { attempt: number; owner: string },
   ): Promise<MailClaimAnswer>;
   mailResult(term: number, mailId: string, result: MailResult): Promise<void>;
-  /** Events not yet matched against watches, and the cursor to hand back. */
-  unmatched(limit: number): Promise<{ cursor: number; events: ItemEvent[] }>;
-  watchesFor(event: ItemEvent): Promise<Watch[]>;
-  /** Inserts the mails and moves the cursor from `from` to `to` in one statement: once, across fail-over too. */
-  queueMails(
-    term: number,
-    batch: { from: number; to: number; mails: readonly OutgoingMail[] },
-  ): Promise<void>;
+  /**
+   * Matches at most `eventsMax` events of the feed, and who leads, against the watches. The notices and the place in the feed
+   * are one statement: once, across fail-over too. @returns whether there may be more.
+   */
+  makeNotices(term: number, step: { eventsMax: number; traceparent: string }): Promise<boolean>;
+  /** Notices that are to become mails now, by recipient and kind. */
+  dueDigests(term: number, rules: DigestRules, limit: number): Promise<Digest[]>;
+  /** Once: nothing happens when one of them stands in a mail already. Undefined drops them. */
+  queueDigest(term: number, noticeIds: readonly string[], mail: OutgoingMail | undefined): Promise<void>;
   dueMails(term: number, limit: number): Promise<DueMail[]>;
   /** It was confirmed and routed: not due again until its lease ends. */
   mailPublished(term: number, mail: DueMail): Promise<void>;
@@ -148,8 +160,12 @@ export interface Store {
   sources(): Promise<Source[]>;
   putSource(term: number, source: Source): Promise<void>;
   watches(): Promise<Watch[]>;
+  /** Without the address: whoever has a watch's id got it by mail. */
+  watch(id: string): Promise<Omit<Watch, 'email'> | undefined>;
   putWatch(term: number, watch: Omit<Watch, 'id'>): Promise<Watch>;
   deleteWatch(term: number, id: string): Promise<boolean>;
+  /** Watches, notices, mails and suppressions of it, whatever its case. */
+  eraseAddress(term: number, address: string): Promise<ErasedCounts>;
   recentFiles(limit: number): Promise<FileView[]>;
   recentMails(limit: number): Promise<MailView[]>;
   recentCrawls(limit: number): Promise<CrawlView[]>;

@@ -11,6 +11,7 @@ import { claimFence } from './fence.ts';
 import { applyUpload, fileIntake, fileOutcome, openFile, rejectFile, stageRows } from './files.ts';
 import {
   deleteWatch,
+  findWatch,
   listSources,
   listWatches,
   putSource,
@@ -22,12 +23,13 @@ import {
 } from './lists.ts';
 import {
   claimMail,
+  dueDigests,
   dueMails,
+  eraseAddress,
   mailPublished,
   mailResult,
-  queueMails,
-  unmatched,
-  watchesFor,
+  makeNotices,
+  queueDigest,
 } from './mails.ts';
 import { connectionConfig, failureOf, openPool, type ConnectionOptions, type Queries } from './pool.ts';
 import { exportItems, feedBounds, findItem, listItems, readFeed } from './read-items.ts';
@@ -133,17 +135,19 @@ function createStore(queries: Queries): Store {
 
     claimMail: (term, mailId, claim) => claimMail(queries, term, mailId, claim),
     mailResult: (term, mailId, result) => mailResult(queries, term, mailId, result),
-    unmatched: (limit) => unmatched(queries, limit),
-    watchesFor: (event) => watchesFor(queries, event),
-    queueMails: (term, batch) => queueMails(queries, term, batch),
+    makeNotices: (term, step) => makeNotices(queries, term, step),
+    dueDigests: (term, rules, limit) => dueDigests(queries, term, rules, limit),
+    queueDigest: (term, noticeIds, mail) => queueDigest(queries, term, noticeIds, mail),
     dueMails: (term, limit) => dueMails(queries, term, limit),
     mailPublished: (term, mail) => mailPublished(queries, term, mail),
 
     sources: () => listSources(queries),
     putSource: (term, source) => putSource(queries, term, source),
     watches: () => listWatches(queries),
+    watch: (id) => findWatch(queries, id),
     putWatch: (term, watch) => putWatch(queries, term, watch),
     deleteWatch: (term, id) => deleteWatch(queries, term, id),
+    eraseAddress: (term, address) => eraseAddress(queries, term, address),
     recentFiles: (limit) => recentFiles(queries, limit),
     recentMails: (limit) => recentMails(queries, limit),
     recentCrawls: (limit) => recentCrawls(queries, limit),

@@ -22,15 +22,23 @@ export async function putSource(queries: Queries, term: number, source: Source):
 export function listWatches(queries: Queries): Promise<Watch[]> {
   return queries.query<Watch & Record<string, unknown>>(
     'listing watches',
-    'SELECT id, email, source, sku FROM watches ORDER BY email, source, sku',
+    'SELECT id, email, about, source, sku FROM watches ORDER BY email, about, source, sku',
   );
+}
+export async function findWatch(queries: Queries, id: string): Promise<Omit<Watch, 'email'> | undefined> {
+  const [watch] = await queries.query<Omit<Watch, 'email'> & Record<string, unknown>>(
+    'reading a watch',
+    'SELECT id, about, source, sku FROM watches WHERE id = $1',
+    [id],
+  );
+  return watch;
 }
 /** Said twice it is one watch. */
 export async function putWatch(queries: Queries, term: number, watch: Omit<Watch, 'id'>): Promise<Watch> {
   const [row] = await queries.query<{ id: string }>(
     'storing a watch',
-    'SELECT put_watch($1, $2, $3, $4) AS id',
-    [term, watch.email, watch.source, watch.sku],
+    'SELECT put_watch($1, $2, $3, $4, $5) AS id',
+    [term, watch.email, watch.about, watch.source, watch.sku],
   );
   if (!row) throw new Error('storing a watch answered nothing');
   return { id: row.id, ...watch };

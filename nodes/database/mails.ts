@@ -1,54 +1,92 @@
-// The outbox: what was matched becomes mails once, due mails are published, claimed and reported. The states and their
-// transitions are functions of the migration; each call is one round trip. Never renders and never sends.
-import type { ItemEvent, DueMail, OutgoingMail, Watch } from '../store.ts';
+// The outbox: what happened becomes notices once, gathered notices become mails, due mails are published, claimed and
+// reported. The states and their transitions are functions of the migrations; each call is one round trip. Never renders
+// and never sends.
+import { z } from 'zod';
 import type { MailClaimAnswer, MailResult } from '../../contracts/node-api.ts';
+import { noticeSchema, type Digest, type DigestRules } from '../mailer/notice.ts';
+import type { DueMail, ErasedCounts, OutgoingMail } from '../store.ts';
 import type { Queries } from './pool.ts';
-import { readFeed } from './read-items.ts';
 
-export async function unmatched(
-  queries: Queries,
-  limit: number,
-): Promise<{ cursor: number; events: ItemEvent[] }> {
-  const [row] = await queries.query<{ matched_to: number }>(
-    'reading the mail cursor',
-    'SELECT matched_to FROM mail_cursor WHERE id = 1',
-  );
-  const cursor = row?.matched_to ?? 0;
-  return { cursor, events: await readFeed(queries, { after: cursor, limit }) };
-}
+const noticesPerMail = 5_000; // Of which a mail shows the first few.
+const noticesSchema = z.tuple([noticeSchema], noticeSchema);
 
-export function watchesFor(queries: Queries, { source, sku }: ItemEvent): Promise<Watch[]> {
-  return queries.query<Watch & Record<string, unknown>>(
-    'matching watches',
-    // One address that watches the item in two ways gets one mail.
-    `SELECT DISTINCT ON (lower(email)) id, email, source, sku FROM watches
-     WHERE (source IS NULL OR source = $1) AND (sku IS NULL OR sku = $2) ORDER BY lower(email), id`,
-    [source, sku],
-  );
-}
-
-export async function queueMails(
+export async function makeNotices(
   queries: Queries,
   term: number,
-  { from, to, mails }: { from: number; to: number; mails: readonly OutgoingMail[] },
-): Promise<void> {
-  const column = <T>(read: (mail: OutgoingMail) => T): T[] => mails.map(read);
-  await queries.query(
-    `queueing ${mails.length} mails`,
-    'SELECT queue_mails($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
+  { eventsMax, traceparent }: { eventsMax: number; traceparent: string },
+): Promise<boolean> {
+  const [row] = await queries.query<{ more: boolean }>(
+    'making notices',
+    'SELECT make_notices($1, $2, $3) AS more',
+    [term, eventsMax, traceparent],
+  );
+  return row?.more === true;
+}
+
+export async function dueDigests(
+  queries: Queries,
+  term: number,
+  rules: DigestRules,
+  limit: number,
+): Promise<Digest[]> {
+  const kinds = Object.entries(rules);
+  const rows = await queries.query<{
+    key: string;
+    recipient: string;
+    watch: string;
+    notice_ids: string[];
+    contents: unknown;
+    traceparent: string;
+  }>(
+    'looking for due digests',
+    'SELECT key, recipient, watch, notice_ids, contents, traceparent FROM due_digests($1, $2, $3, $4, $5, $6)',
     [
       term,
-      from,
-      to,
-      column(({ key }) => key),
-      column(({ kind }) => kind),
-      column(({ from: sender }) => sender),
-      column(({ to: recipient }) => recipient),
-      column(({ messageId }) => messageId),
-      column(({ bytes }) => bytes),
-      column(({ traceparent }) => traceparent),
+      kinds.map(([kind]) => kind),
+      kinds.map(([, { gatherMs }]) => gatherMs),
+      kinds.map(([, { quietMs }]) => quietMs),
+      limit,
+      noticesPerMail,
     ],
   );
+  return rows.map(({ notice_ids: noticeIds, contents, ...digest }) => ({
+    ...digest,
+    noticeIds,
+    notices: noticesSchema.parse(contents),
+  }));
+}
+
+export async function queueDigest(
+  queries: Queries,
+  term: number,
+  noticeIds: readonly string[],
+  mail: OutgoingMail | undefined,
+): Promise<void> {
+  await queries.query(
+    `queueing a mail of ${noticeIds.length} notices`,
+    'SELECT queue_digest($1, $2, $3, $4, $5, $6, $7, $8, $9)',
+    [
+      term,
+      noticeIds,
+      mail?.key,
+      mail?.kind,
+      mail?.from,
+      mail?.to,
+      mail?.messageId,
+      mail?.bytes,
+      mail?.traceparent,
+    ],
+  );
+}
+
+export async function eraseAddress(queries: Queries, term: number, address: string): Promise<ErasedCounts> {
+  const [row] = await queries.query<ErasedCounts & Record<string, unknown>>(
+    'erasing an address', // Which one stands in no log.
+    'SELECT watches, mails, suppressions FROM erase_address($1, $2)',
+    [term, address],
+  );
+  if (!row) throw new Error('erasing an address answered nothing');
+  return row;
 }
 
 export function dueMails(queries: Queries, term: number, limit: number): Promise<DueMail[]> {

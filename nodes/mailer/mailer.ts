@@ -1,51 +1,50 @@
-// The leader's two mail jobs: match new feed events against watches (one fenced statement inserts the mails and moves
-// the cursor) and publish what is due to RabbitMQ. Never speaks SMTP.
+// The leader's mail jobs: what happened becomes notices, gathered notices become mails, and mails that are due are
+// published to RabbitMQ. Each is one fenced statement a step, so another leader goes on where this one ended. Never
+// speaks SMTP.
 import { mailMessageType, mailMessageVersion } from '../../contracts/mail-message.ts';
 import { exchanges, routingKeys } from '../../contracts/topology.ts';
+import { newTraceparent } from '../../runtime/trace.ts';
 import type { NodeBroker } from '../node-broker.ts';
-import type { OutgoingMail, Store } from '../store.ts';
-import { composePriceDrop, isPriceDrop } from './compose.ts';
+import type { Store } from '../store.ts';
+import { composeMail, type MailSettings } from './compose.ts';
+import { digestRules } from './notice.ts';
 
-const eventsPerRound = 500;
+const eventsPerStep = 500;
+const stepsPerRound = 20;
+const digestsPerRound = 50;
 const mailsPerRound = 100;
 
-/** @returns whether there may be more to match. */
-export async function matchWatches(options: {
-  term: number;
-  store: Pick<Store, 'unmatched' | 'watchesFor' | 'queueMails'>;
-  from: string;
-  domain: string;
-  manageUrl: string;
-}): Promise<boolean> {
-  const { store, term } = options;
-  const { cursor, events } = await store.unmatched(eventsPerRound);
-  const last = events.at(-1);
-  if (!last) return false;
-  const mails: OutgoingMail[] = [];
-  for (const event of events.filter(isPriceDrop))
-    for (const watch of await store.watchesFor(event)) {
-      const mail = await composePriceDrop({ ...options, event, watch });
-      if (mail) mails.push(mail);
-    }
-  await store.queueMails(term, { from: cursor, to: last.id, mails });
-  return events.length === eventsPerRound;
+/** Notices of what happened since the last look; what is left over is for the next round. */
+export async function makeNotices(term: number, store: Pick<Store, 'makeNotices'>): Promise<void> {
+  const traceparent = newTraceparent();
+  for (let step = 0; step < stepsPerRound; step++)
+    if (!(await store.makeNotices(term, { eventsMax: eventsPerStep, traceparent }))) return;
+}
+
+export async function queueDigests(
+  term: number,
+  store: Pick<Store, 'dueDigests' | 'queueDigest'>,
+  settings: MailSettings,
+): Promise<void> {
+  for (const digest of await store.dueDigests(term, digestRules, digestsPerRound))
+    await store.queueDigest(term, digest.noticeIds, await composeMail(digest, settings));
 }
 
 /** Publishes first and notes it after: a crash between the two publishes the same attempt again, which the claim skips. */
-export async function publishDueMails(options: {
-  term: number;
-  store: Pick<Store, 'dueMails' | 'mailPublished'>;
-  broker: Pick<NodeBroker, 'publish'>;
-}): Promise<void> {
-  for (const mail of await options.store.dueMails(options.term, mailsPerRound)) {
+export async function publishDueMails(
+  term: number,
+  store: Pick<Store, 'dueMails' | 'mailPublished'>,
+  broker: Pick<NodeBroker, 'publish'>,
+): Promise<void> {
+  for (const mail of await store.dueMails(term, mailsPerRound)) {
     const { mailId, attempt, traceparent } = mail;
-    await options.broker.publish({
+    await broker.publish({
       exchange: exchanges.main.name,
       routingKey: routingKeys.mail,
       type: mailMessageType,
       messageId: `${mailId}/${attempt}`,
       body: JSON.stringify({ version: mailMessageVersion, mailId, attempt, traceparent }),
     });
-    await options.store.mailPublished(options.term, mail);
+    await store.mailPublished(term, mail);
   }
 }

@@ -18,7 +18,7 @@ import type { Logger } from '../../runtime/logger.ts';
 import { newTraceparent } from '../../runtime/trace.ts';
 import type { Leadership } from '../leadership.ts';
 import type { RaftThread } from '../raft-thread.ts';
-import type { Store } from '../store.ts';
+import { watchTopics, type Store } from '../store.ts';
 import type { NodeBroker } from '../node-broker.ts';
 import { Guard, sessionCookie } from './guard.ts';
 import { parse } from './internal-server.ts';
@@ -52,9 +52,12 @@ const itemsQuery = z.object({
 const cursorSchema = z.tuple([z.string(), z.string()]);
 const watchSchema = z.strictObject({
   email: z.email().max(254),
+  about: z.enum(watchTopics).default('prices'),
   source: sourceNameSchema.nullable().default(null),
   sku: z.string().max(200).nullable().default(null),
 });
+/** In the body, not in the path: addresses of requests stand in logs of proxies. */
+const erasureSchema = z.strictObject({ email: z.string().min(3).max(254) });
 const listLength = 50;
 const depthWithinMs = 400; // Readers such as `baton status` wait a second for all they ask.
 const deadQueues = new Set<string>([queues.itemsDead.name, queues.filesDead.name, queues.mailDead.name]);
@@ -85,16 +88,24 @@ export const operations: readonly Operation[] = [
     body: sourceSchema,
     status: 204,
   },
-  { method: 'get', path: '/watches', summary: 'Who gets mail about what' },
+  { method: 'get', path: '/watches', summary: 'Who gets mail about what', role: 'editor' },
+  { method: 'get', path: '/watches/{id}', summary: 'One watch, without its address' },
   {
     method: 'post',
     path: '/watches',
-    summary: 'Watch an item, a source or all',
+    summary: 'Watch prices of an item, a source or all; rejected files; or who leads',
     role: 'editor',
     body: watchSchema,
     status: 201,
   },
   { method: 'delete', path: '/watches/{id}', summary: 'End a watch', role: 'editor', status: 204 },
+  {
+    method: 'post',
+    path: '/erasures',
+    summary: 'Delete everything that holds a mail address',
+    role: 'operator',
+    body: erasureSchema,
+  },
   { method: 'get', path: '/files', summary: 'The last files' },
   { method: 'get', path: '/crawls', summary: 'The last crawls' },
   { method: 'get', path: '/mails', summary: 'The last mails' },
@@ -168,6 +179,11 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
         throw new Failure('NOT_FOUND', `no watch ${id}`);
       return reply.code(204).send();
     });
+    app.post('/erasures', async (request) => {
+      await guard.require(request, 'operator');
+      const { email } = parse(erasureSchema, request.body);
+      return leadership.write('erasure', (term) => store.eraseAddress(term, email));
+    });
     app.post('/export', async (request, reply) => {
       await guard.require(request, 'operator');
       await leadership.write('export', async (term) => {
@@ -199,7 +215,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
 
 function addReads(
   app: FastifyInstance,
-  { leadership, store, raft, broker, members, generation }: PublicServerOptions,
+  { leadership, store, raft, broker, guard, members, generation }: PublicServerOptions,
 ): void {
   app.get('/items', async (request, reply) => {
     const { cursor, limit, source, q, inStock } = parse(itemsQuery, request.query);
@@ -240,7 +256,16 @@ function addReads(
     };
   });
   app.get('/sources', async () => ({ sources: await store.sources() }));
-  app.get('/watches', async () => ({ watches: await store.watches() }));
+  app.get('/watches', async (request) => {
+    await guard.require(request, 'editor'); // It names persons.
+    return { watches: await store.watches() };
+  });
+  app.get('/watches/:id', async (request) => {
+    const { id } = parse(z.object({ id: z.uuid() }), request.params);
+    const watch = await store.watch(id);
+    if (!watch) throw new Failure('NOT_FOUND', `no watch ${id}`);
+    return watch;
+  });
   app.get('/files', async () => ({ files: await store.recentFiles(listLength) }));
   app.get('/mails', async () => ({ mails: await store.recentMails(listLength) }));
   app.get('/crawls', async () => ({ crawls: await store.recentCrawls(listLength) }));

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { digestRules } from '../../../nodes/mailer/notice.ts';
 import { entries, holder, item, lead, useDatabases, waitForBlocked } from './fresh-database.ts';
 
 const databases = useDatabases();
@@ -36,7 +37,7 @@ test('fencing: every other fenced write is refused in an old term too', async ()
         badRowsShareMax: 1,
         enabled: true,
       }),
-    () => store.putWatch(1, { email: 'a@example.test', source: null, sku: null }),
+    () => store.putWatch(1, { email: 'a@example.test', about: 'prices', source: null, sku: null }),
     () => store.deleteWatch(1, id),
     () => store.takeCrawl(1, { owner: 'w', leaseMs: 1_000 }),
     () => store.takeLease(1, { name: 'l', owner: 'w', leaseMs: 1_000 }),
@@ -45,7 +46,10 @@ test('fencing: every other fenced write is refused in an old term too', async ()
     () => store.fileOutcome(1, id, { movedTo: 'done/x', reason: null }),
     () => store.claimMail(1, id, { attempt: 1, owner: 'w' }),
     () => store.mailResult(1, id, { attempt: 1, owner: 'w', outcome: 'sent', detail: '' }),
-    () => store.queueMails(1, { from: 0, to: 1, mails: [] }),
+    () => store.makeNotices(1, { eventsMax: 1, traceparent: file.traceparent }),
+    () => store.dueDigests(1, digestRules, 10),
+    () => store.queueDigest(1, [], undefined),
+    () => store.eraseAddress(1, 'a@example.test'),
     () => store.dueMails(1, 10),
     () => store.mailPublished(1, { mailId: id, attempt: 1, traceparent: file.traceparent }),
     () => store.sweep(1),

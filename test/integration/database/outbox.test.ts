@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import { expect, test } from 'vitest';
 import type { OutgoingMail, Store } from '../../../nodes/store.ts';
 import type { MailResult } from '../../../contracts/node-api.ts';
-import { entries, item, lead, traceparent, useDatabases } from './fresh-database.ts';
+import { lead, traceparent, useDatabases } from './fresh-database.ts';
 
 const databases = useDatabases();
 
@@ -27,29 +27,6 @@ test('outbox: a mail is queued, due, published, claimed and sent, with the bytes
   expect((await store.counts()).mailsSent).toBe(1);
   expect(await store.dueMails(1, 10)).toEqual([]);
   expect(await claim(store, mailId, 1)).toMatchObject({ kind: 'skip' });
-});
-
-test('outbox: the same events matched twice, as across a fail-over, queue their mails once', async () => {
-  const { store, node } = await databases.fresh();
-  await lead(store);
-  await store.writeBatch(1, entries(item('a', 1), item('b', 1)));
-  const { cursor, events } = await store.unmatched(10);
-  expect(events).toHaveLength(2);
-  const other = node('node-2').store;
-  const batch = (...mails: OutgoingMail[]) => ({ from: cursor, to: 2, mails });
-  await Promise.all([store.queueMails(1, batch(mail('a'))), other.queueMails(1, batch(mail('b')))]);
-  await store.queueMails(1, batch(mail('c')));
-  expect(await store.dueMails(1, 10)).toHaveLength(1);
-  expect(await store.unmatched(10)).toEqual({ cursor: 2, events: [] });
-});
-
-test('outbox: two mails of one key are one mail, in one batch and in two', async () => {
-  const { store } = await databases.fresh();
-  await lead(store);
-  await store.writeBatch(1, entries(item('a', 1), item('b', 1)));
-  await store.queueMails(1, { from: 0, to: 1, mails: [mail('a'), mail('a')] });
-  await store.queueMails(1, { from: 1, to: 2, mails: [mail('a')] });
-  expect(await store.dueMails(1, 10)).toHaveLength(1);
 });
 
 test('outbox: a mail is claimed by one worker; the same message twice in one invocation sends once', async () => {
@@ -117,12 +94,7 @@ test('outbox: a refusal for good ends the mail and suppresses its recipient, als
   await claim(store, one.mailId, 1);
   await report(store, one.mailId, 1, 'rejected', '550 no such user');
   expect(await claim(store, two.mailId, 1)).toMatchObject({ kind: 'skip' });
-  await store.writeBatch(1, entries(item('b', 1)));
-  await store.queueMails(1, {
-    from: 1,
-    to: 2,
-    mails: [{ ...mail('a'), key: 'third', to: 'A@Example.test' }],
-  });
+  await store.queueDigest(1, [], { ...mail('a'), key: 'third', to: 'A@Example.test' });
   expect(await store.dueMails(1, 10)).toEqual([]);
   const states = (await store.recentMails(10)).map(({ state }) => state);
   expect(states.sort()).toEqual(['failed', 'suppressed', 'suppressed']);
@@ -206,27 +178,6 @@ test('outbox: claims and reports of mails that never were are told so', async ()
   await expect(report(store, nobody, 1, 'sent')).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });
 
-test('a watch is of one item, of a source or of all; said twice it is one; deleted it is gone', async () => {
-  const { store } = await databases.fresh();
-  await lead(store);
-  await store.writeBatch(1, entries(item('a', 1)));
-  const [event] = (await store.unmatched(1)).events;
-  if (!event) throw new Error('there is no event');
-  const all = await store.putWatch(1, { email: 'all@example.test', source: null, sku: null });
-  const source = await store.putWatch(1, { email: 'source@example.test', source: 'shop', sku: null });
-  const one = await store.putWatch(1, { email: 'one@example.test', source: 'shop', sku: 'a' });
-  await store.putWatch(1, { email: 'other@example.test', source: 'shop', sku: 'b' });
-  await store.putWatch(1, { email: 'elsewhere@example.test', source: 'zoo', sku: null });
-  expect(await store.putWatch(1, { email: 'all@example.test', source: null, sku: null })).toEqual(all);
-  // One address that watches in two ways is told once.
-  await store.putWatch(1, { email: 'one@example.test', source: 'shop', sku: null });
-  const emails = async () => (await store.watchesFor(event)).map(({ email }) => email).sort();
-  expect(await emails()).toEqual([all.email, one.email, source.email].sort());
-  expect(await store.deleteWatch(1, all.id)).toBe(true);
-  expect(await store.deleteWatch(1, all.id)).toBe(false);
-  expect(await emails()).toEqual([one.email, source.email].sort());
-});
-
 function mail(name: string): OutgoingMail {
   return {
     key: `price-drop/shop/${name}/1`,
@@ -238,10 +189,9 @@ function mail(name: string): OutgoingMail {
     traceparent,
   };
 }
-/** Queues them as those of the first event; answers what is due. */
+/** Without a notice behind them; answers what is due. */
 async function queue(store: Store, ...mails: OutgoingMail[]) {
-  await store.writeBatch(1, entries(item('a', 1)));
-  await store.queueMails(1, { from: 0, to: 1, mails });
+  for (const one of mails) await store.queueDigest(1, [], one);
   const [due, ...others] = await store.dueMails(1, 10);
   if (!due) throw new Error('nothing is due');
   return [due, ...others] as const;
