@@ -4,6 +4,8 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { nodes } from '../contracts/topology.ts';
 import { chaos, type ChaosOptions } from './commands/chaos.ts';
+import { composeDown, composeUp, lambdaPlaces } from './commands/compose.ts';
+import { faultInCompose, logsOfCompose, statusOfCompose } from './commands/compose-status.ts';
 import { doctor } from './commands/doctor.ts';
 import { invokeFunction } from './commands/invoke.ts';
 import { down, exitCodes, fault, status } from './commands/running.ts';
@@ -13,8 +15,13 @@ import { faultActions } from './control.ts';
 import { chaosUsage } from './faults/grammar.ts';
 import type { BrokerChoice } from './stack.ts';
 
+type Target = 'local' | 'compose';
 const dataOption = () => new Option('--data <folder>', 'where everything is kept').default('.baton');
 const jsonOption = () => new Option('--json', 'one JSON object per line, for programs').default(false);
+const targetOption = () =>
+  new Option('--target <system>', 'which one: of processes, or of containers')
+    .choices(['local', 'compose'])
+    .default('local');
 
 function countOfNodes(text: string): number {
   const count = Number(text);
@@ -62,7 +69,10 @@ function createProgram(finish: (code: number) => void): Command {
     .description('who leads, what runs, how much is stored')
     .addOption(dataOption())
     .addOption(jsonOption())
-    .action(async (options: { data: string; json: boolean }) => finish(await status(options)));
+    .addOption(targetOption())
+    .action(async (options: { data: string; json: boolean; target: Target }) =>
+      finish(await (options.target === 'compose' ? statusOfCompose(options) : status(options))),
+    );
   const describes = {
     kill: 'end a service as a crash would; it is started again',
     pause: 'freeze a service (SIGSTOP)',
@@ -74,8 +84,13 @@ function createProgram(finish: (code: number) => void): Command {
       .description(describes[action])
       .argument('<target>', 'leader, or a service as `status` names it')
       .addOption(dataOption())
-      .action(async (target: string, options: { data: string }) =>
-        finish(await fault(action, target, options)),
+      .addOption(targetOption())
+      .action(async (target: string, options: { data: string; target: Target }) =>
+        finish(
+          await (options.target === 'compose'
+            ? faultInCompose(action, target)
+            : fault(action, target, options)),
+        ),
       );
   program
     .command('chaos')
@@ -92,6 +107,7 @@ function createProgram(finish: (code: number) => void): Command {
     .description('end a running system')
     .addOption(dataOption())
     .action(async (options: { data: string }) => finish(await down(options)));
+  addCompose(program.command('compose').description('the system in containers'), finish);
   program
     .command('invoke')
     .description('call a function as its trigger would')
@@ -115,6 +131,40 @@ function createProgram(finish: (code: number) => void): Command {
     .addOption(jsonOption())
     .action(async (options: { data: string; json: boolean }) => finish(await doctor(options)));
   return program;
+}
+
+function addCompose(compose: Command, finish: (code: number) => void): void {
+  compose
+    .command('up')
+    .description('build and start, and say when a leader is there and the first item stored')
+    .addOption(
+      new Option(
+        '--lambda <where>',
+        'who runs the functions: LocalStack, or our host without a Docker socket',
+      )
+        .choices(lambdaPlaces)
+        .default('localstack')
+        .env('BATON_LAMBDA'),
+    )
+    .action(async (options: { lambda: (typeof lambdaPlaces)[number] }) => finish(await composeUp(options)));
+  compose
+    .command('down')
+    .description('end it')
+    .option('--volumes', 'and remove what it stored', false)
+    .action(async (options: { volumes: boolean }) => finish(await composeDown(options)));
+  compose
+    .command('status')
+    .description('who leads, what runs, how much is stored')
+    .addOption(jsonOption())
+    .action(async (options: { json: boolean }) => finish(await statusOfCompose(options)));
+  compose
+    .command('logs')
+    .description('what the containers printed')
+    .argument('[services...]', 'as `status` names them; all without it')
+    .option('--follow', 'go on', false)
+    .action(async (services: string[], options: { follow: boolean }) =>
+      finish(await logsOfCompose(services, options)),
+    );
 }
 
 try {

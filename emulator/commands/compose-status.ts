@@ -1,0 +1,116 @@
+// `baton status`, `kill`, `pause`, `resume` and `logs` for the system in containers: the same form as for the local one,
+// made of what Docker says and of what the nodes answer on their published ports.
+import type { Member } from '../../contracts/environment.ts';
+import { describeError } from '../../runtime/failure.ts';
+import type { FaultAction } from '../control.ts';
+import type { ServiceKind } from '../service.ts';
+import { systemStatus, type SystemStatus } from '../status.ts';
+import type { ServiceState, ServiceView } from '../supervisor.ts';
+import { compose, injectFault, listContainers, projectName, type Container } from './compose-project.ts';
+import { exitCodes, statusText } from './running.ts';
+
+const logLines = '200'; // Of each container.
+
+const kinds: Readonly<Record<string, ServiceKind>> = {
+  database: 'database',
+  broker: 'broker',
+  localstack: 'aws',
+  deployer: 'aws',
+  init: 'aws',
+  'event-sources': 'event-sources',
+  lambda: 'lambda',
+  front: 'lambda',
+  ftp: 'ftp',
+  inbox: 'smtp',
+  'demo-shop': 'demo-shop',
+};
+
+/** Undefined when there is no container of the project. */
+export async function composeStatus(): Promise<SystemStatus | undefined> {
+  const containers = await listContainers();
+  if (containers.length === 0) return undefined;
+  const nodes = containers.filter(({ service }) => kindOf(service) === 'node');
+  return await systemStatus(nodes.map(memberOf), containers.filter(isNotDone).map(viewOf));
+}
+
+export async function statusOfCompose({ json }: { json: boolean }): Promise<number> {
+  const status = await composeStatus();
+  if (!status) return nothingRuns();
+  process.stdout.write(json ? `${JSON.stringify(status)}\n` : statusText(status));
+  return exitCodes.ok;
+}
+
+export async function faultInCompose(action: FaultAction, target: string): Promise<number> {
+  const status = await composeStatus();
+  if (!status) return nothingRuns();
+  const service = target === 'leader' ? status.leader : target;
+  try {
+    if (service === null) throw new Error('nobody leads right now');
+    process.stdout.write(`${await injectFault(action, service)}\n`);
+    return exitCodes.ok;
+  } catch (error) {
+    process.stderr.write(`${describeError(error)}\n`);
+    return exitCodes.failed;
+  }
+}
+
+export async function logsOfCompose(
+  services: readonly string[],
+  { follow }: { follow: boolean },
+): Promise<number> {
+  if ((await listContainers()).length === 0) return nothingRuns();
+  return await compose(['logs', '--tail', logLines, ...(follow ? ['--follow'] : []), ...services]);
+}
+
+export function viewOf(container: Container): ServiceView {
+  const { service, pid, restarts, published } = container;
+  return {
+    name: service,
+    kind: kindOf(service),
+    state: stateOf(container),
+    address: Object.values(published)[0] ?? service,
+    pid: pid === 0 ? null : pid,
+    restarts,
+  };
+}
+
+function nothingRuns(): number {
+  process.stderr.write(
+    `No container of the project ${projectName()} is there: \`npm run compose -- up\` starts it.\n`,
+  );
+  return exitCodes.nothingRunning;
+}
+
+/** What ends by itself, and did so well, is no service any more. */
+function isNotDone({ status, exitCode }: Container): boolean {
+  return status !== 'exited' || exitCode !== 0;
+}
+function kindOf(service: string): ServiceKind {
+  return kinds[service] ?? 'node';
+}
+function stateOf({ status, health }: Container): ServiceState {
+  switch (status) {
+    case 'running':
+      return health === undefined || health === 'healthy' ? 'up' : 'starting';
+    case 'created':
+      return 'starting';
+    case 'paused':
+    case 'restarting':
+      return status;
+    case 'removing':
+      return 'stopping';
+    default:
+      return 'stopped';
+  }
+}
+function memberOf({ service, published }: Container): Member {
+  const number = service.replace(/^node-/, '');
+  return {
+    id: service,
+    udp: `votes-${number}:730${number}`,
+    internalUrl: `https://${service}:7443`,
+    // Not running: it publishes nothing, and is asked where nobody answers.
+    publicUrl: `http://${Object.values(published)[0] ?? '127.0.0.1:0'}`,
+    voter: true,
+  };
+}

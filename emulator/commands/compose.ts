@@ -1,0 +1,147 @@
+// `npm run compose -- up | down`: the system of compose.yaml, with the time until a leader is there and until the first
+// item is stored. All else is plain compose, and can be had without this command.
+import { request } from 'undici';
+import { z } from 'zod';
+import { describeError } from '../../runtime/failure.ts';
+import { pause } from '../pause.ts';
+import { compose, docker, findContainer, listContainers, projectName } from './compose-project.ts';
+import { composeStatus, viewOf } from './compose-status.ts';
+import { exitCodes } from './running.ts';
+
+export const lambdaPlaces = ['localstack', 'host'] as const;
+type LambdaPlace = (typeof lambdaPlaces)[number];
+
+const lookEveryMs = 250;
+const healthyWithinMs = 300_000; // Half a minute on an idle machine; LocalStack is slow where others work too.
+const firstItemWithinMs = 180_000; // After that.
+const answerWithinMs = 5_000;
+const sessionKeySchema = z.object({ key: z.string() });
+const tokensSchema = z.object({ operator: z.string() });
+
+/** Builds, starts and waits. @returns the exit code. */
+export async function composeUp({ lambda }: { lambda: LambdaPlace }): Promise<number> {
+  const env = settingsFor(lambda);
+  // First, so that the times below are those of a start.
+  if ((await compose(['build'], { env, quiet: true })) !== 0) return exitCodes.failed;
+  const startedAt = performance.now();
+  const say = (text: string): void => {
+    const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
+    process.stdout.write(`${seconds.padStart(6)} s  ${text}\n`);
+  };
+  const stopping = new AbortController();
+  const watching = sayFirsts(say, stopping.signal);
+  try {
+    if ((await compose(['up', '--detach'], { env, quiet: true })) !== 0) return exitCodes.failed;
+    await everythingUp();
+    say('everything is healthy');
+    if (!(await Promise.race([watching, pause(firstItemWithinMs, stopping.signal)])))
+      throw new Error(`no item was stored within ${firstItemWithinMs / 1_000} s after that`);
+    process.stdout.write(await whatNext());
+    return exitCodes.ok;
+  } catch (error) {
+    process.stderr.write(
+      `${describeError(error)}\n\`npm run compose -- logs\` shows why, \`npm run compose -- down\` ends it.\n`,
+    );
+    return exitCodes.failed;
+  } finally {
+    stopping.abort();
+    await watching;
+  }
+}
+
+/** With `volumes` what was stored goes too. @returns the exit code. */
+export async function composeDown({ volumes }: { volumes: boolean }): Promise<number> {
+  const code = await compose(['stop', 'localstack'], { quiet: true });
+  await removeFunctionContainers();
+  return (await compose(['down', '--remove-orphans', ...(volumes ? ['--volumes'] : [])])) || code;
+}
+
+function settingsFor(lambda: LambdaPlace): Record<string, string> {
+  return lambda === 'host'
+    ? { BATON_LAMBDA: lambda, BATON_DOCKER_SOCKET: '/dev/null' }
+    : { BATON_LAMBDA: lambda, COMPOSE_PROFILES: '' };
+}
+
+/** @returns true when both were seen. */
+async function sayFirsts(say: (text: string) => void, signal: AbortSignal): Promise<boolean> {
+  let elected = false;
+  for (; !signal.aborted; await pause(lookEveryMs, signal)) {
+    const status = await composeStatus().catch(() => undefined); // Containers come and go while it starts.
+    if (!elected && status?.leader) {
+      elected = true;
+      say(`${status.leader} leads in term ${status.term}`);
+    }
+    if (elected && status?.counts.items) {
+      say(`the first ${status.counts.items} items are stored`);
+      return true;
+    }
+  }
+  return false;
+}
+
+async function everythingUp(): Promise<void> {
+  const deadline = performance.now() + healthyWithinMs;
+  for (;;) {
+    const waiting = (await listContainers())
+      .filter(
+        ({ service, exitCode, status }) => !(service === 'init' && status === 'exited' && exitCode === 0),
+      )
+      .map(viewOf)
+      .filter(({ state }) => state !== 'up');
+    if (waiting.length === 0) return;
+    if (performance.now() > deadline)
+      throw new Error(
+        `not healthy within ${healthyWithinMs / 1_000} s: ${waiting.map(({ name, state }) => `${name} is ${state}`).join(', ')}`,
+      );
+    await pause(lookEveryMs);
+  }
+}
+
+async function whatNext(): Promise<string> {
+  const status = await composeStatus();
+  const page = status?.nodes.find(({ id }) => id === status.leader)?.url ?? '';
+  const address = async (service: string): Promise<string> => viewOf(await findContainer(service)).address;
+  return `
+  Page      ${page}/?key=${await sessionKey(page)}
+            opens as operator, once, within ten minutes; without the key it is read-only
+  Front     http://${await address('front')}  always redirects to the leader
+  Mails     http://${await address('inbox')}
+  Shop      http://${await address('demo-shop')}
+  AWS       AWS_ENDPOINT_URL=http://${await address('localstack')}
+
+Try:
+  npm run compose -- status
+  npm run baton -- kill leader --target compose
+  npm run baton -- pause leader --target compose
+  npm run compose -- down
+
+`;
+}
+
+async function sessionKey(page: string): Promise<string> {
+  const { id } = await findContainer('node-1');
+  const { operator } = tokensSchema.parse(
+    JSON.parse(await docker('exec', id, 'cat', '/run/baton/tokens.json')),
+  );
+  const { body } = await request(`${page}/session-keys`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${operator}` },
+    signal: AbortSignal.timeout(answerWithinMs),
+  });
+  return sessionKeySchema.parse(await body.json()).key;
+}
+
+/** LocalStack runs each function in a container of its own; one that was killed leaves them behind, on the network. */
+async function removeFunctionContainers(): Promise<void> {
+  const onNetwork = await docker(
+    'ps',
+    '--all',
+    `--filter=network=${projectName()}_main`,
+    '--format={{.ID}}\t{{.Label "com.docker.compose.project"}}',
+  );
+  const strangers = onNetwork.split('\n').flatMap((line) => {
+    const [id = '', project] = line.split('\t');
+    return id === '' || project ? [] : [id];
+  });
+  if (strangers.length > 0) await docker('rm', '--force', ...strangers);
+}
