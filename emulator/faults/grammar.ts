@@ -102,7 +102,7 @@ export function faultText(fault: Fault): string {
     case 'loss':
     case 'duplicate':
     case 'reorder':
-      return `${fault.kind} ${whereText(fault, `${fault.share * 100}%`)}`;
+      return `${fault.kind} ${whereText(fault, `${Number((fault.share * 100).toFixed(2))}%`)}`;
   }
 }
 

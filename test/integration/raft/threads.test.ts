@@ -232,7 +232,7 @@ describe('raft threads: in processes of their own', () => {
     await Promise.all(ended);
     children.clear();
   });
-  const runner = new URL('./node-process.ts', import.meta.url).pathname;
+  const runner = new URL('../../support/raft-process.ts', import.meta.url).pathname;
   interface Remote {
     readonly child: ChildProcess;
     readonly id: string;
