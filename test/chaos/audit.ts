@@ -96,11 +96,9 @@ const collections: readonly { from: string; record: (row: Record<string, unknown
     record: (row) => ({ kind: 'row', ...itemName(row), price: Number(row['price']) }),
   },
   {
-    // Gathered ones share a mail, and one that still waits for others of its kind has none yet.
-    from: `SELECT * FROM (SELECT (row_number() OVER (ORDER BY n.key))::text AS place, n.key, coalesce(m.message_id, '') AS message_id,
-        coalesce(m.state, 'queued') AS state, coalesce(m.unknowns, 0) AS unknowns
-        FROM public.notices AS n LEFT JOIN public.mails AS m USING (mail_id) WHERE n.kind = 'price-drop')
-      WHERE place::bigint > $1::bigint ORDER BY place::bigint`,
+    from: `SELECT notice_id::text AS place, notices.key, coalesce(message_id, '') AS message_id, coalesce(state, 'gathered') AS state,
+      coalesce(unknowns, 0) AS unknowns FROM public.notices LEFT JOIN public.mails USING (mail_id)
+      WHERE notices.kind = 'price-drop' AND notice_id > $1::bigint ORDER BY notice_id`,
     record: (row) => {
       // price-drop/<source>/<sku>/<version>/<recipient>: none of ours has a slash in it.
       const [, source = '', sku = '', version, recipient = ''] = String(row['key']).split('/');

@@ -10,7 +10,7 @@ export const invariants = {
   I3: 'each version of an item is applied at most once',
   I4: 'the versions applied to an item strictly rise',
   I5: 'every row is written in the term of the fence at its commit, and terms never fall',
-  I6: 'one event for each row applied, one effect for each watched event, one mail for each effect unless counted as unknown',
+  I6: 'one event for each row applied, one effect for each watched event, in one mail, sent once unless counted as unknown',
   I7: 'queued + dead + applied + superseded = confirmed, once all is drained',
   I8: 'a reader sees no version go back and misses no event',
 } as const;
@@ -263,8 +263,8 @@ const checks: Record<Invariant, Check> = {
   },
 };
 
-/** `claimed` and `unknown`: its lease, or its wait, is longer than this run. */
-const openOrDone: ReadonlySet<string> = new Set(['sent', 'claimed', 'unknown']);
+/** `gathered`, `claimed` and `unknown`: the pause between two mails, its lease or its wait is longer than this run. */
+const openOrDone: ReadonlySet<string> = new Set(['sent', 'gathered', 'claimed', 'unknown']);
 
 /** Of what was confirmed: what became of it. Items, each version once; messages that nobody could read count as one. */
 function settle({ attempts, attempted, confirmed, rows, dead, appliedByRow }: Facts): {

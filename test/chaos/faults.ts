@@ -11,13 +11,14 @@ export const faultKinds = [
   'pause-publisher',
   'cut',
   'swallow',
+  'network',
   'kill-supervisor',
   'pause-supervisor',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 export interface Fault {
   readonly kind: FaultKind;
-  /** A service as `baton status` names it, or `leader`; a function; a link; a publisher's source. */
+  /** A service as `baton status` names it, or `leader`; a function; a link; a publisher's source; a command of `baton chaos`. */
   readonly target: string;
   /** After the fault before it. */
   readonly afterMs: number;
@@ -40,6 +41,17 @@ const services = [
 ];
 const handlers = ['deliver', 'deliver', 'deliver', 'mail', 'announce']; // Most of the work is deliver's.
 const links = ['broker', 'stream'];
+/** Of the votes, by UDP. */
+const networkFaults = [
+  'partition leader',
+  'partition leader one-way',
+  'partition node-1 / node-2,node-3',
+  'partition node-2 / node-3 one-way',
+  'loss all 30%',
+  'delay all 30ms+-30',
+  'duplicate all 50%',
+  'reorder all 50%',
+];
 
 function deckOf(sources: readonly string[]): Pick<Fault, 'kind' | 'target'>[] {
   const all = (kind: FaultKind, targets: readonly string[]) => targets.map((target) => ({ kind, target }));
@@ -52,6 +64,7 @@ function deckOf(sources: readonly string[]): Pick<Fault, 'kind' | 'target'>[] {
     ...all('pause-publisher', sources),
     ...all('cut', links),
     ...all('swallow', links),
+    ...all('network', networkFaults),
     ...all('kill-supervisor', ['supervisor']),
     ...all('pause-supervisor', ['supervisor']),
   ];

@@ -39,6 +39,7 @@ export type HistoryRecord =
   /** What stands there in the end. */
   | ({ readonly kind: 'row'; readonly price: number } & ItemName)
   | ({ readonly kind: 'event'; readonly id: number } & ItemName)
+  /** Somebody is to be told. Several may share a mail; `state` is its mail's, `gathered` before there is one. */
   | ({
       readonly kind: 'effect';
       readonly recipient: string;

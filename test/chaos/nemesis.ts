@@ -83,6 +83,9 @@ async function carryOut(
       const swallowed = Promise.all(linksOf(stage, target).map((link) => link.swallow(forMs)));
       return async () => void (await swallowed);
     }
+    case 'network':
+      await stage.disturb(target, forMs);
+      return () => undefined; // It heals by itself.
     case 'kill-supervisor':
       await stage.killSupervisor();
       return undefined;

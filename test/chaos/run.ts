@@ -6,6 +6,7 @@ import { connect } from 'amqplib';
 import { messageHeaders, exchanges, queues, routingKeys } from '../../contracts/topology.ts';
 import { pause } from '../../emulator/pause.ts';
 import type { BrokerChoice } from '../../emulator/stack.ts';
+import { describeError } from '../../runtime/failure.ts';
 import { connectBroker, type BrokerClient } from '../../runtime/rabbitmq.ts';
 import type { Credentials } from '../../runtime/secrets.ts';
 import { collectAudit, connectDatabase, installAudit } from './audit.ts';
@@ -34,11 +35,17 @@ const calmWithinMs = 60_000;
 /** Publishers that had to wait still have their share to publish. */
 const publishedWithinMs = (minutes: number): number => 60_000 + minutes * 60_000;
 const drainedWithinMs = 90_000;
-/** A mail whose claim was lost waits for its lease of 120 s; a short run leaves it open. */
+/** A mail whose claim was lost waits for its lease of 120 s, and the next to one address for 30 s; a short run leaves them open. */
 const mailsWithinMs = (minutes: number): number => (minutes < 5 ? 20_000 : 300_000);
 
+export interface RunResult {
+  readonly verdict: Verdict;
+  /** What did not happen in its time after the last fault: the system needed somebody. */
+  readonly late: readonly string[];
+}
+
 /** @throws Error when the system does not start, or does not start again. */
-export async function run(options: RunOptions): Promise<Verdict> {
+export async function run(options: RunOptions): Promise<RunResult> {
   const { seed, minutes, messages, tell } = options;
   const historyFolder = join(options.folder, 'history');
   await mkdir(historyFolder, { recursive: true });
@@ -80,18 +87,29 @@ export async function run(options: RunOptions): Promise<Verdict> {
     endsAt: performance.now() + minutes * 60_000,
   });
 
-  tell('calm');
+  const late: string[] = [];
+  const inTime = async (what: string, work: Promise<void>): Promise<void> => {
+    await work.then(
+      () => tell(what),
+      (error: unknown) => {
+        late.push(describeError(error));
+        tell(`not ${what}: ${describeError(error)}`);
+      },
+    );
+  };
+  await inTime('calm', allUp(stage));
+  await inTime('published', within(publishedWithinMs(minutes), 'all published', publishers.finished));
+  await inTime('drained', drain(stage, history));
+  await collect(stage, history, { minutes, stream });
+  tell('checking');
+  return { verdict: await check(readHistory(historyFolder)), late };
+}
+
+async function allUp(stage: Stage): Promise<void> {
   await until('every service up and a leader', calmWithinMs, async () => {
     const { leader, services } = await stage.status();
     return leader !== null && services.every(({ state }) => state === 'up');
   });
-  await within(publishedWithinMs(minutes), 'all published', publishers.finished);
-  tell('all is published');
-  await drain(stage, history);
-  tell('the queues are drained');
-  await collect(stage, history, { minutes, stream });
-  tell('checking');
-  return await check(readHistory(historyFolder));
 }
 
 async function prepare(stage: Stage, history: HistoryWriter): Promise<void> {
@@ -190,7 +208,8 @@ async function collect(
   }
 }
 
-const openMails = `SELECT count(*) AS n FROM mails WHERE state IN ('queued', 'claimed', 'unknown')`;
+const openMails = `SELECT (SELECT count(*) FROM mails WHERE state IN ('queued', 'claimed', 'unknown'))
+  + (SELECT count(*) FROM notices WHERE mail_id IS NULL) AS n`;
 const queuedMails = `SELECT count(*) AS n FROM mails WHERE state = 'queued'`;
 
 /** Taken and not acknowledged: they stay where they are. */

@@ -88,7 +88,11 @@ export class Stage {
   }
   /** @throws Error when there is nothing to do it to, as when it is being started again. */
   async fault(action: FaultAction, target: string): Promise<void> {
-    await this.#control(action, target);
+    await this.#control(action, { target });
+  }
+  /** A command of `baton chaos`, for a while. @throws Error when it is refused. */
+  async disturb(command: string, forMs: number): Promise<void> {
+    await this.#control('chaos', { command: `${command} for ${forMs}ms` });
   }
   /** As editor, at the leader. */
   async change(method: 'PUT' | 'POST', path: string, json: unknown): Promise<void> {
@@ -194,14 +198,13 @@ export class Stage {
       this.nodeLinks[index]?.leadTo(portOf(url));
   }
 
-  async #control(path: 'status' | FaultAction, target?: string): Promise<unknown> {
+  async #control(
+    path: 'status' | 'chaos' | FaultAction,
+    what: { target?: string; command?: string } = {},
+  ): Promise<unknown> {
     const record = await readRecord(layoutOf(join(this.#folder, '.baton')));
     if (!record) throw new Error(`nothing runs in ${this.#folder}`);
-    return await callControl(record, {
-      path,
-      timeoutMs: controlWithinMs,
-      ...(target === undefined ? {} : { target }),
-    });
+    return await callControl(record, { path, timeoutMs: controlWithinMs, ...what });
   }
 }
 
