@@ -22,7 +22,7 @@ const tokensSchema = z.object({ operator: z.string() });
 export async function composeUp({ lambda }: { lambda: LambdaPlace }): Promise<number> {
   const env = settingsFor(lambda);
   // First, so that the times below are those of a start.
-  if ((await compose(['build'], { env, quiet: true })) !== 0) return exitCodes.failed;
+  if ((await compose(['build'], { env })) !== 0) return exitCodes.failed;
   const startedAt = performance.now();
   const say = (text: string): void => {
     const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
