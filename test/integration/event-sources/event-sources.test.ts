@@ -10,6 +10,7 @@ import { rabbitmqEventSchema } from '../../../contracts/rabbitmq-event.ts';
 import { sqsQueues } from '../../../contracts/topology.ts';
 import { createInvokeClient, type InvokeClient } from '../../../emulator/event-sources/invoke-client.ts';
 import { startRabbitmqMapping, type EventSource } from '../../../emulator/event-sources/rabbitmq.ts';
+import { openQueueFeed, type QueueFeed } from '../../../emulator/event-sources/rabbitmq-feed.ts';
 import { startSchedule } from '../../../emulator/event-sources/schedule.ts';
 import { startSqsMapping } from '../../../emulator/event-sources/sqs.ts';
 import { startAwsServices, type AwsServices } from '../../../emulator/services/aws/aws.ts';
@@ -280,6 +281,38 @@ describe('RabbitMQ -> function', () => {
     mapping = undefined;
     // Only after its consumer is gone does the queue show what was never acknowledged.
     expect(await depth('parcels')).toBe(0);
+  });
+
+  it('a channel that the broker closes under the consumer: another is opened, and what was unacknowledged comes again', async () => {
+    await channel.assertQueue('closing', { durable: true, arguments: { 'x-queue-type': 'quorum' } });
+    const feeds: QueueFeed[] = [];
+    let failing = true;
+    mapping = startRabbitmqMapping({
+      mapping: { function: 'deliver', queue: 'closing', batchSize: 10, windowMs: 0, functionTimeoutS: 20 },
+      broker: server.address,
+      invoke: {
+        ...invoke,
+        invoke: async () =>
+          failing ? { kind: 'function-error', reason: 'planted' } : { kind: 'answered', payload: null },
+      },
+      logger,
+      backOff: { firstMs: 50, msMax: 100 },
+      openFeed: async (...options) => {
+        const feed = await openQueueFeed(...options);
+        feeds.push(feed);
+        return feed;
+      },
+    });
+    channel.sendToQueue('closing', Buffer.from('kept'), { persistent: true });
+    await expect.poll(() => mapping?.counts().failures, { timeout: 10_000 }).toBeGreaterThan(0);
+    // A tag that was never delivered is an error of the channel: the broker closes it (AMQP 0-9-1, basic.ack).
+    feeds[0]?.acknowledgeUpTo({ deliveryTag: 999, messageId: undefined, json: '', bytes: 0 });
+    await expect.poll(() => feeds.length, { timeout: 10_000 }).toBe(2);
+    failing = false;
+    await expect.poll(() => mapping?.counts().handled, { timeout: 10_000 }).toBe(1);
+    await mapping.close();
+    mapping = undefined;
+    expect((await channel.checkQueue('closing')).messageCount).toBe(0);
   });
 
   it('a queue that is declared later is consumed then', async () => {
