@@ -7,6 +7,7 @@ import { chaos, type ChaosOptions } from './commands/chaos.ts';
 import { composeDown, composeUp, lambdaPlaces } from './commands/compose.ts';
 import { faultInCompose, logsOfCompose, statusOfCompose } from './commands/compose-status.ts';
 import { doctor } from './commands/doctor.ts';
+import { erase } from './commands/erase.ts';
 import { invokeFunction } from './commands/invoke.ts';
 import { down, exitCodes, fault, status } from './commands/running.ts';
 import { mailTest } from './commands/mail.ts';
@@ -124,6 +125,12 @@ function createProgram(finish: (code: number) => void): Command {
     .argument('<address>', 'who gets the mail')
     .addOption(dataOption())
     .action(async (address: string, options: { data: string }) => finish(await mailTest(address, options)));
+  program
+    .command('erase')
+    .description('delete everything that holds a mail address')
+    .argument('<address>', 'in any spelling of case')
+    .addOption(dataOption())
+    .action(async (address: string, options: { data: string }) => finish(await erase(address, options)));
   program
     .command('doctor')
     .description('what this machine has and lacks, and what to do about it')

@@ -1,19 +1,23 @@
-// The demo: the shop as a source, a partner, and a watcher who gets a mail for each price drop; then the first crawl,
-// so that nobody waits a minute for the schedule. Doing it again changes nothing.
-import { z } from 'zod';
+// The demo: the shop as a source, a partner, a watcher who gets mail when prices drop, and an operator who gets it when a
+// file is rejected or another node leads; then the first crawl, so that nobody waits a minute for the schedule. Doing it
+// again changes nothing.
 import { demoSources } from './services/demo-shop/sources.ts';
 import { createInvokeClient } from './event-sources/invoke-client.ts';
 import { callLeader, type System } from './system.ts';
 
-export const demoWatcher = 'watcher@example.test';
-const watchesSchema = z.object({ watches: z.array(z.object({ email: z.string() })) });
+const operator = 'operator@example.test';
+const watches = [
+  { email: 'watcher@example.test', about: 'prices' },
+  { email: operator, about: 'files' },
+  { email: operator, about: 'leader' },
+];
 
 export interface DemoPlace {
   readonly shopUrl: string;
   /** Of the Invoke API. */
   readonly invokeUrl: string;
   /** To the leader, as editor. */
-  readonly call: (call: { method: 'GET' | 'PUT' | 'POST'; path: string; json?: unknown }) => Promise<unknown>;
+  readonly call: (call: { method: 'PUT' | 'POST'; path: string; json?: unknown }) => Promise<unknown>;
 }
 
 /** What `baton up` does when all is up. */
@@ -30,9 +34,7 @@ export async function seedDemo(system: System): Promise<void> {
 export async function enterDemo({ shopUrl, invokeUrl, call }: DemoPlace): Promise<void> {
   for (const source of demoSources(shopUrl))
     await call({ method: 'PUT', path: `/sources/${source.name}`, json: source });
-  const { watches } = watchesSchema.parse(await call({ method: 'GET', path: '/watches' }));
-  if (!watches.some(({ email }) => email === demoWatcher))
-    await call({ method: 'POST', path: '/watches', json: { email: demoWatcher, source: null, sku: null } });
+  for (const watch of watches) await call({ method: 'POST', path: '/watches', json: watch });
   const invoke = createInvokeClient(invokeUrl);
   try {
     const outcome = await invoke.sendEvent('scraper', '{}');

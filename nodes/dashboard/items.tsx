@@ -1,6 +1,7 @@
 // The stream of items: what changed, old price struck through beside the new one, with a filter and a pause.
 import { changeKinds, changesShown, filterChanges, type ChangeKind, type ItemChange } from './changes.ts';
 import { formatClock, formatPrice } from './format.ts';
+import { isAt, itemHere } from './place.ts';
 import { changes, filter, frozen } from './state.ts';
 
 export function Items() {
@@ -70,7 +71,7 @@ function Controls() {
 
 function Change({ change }: { change: ItemChange }) {
   return (
-    <li class="change" data-id={change.id}>
+    <li class={`change${isAt(itemHere(), change) ? ' here' : ''}`} data-id={change.id}>
       <time dateTime={change.at}>{formatClock(change.at)}</time>
       <div class="what">
         <span class="title">{change.title}</span>

@@ -1,4 +1,5 @@
-// The page of a node: its cluster, the stream of items, queues, files, crawls and mails, live. Reads only.
+// The page of a node: its cluster, the stream of items, queues, files, crawls and mails, live. It changes
+// nothing but a watch, which a reader may end.
 import { effect } from '@preact/signals';
 import { render } from 'preact';
 import { Announcement, startAnnouncing } from './announce.tsx';
@@ -6,7 +7,9 @@ import { Cluster } from './cluster.tsx';
 import { ConnectionBadge, LostBanner } from './connection.tsx';
 import { Items } from './items.tsx';
 import { Crawls, EventLog, Files, Mails, Queues } from './panels.tsx';
+import { startPlace } from './place.ts';
 import { cluster, start } from './state.ts';
+import { Watched } from './watched.tsx';
 import './style.css';
 
 function App() {
@@ -22,6 +25,7 @@ function App() {
       </header>
       <main id="main" tabIndex={-1}>
         <LostBanner />
+        <Watched />
         <Cluster />
         <div class="columns">
           <Items />
@@ -40,6 +44,7 @@ function App() {
 }
 
 start();
+startPlace();
 startAnnouncing();
 effect(() => {
   const view = cluster.value.value;

@@ -68,7 +68,7 @@ function asText({ heading, entries, more, because }: Letter, { link, manage }: L
     ),
     ...(more > 0 ? [`And ${more} more.`] : []),
     // What follows a line of `-- ` is a signature to mail programs.
-    `-- \n${because} Change or end that:\n${manage}`,
+    `-- \n${because} See or end this watch:\n${manage}`,
   ];
   return `${paragraphs.join('\n\n')}\n`;
 }
@@ -85,7 +85,7 @@ function asHtml({ subject, heading, entries, more, because }: Letter, { link, ma
     more > 0
       ? `<tr><td class="rule quiet" style="padding:14px 24px;border-top:1px solid #dcdfe5;color:${quiet}">and ${more} more</td></tr>`
       : '';
-  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>${escapeHtml(subject)}</title><style>${dark}</style></head><body class="page" style="margin:0;padding:0;background:#f4f5f7"><table role="presentation" class="page" width="100%" cellspacing="0" cellpadding="0" style="background:#f4f5f7"><tr><td align="center" style="padding:24px 12px"><table role="presentation" class="card" width="100%" cellspacing="0" cellpadding="0" style="max-width:560px;background:#ffffff;border:1px solid #dcdfe5;border-radius:8px;border-collapse:separate;text-align:left;${font};font-size:15px;line-height:1.5;color:${ink}"><tr><td style="padding:20px 24px 14px"><h1 class="ink" style="margin:0;font-size:20px;line-height:1.3;color:${ink}">${escapeHtml(heading)}</h1></td></tr>${rows}${left}<tr><td class="rule quiet" style="padding:14px 24px 20px;border-top:1px solid #dcdfe5;font-size:13px;color:${quiet}">${escapeHtml(because)} <a href="${escapeHtml(manage)}" style="color:#0a5299">Change or end that</a></td></tr></table></td></tr></table></body></html>`;
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>${escapeHtml(subject)}</title><style>${dark}</style></head><body class="page" style="margin:0;padding:0;background:#f4f5f7"><table role="presentation" class="page" width="100%" cellspacing="0" cellpadding="0" style="background:#f4f5f7"><tr><td align="center" style="padding:24px 12px"><table role="presentation" class="card" width="100%" cellspacing="0" cellpadding="0" style="max-width:560px;background:#ffffff;border:1px solid #dcdfe5;border-radius:8px;border-collapse:separate;text-align:left;${font};font-size:15px;line-height:1.5;color:${ink}"><tr><td style="padding:20px 24px 14px"><h1 class="ink" style="margin:0;font-size:20px;line-height:1.3;color:${ink}">${escapeHtml(heading)}</h1></td></tr>${rows}${left}<tr><td class="rule quiet" style="padding:14px 24px 20px;border-top:1px solid #dcdfe5;font-size:13px;color:${quiet}">${escapeHtml(because)} <a href="${escapeHtml(manage)}" style="color:#0a5299">See or end this watch</a></td></tr></table></td></tr></table></body></html>`;
 }
 
 function entryHtml({ title, anchor, change, details }: Entry, link: Links['link']): string {
@@ -95,13 +95,12 @@ function entryHtml({ title, anchor, change, details }: Entry, link: Links['link'
   const price = change
     ? `<p style="margin:2px 0 0"><strong class="fell" style="font-size:20px;color:#0b6b52">${escapeHtml(change.now)}</strong> <s class="quiet" style="color:${quiet}">${escapeHtml(change.before)}</s> <span class="quiet" style="color:${quiet}">${percentText(change.percent)}</span></p>`
     : '';
-  const more = details
-    .map(
-      (detail) =>
-        `<p class="quiet" style="margin:2px 0 0;font-size:13px;color:${quiet};overflow-wrap:anywhere">${escapeHtml(detail)}</p>`,
-    )
-    .join('');
-  return `<tr><td class="rule" style="padding:14px 24px;border-top:1px solid #dcdfe5;overflow-wrap:anywhere"><h2 class="ink" style="margin:0;font-size:15px;line-height:1.4;color:${ink}">${linked}</h2>${price}${more}</td></tr>`;
+  const more = details.map((detail, index) => {
+    // Where there is no price, the first line is what the mail has to say.
+    const [style, colour] = change || index > 0 ? ['quiet', quiet] : ['ink', ink];
+    return `<p class="${style}" style="margin:2px 0 0;font-size:13px;color:${colour};overflow-wrap:anywhere">${escapeHtml(detail)}</p>`;
+  });
+  return `<tr><td class="rule" style="padding:14px 24px;border-top:1px solid #dcdfe5;overflow-wrap:anywhere"><h2 class="ink" style="margin:0;font-size:15px;line-height:1.4;color:${ink}">${linked}</h2>${price}${more.join('')}</td></tr>`;
 }
 
 /** Nothing where it rounds to none. */

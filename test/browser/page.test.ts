@@ -27,7 +27,7 @@ afterEach(async () => {
   await node?.stop();
 });
 
-async function open(options: BrowserContextOptions = {}): Promise<void> {
+async function open(options: BrowserContextOptions = {}, path = '/'): Promise<void> {
   if (!browser) throw new Error('no browser was started');
   const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'UTC', ...options });
   page = await context.newPage();
@@ -36,7 +36,7 @@ async function open(options: BrowserContextOptions = {}): Promise<void> {
     if (message.type() === 'error') problems.push(message.text());
   });
   page.on('pageerror', (error) => problems.push(error.message));
-  await page.goto(node.url);
+  await page.goto(node.url + path);
   await connection('live');
 }
 const connection = (state: string) => page.waitForSelector(`[data-connection="${state}"]`);

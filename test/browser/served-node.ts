@@ -3,11 +3,12 @@
 import type { Member } from '../../contracts/environment.ts';
 import type { CrawlView, FileView, MailView } from '../../contracts/public-views.ts';
 import type { EventDraft } from '../../contracts/event.ts';
+import type { Item } from '../../contracts/item.ts';
 import { queues } from '../../contracts/topology.ts';
 import { Leadership } from '../../nodes/leadership.ts';
 import type { RaftStatus } from '../../nodes/raft-messages.ts';
 import type { RaftThread } from '../../nodes/raft-thread.ts';
-import type { Store } from '../../nodes/store.ts';
+import type { Store, Watch } from '../../nodes/store.ts';
 import { Guard } from '../../nodes/web/guard.ts';
 import { Live } from '../../nodes/web/live.ts';
 import { bundlePage } from '../../nodes/web/page.ts';
@@ -24,6 +25,8 @@ const page = await bundlePage(new URL('../../nodes/dashboard', import.meta.url).
 export async function serveNode() {
   const simulated = { ...simulatedRaft(), ...simulatedStore() };
   const lists = { files: [] as FileView[], crawls: [] as CrawlView[], mails: [] as MailView[] };
+  const watches = new Map<string, Omit<Watch, 'email'>>();
+  const items = new Map<string, { item: Item; history: Item[] }>();
   const depths = new Map<string, number>(Object.values(queues).map(({ name }) => [name, 0]));
   const heardMsAgo = new Map<string, number>();
   const ownAnswers: Partial<Store> = {
@@ -31,6 +34,9 @@ export async function serveNode() {
     recentFiles: async () => lists.files,
     recentCrawls: async () => lists.crawls,
     recentMails: async () => lists.mails,
+    watch: async (id) => watches.get(id),
+    deleteWatch: async (_term, id) => watches.delete(id),
+    item: async ({ source, sku }) => items.get(`${source}/${sku}`),
   };
   const store = new Proxy(simulated.store, {
     get: (target, name): unknown => Reflect.get(ownAnswers, name) ?? Reflect.get(target, name),
@@ -64,13 +70,17 @@ export async function serveNode() {
     const leader = role.kind === 'leader' ? 'node-1' : 'leader' in role ? role.leader : null;
     show({ type: 'role.changed', node: 'node-1', from: 'follower', to: role.kind, term, leader, reason });
   });
+  const hosts = new Set<string>();
+  const guard = new Guard({
+    tokens: async () => ({ reader: token, editor: token, operator: token }),
+    hosts: () => hosts,
+  });
   let port = 0;
   let live: Live;
   let stop: () => Promise<void>;
   let cutStreams: () => void;
 
   async function start(): Promise<void> {
-    const hosts = new Set<string>();
     live = new Live(store, (error) => logger.error(String(error)));
     const server = createPublicServer({
       nodeId: 'node-1',
@@ -85,10 +95,7 @@ export async function serveNode() {
         close: async () => undefined,
       },
       live,
-      guard: new Guard({
-        tokens: async () => ({ reader: token, editor: token, operator: token }),
-        hosts: () => hosts,
-      }),
+      guard,
       logger,
       page,
     });
@@ -105,9 +112,13 @@ export async function serveNode() {
   return {
     ...simulated,
     lists,
+    watches,
+    items,
     depths,
     heardMsAgo,
     url: `http://127.0.0.1:${port}`,
+    /** Opens the page with a session of an operator. */
+    newKey: () => guard.newKey(),
     show,
     /** As a network that fails for a moment. */
     cutStreams: () => cutStreams(),
