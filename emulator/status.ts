@@ -15,6 +15,8 @@ export interface NodeStatus {
   readonly udp: string;
   readonly pid: number | null;
   readonly health: 'ok' | 'paused' | 'down' | 'unreachable';
+  /** In words, as this node sees them. */
+  readonly problems: readonly string[];
 }
 export interface Counts {
   readonly items: number | null;
@@ -35,7 +37,12 @@ export interface SystemStatus {
 }
 
 const askMs = 700;
-const viewSchema = z.object({ state: z.string(), term: z.int(), leader: z.string().nullable() });
+const viewSchema = z.object({
+  state: z.string(),
+  term: z.int(),
+  leader: z.string().nullable(),
+  problems: z.array(z.string()).default([]),
+});
 const countsSchema = z.object({
   items: z.int().nullable(),
   itemVersions: z.int().nullable(),
@@ -90,11 +97,11 @@ async function nodeStatus(member: Member, services: readonly ServiceView[]): Pro
     pid: service?.pid ?? null,
   };
   try {
-    const { state, term } = await ask(`${member.publicUrl}/health`, viewSchema);
-    return { ...about, role: state, term, health: 'ok' };
+    const { state, term, problems } = await ask(`${member.publicUrl}/health`, viewSchema);
+    return { ...about, role: state, term, health: 'ok', problems };
   } catch {
     const health = service?.state === 'paused' ? 'paused' : service?.pid ? 'unreachable' : 'down';
-    return { ...about, role: 'unknown', term: null, health };
+    return { ...about, role: 'unknown', term: null, health, problems: [] };
   }
 }
 

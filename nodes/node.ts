@@ -11,6 +11,7 @@ import { startLeaderJobs } from './leader-jobs.ts';
 import { Leadership } from './leadership.ts';
 import { makeNotices, publishDueMails, queueDigests } from './mailer/mailer.ts';
 import type { NodeBroker } from './node-broker.ts';
+import { Problems } from './problems.ts';
 import type { RaftThread } from './raft-thread.ts';
 import type { Store } from './store.ts';
 import { Guard, type Tokens } from './web/guard.ts';
@@ -18,6 +19,7 @@ import { createInternalServer } from './web/internal-server.ts';
 import { Live } from './web/live.ts';
 import type { Page } from './web/page.ts';
 import { createPublicServer } from './web/public-server.ts';
+import { watchWork } from './work-watch.ts';
 
 export interface NodeSettings {
   readonly nodeId: string;
@@ -108,6 +110,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     role = change.role.kind;
   });
 
+  const problems = new Problems();
   const live = new Live(store, warn);
   const unlisten = logger.onEvent((event: BatonEvent) => live.show(event));
   const internal = createInternalServer({
@@ -130,6 +133,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     broker,
     live,
     guard,
+    problems,
     logger,
     page: adapters.page,
   });
@@ -146,7 +150,19 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     send: adapters.sendAnnouncement,
     report: warn,
   });
-  const database = watchDatabase({ ping: () => store.ping(), report: (health) => raft.reportHealth(health) });
+  const database = watchDatabase({
+    ping: () => store.ping(),
+    report: (health) => {
+      raft.reportHealth(health);
+      problems.say(
+        'database',
+        health.databaseReachable
+          ? null
+          : 'the database does not answer this node: nothing is written until it does',
+      );
+    },
+  });
+  const work = watchWork({ broker, store, problems });
   const domain = /@(?<domain>[^\s>]+)/.exec(settings.mailFrom)?.groups?.['domain'] ?? 'baton.invalid';
   const jobs = startLeaderJobs({
     leadership,
@@ -171,6 +187,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     async close(reason) {
       await leadership.resign(reason);
       database.close();
+      work.close();
       await Promise.all([jobs.close(), announcer.close()]);
       unlisten();
       await Promise.all([web.close(), internal.close()]);

@@ -102,6 +102,8 @@ export interface Store {
   /** Every current item as CSV or NDJSON. */
   exportItems(format: 'csv' | 'ndjson'): Promise<Readable>;
   counts(): Promise<StoredCounts>;
+  /** Mails that wait for another try. */
+  deferredMails(): Promise<number>;
 
   takeCrawl(term: number, request: CrawlRequest): Promise<CrawlLease | undefined>;
   updateCrawl(term: number, crawlId: string, update: CrawlUpdate): Promise<void>;

@@ -46,6 +46,8 @@ export function statusText({ leader, term, nodes, services, counts, faults }: Sy
       lines.push(
         `    ${name.padEnd(14)} ${state.padEnd(11)} ${`pid ${pid ?? '-'}`.padEnd(12)} ${restarts > 0 ? `restarted ${restarts} times` : ''}`.trimEnd(),
       );
+  const problems = new Set(nodes.flatMap((node) => node.problems));
+  if (problems.size > 0) lines.push('', ...[...problems].map((problem) => `  ! ${problem}`));
   if (faults.length > 0) lines.push('', '  broken on purpose:', ...faults.map((fault) => `    ${fault}`));
   const number = (value: number | null): string => (value === null ? '?' : value.toLocaleString('en'));
   lines.push(

@@ -24,6 +24,7 @@ import {
 import {
   claimMail,
   dueDigests,
+  deferredMails,
   dueMails,
   eraseAddress,
   mailPublished,
@@ -138,6 +139,7 @@ function createStore(queries: Queries): Store {
     makeNotices: (term, step) => makeNotices(queries, term, step),
     dueDigests: (term, rules, limit) => dueDigests(queries, term, rules, limit),
     queueDigest: (term, noticeIds, mail) => queueDigest(queries, term, noticeIds, mail),
+    deferredMails: () => deferredMails(queries),
     dueMails: (term, limit) => dueMails(queries, term, limit),
     mailPublished: (term, mail) => mailPublished(queries, term, mail),
 

@@ -89,6 +89,14 @@ export async function eraseAddress(queries: Queries, term: number, address: stri
   return row;
 }
 
+export async function deferredMails(queries: Queries): Promise<number> {
+  const [row] = await queries.query<{ deferred: number }>(
+    'counting deferred mails',
+    `SELECT count(*)::integer AS deferred FROM mails WHERE state IN ('queued', 'unknown') AND attempt > 1`,
+  );
+  return row?.deferred ?? 0;
+}
+
 export function dueMails(queries: Queries, term: number, limit: number): Promise<DueMail[]> {
   return queries.query<DueMail & Record<string, unknown>>(
     'looking for due mails',

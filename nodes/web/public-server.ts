@@ -20,6 +20,7 @@ import type { Leadership } from '../leadership.ts';
 import type { RaftThread } from '../raft-thread.ts';
 import { watchTopics, type Store } from '../store.ts';
 import type { NodeBroker } from '../node-broker.ts';
+import type { Problems } from '../problems.ts';
 import { Guard, sessionCookie } from './guard.ts';
 import { parse } from './internal-server.ts';
 import type { Live } from './live.ts';
@@ -38,6 +39,7 @@ export interface PublicServerOptions {
   readonly broker: NodeBroker;
   readonly live: Live;
   readonly guard: Guard;
+  readonly problems: Pick<Problems, 'list'>;
   readonly logger: Logger;
   readonly page: Page | undefined;
 }
@@ -126,7 +128,11 @@ export const operations: readonly Operation[] = [
   },
   { method: 'get', path: '/leader', summary: '200 on the leader, 503 elsewhere' },
   { method: 'get', path: '/replica', summary: '200 on a follower, 503 elsewhere' },
-  { method: 'get', path: '/health', summary: '200 while the process lives, with or without a leader' },
+  {
+    method: 'get',
+    path: '/health',
+    summary: '200 while the process lives, with or without a leader; `problems` in words',
+  },
   { method: 'get', path: '/liveness', summary: 'The same' },
   { method: 'get', path: '/readiness', summary: '200 when the database answers' },
   { method: 'get', path: '/history', summary: 'The last changes of leadership of this node' },
@@ -305,12 +311,16 @@ function sharedDepths(broker: NodeBroker): () => Promise<Record<string, number |
 }
 
 /** Patroni's names (https://patroni.readthedocs.io/en/latest/rest_api.html), so that load balancer rules fit. */
-function addHealth(app: FastifyInstance, { leadership, nodeId, raft, store }: PublicServerOptions): void {
+function addHealth(
+  app: FastifyInstance,
+  { leadership, nodeId, raft, store, problems }: PublicServerOptions,
+): void {
   const view = () => ({
     nodeId,
     state: leadership.state.kind,
     term: leadership.state.term,
     leader: leadership.leader()?.nodeId ?? null,
+    problems: [...leadershipProblems(leadership), ...problems.list()],
   });
   app.get('/leader', async (_request, reply) =>
     reply.code(leadership.state.kind === 'leading' ? 200 : 503).send(view()),
@@ -344,6 +354,18 @@ function addHealth(app: FastifyInstance, { leadership, nodeId, raft, store }: Pu
     term.set(raft.status().term);
     return reply.type(registry.contentType).send(await registry.metrics());
   });
+}
+
+function leadershipProblems({ state, nodeId }: Leadership): string[] {
+  if (state.kind === 'waiting')
+    return [
+      `${nodeId} is elected in term ${state.term} and may not write yet: the database has not granted it the term`,
+    ];
+  if (state.kind === 'following' && state.leader === null)
+    return [
+      'nobody leads: an election is under way, or a majority of the nodes does not answer; nothing is written until one leads',
+    ];
+  return [];
 }
 
 function writeCursor({ source, sku }: { source: string; sku: string }): string {

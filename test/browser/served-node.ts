@@ -96,6 +96,7 @@ export async function serveNode() {
       },
       live,
       guard,
+      problems: { list: () => [] },
       logger,
       page,
     });

@@ -314,6 +314,8 @@ test('health: /leader is 200 on the leader alone, /health is 200 without one', a
   expect([await status('/leader'), await status('/replica'), await status('/health')]).toEqual([
     503, 200, 200,
   ]);
+  const { problems } = (await (await fetch(`${node.publicUrl}/health`)).json()) as { problems: string[] };
+  expect(problems).toEqual([expect.stringMatching(/^nobody leads/)]);
 });
 test('items: an unchanged page is 304 for whoever names its ETag', async () => {
   const first = await fetch(`${node.publicUrl}/items`);

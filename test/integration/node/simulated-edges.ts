@@ -52,6 +52,7 @@ export function simulatedStore() {
     makeNotices: async () => false,
     dueDigests: async () => [],
     dueMails: async () => [],
+    deferredMails: async () => 0,
     items: async () => [],
     fileIntake: async (id) => files.get(id),
     stageRows: async (_term, { rows }) => void staged.push(...rows),
