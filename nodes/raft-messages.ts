@@ -51,7 +51,8 @@ export type ToWorker =
   | { readonly kind: 'close' };
 
 export type FromWorker =
-  | { readonly kind: 'ready'; readonly status: RaftStatus }
+  /** `raised`: the system schedules this thread before the main one. */
+  | { readonly kind: 'ready'; readonly status: RaftStatus; readonly raised: boolean }
   | { readonly kind: 'failed-to-start'; readonly reason: string }
   | { readonly kind: 'status'; readonly status: RaftStatus }
   | { readonly kind: 'role'; readonly role: RoleView; readonly term: number; readonly reason: string }

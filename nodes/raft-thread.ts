@@ -13,6 +13,7 @@ import {
   type RaftWorkerData,
   type ToWorker,
 } from './raft-messages.ts';
+import { yieldThisThread } from './raft-priority.ts';
 import type { ClusterKeys } from './transport/cluster-keys.ts';
 
 export { clusterKeysSchema, type ClusterKeys } from './transport/cluster-keys.ts';
@@ -141,6 +142,7 @@ class Handle implements RaftThread {
         if (message.kind === 'ready') {
           this.#phase = 'running';
           this.#status = message.status;
+          if (!message.raised) yieldThisThread();
           clearTimeout(deadline);
           resolve(this);
         } else this.#receive(message);

@@ -8,6 +8,7 @@ import { initialState } from './raft/state.ts';
 import { step, view } from './raft/step.ts';
 import type { Config, Health } from './raft/types.ts';
 import { RaftLoop } from './raft-loop.ts';
+import { raiseThisThread } from './raft-priority.ts';
 import {
   stallLimitMs,
   type FromWorker,
@@ -149,7 +150,7 @@ async function run(): Promise<void> {
     }
   });
 
-  tell({ kind: 'ready', status: status() });
+  tell({ kind: 'ready', status: status(), raised: raiseThisThread() });
   loop.start();
   feedHealth();
 }

@@ -255,6 +255,19 @@ describe('raft threads: in processes of their own', () => {
     });
     return remote;
   }
+  /** As the kernel has it: the first thread of a process is the main one, and the raft thread is Node's only worker. */
+  function nicenessOf(pid: number): { raft: number; main: number } {
+    const threads = fs.readdirSync(`/proc/${pid}/task`).map((id) => {
+      const [name = '', numbers = ''] = fs.readFileSync(`/proc/${pid}/task/${id}/stat`, 'utf8').split(') ');
+      return { id, name, nice: Number(numbers.split(' ')[16]) };
+    });
+    const niceOf = (found: (thread: { id: string; name: string }) => boolean): number =>
+      threads.find(found)?.nice ?? NaN;
+    return {
+      main: niceOf(({ id }) => id === String(pid)),
+      raft: niceOf(({ name }) => /\(raft/.test(name) || name.endsWith('(WorkerThread')),
+    };
+  }
   const leaderOf = (remotes: readonly Remote[], above = 0) =>
     remotes.find(({ role, term }) => role === 'leader' && term > above);
 
@@ -294,6 +307,17 @@ describe('raft threads: in processes of their own', () => {
     expect(tookMs).toBeGreaterThan(900);
     expect(tookMs).toBeLessThan(1_000 + 4 * electionTimeoutMs);
   });
+
+  test.runIf(process.platform === 'linux')(
+    'the raft thread is scheduled before the main thread, with privileges and without',
+    async () => {
+      const { remotes } = await elected();
+      for (const { child } of remotes) {
+        const { raft, main } = nicenessOf(child.pid ?? 0);
+        expect(raft).toBeLessThan(main);
+      }
+    },
+  );
 
   test('when the raft thread dies, the process ends and says why', async () => {
     const members = membersAt(await freePorts(1));
