@@ -41,6 +41,16 @@ export default defineConfig({
         },
       },
       {
+        // Containers, on fixed ports: one file at a time. Skipped, and said so, where Docker does not answer.
+        test: {
+          name: 'compose',
+          include: ['test/compose/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
         test: {
           name: 'long',
           include: ['test/long/**/*.test.ts'],

@@ -1,0 +1,160 @@
+// Messages for the system in containers and the verdict on them: the publisher, the audit in the database and the checker of
+// test/chaos, which share no code with the product. Only what is of this source counts: the demo goes on beside it.
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { connect } from 'amqplib';
+import type { Client } from 'pg';
+import { messageHeaders, queues } from '../../contracts/topology.ts';
+import type { Credentials } from '../../runtime/secrets.ts';
+import { collectAudit, connectDatabase, installAudit } from '../chaos/audit.ts';
+import { check, type Verdict } from '../chaos/checker.ts';
+import { openHistory, readHistory, type HistoryRecord } from '../chaos/history.ts';
+import type { PublisherSettings } from '../chaos/publisher/main.ts';
+import { eventually } from '../support/running-system.ts';
+import { change, docker, idOf, portOf, secretOf } from './containers.ts';
+
+export const loadSource = 'load';
+const publisherFile = fileURLToPath(new URL('../chaos/publisher/main.ts', import.meta.url));
+const drainedWithinMs = 120_000;
+/** Those about mails and readers are the chaos harness' own: nobody reads or is mailed here. */
+const judged: ReadonlySet<string> = new Set(['I1', 'I2', 'I3', 'I4', 'I5', 'I7']);
+
+export interface Load {
+  /** Versions of items that are rows. */
+  applied(): Promise<number>;
+  /** Resolves when every message is confirmed. @throws Error when the publisher ends before that. */
+  readonly published: Promise<void>;
+  /** When all is published and nothing waits any more. */
+  verdict(): Promise<Verdict>;
+  stop(): void;
+}
+
+export async function startLoad({
+  folder,
+  messages,
+  perSecond,
+}: {
+  folder: string;
+  messages: number;
+  perSecond: number;
+}): Promise<Load> {
+  const files = {
+    credentials: join(folder, 'broker.json'),
+    ca: join(folder, 'ca.pem'),
+    history: join(folder, 'history'),
+  };
+  const ca = await secretOf('node-1', 'ca.pem');
+  const credentials = JSON.parse(await secretOf('node-1', 'broker.json')) as Credentials;
+  const password = await secretOf('node-1', 'database-password');
+  await writeFile(files.ca, ca);
+  await writeFile(files.credentials, JSON.stringify(credentials), { mode: 0o600 });
+  await mkdir(files.history);
+
+  /** Anew each time: the database is restarted meanwhile. */
+  async function withDatabase<T>(work: (database: Client) => Promise<T>): Promise<T> {
+    const database = await connectDatabase({ port: portOf('BATON_PORT_DATABASE'), password, ca });
+    try {
+      return await work(database);
+    } finally {
+      await database.end();
+    }
+  }
+  const applied = () =>
+    withDatabase(async (database) => {
+      const { rows } = await database.query<{ n: string }>(
+        'SELECT count(*) AS n FROM item_versions WHERE source = $1',
+        [loadSource],
+      );
+      return Number(rows[0]?.n);
+    });
+
+  await change('PUT', `/sources/${loadSource}`, { kind: 'partner', name: loadSource });
+  await withDatabase(installAudit);
+  const settings: PublisherSettings = {
+    crawl: { seed: 1, source: loadSource, intake: 1, messages },
+    perSecond,
+    historyFolder: files.history,
+    historyName: 'publisher',
+    brokerUrl: `amqps://127.0.0.1:${portOf('BATON_PORT_BROKER')}/`,
+    credentialsFile: files.credentials,
+    caFile: files.ca,
+  };
+  const publisher = fork(publisherFile, [JSON.stringify(settings)], { execPath: process.execPath });
+  const published = once(publisher, 'exit').then(([code]) => {
+    if (code !== 0) throw new Error(`the publisher ended with ${String(code)}`);
+  });
+  published.catch(() => undefined); // Whoever waits for it is told.
+
+  async function verdict(): Promise<Verdict> {
+    const depths = await eventually('empty queues', queueDepths, isDrained, drainedWithinMs);
+    const history = openHistory(files.history, 'end');
+    await withDatabase((database) => collectAudit(database, history));
+    for (const letter of await deadLetters(credentials, ca)) history.write(letter);
+    history.write({
+      kind: 'drained',
+      queues: depths,
+      itemVersions: await applied(),
+      feedLast: 0, // No reader to compare it with.
+    });
+    const { findings, counts } = await check(ofThisLoad(files.history));
+    return { findings: findings.filter(({ invariant }) => judged.has(invariant)), counts };
+  }
+  return { applied, published, verdict, stop: () => void publisher.kill('SIGKILL') };
+}
+
+async function* ofThisLoad(folder: string): AsyncGenerator<HistoryRecord> {
+  for await (const record of readHistory(folder))
+    if (!('source' in record) || record.source === loadSource) yield record;
+}
+
+/** Ready ones and those that a consumer holds. */
+async function queueDepths(): Promise<Record<string, number>> {
+  const list = await docker(
+    'exec',
+    await idOf('broker'),
+    'rabbitmqctl',
+    '--quiet',
+    '--no-table-headers',
+    'list_queues',
+    'name',
+    'messages',
+  );
+  return Object.fromEntries(
+    list
+      .trim()
+      .split('\n')
+      .map((line) => line.split('\t'))
+      .map(([name = '', messages]) => [name, Number(messages)]),
+  );
+}
+function isDrained(depths: Record<string, number>): boolean {
+  return [queues.items, queues.itemsRetry].every(({ name }) => depths[name] === 0);
+}
+
+/** Taken and not acknowledged: they stay where they are. */
+async function deadLetters(credentials: Credentials, ca: string): Promise<HistoryRecord[]> {
+  const connection = await connect(
+    { protocol: 'amqps', hostname: '127.0.0.1', port: portOf('BATON_PORT_BROKER'), ...credentials },
+    { ca: [ca], timeout: 5_000 },
+  );
+  try {
+    const channel = await connection.createChannel();
+    const letters: HistoryRecord[] = [];
+    const next = () => channel.get(queues.itemsDead.name);
+    for (let letter = await next(); letter; letter = await next()) {
+      const headers = letter.properties.headers ?? {};
+      letters.push({
+        kind: 'dead',
+        message: String(letter.properties.messageId),
+        code: String(headers[messageHeaders.deadCode] ?? ''),
+        reason: String(headers[messageHeaders.deadReason] ?? ''),
+      });
+    }
+    return letters;
+  } finally {
+    await connection.close();
+  }
+}
