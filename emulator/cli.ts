@@ -4,7 +4,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { nodes } from '../contracts/topology.ts';
 import { chaos, type ChaosOptions } from './commands/chaos.ts';
-import { composeDown, composeUp, lambdaPlaces } from './commands/compose.ts';
+import { composeDown, composeUp, lambdaPlaces, localstackUp } from './commands/compose.ts';
 import { faultInCompose, logsOfCompose, statusOfCompose } from './commands/compose-status.ts';
 import { doctor } from './commands/doctor.ts';
 import { erase } from './commands/erase.ts';
@@ -14,7 +14,7 @@ import { mailTest } from './commands/mail.ts';
 import { up } from './commands/up.ts';
 import { faultActions } from './control.ts';
 import { chaosUsage } from './faults/grammar.ts';
-import type { BrokerChoice } from './stack.ts';
+import type { BrokerChoice, Timeouts } from './stack.ts';
 
 type Target = 'local' | 'compose';
 const dataOption = () => new Option('--data <folder>', 'where everything is kept').default('.baton');
@@ -29,6 +29,14 @@ function countOfNodes(text: string): number {
   if (!(nodes.countsAllowed as readonly number[]).includes(count))
     throw new InvalidArgumentError(`${nodes.countsAllowed.join(', ')} are possible.`);
   return count;
+}
+
+function timeouts(text: string): Timeouts {
+  const found = /^(?<heartbeat>\d{1,5})\/(?<election>\d{1,6})$/.exec(text)?.groups;
+  const [heartbeatMs, electionTimeoutMs] = [Number(found?.['heartbeat']), Number(found?.['election'])];
+  if (!found || heartbeatMs < 1 || electionTimeoutMs < 3 * heartbeatMs)
+    throw new InvalidArgumentError('It looks like 50/300, and the second is three times the first at least.');
+  return { heartbeatMs, electionTimeoutMs };
 }
 
 function createProgram(finish: (code: number) => void): Command {
@@ -52,6 +60,17 @@ function createProgram(finish: (code: number) => void): Command {
         .choices(['auto', 'rabbitmq', 'development'])
         .default('auto'),
     )
+    .addOption(
+      new Option(
+        '--timeouts <heartbeat/election>',
+        'milliseconds: between heartbeats, and until a silent leader is replaced',
+      )
+        .argParser(timeouts)
+        .default(
+          { heartbeatMs: nodes.heartbeatMs, electionTimeoutMs: nodes.electionTimeoutMs },
+          `${nodes.heartbeatMs}/${nodes.electionTimeoutMs}`,
+        ),
+    )
     .option('--no-links', 'nodes reach each other directly, and `chaos` cannot break their network')
     .addOption(jsonOption())
     .action(
@@ -61,6 +80,7 @@ function createProgram(finish: (code: number) => void): Command {
         isolated: boolean;
         demo: boolean;
         broker: BrokerChoice;
+        timeouts: Timeouts;
         links: boolean;
         json: boolean;
       }) => finish(await up(options)),
@@ -109,6 +129,11 @@ function createProgram(finish: (code: number) => void): Command {
     .addOption(dataOption())
     .action(async (options: { data: string }) => finish(await down(options)));
   addCompose(program.command('compose').description('the system in containers'), finish);
+  const localstack = program
+    .command('localstack')
+    .description('LocalStack alone in a container, with the functions stack deployed into it');
+  localstack.command('up').action(async () => finish(await localstackUp()));
+  localstack.command('down').action(async () => finish(await composeDown({ volumes: true })));
   program
     .command('invoke')
     .description('call a function as its trigger would')

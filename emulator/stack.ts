@@ -2,7 +2,7 @@
 // from contracts/topology.ts and contracts/environment.ts as cdk/ builds it for AWS. Starts nothing.
 import { join } from 'node:path';
 import type { EnvironmentInput, Member } from '../contracts/environment.ts';
-import { functionNames, nodes as nodeSettings, sqsQueues, type FunctionName } from '../contracts/topology.ts';
+import { functionNames, sqsQueues, type FunctionName } from '../contracts/topology.ts';
 import type { BrokerAddress } from './event-sources/rabbitmq-feed.ts';
 import type { LinkPlan } from './faults/link.ts';
 import { planLinks } from './faults/plan-links.ts';
@@ -18,12 +18,18 @@ import { postgresService } from './services/postgres/postgres.ts';
 import { findRabbitmq, rabbitmqService } from './services/rabbitmq/rabbitmq.ts';
 
 export type BrokerChoice = 'auto' | 'rabbitmq' | 'development';
+/** Milliseconds. */
+export interface Timeouts {
+  readonly heartbeatMs: number;
+  readonly electionTimeoutMs: number;
+}
 export interface StackSettings {
   readonly layout: Layout;
   readonly nodes: number;
   readonly isolated: boolean;
   readonly demo: boolean;
   readonly broker: BrokerChoice;
+  readonly timeouts: Timeouts;
   /** Nodes reach each other through links that `baton chaos` can break. */
   readonly links: boolean;
   /** SQS and DynamoDB served elsewhere: no emulator of ours is started for them. */
@@ -125,8 +131,8 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
     BATON_PUBLIC_PORT: new URL(member.publicUrl).port,
     BATON_INTERNAL_PORT: new URL(member.internalUrl).port,
     BATON_UDP_PORT: member.udp.split(':')[1] ?? '',
-    BATON_HEARTBEAT_MS: String(nodeSettings.heartbeatMs),
-    BATON_ELECTION_TIMEOUT_MS: String(nodeSettings.electionTimeoutMs),
+    BATON_HEARTBEAT_MS: String(settings.timeouts.heartbeatMs),
+    BATON_ELECTION_TIMEOUT_MS: String(settings.timeouts.electionTimeoutMs),
     BATON_DATABASE_URL: `postgres://baton@${databaseAddress}/baton`,
     BATON_DATABASE_PASSWORD_URI: credentials.database.uri,
     BATON_CLUSTER_KEYS_URI: credentials.clusterKeys.uri,

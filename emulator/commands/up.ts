@@ -3,7 +3,7 @@ import { isatty } from 'node:tty';
 import { describeError } from '../../runtime/failure.ts';
 import { seedDemo } from '../demo.ts';
 import { layoutOf } from '../instance/instance.ts';
-import type { BrokerChoice } from '../stack.ts';
+import type { BrokerChoice, Timeouts } from '../stack.ts';
 import { callLeader, startSystem, type System, type SystemEvent } from '../system.ts';
 
 export interface UpOptions {
@@ -13,6 +13,7 @@ export interface UpOptions {
   readonly demo: boolean;
   readonly json: boolean;
   readonly broker: BrokerChoice;
+  readonly timeouts: Timeouts;
   readonly links: boolean;
 }
 
@@ -44,6 +45,7 @@ export async function up(options: UpOptions): Promise<number> {
       isolated: options.isolated,
       demo: options.demo,
       broker: options.broker,
+      timeouts: options.timeouts,
       links: options.links,
       awsEndpoint: process.env['AWS_ENDPOINT_URL'] || undefined,
       lambdaEndpoint: process.env['AWS_ENDPOINT_URL_LAMBDA'] || undefined,
