@@ -39,14 +39,36 @@ export async function composeUp({ lambda }: { lambda: LambdaPlace }): Promise<nu
     process.stdout.write(await whatNext());
     return exitCodes.ok;
   } catch (error) {
-    process.stderr.write(
-      `${describeError(error)}\n\`npm run compose -- logs\` shows why, \`npm run compose -- down\` ends it.\n`,
-    );
-    return exitCodes.failed;
+    return failed(error);
   } finally {
     stopping.abort();
     await watching;
   }
+}
+
+/**
+ * LocalStack alone with the functions stack in it, for whoever runs the rest as processes: they call its functions by
+ * hand, and its queues and schedules are theirs. @returns the exit code.
+ */
+export async function localstackUp(): Promise<number> {
+  const env = { ...settingsFor('localstack'), BATON_LOCALSTACK_TRIGGERS: 'false' };
+  if ((await compose(['build', 'deployer'], { env })) !== 0) return exitCodes.failed;
+  if ((await compose(['up', '--detach', 'localstack', 'deployer'], { env, quiet: true })) !== 0)
+    return exitCodes.failed;
+  try {
+    await everythingUp();
+  } catch (error) {
+    return failed(error);
+  }
+  const { address } = viewOf(await findContainer('localstack'));
+  process.stdout.write(`
+LocalStack answers at http://${address}, and the functions stack is deployed. For the rest:
+
+  AWS_ENDPOINT_URL=http://${address} npm start
+  npm run localstack -- down
+
+`);
+  return exitCodes.ok;
 }
 
 /** With `volumes` what was stored goes too. @returns the exit code. */
@@ -54,6 +76,13 @@ export async function composeDown({ volumes }: { volumes: boolean }): Promise<nu
   const code = await compose(['stop', 'localstack'], { quiet: true });
   await removeFunctionContainers();
   return (await compose(['down', '--remove-orphans', ...(volumes ? ['--volumes'] : [])])) || code;
+}
+
+function failed(error: unknown): number {
+  process.stderr.write(
+    `${describeError(error)}\n\`npm run compose -- logs\` shows why, \`npm run compose -- down\` ends it.\n`,
+  );
+  return exitCodes.failed;
 }
 
 function settingsFor(lambda: LambdaPlace): Record<string, string> {

@@ -1,11 +1,13 @@
 // What has to be in the emulator of AWS, and how it gets there: the functions stack by cdk, or, where our Lambda host runs
 // the functions, the SQS queues and the table alone. Making either again changes nothing.
 import { GetQueueUrlCommand, QueueDoesNotExist, SQSClient } from '@aws-sdk/client-sqs';
+import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
 import { sqsQueues } from '../../../contracts/topology.ts';
 import { provisionAws } from '../../services/aws/provision.ts';
 import { localstackUrl, region, type LambdaPlace } from '../addresses.ts';
 import { deployStack, lastFunction } from './deploy-stack.ts';
+import { disableTriggers } from './disable-triggers.ts';
 import { putSecrets } from './put-secrets.ts';
 
 export interface Deployment {
@@ -16,7 +18,10 @@ export interface Deployment {
 
 const lookWithinMs = 15_000; // LocalStack loads a service when it is first asked, which takes seconds.
 
-const functionsStack: Deployment = {
+/** Made by cdk when the image was built. */
+const assembly = fileURLToPath(new URL('../../../cdk.out', import.meta.url));
+
+const functionsStack = (triggers: boolean): Deployment => ({
   async isThere() {
     const { statusCode, body } = await request(`${localstackUrl}/2015-03-31/functions/${lastFunction}`, {
       signal: AbortSignal.timeout(lookWithinMs),
@@ -27,9 +32,10 @@ const functionsStack: Deployment = {
   },
   async make(signal) {
     await putSecrets({ endpoint: localstackUrl, region });
-    await deployStack({ endpoint: localstackUrl, region, signal });
+    await deployStack({ endpoint: localstackUrl, region, assembly, signal });
+    if (!triggers) await disableTriggers(localstackUrl);
   },
-};
+});
 
 const queuesAlone: Deployment = {
   async isThere() {
@@ -55,7 +61,13 @@ const queuesAlone: Deployment = {
   },
 };
 
-export const deployments: Readonly<Record<LambdaPlace, Deployment>> = {
-  localstack: functionsStack,
-  host: queuesAlone,
-};
+/** `triggers`: whether what is deployed is also called by its queues and rules. */
+export function chooseDeployment({
+  lambda,
+  triggers,
+}: {
+  lambda: LambdaPlace;
+  triggers: boolean;
+}): Deployment {
+  return lambda === 'host' ? queuesAlone : functionsStack(triggers);
+}

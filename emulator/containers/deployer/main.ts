@@ -7,16 +7,16 @@ import type { Logger } from '../../../runtime/logger.ts';
 import { pause } from '../../pause.ts';
 import { runService } from '../../service-process.ts';
 import { lambdaPlaces, localstackUrl } from '../addresses.ts';
-import { deployments, type Deployment } from './deployments.ts';
+import { chooseDeployment, type Deployment } from './deployments.ts';
 
-const settingsSchema = z.strictObject({ lambda: z.enum(lambdaPlaces) });
+const settingsSchema = z.strictObject({ lambda: z.enum(lambdaPlaces), triggers: z.boolean() });
 const lookEveryMs = 5_000;
 /** The health check of the container looks for it. */
 const deployedFile = '/tmp/deployed';
 
-await runService('deployer', settingsSchema, async ({ lambda }, logger) => {
+await runService('deployer', settingsSchema, async (settings, logger) => {
   const stopping = new AbortController();
-  const running = keepDeployed(deployments[lambda], logger, stopping.signal);
+  const running = keepDeployed(chooseDeployment(settings), logger, stopping.signal);
   return {
     name: 'deployer',
     address: localstackUrl,
