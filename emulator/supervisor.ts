@@ -5,7 +5,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describeError } from '../runtime/failure.ts';
-import { identify, signalGroup, type ProcessIdentity } from './instance/process-table.ts';
+import { identify, signalGroup, signalTree, type ProcessIdentity } from './instance/process-table.ts';
 import { backOffMs, pause, type BackOff } from './pause.ts';
 import { RotatingFile } from './rotating-file.ts';
 import type { Service, ServiceKind } from './service.ts';
@@ -53,7 +53,7 @@ export class Supervisor {
     return [...this.#supervised.values()].map((supervised) => supervised.view());
   }
 
-  /** As a crash: SIGKILL to the whole group; it is started again. @throws Error for an unknown or ended one. */
+  /** As a crash: SIGKILL to all of its processes; it is started again. @throws Error for an unknown or ended one. */
   kill(name: string): number {
     return this.#find(name).kill();
   }
@@ -126,18 +126,18 @@ class Supervised {
 
   kill(): number {
     const pid = this.#livePid();
-    signalGroup(pid, 'SIGKILL');
+    signalTree(pid, 'SIGKILL');
     return pid;
   }
   pause(): number {
     const pid = this.#livePid();
-    signalGroup(pid, 'SIGSTOP');
+    signalTree(pid, 'SIGSTOP');
     this.#become('paused', 'asked for');
     return pid;
   }
   resume(): number {
     const pid = this.#livePid();
-    signalGroup(pid, 'SIGCONT');
+    signalTree(pid, 'SIGCONT');
     if (this.#state === 'paused') this.#become('up', 'resumed');
     return pid;
   }
@@ -147,13 +147,13 @@ class Supervised {
     const pid = this.#child?.pid;
     if (pid !== undefined) {
       this.#become('stopping', null);
-      signalGroup(pid, 'SIGCONT');
+      signalTree(pid, 'SIGCONT');
       // To the process alone: it ends its own children in order.
       process.kill(pid, this.#service.stopSignal);
       const over = new AbortController();
       void this.#exited.then(() => over.abort());
       await pause(this.#service.stopWithinMs, over.signal);
-      if (!over.signal.aborted) signalGroup(pid, 'SIGKILL');
+      if (!over.signal.aborted) signalTree(pid, 'SIGKILL');
     }
     await this.#exited;
     await this.#running;
@@ -163,7 +163,7 @@ class Supervised {
   end(): void {
     this.#stopping.abort();
     const pid = this.#child?.pid;
-    if (pid !== undefined) signalGroup(pid, 'SIGKILL');
+    if (pid !== undefined) signalTree(pid, 'SIGKILL');
   }
 
   async #keepRunning(): Promise<void> {

@@ -5,7 +5,7 @@ import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { pause } from '../pause.ts';
-import { isAlive, signalGroup } from './process-table.ts';
+import { isAlive, signalTree } from './process-table.ts';
 
 const identity = { pid: z.int().min(1), startedAt: z.string() };
 export const instanceSchema = z.object({
@@ -78,7 +78,7 @@ const goneWithinMs = 5_000;
 /** Ends what a launcher that died left running. @returns the names of what was ended. @throws Error naming what does not end. */
 export async function endLeftovers(record: InstanceRecord): Promise<string[]> {
   const left = record.groups.filter(isAlive);
-  for (const { pid } of left) signalGroup(pid, 'SIGKILL');
+  for (const { pid } of left) signalTree(pid, 'SIGKILL');
   const deadline = performance.now() + goneWithinMs;
   for (;;) {
     const alive = left.filter(isAlive);

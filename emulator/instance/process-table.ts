@@ -1,7 +1,7 @@
 // Processes by pid and start time, so that a number that the system gave to a stranger meanwhile is never signalled.
 // Never looks for a process by its name.
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -33,6 +33,44 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): boolean {
   } catch {
     return false; // ESRCH: nobody of the group is left.
   }
+}
+
+/**
+ * The process, its group, and all that came from it, whatever groups they lead: each session of PostgreSQL leads one, and
+ * goes on while its server alone is frozen. False when it was gone.
+ */
+export function signalTree(pid: number, signal: NodeJS.Signals): boolean {
+  // Listed first: the children of one that was killed are nobody's.
+  const descendants = descendantsOf(pid);
+  const found = signalGroup(pid, signal);
+  for (const descendant of descendants)
+    try {
+      process.kill(descendant, signal);
+    } catch {
+      // It ended meanwhile, or with its group.
+    }
+  return found;
+}
+
+/** Empty when there is no such process. */
+export function childrenOf(pid: number): number[] {
+  try {
+    if (process.platform === 'linux')
+      return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+        numbersIn(readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1')),
+      );
+    return numbersIn(execFileSync('pgrep', ['-P', String(pid)], { encoding: 'utf8' }));
+  } catch {
+    return []; // It ended between two looks, or has none.
+  }
+}
+
+function descendantsOf(pid: number): number[] {
+  return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
+function numbersIn(text: string): number[] {
+  return text.split(/\s+/).filter(Boolean).map(Number);
 }
 
 function startTimeOf(pid: number): string | undefined {

@@ -8,6 +8,7 @@ import { request } from 'undici';
 import { fileOpenAnswerSchema, routes } from '../../contracts/node-api.ts';
 import { callControl, type FaultAction } from '../../emulator/control.ts';
 import { layoutOf, readRecord } from '../../emulator/instance/instance.ts';
+import { childrenOf } from '../../emulator/instance/process-table.ts';
 import type { BrokerChoice } from '../../emulator/stack.ts';
 import type { SystemStatus } from '../../emulator/status.ts';
 import { createLeaderClient } from '../../functions/leader-client.ts';
@@ -125,13 +126,9 @@ export class Stage {
     const pid = this.#livePids.get(host ?? '');
     if (pid === undefined) return [];
     try {
-      const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
-      return children
-        .filter(
-          (child) =>
-            child !== '' && readFileSync(`/proc/${child}/cmdline`, 'utf8').split('\0').at(-2) === name,
-        )
-        .map(Number);
+      return childrenOf(pid).filter(
+        (child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').split('\0').at(-2) === name,
+      );
     } catch {
       return []; // It ended between the two looks.
     }

@@ -49,11 +49,9 @@ export function* messagesOf(crawl: Crawl): Generator<WorkloadMessage> {
 /** One good item on a page of its own. */
 export function singleMessage(
   crawl: Omit<Crawl, 'seed' | 'messages'>,
-  { sku, page }: { sku: string; page: number },
+  { sku, page, price = 1 }: { sku: string; page: number; price?: number },
 ): WorkloadMessage {
-  return pageOf(crawl, page, [
-    { sku, version: itemVersion({ intake: crawl.intake, ordinal: page }), price: 1 },
-  ]);
+  return pageOf(crawl, page, [{ sku, version: itemVersion({ intake: crawl.intake, ordinal: page }), price }]);
 }
 
 interface Drawn {

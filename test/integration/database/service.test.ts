@@ -3,11 +3,13 @@ import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { dataFolder } from '../../../emulator/services/postgres/data-folder.ts';
 import { postgresService } from '../../../emulator/services/postgres/postgres.ts';
 import type { Service } from '../../../emulator/service.ts';
+import { Supervisor } from '../../../emulator/supervisor.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
 import { freePort } from '../../support/postgres.ts';
 
@@ -54,6 +56,35 @@ test('a folder that another server works on is refused by its pid, and a pid tha
   await writeFile(join(dataFolder(join(root, 'postgres')), 'postmaster.pid'), `${process.pid}\n`);
   await start(service('secret'));
 });
+test('paused by the supervisor it answers nobody, not even sessions that were open; killed then, it comes back', async () => {
+  let restarted = (): void => undefined;
+  const again = new Promise<void>((resolve) => (restarted = resolve));
+  const supervisor = new Supervisor({
+    logs: root,
+    onChange: ({ state, restarts }) => {
+      if (state === 'up' && restarts > 0) restarted();
+    },
+    onLine: () => undefined,
+    onGroups: () => undefined,
+  });
+  try {
+    await supervisor.start(service('secret'));
+    const session = clientOf('secret');
+    await session.connect();
+    supervisor.pause('database');
+    const answered = session.query('SELECT 1').then(
+      () => 'answered',
+      () => 'ended',
+    );
+    expect(await Promise.race([answered, sleep(1_000, 'silent')])).toBe('silent');
+    supervisor.kill('database');
+    expect(await answered).toBe('ended');
+    await again;
+    expect(await ask('secret', 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  } finally {
+    await supervisor.stop('database');
+  }
+});
 
 function service(password: string): Service {
   return postgresService({ ...certificates, folder: join(root, 'postgres'), port, password });
@@ -77,7 +108,7 @@ async function stop(server: ChildProcess, signal: 'SIGINT' | 'SIGKILL'): Promise
   server.kill(signal);
   await ended;
 }
-async function ask(password: string, sql: string): Promise<unknown[]> {
+function clientOf(password: string): Client {
   const client = new Client({
     host: '127.0.0.1',
     port,
@@ -87,6 +118,10 @@ async function ask(password: string, sql: string): Promise<unknown[]> {
     ssl: { ca: certificates.ca, rejectUnauthorized: true },
   });
   client.on('error', () => undefined); // The server is killed on purpose.
+  return client;
+}
+async function ask(password: string, sql: string): Promise<unknown[]> {
+  const client = clientOf(password);
   try {
     await client.connect();
     return (await client.query<Record<string, unknown>>(sql)).rows;
