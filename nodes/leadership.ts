@@ -8,7 +8,7 @@ import { describeError, Failure } from '../runtime/failure.ts';
 import type { RaftThread } from './raft-thread.ts';
 import type { ClaimResult } from './store.ts';
 
-/** `waiting`: elected, but the fence is not claimed yet. `resigned`: it ends, and takes no writes any more. */
+/** `waiting`: elected, but the fence is not claimed yet, or leadership is being handed over. `resigned`: it ends, and takes no writes any more. */
 export type LeadershipState =
   | { readonly kind: 'following'; readonly term: number; readonly leader: string | null }
   | { readonly kind: 'waiting'; readonly term: number }
@@ -26,13 +26,15 @@ export interface LeadershipOptions {
   readonly repeatClaimMs: number;
 }
 
-const drainWithinMs = 5_000;
+/** An operator's wish must not stop writes for long; a node that ends has nothing else to do. */
+const drainWithinMs = { transfer: 1_000, resign: 5_000 };
 
 export class Leadership {
   readonly #options: LeadershipOptions;
   readonly #listeners: ((state: LeadershipState) => void)[] = [];
   #state: LeadershipState;
   #inFlight = 0;
+  #whenIdle = (): void => undefined;
   #repeat: NodeJS.Timeout | undefined;
   #reported = '';
 
@@ -81,7 +83,24 @@ export class Leadership {
       throw error;
     } finally {
       this.#inFlight -= 1;
+      if (this.#inFlight === 0) this.#whenIdle();
     }
+  }
+
+  /**
+   * Takes no writes while those under way end and leadership is handed over; takes them again when nobody took it.
+   * @throws Failure NOT_LEADER or NO_LEADER, as a write.
+   */
+  async transfer(target: string | null, reason: string): ReturnType<RaftThread['transfer']> {
+    const { kind, term } = this.#state;
+    if (kind !== 'leading') throw this.#refusal();
+    this.#become({ kind: 'waiting', term });
+    await this.#idle(drainWithinMs.transfer);
+    const result = await this.#options.raft.transfer(target, reason);
+    const stillLeads = this.#options.raft.status().role.kind === 'leader';
+    const now = this.state;
+    if (stillLeads && now.kind === 'waiting' && now.term === term) this.#become({ kind: 'leading', term });
+    return result;
   }
 
   /** Takes no more writes, lets those under way end (bounded), then hands leadership over. */
@@ -89,10 +108,20 @@ export class Leadership {
     const led = this.#state.kind === 'leading' || this.#state.kind === 'waiting';
     clearTimeout(this.#repeat);
     this.#become({ kind: 'resigned', term: this.#state.term });
-    const end = performance.now() + drainWithinMs;
-    while (this.#inFlight > 0 && performance.now() < end)
-      await new Promise((resolve) => setTimeout(resolve, 5));
+    await this.#idle(drainWithinMs.resign);
     if (led) await this.#options.raft.transfer(null, reason);
+  }
+
+  /** Resolves when no write is under way, at the latest after `withinMs`. */
+  async #idle(withinMs: number): Promise<void> {
+    if (this.#inFlight === 0) return;
+    await new Promise<void>((resolve) => {
+      const late = setTimeout(resolve, withinMs);
+      this.#whenIdle = () => {
+        clearTimeout(late);
+        resolve();
+      };
+    });
   }
 
   #refusal(): Failure {

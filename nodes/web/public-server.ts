@@ -34,7 +34,7 @@ export interface PublicServerOptions {
   readonly generation: number;
   readonly members: readonly Member[];
   readonly leadership: Leadership;
-  readonly raft: Pick<RaftThread, 'status' | 'transfer'>;
+  readonly raft: Pick<RaftThread, 'status'>;
   readonly store: Store;
   readonly broker: NodeBroker;
   readonly live: Live;
@@ -141,7 +141,7 @@ export const operations: readonly Operation[] = [
 ];
 
 export function createPublicServer(options: PublicServerOptions): FastifyInstance {
-  const { leadership, store, guard, raft } = options;
+  const { leadership, store, guard } = options;
   const app = fastify({ bodyLimit: 256 * 1024, requestTimeout: 30_000, forceCloseConnections: true });
   useProblems(app, options.logger);
   app.register(helmet, {
@@ -209,7 +209,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
       const { target } = parse(transferSchema, request.body);
       if (target !== null && !options.members.some(({ id, voter }) => id === target && voter))
         throw new Failure('REQUEST_MALFORMED', `target: ${target} is no voter of this cluster`);
-      return leadership.write('transfer', async () => raft.transfer(target, 'asked for by an operator'));
+      return leadership.transfer(target, 'asked for by an operator');
     });
     app.post('/session-keys', async (request, reply) => {
       await guard.require(request, 'operator');
