@@ -24,7 +24,7 @@ const judged: ReadonlySet<string> = new Set(['I1', 'I2', 'I3', 'I4', 'I5', 'I7']
 
 export interface Load {
   /** Versions of items that are rows. */
-  applied(): Promise<number>;
+  readonly applied: () => Promise<number>;
   /** Resolves when every message is confirmed. @throws Error when the publisher ends before that. */
   readonly published: Promise<void>;
   /** When all is published and nothing waits any more. */
@@ -110,7 +110,7 @@ async function* ofThisLoad(folder: string): AsyncGenerator<HistoryRecord> {
     if (!('source' in record) || record.source === loadSource) yield record;
 }
 
-/** Ready ones and those that a consumer holds. */
+/** Of those that lead to rows: ready messages and those that a consumer holds. */
 async function queueDepths(): Promise<Record<string, number>> {
   const list = await docker(
     'exec',
@@ -122,16 +122,19 @@ async function queueDepths(): Promise<Record<string, number>> {
     'name',
     'messages',
   );
-  return Object.fromEntries(
+  const depths = new Map(
     list
       .trim()
       .split('\n')
       .map((line) => line.split('\t'))
       .map(([name = '', messages]) => [name, Number(messages)]),
   );
+  return Object.fromEntries(
+    [queues.items, queues.itemsRetry].map(({ name }) => [name, depths.get(name) ?? Number.NaN]),
+  );
 }
 function isDrained(depths: Record<string, number>): boolean {
-  return [queues.items, queues.itemsRetry].every(({ name }) => depths[name] === 0);
+  return Object.values(depths).every((depth) => depth === 0);
 }
 
 /** Taken and not acknowledged: they stay where they are. */

@@ -27,12 +27,13 @@ import {
 import { startLoad, type Load } from './load.ts';
 
 const cluster = 'baton-local'; // As the stage of cdk.json is called.
+// Bounds for two processors that others use too; on idle ones all of it takes a tenth.
 /** A file waits for the next tick of its rule, at most 60 s after the last, and then for a slow machine. */
-const tickWithinMs = 90_000;
-const failOverWithinMs = 20_000;
+const tickWithinMs = 120_000;
+const failOverWithinMs = 60_000;
 /** LocalStack starts empty and is deployed to. */
-const deployedAgainWithinMs = 150_000;
-const restartedWithinMs = 60_000;
+const deployedAgainWithinMs = 240_000;
+const restartedWithinMs = 120_000;
 const load = { messages: 5_000, perSecond: 50 };
 
 interface ListedItem {
@@ -104,7 +105,7 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
 
   test(
     'up: says when a leader is there, when the first items are stored and when all is healthy',
-    { timeout: 430_000 },
+    { timeout: 620_000 },
     async () => {
       const { code, stdout, stderr } = await baton('compose', 'up');
       expect(code, stderr).toBe(0);
@@ -151,7 +152,7 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
 
     test(
       'a file dropped over FTPS on vsftpd becomes rows by the tick of the rule',
-      { timeout: 120_000 },
+      { timeout: 150_000 },
       async () => {
         await drop(
           'demo-partner_first.csv',
@@ -172,7 +173,7 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
 
     test(
       'a price drop is a mail in the inbox, and the function can be invoked by hand',
-      { timeout: 150_000 },
+      { timeout: 300_000 },
       async () => {
         await change('POST', '/watches', { email: 'one@example.test', source: 'demo-partner', sku: 'p1' });
         await drop('demo-partner_cheaper.csv', 'sku,title,price,currency,inStock\np1,First,7.25,EUR,true\n');
@@ -210,18 +211,14 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
       const before = await eventually('the database', running.applied, () => true, withinMs);
       await eventually('more rows', running.applied, (now) => now > before, withinMs);
     }
-    async function anotherLeads(than: string): Promise<{ leader: string; term: number }> {
+    async function leads({ notAnyMore = '' } = {}): Promise<{ leader: string; term: number }> {
       const { leader, term } = await eventually(
-        `another leader than ${than}`,
+        notAnyMore === '' ? 'a leader' : `another leader than ${notAnyMore}`,
         status,
-        (seen) => seen.leader !== null && seen.leader !== than,
+        (seen) => seen.leader !== null && seen.leader !== notAnyMore,
         failOverWithinMs,
       );
       return { leader: leader ?? '', term: term ?? 0 };
-    }
-    async function leads(): Promise<string> {
-      const { leader } = await eventually('a leader', status, (seen) => seen.leader !== null);
-      return leader ?? '';
     }
     async function follows(node: string): Promise<void> {
       await eventually(
@@ -242,11 +239,11 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
 
     test(
       'the leader is killed: another one leads, the killed one is started again and follows',
-      { timeout: 150_000 },
+      { timeout: 300_000 },
       async () => {
-        const killed = await leads();
+        const { leader: killed } = await leads();
         expect(await baton('kill', 'leader', '--target', 'compose')).toMatchObject({ code: 0 });
-        await anotherLeads(killed);
+        await leads({ notAnyMore: killed });
         await rowsGoOn();
         await follows(killed);
         const { services } = await status();
@@ -256,11 +253,11 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
 
     test(
       'the leader is frozen: another one leads, and the woken one follows it',
-      { timeout: 150_000 },
+      { timeout: 300_000 },
       async () => {
-        const frozen = await leads();
+        const { leader: frozen } = await leads();
         expect(await baton('pause', 'leader', '--target', 'compose')).toMatchObject({ code: 0 });
-        await anotherLeads(frozen);
+        await leads({ notAnyMore: frozen });
         await rowsGoOn();
         expect(await baton('resume', frozen, '--target', 'compose')).toMatchObject({ code: 0 });
         await follows(frozen);
@@ -269,14 +266,14 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
 
     test(
       'the leader is cut off from the votes and not from the database: another one leads',
-      { timeout: 150_000 },
+      { timeout: 300_000 },
       async () => {
-        const cutOff = await leads();
+        const { leader: cutOff, term } = await leads();
         const votes = `${project}_votes`;
         const id = await idOf(cutOff);
         await docker('network', 'disconnect', votes, id);
         try {
-          await anotherLeads(cutOff);
+          expect((await leads({ notAnyMore: cutOff })).term).toBeGreaterThan(term);
           await rowsGoOn();
         } finally {
           await docker('network', 'connect', '--alias', cutOff.replace('node', 'votes'), votes, id);
@@ -285,7 +282,7 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
       },
     );
 
-    test.each(['broker', 'database'])('%s is killed: rows go on', { timeout: 150_000 }, async (service) => {
+    test.each(['broker', 'database'])('%s is killed: rows go on', { timeout: 300_000 }, async (service) => {
       expect(await baton('kill', service, '--target', 'compose')).toMatchObject({ code: 0 });
       await backUp(service);
       await rowsGoOn();
@@ -293,7 +290,7 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
 
     test(
       'LocalStack is killed and has forgotten all: it is deployed to again, and the directory and rows go on',
-      { timeout: 400_000 },
+      { timeout: 700_000 },
       async () => {
         expect(await baton('kill', 'localstack', '--target', 'compose')).toMatchObject({ code: 0 });
         await eventually(
