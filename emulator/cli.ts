@@ -124,6 +124,14 @@ function createProgram(finish: (code: number) => void): Command {
     .addHelpText('after', `\nCommands:\n${chaosUsage}`)
     .action(async (words: string[], options: ChaosOptions) => finish(await chaos(words, options)));
   program
+    .command('transfer')
+    .description('hand leadership over without a gap')
+    .argument('[node]', 'who is to lead; the first in rank without it', 'first')
+    .addOption(dataOption())
+    .action(async (node: string, options: { data: string }) =>
+      finish(await fault('transfer', node, options)),
+    );
+  program
     .command('down')
     .description('end a running system')
     .addOption(dataOption())

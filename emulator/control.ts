@@ -17,6 +17,8 @@ export interface ControlPorts {
   fault(action: FaultAction, target: string): Promise<string>;
   /** A command of faults/grammar.ts, as text. */
   chaos(command: string): Promise<string>;
+  /** `target`: a node, or `first` in rank. @throws Error when nobody took over. */
+  transfer(target: string): Promise<string>;
   down(): void;
 }
 
@@ -65,6 +67,10 @@ async function answer(
     const { command } = chaosSchema.parse(JSON.parse(await readBody(request)));
     return { status: 200, body: { done: await ports.chaos(command) } };
   }
+  if (route === 'POST /transfer') {
+    const { target } = faultSchema.parse(JSON.parse(await readBody(request)));
+    return { status: 200, body: { done: await ports.transfer(target) } };
+  }
   const action = faultActions.find((name) => route === `POST /${name}`);
   if (!action) return { status: 404, body: { error: `there is no ${route}` } };
   const { target } = faultSchema.parse(JSON.parse(await readBody(request)));
@@ -96,7 +102,7 @@ function sameText(given: string, expected: string): boolean {
 export async function callControl(
   record: InstanceRecord,
   call: {
-    path: 'status' | 'down' | 'chaos' | FaultAction;
+    path: 'status' | 'down' | 'chaos' | 'transfer' | FaultAction;
     target?: string;
     command?: string;
     timeoutMs: number;

@@ -3,6 +3,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { request } from 'undici';
+import { z } from 'zod';
 import type { BatonEvent, EventDraft } from '../contracts/event.ts';
 import { eventVersion } from '../contracts/event.ts';
 import { routes } from '../contracts/node-api.ts';
@@ -48,6 +49,11 @@ export interface System {
   /** At once, by force. */
   stopNow(): void;
 }
+
+const transferSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('done') }),
+  z.object({ kind: z.literal('failed'), reason: z.string() }),
+]);
 
 const leaderWithinMs = 30_000;
 const reportMs = 500;
@@ -149,11 +155,24 @@ export async function startSystem(
     return `${{ kill: 'killed', pause: 'paused', resume: 'resumed' }[action]} ${name} (pid ${pid})`;
   }
 
+  async function transfer(target: string): Promise<string> {
+    const answer = transferSchema.parse(
+      await callLeader(system, {
+        method: 'POST',
+        path: '/cluster/transfer',
+        role: 'operator',
+        json: { target: target === 'first' ? null : target },
+      }),
+    );
+    if (answer.kind === 'failed') throw new Error(`nobody took over: ${answer.reason}`);
+    return `handed over to ${target === 'first' ? 'the first in rank' : target}`;
+  }
+
   let askDown = (): void => undefined;
   const downAsked = new Promise<void>((resolve) => (askDown = resolve));
   const control = await startControl(
     { port: stack.controlPort, token: stack.credentials.controlToken },
-    { status, fault, chaos, down: askDown },
+    { status, fault, chaos, transfer, down: askDown },
   );
   controlUrl = control.url;
   record();

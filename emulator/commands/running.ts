@@ -58,7 +58,11 @@ export function statusText({ leader, term, nodes, services, counts, faults }: Sy
   return lines.join('\n');
 }
 
-export async function fault(action: FaultAction, target: string, options: { data: string }): Promise<number> {
+export async function fault(
+  action: FaultAction | 'transfer',
+  target: string,
+  options: { data: string },
+): Promise<number> {
   const record = await findRunning(options.data);
   if (!record) return exitCodes.nothingRunning;
   try {

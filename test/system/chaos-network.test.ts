@@ -1,0 +1,84 @@
+// The network between the nodes of a running system is broken and heals, from another terminal, without root: the leader
+// is cut off, loses its followers one way, hands over while items are lost on the way.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { SystemStatus } from '../../emulator/status.ts';
+import { eventually, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
+
+const leadWithinMs = 20_000;
+let system: RunningSystem;
+beforeAll(async () => {
+  system = await startRunningSystem(['--no-demo']);
+});
+afterAll(async () => {
+  await system?.close();
+});
+
+const ledBy = (good: (status: SystemStatus) => boolean) =>
+  eventually(
+    'another leader',
+    () => system.status(),
+    (status) => status.leader !== null && good(status),
+    leadWithinMs,
+  );
+async function chaos(...words: string[]): Promise<string> {
+  const { code, stdout, stderr } = await system.baton('chaos', ...words);
+  if (code !== 0) throw new Error(`baton chaos ${words.join(' ')} ended with ${code}: ${stderr}`);
+  return stdout.trim();
+}
+const roleOf = (status: SystemStatus, id: string | null) => status.nodes.find((node) => node.id === id)?.role;
+
+describe('baton chaos', () => {
+  test('partition leader: another leads and can write, the old one knows that it does not, and its return is quiet', async () => {
+    const before = await ledBy(() => true);
+    expect(await chaos('partition', 'leader', '--for', '2m')).toBe(
+      `1: partition ${before.leader}, heals in 120 s`,
+    );
+    const during = await ledBy(
+      (status) => status.leader !== before.leader && roleOf(status, before.leader) === 'following',
+    );
+    expect(during.faults).toEqual([expect.stringMatching(`^1: partition ${before.leader}, heals in `)]);
+    await system.change('PUT', '/sources/cut', { kind: 'partner', name: 'written by the other half' });
+
+    expect(await chaos('heal')).toBe(`healed: partition ${before.leader}`);
+    const after = await ledBy((status) => status.nodes.every(({ term }) => term === status.term));
+    expect(after).toMatchObject({ leader: during.leader, term: during.term, faults: [] });
+  });
+
+  test('one way is enough: a leader that nobody hears is replaced', async () => {
+    const before = await ledBy(() => true);
+    await chaos('partition', 'leader', '--one-way');
+    const after = await ledBy((status) => status.leader !== before.leader);
+    expect(after.term).toBeGreaterThan(before.term ?? 0);
+    await chaos('heal');
+  });
+
+  test('a fault heals by itself', async () => {
+    await chaos('loss', 'all', '10%', '--for', '1s');
+    await chaos('pause', 'ftp', '--for', '1s');
+    expect((await system.status()).services.find(({ name }) => name === 'ftp')?.state).toBe('paused');
+    const healed = await eventually(
+      'no fault',
+      () => system.status(),
+      ({ faults }) => faults.length === 0,
+    );
+    expect(healed.services.find(({ name }) => name === 'ftp')?.state).toBe('up');
+  });
+
+  test('transfer hands leadership to whom it names, also over a slow network', async () => {
+    const before = await ledBy(() => true);
+    const target = before.nodes.find(({ id }) => id !== before.leader)?.id ?? '';
+    await chaos('delay', 'all', '20ms+-5');
+    const { code, stdout, stderr } = await system.baton('transfer', target);
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: `handed over to ${target}\n`, stderr: '' });
+    await ledBy(({ leader }) => leader === target);
+    await chaos('heal');
+  });
+
+  test('what cannot be meant says what can: usage is exit code 2, a wrong name 1', async () => {
+    const misread = await system.baton('chaos', 'loss', 'leader', '300%');
+    expect(misread).toMatchObject({ code: 2, stderr: expect.stringContaining('partition <nodes>') });
+    const unknown = await system.baton('chaos', 'partition', 'node-9');
+    expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('there are node-1') });
+    expect(await chaos('list')).toBe('no fault is active');
+  });
+});
