@@ -2,6 +2,7 @@
 import type { Core } from './core.ts';
 import type { RunResult } from './storm.ts';
 import type { Plan } from './plan.ts';
+import { describe, type TraceRecord } from './trace/record.ts';
 import { planStorm } from './draw-plan.ts';
 import { runStorm, shrink } from './storm.ts';
 
@@ -70,8 +71,17 @@ function add(totals: Totals, result: RunResult, failure: Failure | null): Totals
 
 function explain(plan: Plan, core: Core): Failure {
   const small = shrink(plan, core);
-  const { violation, history } = runStorm(small, core, { traced: true });
+  const history: string[] = [];
+  const { violation } = runStorm(small, core, (record) => {
+    if (isRoutine(record)) return;
+    history.push(describe(record));
+    if (history.length > historyMax) history.shift();
+  });
   if (!violation)
     throw new Error(`storm ${plan.seed} failed once and not again: the simulator is not deterministic`);
-  return { seed: plan.seed, ...violation, plan: small, history: history.slice(-historyMax) };
+  return { seed: plan.seed, ...violation, plan: small, history };
 }
+
+/** Says that all is well, many times a second. */
+const isRoutine = (record: TraceRecord): boolean =>
+  record.kind === 'state' || ('message' in record && record.message.kind.startsWith('heartbeat'));

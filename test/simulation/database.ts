@@ -20,6 +20,11 @@ export class Database {
     return true;
   }
 
+  /** A fenced write, when it lands: false once another term was claimed. */
+  store(term: number): boolean {
+    return term === this.fenceTerm;
+  }
+
   ranIn(id: NodeId): number | undefined {
     return this.#nodes.get(id)?.generation;
   }

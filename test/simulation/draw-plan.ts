@@ -1,7 +1,15 @@
 // The storm of a seed: how large the cluster is, how it changes, and which faults hit it. Only draws; runs nothing.
 import type { NodeId } from '../../nodes/raft/types.ts';
 import { Chance } from './chance.ts';
-import { membersOf, type Fault, type Member, type Plan, type PlannedFault, type Who } from './plan.ts';
+import {
+  membersOf,
+  type Fault,
+  type LeftOut,
+  type Member,
+  type Plan,
+  type PlannedFault,
+  type Who,
+} from './plan.ts';
 
 const faultsPerStorm = 24;
 
@@ -28,7 +36,20 @@ export function planStorm(seed: number): Plan {
     evidence: chance.pick([0, 0.5, 1]),
     faults,
     calmAt: at + electionTimeoutMs,
+    leftOut: drawLeftOut(chance, generations),
   };
+}
+
+/** Now and then calm comes for a majority only, and one in it may lead. */
+function drawLeftOut(chance: Chance, [members = [], ...later]: readonly Member[][]): LeftOut | null {
+  const voters = members.filter(({ voter }) => voter);
+  const countMax = Math.floor((voters.length - 1) / 2);
+  if (later.length > 0 || countMax < 1 || !chance.happens(0.5)) return null;
+  const mixed = voters.map(({ id }) => ({ id, key: chance.next() })).sort((a, b) => a.key - b.key);
+  const ids = mixed.slice(0, 1 + chance.below(countMax)).map(({ id }) => id);
+  const how = chance.pick(['down', 'cut', 'mute', 'deaf'] as const);
+  const someoneMayLead = voters.some(({ id, priority }) => priority > 0 && !ids.includes(id));
+  return someoneMayLead ? { ids, how } : null;
 }
 
 /** How many vote in each generation; half the storms keep their members. */
@@ -59,8 +80,15 @@ function drawFault(chance: Chance, members: readonly Member[], timeoutMs: number
   const forMs = timeoutMs * chance.between(0.3, 5);
   const dice = chance.next();
   if (dice < 0.3) return { kind: 'crash', who: who(), forMs, loseVoteFile: chance.happens(0.1) };
-  if (dice < 0.38) return { kind: 'crash-after-write', who: chance.pick(ids), forMs };
-  if (dice < 0.48) return { kind: 'pause', who: who(), forMs };
+  if (dice < 0.38) {
+    const inWrite = chance.happens(0.7);
+    return { kind: 'crash-midway', who: chance.pick(ids), inWrite, effects: chance.below(5), forMs };
+  }
+  if (dice < 0.48) {
+    // A collection is short, SIGSTOP is as long as it likes.
+    const pausedMs = chance.happens(0.4) ? forMs / 10 : forMs;
+    return { kind: 'pause', who: who(), clockToo: chance.happens(0.2), forMs: pausedMs };
+  }
   if (dice < 0.53) return { kind: 'mesh', pairs: drawMesh(chance, ids), forMs };
   if (dice < 0.61) {
     const some = ids.filter(() => chance.happens(0.4));
@@ -73,7 +101,8 @@ function drawFault(chance: Chance, members: readonly Member[], timeoutMs: number
       forMs,
       loss: chance.between(0, 0.4),
       duplicate: chance.between(0, 0.5),
-      delayMs: timeoutMs * chance.pick([0.02, 0.2, 1, 3]),
+      delayMs: timeoutMs * chance.pick([0.02, 0.1, 0.3, 1]),
+      links: chance.happens(0.5) ? null : drawLinks(chance, ids),
     };
   if (dice < 0.74) return { kind: 'disk-full', who: chance.pick(ids), forMs };
   if (dice < 0.76)
@@ -83,7 +112,14 @@ function drawFault(chance: Chance, members: readonly Member[], timeoutMs: number
       writeMs: timeoutMs * chance.pick([0.1, 0.6, 2]),
       forMs,
     };
-  if (dice < 0.78) return { kind: 'clock-leap', who: who(), byMs: timeoutMs * chance.between(0.2, 20) };
+  if (dice < 0.77) {
+    const settings = { timeoutFactor: chance.pick([0.7, 1, 1.4]), priority: chance.pick([50, 100]) };
+    return { kind: 'reconfigure', who: who(), settings, forMs };
+  }
+  if (dice < 0.79) {
+    const byTimeouts = chance.happens(0.5) ? chance.between(0.2, 20) : -chance.between(0.1, 2);
+    return { kind: 'clock-leap', who: who(), byMs: timeoutMs * byTimeouts };
+  }
   if (dice < 0.81) return { kind: 'unfit', who: who(), forMs };
   if (dice < 0.84) return { kind: 'no-database', who: chance.happens(0.5) ? ids : [who()], forMs: 4 * forMs };
   if (dice < 0.94) return { kind: 'transfer', target: chance.happens(0.5) ? null : chance.pick(ids) };
@@ -92,6 +128,14 @@ function drawFault(chance: Chance, members: readonly Member[], timeoutMs: number
 }
 
 type Pairs = [NodeId, NodeId][];
+
+const drawLinks = (chance: Chance, ids: readonly NodeId[]): Pairs =>
+  everyPair(ids)
+    .flatMap(([a, b]): Pairs => [
+      [a, b],
+      [b, a],
+    ])
+    .filter(() => chance.happens(0.4));
 
 function drawMesh(chance: Chance, ids: readonly NodeId[]): Pairs {
   const mixed = ids.map((id) => ({ id, key: chance.next() })).sort((a, b) => a.key - b.key);

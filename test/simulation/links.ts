@@ -3,14 +3,18 @@ import type { NodeId } from '../../nodes/raft/types.ts';
 import type { Chance } from './chance.ts';
 import type { Fault } from './plan.ts';
 
-const calm = { loss: 0, duplicate: 0, delayMs: 0 };
+type Noise = Extract<Fault, { kind: 'noise' }>;
+
+/** In average delays: what takes longer counts as lost. */
+const delaysMax = 6;
 
 export class Links {
   readonly #chance: Chance;
   readonly #latencyMs: number;
   /** How many faults cut each link at present, by `from>to`. */
   readonly #cuts = new Map<string, number>();
-  #noise: { readonly loss: number; readonly duplicate: number; readonly delayMs: number } = calm;
+  /** The noises that last, the newest last. */
+  readonly #noises: { readonly noise: Noise; readonly links: ReadonlySet<string> | null }[] = [];
 
   constructor(chance: Chance, latencyMs: number) {
     this.#chance = chance;
@@ -31,21 +35,27 @@ export class Links {
   }
 
   /** @returns what undoes it. */
-  disturb(noise: Extract<Fault, { kind: 'noise' }>): () => void {
-    this.#noise = noise;
+  disturb(noise: Noise): () => void {
+    const links = noise.links && new Set(noise.links.map(([from, to]) => `${from}>${to}`));
+    const entry = { noise, links };
+    this.#noises.push(entry);
     return () => {
-      if (this.#noise === noise) this.#noise = calm;
+      this.#noises.splice(this.#noises.indexOf(entry), 1);
     };
   }
 
   /** How long each copy of a datagram is under way; none when it is lost. */
   travelTimes(from: NodeId, to: NodeId): number[] {
-    const { loss, duplicate, delayMs } = this.#noise;
-    if (this.isCut(from, to) || (loss > 0 && this.#chance.happens(loss))) return [];
-    const copies = duplicate > 0 && this.#chance.happens(duplicate) ? 2 : 1;
-    return Array.from(
-      { length: copies },
-      () => this.#latencyMs * (1 + this.#chance.next()) + delayMs * this.#chance.next() ** 3,
+    if (this.isCut(from, to)) return [];
+    const chance = this.#chance;
+    const calmMs = (): number => this.#latencyMs * (1 + chance.next());
+    const noise = this.#noises.findLast(({ links }) => links === null || links.has(`${from}>${to}`))?.noise;
+    if (!noise) return [calmMs()];
+    if (chance.happens(noise.loss)) return [];
+    const copies = Array.from(
+      { length: chance.happens(noise.duplicate) ? 2 : 1 },
+      () => -Math.log1p(-chance.next()),
     );
+    return copies.filter((delays) => delays < delaysMax).map((delays) => calmMs() + noise.delayMs * delays);
   }
 }

@@ -1,7 +1,7 @@
 // One simulated computer: its process, its disk and its clock. Data only; cluster.ts moves it.
 import type { Config, Health, Message, NodeId, Persisted, Time } from '../../nodes/raft/types.ts';
 import type { State } from '../../nodes/raft/state.ts';
-import type { Member } from './plan.ts';
+import type { Member, Settings } from './plan.ts';
 
 export type Arrival = { readonly from: NodeId; readonly fromBoot: string; readonly message: Message };
 
@@ -20,7 +20,9 @@ export interface Machine {
   owed: Persisted | null;
   diskFull: boolean;
   writeMs: number;
-  crashAfterWriteMs: number | null;
+  /** It is to die in the middle of a step: `begun` counts from now on, otherwise from its next write. */
+  dying: { readonly forMs: number; readonly begun: boolean; readonly effects: number } | null;
+  settings: Settings | null;
   /** Stands still until then: SIGSTOP, a collection, or a slow disk. */
   pausedUntil: Time;
   waiting: Arrival[];
@@ -48,7 +50,8 @@ export function newMachine(
     owed: null,
     diskFull: false,
     writeMs: 0,
-    crashAfterWriteMs: null,
+    dying: null,
+    settings: null,
     pausedUntil: 0,
     waiting: [],
     missedWake: false,

@@ -7,9 +7,23 @@ export type Who = NodeId;
 
 export type Fault =
   | { readonly kind: 'crash'; readonly who: Who; readonly forMs: number; readonly loseVoteFile: boolean }
-  /** Dies between two effects of one step, right after its next write to disk. */
-  | { readonly kind: 'crash-after-write'; readonly who: Who; readonly forMs: number }
-  | { readonly kind: 'pause'; readonly who: Who; readonly forMs: number }
+  /** Dies in the middle of a step, its next one or the next that writes: after so many of its effects, 0 is before the write. */
+  | {
+      readonly kind: 'crash-midway';
+      readonly who: Who;
+      readonly inWrite: boolean;
+      readonly effects: number;
+      readonly forMs: number;
+    }
+  /** Dies and comes back with other settings; its vote file stays. */
+  | {
+      readonly kind: 'reconfigure';
+      readonly who: Who;
+      readonly settings: Settings;
+      readonly forMs: number;
+    }
+  /** A collection, SIGSTOP, or a machine that is suspended, clock and all. */
+  | { readonly kind: 'pause'; readonly who: Who; readonly clockToo: boolean; readonly forMs: number }
   /** Nothing gets from `from` to `to`. */
   | {
       readonly kind: 'cut';
@@ -22,8 +36,10 @@ export type Fault =
       readonly forMs: number;
       readonly loss: number;
       readonly duplicate: number;
-      /** Each datagram takes up to this long, so that later ones overtake it. */
+      /** What each datagram takes on average beyond the usual, exponentially: later ones overtake it. */
       readonly delayMs: number;
+      /** On these links, in their direction; null: on all. */
+      readonly links: readonly (readonly [NodeId, NodeId])[] | null;
     }
   | { readonly kind: 'disk-full'; readonly who: Who; readonly forMs: number }
   | { readonly kind: 'unfit'; readonly who: Who; readonly forMs: number }
@@ -37,8 +53,20 @@ export type Fault =
   | { readonly kind: 'mesh'; readonly pairs: readonly (readonly [NodeId, NodeId])[]; readonly forMs: number }
   /** Each write holds the whole thread of that node up. */
   | { readonly kind: 'slow-disk'; readonly who: Who; readonly writeMs: number; readonly forMs: number }
-  /** Its clock stood still or leapt: it stays this much further on. */
+  /** Its clock leaps, and stays this much further on; or back, which for a node is a clock that stands still. */
   | { readonly kind: 'clock-leap'; readonly who: Who; readonly byMs: number };
+
+/** Of one node, unlike those of the others. */
+export interface Settings {
+  readonly timeoutFactor: number;
+  readonly priority: number;
+}
+
+/** Voters that stay away when the storm ends, and how: down, or cut off, or only hearing, or only heard. */
+export interface LeftOut {
+  readonly ids: readonly NodeId[];
+  readonly how: 'down' | 'cut' | 'mute' | 'deaf';
+}
 
 export interface PlannedFault {
   readonly at: number;
@@ -66,8 +94,9 @@ export interface Plan {
   /** How often the others see the death of a process. */
   readonly evidence: number;
   readonly faults: readonly PlannedFault[];
-  /** All faults end here. */
+  /** All faults end here, for all but these. */
   readonly calmAt: number;
+  readonly leftOut: LeftOut | null;
 }
 
 /** Everybody who is a member in any generation, once. */

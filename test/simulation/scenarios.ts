@@ -3,7 +3,7 @@ import type { NodeId } from '../../nodes/raft/types.ts';
 import type { Core } from './core.ts';
 import type { Fault, Member, Plan } from './plan.ts';
 import { Cluster } from './cluster.ts';
-import { Violation } from './checker.ts';
+import { Violation } from './trace/rules.ts';
 
 /** For ever, as far as a scenario is concerned. */
 const longMs = 1e6;
@@ -23,6 +23,7 @@ function planOf(voters: number): Plan {
     evidence: 0,
     faults: [],
     calmAt: longMs,
+    leftOut: null,
   };
 }
 

@@ -3,7 +3,8 @@
 import type { Core } from './core.ts';
 import type { Plan } from './plan.ts';
 import { Cluster } from './cluster.ts';
-import { Violation } from './checker.ts';
+import type { TraceRecord } from './trace/record.ts';
+import { Violation } from './trace/rules.ts';
 
 /** Within so many election timeouts after the last fault ended, everybody follows one leader. */
 export const livenessTimeouts = 12;
@@ -22,11 +23,11 @@ export interface RunResult {
   readonly calmTimeouts: number;
   readonly violation: { readonly claim: string; readonly detail: string } | null;
   readonly seen: ReadonlyMap<string, number>;
-  readonly history: readonly string[];
 }
 
-export function runStorm(plan: Plan, core: Core, { traced = false }: { traced?: boolean } = {}): RunResult {
-  const cluster = new Cluster(plan, core, { traced });
+/** `onRecord` gets the whole trace, up to the record that is a violation. */
+export function runStorm(plan: Plan, core: Core, onRecord?: (record: TraceRecord) => void): RunResult {
+  const cluster = new Cluster(plan, core, onRecord);
   let calmTimeouts = 0;
   let violation: RunResult['violation'] = null;
   try {
@@ -34,6 +35,7 @@ export function runStorm(plan: Plan, core: Core, { traced = false }: { traced?: 
     cluster.run(plan.calmAt + rollOutTimeouts * plan.electionTimeoutMs, () => cluster.rolledOut);
     if (!cluster.rolledOut)
       throw new Violation('a rolling change comes to its end', `not within ${rollOutTimeouts} timeouts`);
+    if (plan.leftOut) cluster.leaveOut(plan.leftOut);
     const calmAt = Math.max(plan.calmAt, cluster.timeline.now);
     cluster.run(calmAt + livenessTimeouts * plan.electionTimeoutMs, () => cluster.agreed());
     calmTimeouts = (cluster.timeline.now - calmAt) / plan.electionTimeoutMs;
@@ -53,7 +55,6 @@ export function runStorm(plan: Plan, core: Core, { traced = false }: { traced?: 
     calmTimeouts,
     violation,
     seen: cluster.seen,
-    history: cluster.history,
   };
 }
 

@@ -1,0 +1,104 @@
+// What each kind of fault does to a simulated cluster, and how it ends. Every fault is over when the storm is.
+import type { NodeId } from '../../nodes/raft/types.ts';
+import type { Cluster } from './cluster.ts';
+import type { Fault, Who } from './plan.ts';
+import type { Machine } from './machine.ts';
+
+type FaultOfOne = Extract<Fault, { who: Who }>;
+type Pairs = [NodeId, NodeId][];
+
+export function beginFault(cluster: Cluster, fault: Fault): void {
+  switch (fault.kind) {
+    case 'cut':
+      return cluster.later(fault.forMs, cluster.links.cut(pairsBetween(cluster, fault.from, fault.to)));
+    case 'mesh':
+      return cluster.later(fault.forMs, cluster.links.cut(pairsBeside(cluster, fault.pairs)));
+    case 'noise':
+      return cluster.later(fault.forMs, cluster.links.disturb(fault));
+    case 'no-database': {
+      const struck = resolveAll(cluster, fault.who).map((id) => cluster.machine(id));
+      for (const machine of struck) cluster.setHealth(machine, { databaseReachable: false });
+      return cluster.later(fault.forMs, () => {
+        for (const machine of struck) cluster.setHealth(machine, { databaseReachable: true });
+      });
+    }
+    case 'transfer':
+      return cluster.transfer(fault.target);
+    case 'fence-ahead':
+      return cluster.claimAhead(fault.terms);
+    case 'crash':
+    case 'crash-midway':
+    case 'reconfigure':
+    case 'pause':
+    case 'disk-full':
+    case 'slow-disk':
+    case 'clock-leap':
+    case 'unfit':
+    case 'false-evidence': {
+      const [id] = resolveAll(cluster, [fault.who]);
+      return id === undefined ? undefined : strike(cluster, cluster.machine(id), fault);
+    }
+  }
+}
+
+function strike(cluster: Cluster, machine: Machine, fault: FaultOfOne): void {
+  switch (fault.kind) {
+    case 'crash':
+      if (fault.loseVoteFile) cluster.loseVoteFile(machine);
+      return cluster.crash(machine, { forMs: cluster.restOf(fault.forMs), seen: true });
+    case 'crash-midway': {
+      const { inWrite, effects } = fault;
+      machine.dying = { forMs: cluster.restOf(fault.forMs), begun: !inWrite, effects };
+      return cluster.later(fault.forMs, () => {
+        machine.dying = null;
+      });
+    }
+    case 'reconfigure':
+      machine.settings = fault.settings;
+      return cluster.crash(machine, { forMs: cluster.restOf(fault.forMs), seen: true });
+    case 'pause': {
+      if (!machine.state) return undefined;
+      const forMs = cluster.restOf(fault.forMs);
+      if (fault.clockToo) machine.clock.offsetMs -= machine.clock.rate * forMs;
+      return cluster.pause(machine, forMs);
+    }
+    case 'disk-full':
+      machine.diskFull = true;
+      return cluster.later(fault.forMs, () => {
+        machine.diskFull = false;
+      });
+    case 'slow-disk':
+      machine.writeMs = fault.writeMs;
+      return cluster.later(fault.forMs, () => {
+        machine.writeMs = 0;
+      });
+    case 'clock-leap':
+      machine.clock.offsetMs += Math.max(fault.byMs, -cluster.restOf(-fault.byMs));
+      return cluster.wake(machine);
+    case 'unfit':
+      cluster.setHealth(machine, { fit: false });
+      return cluster.later(fault.forMs, () => cluster.setHealth(machine, { fit: true }));
+    case 'false-evidence':
+      return cluster.showFalseEvidence(machine);
+  }
+}
+
+/** `leader` is whoever leads now, if anybody does. */
+function resolveAll(cluster: Cluster, list: readonly Who[]): NodeId[] {
+  return list
+    .map((who) => (who === 'leader' ? cluster.leaders()[0] : who))
+    .filter((id): id is NodeId => id !== undefined);
+}
+
+function pairsBetween(cluster: Cluster, from: readonly Who[], to: readonly Who[]): Pairs {
+  const targets = resolveAll(cluster, to);
+  return resolveAll(cluster, from).flatMap((a) =>
+    targets.filter((b) => b !== a).map((b): [NodeId, NodeId] => [a, b]),
+  );
+}
+/** Every link, in its direction, that is none of these. */
+function pairsBeside(cluster: Cluster, pairs: readonly (readonly [NodeId, NodeId])[]): Pairs {
+  const ids = [...cluster.machines.keys()];
+  const kept = new Set(pairs.flatMap(([a, b]) => [`${a}>${b}`, `${b}>${a}`]));
+  return pairsBetween(cluster, ids, ids).filter(([a, b]) => !kept.has(`${a}>${b}`));
+}
