@@ -4,8 +4,9 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { nodes } from '../contracts/topology.ts';
 import { chaos, type ChaosOptions } from './commands/chaos.ts';
-import { composeDown, composeUp, lambdaPlaces, localstackUp } from './commands/compose.ts';
-import { faultInCompose, logsOfCompose, statusOfCompose } from './commands/compose-status.ts';
+import { addCompose, addLocalstack } from './commands/compose-commands.ts';
+import { orFailed } from './commands/compose-project.ts';
+import { faultInCompose, statusOfCompose } from './commands/compose-status.ts';
 import { doctor } from './commands/doctor.ts';
 import { erase } from './commands/erase.ts';
 import { invokeFunction } from './commands/invoke.ts';
@@ -92,7 +93,9 @@ function createProgram(finish: (code: number) => void): Command {
     .addOption(jsonOption())
     .addOption(targetOption())
     .action(async (options: { data: string; json: boolean; target: Target }) =>
-      finish(await (options.target === 'compose' ? statusOfCompose(options) : status(options))),
+      finish(
+        await (options.target === 'compose' ? orFailed(() => statusOfCompose(options)) : status(options)),
+      ),
     );
   const describes = {
     kill: 'end a service as a crash would; it is started again',
@@ -109,7 +112,7 @@ function createProgram(finish: (code: number) => void): Command {
       .action(async (target: string, options: { data: string; target: Target }) =>
         finish(
           await (options.target === 'compose'
-            ? faultInCompose(action, target)
+            ? orFailed(() => faultInCompose(action, target))
             : fault(action, target, options)),
         ),
       );
@@ -136,12 +139,8 @@ function createProgram(finish: (code: number) => void): Command {
     .description('end a running system')
     .addOption(dataOption())
     .action(async (options: { data: string }) => finish(await down(options)));
-  addCompose(program.command('compose').description('the system in containers'), finish);
-  const localstack = program
-    .command('localstack')
-    .description('LocalStack alone in a container, with the functions stack deployed into it');
-  localstack.command('up').action(async () => finish(await localstackUp()));
-  localstack.command('down').action(async () => finish(await composeDown({ volumes: true })));
+  addCompose(program, finish);
+  addLocalstack(program, finish);
   program
     .command('invoke')
     .description('call a function as its trigger would')
@@ -171,40 +170,6 @@ function createProgram(finish: (code: number) => void): Command {
     .addOption(jsonOption())
     .action(async (options: { data: string; json: boolean }) => finish(await doctor(options)));
   return program;
-}
-
-function addCompose(compose: Command, finish: (code: number) => void): void {
-  compose
-    .command('up')
-    .description('build and start, and say when a leader is there and the first item stored')
-    .addOption(
-      new Option(
-        '--lambda <where>',
-        'who runs the functions: LocalStack, or our host without a Docker socket',
-      )
-        .choices(lambdaPlaces)
-        .default('localstack')
-        .env('BATON_LAMBDA'),
-    )
-    .action(async (options: { lambda: (typeof lambdaPlaces)[number] }) => finish(await composeUp(options)));
-  compose
-    .command('down')
-    .description('end it')
-    .option('--volumes', 'and remove what it stored', false)
-    .action(async (options: { volumes: boolean }) => finish(await composeDown(options)));
-  compose
-    .command('status')
-    .description('who leads, what runs, how much is stored')
-    .addOption(jsonOption())
-    .action(async (options: { json: boolean }) => finish(await statusOfCompose(options)));
-  compose
-    .command('logs')
-    .description('what the containers printed')
-    .argument('[services...]', 'as `status` names them; all without it')
-    .option('--follow', 'go on', false)
-    .action(async (services: string[], options: { follow: boolean }) =>
-      finish(await logsOfCompose(services, options)),
-    );
 }
 
 try {

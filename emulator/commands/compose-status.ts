@@ -1,7 +1,6 @@
 // `baton status`, `kill`, `pause`, `resume` and `logs` for the system in containers: the same form as for the local one,
 // made of what Docker says and of what the nodes answer on their published ports.
 import type { Member } from '../../contracts/environment.ts';
-import { describeError } from '../../runtime/failure.ts';
 import type { FaultAction } from '../control.ts';
 import type { ServiceKind } from '../service.ts';
 import { systemStatus, type SystemStatus } from '../status.ts';
@@ -44,14 +43,9 @@ export async function faultInCompose(action: FaultAction, target: string): Promi
   const status = await composeStatus();
   if (!status) return nothingRuns();
   const service = target === 'leader' ? status.leader : target;
-  try {
-    if (service === null) throw new Error('nobody leads right now');
-    process.stdout.write(`${await injectFault(action, service)}\n`);
-    return exitCodes.ok;
-  } catch (error) {
-    process.stderr.write(`${describeError(error)}\n`);
-    return exitCodes.failed;
-  }
+  if (service === null) throw new Error('nobody leads right now');
+  process.stdout.write(`${await injectFault(action, service)}\n`);
+  return exitCodes.ok;
 }
 
 export async function logsOfCompose(

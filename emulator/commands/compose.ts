@@ -2,7 +2,6 @@
 // item is stored. All else is plain compose, and can be had without this command.
 import { request } from 'undici';
 import { z } from 'zod';
-import { describeError } from '../../runtime/failure.ts';
 import { pause } from '../pause.ts';
 import { compose, docker, findContainer, listContainers, projectName } from './compose-project.ts';
 import { composeStatus, viewOf } from './compose-status.ts';
@@ -12,9 +11,10 @@ export const lambdaPlaces = ['localstack', 'host'] as const;
 type LambdaPlace = (typeof lambdaPlaces)[number];
 
 const lookEveryMs = 250;
-const healthyWithinMs = 300_000; // Half a minute on an idle machine; LocalStack is slow where others work too.
+const healthyWithinMs = 500_000; // Half a minute on an idle machine; LocalStack is slow where others work too.
 const firstItemWithinMs = 180_000; // After that.
 const answerWithinMs = 5_000;
+const whereToLook = '`npm run compose -- logs` shows more, `npm run compose -- down` ends what was started';
 const sessionKeySchema = z.object({ key: z.string() });
 const tokensSchema = z.object({ operator: z.string() });
 
@@ -35,11 +35,9 @@ export async function composeUp({ lambda }: { lambda: LambdaPlace }): Promise<nu
     await everythingUp();
     say('everything is healthy');
     if (!(await Promise.race([watching, pause(firstItemWithinMs, stopping.signal)])))
-      throw new Error(`no item was stored within ${firstItemWithinMs / 1_000} s after that`);
+      throw new Error(`no item was stored within ${firstItemWithinMs / 1_000} s after that. ${whereToLook}`);
     process.stdout.write(await whatNext());
     return exitCodes.ok;
-  } catch (error) {
-    return failed(error);
   } finally {
     stopping.abort();
     await watching;
@@ -55,11 +53,7 @@ export async function localstackUp(): Promise<number> {
   if ((await compose(['build', 'deployer'], { env })) !== 0) return exitCodes.failed;
   if ((await compose(['up', '--detach', 'localstack', 'deployer'], { env, quiet: true })) !== 0)
     return exitCodes.failed;
-  try {
-    await everythingUp();
-  } catch (error) {
-    return failed(error);
-  }
+  await everythingUp();
   const { address } = viewOf(await findContainer('localstack'));
   process.stdout.write(`
 LocalStack answers at http://${address}, and the functions stack is deployed. For the rest:
@@ -76,13 +70,6 @@ export async function composeDown({ volumes }: { volumes: boolean }): Promise<nu
   const code = await compose(['stop', 'localstack'], { quiet: true });
   await removeFunctionContainers();
   return (await compose(['down', '--remove-orphans', ...(volumes ? ['--volumes'] : [])])) || code;
-}
-
-function failed(error: unknown): number {
-  process.stderr.write(
-    `${describeError(error)}\n\`npm run compose -- logs\` shows why, \`npm run compose -- down\` ends it.\n`,
-  );
-  return exitCodes.failed;
 }
 
 function settingsFor(lambda: LambdaPlace): Record<string, string> {
@@ -120,7 +107,7 @@ async function everythingUp(): Promise<void> {
     if (waiting.length === 0) return;
     if (performance.now() > deadline)
       throw new Error(
-        `not healthy within ${healthyWithinMs / 1_000} s: ${waiting.map(({ name, state }) => `${name} is ${state}`).join(', ')}`,
+        `not healthy within ${healthyWithinMs / 1_000} s: ${waiting.map(({ name, state }) => `${name} is ${state}`).join(', ')}. ${whereToLook}`,
       );
     await pause(lookEveryMs);
   }

@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { request } from 'undici';
+import { docker, findContainer } from '../../emulator/commands/compose-project.ts';
+import { composeStatus } from '../../emulator/commands/compose-status.ts';
 import type { SystemStatus } from '../../emulator/status.ts';
 
 const run = promisify(execFile);
@@ -37,6 +39,12 @@ export const localstackUrl = `http://127.0.0.1:${ports.BATON_PORT_LOCALSTACK}`;
 export const frontUrl = `http://127.0.0.1:${ports.BATON_PORT_FRONT}`;
 export const inboxUrl = `http://127.0.0.1:${ports.BATON_PORT_INBOX}`;
 
+// For this process and all that it starts.
+Object.assign(process.env, {
+  COMPOSE_PROJECT_NAME: project,
+  ...Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, String(port)])),
+});
+
 export interface Said {
   readonly code: number;
   readonly stdout: string;
@@ -45,15 +53,8 @@ export interface Said {
 
 export async function baton(...args: string[]): Promise<Said> {
   const isUp = args.includes('up');
-  const env = {
-    ...process.env,
-    COMPOSE_PROJECT_NAME: project,
-    AWS_ENDPOINT_URL_LAMBDA: localstackUrl,
-    ...Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, String(port)])),
-  };
   try {
     const { stdout, stderr } = await run(process.execPath, [cli, ...args], {
-      env,
       timeout: isUp ? upWithinMs : commandWithinMs,
       maxBuffer: 64 * 1024 * 1024,
     });
@@ -64,32 +65,17 @@ export async function baton(...args: string[]): Promise<Said> {
   }
 }
 
-export async function docker(...args: string[]): Promise<string> {
-  const { stdout } = await run('docker', args, { timeout: commandWithinMs });
-  return stdout;
-}
-
-/** What Docker calls the container of a service: compose 1 and 2 name them differently. */
-export async function idOf(service: string): Promise<string> {
-  const filters = [
-    `label=com.docker.compose.project=${project}`,
-    `label=com.docker.compose.service=${service}`,
-  ];
-  const ids = await docker('ps', '--all', '--quiet', ...filters.map((filter) => `--filter=${filter}`));
-  const [id] = ids.split('\n');
-  if (!id) throw new Error(`there is no container of ${service}`);
-  return id;
-}
-
+/** What `baton status --json --target compose` prints, without a process for each look. */
 export async function status(): Promise<SystemStatus> {
-  const { code, stdout, stderr } = await baton('status', '--json', '--target', 'compose');
-  if (code !== 0) throw new Error(`baton status ended with ${code}: ${stderr}`);
-  return JSON.parse(stdout) as SystemStatus;
+  const seen = await composeStatus();
+  if (!seen) throw new Error(`no container of ${project} is there`);
+  return seen;
 }
 
 /** As the service itself reads it. */
 export async function secretOf(service: string, name: string): Promise<string> {
-  return await docker('exec', await idOf(service), 'cat', `/run/baton/${name}`);
+  const { id } = await findContainer(service);
+  return await docker('exec', id, 'cat', `/run/baton/${name}`);
 }
 
 /** From any node that answers: all read the same database. */

@@ -15,10 +15,11 @@ import { directoryTable, functionNames, sqsQueues } from '../../contracts/topolo
 import { createInvokeClient, type InvokeOutcome } from '../../emulator/event-sources/invoke-client.ts';
 import { withCdk } from '../../emulator/containers/deployer/cdk.ts';
 import { deployStack, stackName } from '../../emulator/containers/deployer/deploy-stack.ts';
+import { docker } from '../../emulator/commands/compose-project.ts';
 import { bundleAll } from '../../functions/bundle.ts';
 import { cdkJson } from '../cdk/synthesize.ts';
 import { eventually } from '../support/running-system.ts';
-import { docker, dockerAnswers, temporaryFolder } from './containers.ts';
+import { dockerAnswers, temporaryFolder } from './containers.ts';
 
 const region = 'us-east-1';
 const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };

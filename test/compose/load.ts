@@ -13,8 +13,9 @@ import { collectAudit, connectDatabase, installAudit } from '../chaos/audit.ts';
 import { check, type Verdict } from '../chaos/checker.ts';
 import { openHistory, readHistory, type HistoryRecord } from '../chaos/history.ts';
 import type { PublisherSettings } from '../chaos/publisher/main.ts';
+import { docker, findContainer } from '../../emulator/commands/compose-project.ts';
 import { eventually } from '../support/running-system.ts';
-import { change, docker, idOf, portOf, secretOf } from './containers.ts';
+import { change, portOf, secretOf } from './containers.ts';
 
 export const loadSource = 'load';
 const publisherFile = fileURLToPath(new URL('../chaos/publisher/main.ts', import.meta.url));
@@ -112,9 +113,10 @@ async function* ofThisLoad(folder: string): AsyncGenerator<HistoryRecord> {
 
 /** Of those that lead to rows: ready messages and those that a consumer holds. */
 async function queueDepths(): Promise<Record<string, number>> {
+  const { id } = await findContainer('broker');
   const list = await docker(
     'exec',
-    await idOf('broker'),
+    id,
     'rabbitmqctl',
     '--quiet',
     '--no-table-headers',

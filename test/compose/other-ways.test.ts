@@ -1,10 +1,16 @@
 // The two other ways to run with containers: our Lambda host in the place of LocalStack's executor, without a Docker socket;
 // and LocalStack alone, with all the rest as processes.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { docker, findContainer } from '../../emulator/commands/compose-project.ts';
 import { eventually, startRunningSystem } from '../support/running-system.ts';
-import { baton, docker, dockerAnswers, idOf, localstackUrl, status } from './containers.ts';
+import { baton, dockerAnswers, localstackUrl, status } from './containers.ts';
 
 const withinMs = 120_000;
+
+async function mountsOf(service: string): Promise<string> {
+  const { id } = await findContainer(service);
+  return await docker('inspect', '--format={{json .Mounts}}', id);
+}
 
 describe.skipIf(!dockerAnswers)('with containers (skipped where Docker does not answer)', () => {
   beforeAll(async () => {
@@ -24,9 +30,7 @@ describe.skipIf(!dockerAnswers)('with containers (skipped where Docker does not 
       const { services } = await status();
       expect(services.map(({ name }) => name)).toContain('lambda');
       for (const { name } of services)
-        expect(await docker('inspect', '--format={{json .Mounts}}', await idOf(name))).not.toContain(
-          '"Source":"/var/run/docker.sock"',
-        );
+        expect(await mountsOf(name)).not.toContain('"Source":"/var/run/docker.sock"');
       expect(await baton('compose', 'down', '--volumes')).toMatchObject({ code: 0 });
     },
   );

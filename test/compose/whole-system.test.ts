@@ -7,15 +7,15 @@ import { Client } from 'basic-ftp';
 import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { directoryTable } from '../../contracts/topology.ts';
+import { docker, findContainer } from '../../emulator/commands/compose-project.ts';
+import type { SystemStatus } from '../../emulator/status.ts';
 import { eventually } from '../support/running-system.ts';
 import {
   baton,
   change,
-  docker,
   dockerAnswers,
   frontUrl,
   get,
-  idOf,
   inboxUrl,
   localstackUrl,
   portOf,
@@ -118,7 +118,9 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
 
   describe('the whole path', () => {
     test('three nodes run, one leads, and every service is up', async () => {
-      const { nodes, services } = await status();
+      const { code, stdout } = await baton('status', '--json', '--target', 'compose');
+      expect(code).toBe(0);
+      const { nodes, services } = JSON.parse(stdout) as SystemStatus;
       expect(nodes.map(({ id }) => id)).toEqual(['node-1', 'node-2', 'node-3']);
       expect(nodes.filter(({ role }) => role === 'leading')).toHaveLength(1);
       expect(services.length).toBeGreaterThan(10);
@@ -178,6 +180,7 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
         await change('POST', '/watches', { email: 'one@example.test', source: 'demo-partner', sku: 'p1' });
         await drop('demo-partner_cheaper.csv', 'sku,title,price,currency,inStock\np1,First,7.25,EUR,true\n');
         const tick = 'test/support/events/sqs-tick.json';
+        process.env['AWS_ENDPOINT_URL_LAMBDA'] = localstackUrl;
         const { code, stderr } = await baton('invoke', 'ftp-sync', '--event', tick);
         expect(code, stderr).toBe(0);
         await eventually(
@@ -270,7 +273,7 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
       async () => {
         const { leader: cutOff, term } = await leads();
         const votes = `${project}_votes`;
-        const id = await idOf(cutOff);
+        const { id } = await findContainer(cutOff);
         await docker('network', 'disconnect', votes, id);
         try {
           expect((await leads({ notAnyMore: cutOff })).term).toBeGreaterThan(term);
