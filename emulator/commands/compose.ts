@@ -10,6 +10,8 @@ import { exitCodes } from './running.ts';
 export const lambdaPlaces = ['localstack', 'host'] as const;
 type LambdaPlace = (typeof lambdaPlaces)[number];
 
+/** One service for each image of ours: compose builds an image anew for every service that it is told to build. */
+const builders = ['init', 'node-1', 'ftp'] as const;
 const lookEveryMs = 250;
 const healthyWithinMs = 500_000; // Half a minute on an idle machine; LocalStack is slow where others work too.
 const firstItemWithinMs = 180_000; // After that.
@@ -22,7 +24,7 @@ const tokensSchema = z.object({ operator: z.string() });
 export async function composeUp({ lambda }: { lambda: LambdaPlace }): Promise<number> {
   const env = settingsFor(lambda);
   // First, so that the times below are those of a start.
-  if ((await compose(['build'], { env })) !== 0) return exitCodes.failed;
+  if ((await compose(['build', ...builders], { env })) !== 0) return exitCodes.failed;
   const startedAt = performance.now();
   const say = (text: string): void => {
     const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
@@ -50,7 +52,7 @@ export async function composeUp({ lambda }: { lambda: LambdaPlace }): Promise<nu
  */
 export async function localstackUp(): Promise<number> {
   const env = { ...settingsFor('localstack'), BATON_LOCALSTACK_TRIGGERS: 'false' };
-  if ((await compose(['build', 'deployer'], { env })) !== 0) return exitCodes.failed;
+  if ((await compose(['build', 'init'], { env })) !== 0) return exitCodes.failed;
   if ((await compose(['up', '--detach', 'localstack', 'deployer'], { env, quiet: true })) !== 0)
     return exitCodes.failed;
   await everythingUp();

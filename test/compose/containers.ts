@@ -15,7 +15,7 @@ const run = promisify(execFile);
 const cli = fileURLToPath(new URL('../../emulator/cli.ts', import.meta.url));
 const commandWithinMs = 60_000;
 /** With images to build first. */
-const upWithinMs = 600_000;
+const upWithinMs = 900_000;
 
 /** Where it is false, tests are skipped, counted and named. */
 export const dockerAnswers = spawnSync('docker', ['info'], { timeout: 20_000 }).status === 0;

@@ -22,7 +22,7 @@ describe.skipIf(!dockerAnswers)('with containers (skipped where Docker does not 
 
   test(
     'BATON_LAMBDA=host: our host runs the functions, items are stored, and no container has the Docker socket',
-    { timeout: 700_000 },
+    { timeout: 1_000_000 },
     async () => {
       const { code, stdout, stderr } = await baton('compose', 'up', '--lambda', 'host');
       expect(code, stderr).toBe(0);
@@ -37,7 +37,7 @@ describe.skipIf(!dockerAnswers)('with containers (skipped where Docker does not 
 
   test(
     'localstack up: the functions stack is deployed, and `npm start` runs on its queues and its table',
-    { timeout: 700_000 },
+    { timeout: 1_000_000 },
     async () => {
       const { code, stderr } = await baton('localstack', 'up');
       expect(code, stderr).toBe(0);

@@ -105,7 +105,7 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
 
   test(
     'up: says when a leader is there, when the first items are stored and when all is healthy',
-    { timeout: 620_000 },
+    { timeout: 920_000 },
     async () => {
       const { code, stdout, stderr } = await baton('compose', 'up');
       expect(code, stderr).toBe(0);
