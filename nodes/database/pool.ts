@@ -13,6 +13,11 @@ export interface ConnectionOptions {
   /** The node's id: shown in pg_stat_activity. */
   readonly applicationName: string;
 }
+/** Kept by the server under its name: parsed once a connection, and planned once. For what runs many times a second. */
+export interface PreparedStatement {
+  readonly name: string;
+  readonly text: string;
+}
 export interface Query {
   /**
    * @throws Failure DATABASE_UNAVAILABLE when nothing was sent, DATABASE_TIMEOUT when it may have been done, or the code of
@@ -20,7 +25,7 @@ export interface Query {
    */
   <R extends QueryResultRow>(
     what: string,
-    text: string,
+    statement: string | PreparedStatement,
     values?: readonly unknown[],
     /** Gives up sooner than the connection's own bound. */
     withinMs?: number,
@@ -96,7 +101,7 @@ export function openPool(options: ConnectionOptions): Queries {
   // An idle connection that ends (a stopping server, 57P01) says so here, and nobody has to do anything about it.
   for (const one of [pool, urgent]) one.on('error', () => undefined);
   return {
-    query: (what, text, values) => onConnection(pool, what, (query) => query(what, text, values)),
+    query: (what, statement, values) => onConnection(pool, what, (query) => query(what, statement, values)),
     urgently: (what, use) => onConnection(urgent, what, use),
     async close() {
       await Promise.all([pool.end(), urgent.end()]);
@@ -112,7 +117,7 @@ async function onConnection<T>(pool: Pool, what: string, use: (query: Query) => 
   const onError = (error: Error): void => void (broken = error);
   client.on('error', onError);
   try {
-    return await use((inner, text, values, withinMs) => ask(client, inner, text, values, withinMs));
+    return await use((inner, statement, values, withinMs) => ask(client, inner, statement, values, withinMs));
   } catch (error) {
     // It may still wait for the answer that was given up, or be in the middle of a transaction: nobody uses it again.
     if (!(error instanceof Failure) || error.code === 'DATABASE_TIMEOUT') broken ??= error as Error;
@@ -126,13 +131,14 @@ async function onConnection<T>(pool: Pool, what: string, use: (query: Query) => 
 async function ask<R extends QueryResultRow>(
   client: PoolClient,
   what: string,
-  text: string,
+  statement: string | PreparedStatement,
   values: readonly unknown[] = [],
   withinMs?: number,
 ): Promise<R[]> {
   try {
     const within = withinMs === undefined ? {} : { query_timeout: withinMs };
-    return (await client.query<R>({ text, values: [...values], ...within })).rows;
+    const asked = typeof statement === 'string' ? { text: statement } : statement;
+    return (await client.query<R>({ ...asked, values: [...values], ...within })).rows;
   } catch (cause) {
     throw failureOf(what, cause);
   }
