@@ -133,7 +133,10 @@ export interface Store {
     },
   ): Promise<FileAnswer>;
   rejectFile(term: number, file: { fileId: string; reason: string; problems: string[] }): Promise<FileAnswer>;
-  fileIntake(fileId: string): Promise<{ name: string; intake: number; size: number } | undefined>;
+  /** `settled`: what stands of it, once it is applied or rejected. */
+  fileIntake(
+    fileId: string,
+  ): Promise<{ name: string; intake: number; size: number; settled?: FileAnswer } | undefined>;
   fileOutcome(
     term: number,
     fileId: string,

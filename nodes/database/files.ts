@@ -59,13 +59,15 @@ export async function openFile(
 export async function fileIntake(
   queries: Queries,
   fileId: string,
-): Promise<{ name: string; intake: number; size: number } | undefined> {
-  const [file] = await queries.query<{ name: string; intake: number; size: number }>(
-    'reading the ledger',
-    "SELECT name, intake, size FROM files WHERE file_id = $1 AND state = 'opened'",
-    [fileId],
-  );
-  return file;
+): Promise<{ name: string; intake: number; size: number; settled?: FileAnswer } | undefined> {
+  const [file] = await queries.query<
+    Pick<LedgerRow, 'name' | 'intake' | 'state' | 'answer' | 'reason'> & { size: number }
+  >('reading the ledger', 'SELECT name, intake, size, state, answer, reason FROM files WHERE file_id = $1', [
+    fileId,
+  ]);
+  if (!file) return undefined;
+  const { name, intake, size, state } = file;
+  return { name, intake, size, ...(state === 'opened' ? {} : { settled: standingAnswer(file) }) };
 }
 
 /** Not fenced: nobody reads these rows before a fenced statement applies them. */

@@ -44,6 +44,8 @@ export function addFileContent(
   async function receive(request: FastifyRequest, fileId: string, term: number): Promise<FileAnswer> {
     const opened = await store.fileIntake(fileId);
     if (!opened) throw new Failure('NOT_FOUND', `no file ${fileId} was opened`);
+    // Sent again after a lost answer, or by a sync that was slower than another one.
+    if (opened.settled) return opened.settled;
     const upload = randomUUID();
     const hash = createHash('sha256');
     let bytes = 0;

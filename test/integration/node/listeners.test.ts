@@ -9,6 +9,7 @@ import { Agent, request } from 'undici';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { createNode, type BatonNode } from '../../../nodes/node.ts';
 import type { Announcement } from '../../../contracts/announcement.ts';
+import { fileAnswerSchema } from '../../../contracts/node-api.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
 import { itemEvent, simulatedRaft, simulatedStore } from './simulated-edges.ts';
@@ -180,9 +181,19 @@ async function upload(
   const answer = await internal(`/internal/files/${id}/content`, body, {
     'content-type': 'multipart/form-data; boundary=b',
   });
-  return { ...answer, wasApplied: edges.applied.includes(id) };
+  return { ...answer, id, wasApplied: edges.applied.includes(id) };
 }
 const csv = '\ufeffsku,title,price,currency,inStock\r\na,"Ä, b",1.5,EUR,true\r\nb,B,2,EUR\r\n';
+
+test('files: an upload sent again after it was applied is answered as before, and applies nothing', async () => {
+  const { json, id } = await upload(Buffer.from(csv));
+  edges.files.set(id, { name: 'partner_a.csv', intake: 1, size: 1, settled: fileAnswerSchema.parse(json) });
+  const again = await internal(`/internal/files/${id}/content`, Buffer.from('--b--\r\n'), {
+    'content-type': 'multipart/form-data; boundary=b',
+  });
+  expect([again.status, again.json]).toEqual([200, json]);
+  expect(edges.applied.filter((one) => one === id)).toHaveLength(1);
+});
 
 test('files: a byte order mark, CRLF and a row with too few columns: the good row is read, the bad one is named', async () => {
   const answer = await upload(Buffer.from(csv));

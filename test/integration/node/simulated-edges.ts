@@ -1,5 +1,6 @@
 // A store in memory and a raft thread that does as told, for tests of the node's listeners. What a test did not
 // order throws, so that nothing passes by accident.
+import type { FileAnswer } from '../../../contracts/node-api.ts';
 import type { RoleView } from '../../../nodes/raft/types.ts';
 import type { RaftThread } from '../../../nodes/raft-thread.ts';
 import type { ItemEvent, StagedRow, Store } from '../../../nodes/store.ts';
@@ -33,7 +34,7 @@ export function simulatedStore() {
   const feed: ItemEvent[] = [];
   const staged: StagedRow[] = [];
   const applied: string[] = [];
-  const files = new Map<string, { name: string; intake: number; size: number }>();
+  const files = new Map<string, { name: string; intake: number; size: number; settled?: FileAnswer }>();
   const orders = { databaseTerm: 0, feedId: '3f0e8a52-9a68-4f0c-8d5e-0c8b4a1d2e11', first: 1 };
   const known: Partial<Store> = {
     ping: async () => undefined,
