@@ -34,7 +34,9 @@ const lastSource = 'chaos-last';
 const calmWithinMs = 60_000;
 /** Publishers that had to wait still have their share to publish. */
 const publishedWithinMs = (minutes: number): number => 60_000 + minutes * 60_000;
-const drainedWithinMs = 90_000;
+/** Nothing moves for so long: it is stuck. How long it may move depends on what piled up, and on the machine. */
+const stuckAfterMs = 90_000;
+const drainedWithinMs = 30 * 60_000;
 /** A mail whose claim was lost waits for its lease of 120 s, and the next to one address for 30 s; a short run leaves them open. */
 const mailsWithinMs = (minutes: number): number => (minutes < 5 ? 20_000 : 300_000);
 
@@ -153,13 +155,17 @@ async function drain(stage: Stage, history: HistoryWriter): Promise<void> {
         ...message,
       });
       history.write({ kind: 'confirmed', message: message.messageId });
-      await until('the last message', drainedWithinMs, async () => {
-        const { rowCount } = await database.query('SELECT FROM items WHERE source = $1 AND sku = $2', [
-          lastSource,
-          `last-${page}`,
-        ]);
-        return rowCount === 1;
-      });
+      await untilStuck(
+        'the last message',
+        async () => {
+          const { rowCount } = await database.query('SELECT FROM items WHERE source = $1 AND sku = $2', [
+            lastSource,
+            `last-${page}`,
+          ]);
+          return rowCount === 1;
+        },
+        () => broker.depth(queues.items.name),
+      );
       calm = (await waiting()) ? 0 : calm + 1;
       if (calm === 0) await pause(1_000);
     }
@@ -189,7 +195,11 @@ async function collect(
     await patiently(mailsWithinMs(minutes), async () => (await number(openMails)) === 0);
     await patiently(10_000, async () => (await number(queuedMails)) === 0);
     const feedLast = await number('SELECT last AS n FROM feed_head');
-    await patiently(60_000, async () => stream.position() >= feedLast);
+    await untilStuck(
+      'the stream',
+      async () => stream.position() >= feedLast,
+      async () => -stream.position(),
+    ).catch(() => undefined);
     await pause(1_000); // For the inbox to be looked at once more.
     await collectAudit(database, history);
     await collectDead(stage, history);
@@ -253,6 +263,28 @@ async function until(what: string, withinMs: number, ready: () => Promise<boolea
   while (!(await ready().catch(() => false))) {
     if (performance.now() > deadline)
       throw new Error(`${what}: not within ${withinMs / 1_000} s after the last fault`);
+    await pause(250);
+  }
+}
+/** Waits for as long as `left` goes on falling. @throws Error when it does not for too long. */
+async function untilStuck(
+  what: string,
+  ready: () => Promise<boolean>,
+  left: () => Promise<number>,
+): Promise<void> {
+  const end = performance.now() + drainedWithinMs;
+  let least = Infinity;
+  let deadline = performance.now() + stuckAfterMs;
+  while (!(await ready().catch(() => false))) {
+    const now = await left().catch(() => Infinity);
+    if (now < least) {
+      least = now;
+      deadline = performance.now() + stuckAfterMs;
+    }
+    if (performance.now() > Math.min(deadline, end))
+      throw new Error(
+        `${what}: nothing moved for ${stuckAfterMs / 1_000} s, or not all within ${drainedWithinMs / 60_000} minutes`,
+      );
     await pause(250);
   }
 }
