@@ -152,6 +152,12 @@ export const failures = {
     next: 'fix-request',
     means: 'The caller may not do this, or the Host or Origin is not one of ours.',
   },
+  LETTER_SETTLED: {
+    httpStatus: 409,
+    definite: true,
+    next: 'fix-request',
+    means: 'The dead letter was sent again or discarded already.',
+  },
   NOT_FOUND: { httpStatus: 404, definite: true, next: 'fix-request', means: 'There is no such thing.' },
   INTERNAL: {
     httpStatus: 500,

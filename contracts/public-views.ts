@@ -33,7 +33,7 @@ export interface ClusterView {
   readonly members: readonly (Member & { readonly lastContactMs: number | null })[];
 }
 
-/** GET /queues: ready messages by queue, null where the broker does not say. */
+/** GET /queues: ready messages by queue, null where nobody says; of a dead-letter queue also those that the leader moved to the database. */
 export interface QueuesView {
   readonly depths: Readonly<Record<string, number | null>>;
 }

@@ -96,6 +96,9 @@ export const messageHeaders = {
   /** On dead letters: the routing key and queue it came from, so that it can be sent again. */
   originalRoutingKey: 'x-baton-routing-key',
   originalQueue: 'x-baton-queue',
+  /** On a dead letter that was sent again: how often, and its id in the table of the leader. */
+  replays: 'x-baton-replays',
+  deadLetterId: 'x-baton-dead-letter',
 } as const;
 
 /** Above this depth of `items` the scraper stores its frontier and ends; the next tick goes on from there. */

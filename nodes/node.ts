@@ -7,6 +7,8 @@ import type { TlsMaterial } from '../runtime/internal-http.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { startAnnouncer, type SendAnnouncement } from './announcer.ts';
 import { watchDatabase } from './database-watch.ts';
+import { createCollector } from './dead-letters/collect.ts';
+import { sendAgain } from './dead-letters/send-again.ts';
 import { startLeaderJobs } from './leader-jobs.ts';
 import { Leadership } from './leadership.ts';
 import { makeNotices, publishDueMails, queueDigests } from './mailer/mailer.ts';
@@ -176,6 +178,8 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
           queueDigests(term, store, { from: settings.mailFrom, domain, pageUrl: member.publicUrl }),
       },
       { name: 'publishing mails', everyMs: 500, run: (term) => publishDueMails(term, store, broker) },
+      { name: 'taking dead letters', everyMs: 1_000, run: createCollector({ store, broker }) },
+      { name: 'sending dead letters again', everyMs: 500, run: (term) => sendAgain(term, store, broker) },
       { name: 'retention', everyMs: 60_000, run: (term) => store.sweep(term) },
     ],
   });

@@ -1,6 +1,6 @@
-// Publishing to RabbitMQ and asking for a queue's depth: confirmed, mandatory, bounded, and over a connection that is
-// opened when it is first needed and again after it broke. Never consumes: on AWS and here event sources do that.
-import { connect, type ChannelModel, type ConfirmChannel } from 'amqplib';
+// Publishing to RabbitMQ, asking for a queue's depth and taking what lies in one: confirmed, mandatory, bounded, and over a
+// connection that is opened when it is first needed and again after it broke. Never consumes: event sources do that.
+import { connect, type ChannelModel, type ConfirmChannel, type GetMessage } from 'amqplib';
 import { Failure } from './failure.ts';
 import type { Credentials } from './secrets.ts';
 
@@ -19,8 +19,17 @@ export interface BrokerMessage {
   readonly type: string;
   readonly messageId: string;
   /** JSON */
-  readonly body: string;
+  readonly body: string | Buffer;
   readonly headers?: Record<string, string | number>;
+}
+/** As it lay in its queue. */
+export interface TakenMessage {
+  readonly body: Buffer;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly messageId: string | undefined;
+  readonly type: string | undefined;
+  /** When it was published, in seconds. */
+  readonly timestamp: number | undefined;
 }
 export interface BrokerClient {
   /**
@@ -30,12 +39,23 @@ export interface BrokerClient {
   publish(message: BrokerMessage, options?: { timeoutMs?: number }): Promise<void>;
   /** Ready messages. @throws Failure BROKER_UNAVAILABLE, also when there is no such queue. */
   depth(queue: string, options?: { timeoutMs?: number }): Promise<number>;
+  /**
+   * Takes ready messages, the oldest first, until one of the limits is reached, and acknowledges them when `keep` has
+   * resolved; else all of them go back. `keep` may be given a message again whose acknowledgement was lost.
+   * @returns how many. @throws Failure BROKER_UNAVAILABLE, or what `keep` throws.
+   */
+  take(
+    queue: string,
+    limits: { messagesMax: number; bytesMax: number },
+    keep: (messages: TakenMessage[]) => Promise<void>,
+  ): Promise<number>;
   close(): Promise<void>;
 }
 
 const connectWithinMs = 5_000;
 const publishWithinMs = 10_000;
 const depthWithinMs = 3_000;
+const takeWithinMs = 30_000;
 const heartbeatS = 10;
 const closeWithinMs = 1_000;
 /** Publishes that wait for their confirm; one more is refused. */
@@ -103,6 +123,17 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
         throw unavailable(what, error);
       }
     },
+    async take(queue, limits, keep) {
+      const what = `taking messages of ${queue}`;
+      try {
+        return await within(takeWithinMs, what, async () =>
+          takeFrom((await open()).connection, queue, limits, keep),
+        );
+      } catch (error) {
+        if (error instanceof Failure) throw error;
+        throw unavailable(what, error);
+      }
+    },
     async close() {
       closed = true;
       const last = link;
@@ -160,6 +191,47 @@ async function openLink(options: BrokerOptions, onGone: () => void): Promise<Lin
     connection.close().catch(() => undefined); // The error that counts is the one thrown.
     throw error;
   }
+}
+
+async function takeFrom(
+  connection: ChannelModel,
+  queue: string,
+  { messagesMax, bytesMax }: { messagesMax: number; bytesMax: number },
+  keep: (messages: TakenMessage[]) => Promise<void>,
+): Promise<number> {
+  // A channel of its own: closed, it gives back whatever it did not acknowledge.
+  const channel = await connection.createChannel();
+  channel.on('error', () => undefined); // The call under way rejects with the same error.
+  try {
+    const taken: GetMessage[] = [];
+    for (let bytes = 0; taken.length < messagesMax && bytes < bytesMax;) {
+      const message = await channel.get(queue);
+      if (message === false) break;
+      taken.push(message);
+      bytes += message.content.length;
+    }
+    const last = taken.at(-1);
+    if (last === undefined) return 0;
+    await keep(taken.map(asTaken));
+    channel.ack(last, true);
+    return taken.length;
+  } finally {
+    const close = async (): Promise<void> => channel.close();
+    await close().catch(() => undefined); // It is closed already: what was not acknowledged is back.
+  }
+}
+
+function asTaken({ content, properties }: GetMessage): TakenMessage {
+  // The library types properties as any; whoever published the message decided about them.
+  const { headers, messageId, type, timestamp } = properties as unknown as Record<string, unknown>;
+  const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+  return {
+    body: content,
+    headers: typeof headers === 'object' && headers !== null ? (headers as Record<string, unknown>) : {},
+    messageId: text(messageId),
+    type: text(type),
+    timestamp: typeof timestamp === 'number' ? timestamp : undefined,
+  };
 }
 
 function confirmed(channel: ConfirmChannel, message: BrokerMessage): Promise<void> {

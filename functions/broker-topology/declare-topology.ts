@@ -30,7 +30,12 @@ export const permissions: Readonly<Record<UserName, Permissions>> = {
     write: nothing,
     read: exactly(rabbitmqEventSources.map(({ queue }) => queue)),
   },
-  nodes: { configure: nothing, write: exactly([exchanges.main.name]), read: nothing },
+  nodes: {
+    configure: nothing,
+    write: exactly([exchanges.main.name]),
+    // The leader moves dead letters to the database.
+    read: exactly([queues.itemsDead.name, queues.filesDead.name, queues.mailDead.name]),
+  },
   functions: {
     configure: nothing,
     write: exactly(Object.values(exchanges).map(({ name }) => name)),

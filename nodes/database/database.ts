@@ -7,6 +7,7 @@ import type { ClusterDatabase } from '../join-cluster.ts';
 import type { Store } from '../store.ts';
 import { admit } from './admission.ts';
 import { takeCrawl, takeLease, updateCrawl } from './crawls.ts';
+import { deadLetterQueries } from './dead-letters.ts';
 import { claimFence } from './fence.ts';
 import { applyUpload, fileIntake, fileOutcome, openFile, rejectFile, stageRows } from './files.ts';
 import {
@@ -154,7 +155,9 @@ function createStore(queries: Queries): Store {
     recentMails: (limit) => recentMails(queries, limit),
     recentCrawls: (limit) => recentCrawls(queries, limit),
     async sweep(term) {
-      await queries.query('sweeping', 'SELECT sweep($1)', [term]);
+      await queries.query('sweeping', 'SELECT sweep($1), sweep_dead_letters($1)', [term]);
     },
+
+    ...deadLetterQueries(queries),
   };
 }

@@ -16,6 +16,7 @@ import { exchanges, queues, routingKeys } from '../../contracts/topology.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { newTraceparent } from '../../runtime/trace.ts';
+import { deadQueues } from '../dead-letters/collect.ts';
 import type { Leadership } from '../leadership.ts';
 import type { RaftThread } from '../raft-thread.ts';
 import { watchTopics, type Store } from '../store.ts';
@@ -24,6 +25,7 @@ import type { Problems } from '../problems.ts';
 import { Guard, sessionCookie } from './guard.ts';
 import { parse } from './internal-server.ts';
 import type { Live } from './live.ts';
+import { addDeadLetters, deadLetterOperations } from './dead-letters.ts';
 import { forwardWrites } from './forward.ts';
 import { itemListSchema, openApi, type Operation } from './openapi.ts';
 import { useProblems } from './problems.ts';
@@ -62,7 +64,6 @@ const watchSchema = z.strictObject({
 const erasureSchema = z.strictObject({ email: z.string().min(3).max(254) });
 const listLength = 50;
 const depthWithinMs = 400; // Readers such as `baton status` wait a second for all they ask.
-const deadQueues = new Set<string>([queues.itemsDead.name, queues.filesDead.name, queues.mailDead.name]);
 const noCounts = { items: null, itemVersions: null, files: null, mailsSent: null };
 
 const transferSchema = z.strictObject({ target: nodeIdSchema.nullable().default(null) });
@@ -108,6 +109,7 @@ export const operations: readonly Operation[] = [
     role: 'operator',
     body: erasureSchema,
   },
+  ...deadLetterOperations,
   { method: 'get', path: '/files', summary: 'The last files' },
   { method: 'get', path: '/crawls', summary: 'The last crawls' },
   { method: 'get', path: '/mails', summary: 'The last mails' },
@@ -162,6 +164,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     app.get('/openapi.json', async () => openApi(operations));
     addHealth(app, options);
     addReads(app, options);
+    addDeadLetters(app, options);
     options.live.addTo(app);
     addPage(app, options.page, guard);
 
@@ -276,11 +279,12 @@ function addReads(
   app.get('/mails', async () => ({ mails: await store.recentMails(listLength) }));
   app.get('/crawls', async () => ({ crawls: await store.recentCrawls(listLength) }));
 
-  const depths = sharedDepths(broker);
+  const depths = sharedDepths(broker, store);
   app.get('/queues', async (): Promise<QueuesView> => ({ depths: await depths() }));
   app.get('/counts', async () => {
     const [stored, waiting] = await Promise.all([store.counts().catch(() => noCounts), depths()]);
-    const isDead = (name: string): boolean => deadQueues.has(name);
+    const dead = new Set(deadQueues.values());
+    const isDead = (name: string): boolean => dead.has(name);
     const sum = (wanted: (name: string) => boolean): number | null => {
       const found = Object.entries(waiting).filter(([name]) => wanted(name));
       // One unknown depth makes the sum unknown: a smaller number would look like good news.
@@ -292,22 +296,35 @@ function addReads(
   });
 }
 
+type Depths = Record<string, number | null>;
+
 /** Depths of all queues, null where unknown. All readers of one second share one look. */
-function sharedDepths(broker: NodeBroker): () => Promise<Record<string, number | null>> {
-  let last: { at: number; value: Promise<Record<string, number | null>> } | undefined;
+function sharedDepths(broker: NodeBroker, store: Pick<Store, 'openDeadLetters'>): () => Promise<Depths> {
+  let last: { at: number; value: Promise<Depths> } | undefined;
   return () => {
     if (!last || performance.now() - last.at > 1_000)
-      last = {
-        at: performance.now(),
-        value: Promise.all(
-          Object.values(queues).map(
-            async ({ name }) =>
-              [name, await broker.depth(name, { timeoutMs: depthWithinMs }).catch(() => null)] as const,
-          ),
-        ).then((entries) => Object.fromEntries(entries)),
-      };
+      last = { at: performance.now(), value: readDepths(broker, store) };
     return last.value;
   };
+}
+
+/** A dead letter lies in its queue until the leader moves it to the database, and counts as one wherever it lies. */
+async function readDepths(broker: NodeBroker, store: Pick<Store, 'openDeadLetters'>): Promise<Depths> {
+  const [waiting, kept] = await Promise.all([
+    Promise.all(
+      Object.values(queues).map(
+        async ({ name }) =>
+          [name, await broker.depth(name, { timeoutMs: depthWithinMs }).catch(() => null)] as const,
+      ),
+    ),
+    store.openDeadLetters().catch(() => null),
+  ]);
+  const depths: Depths = Object.fromEntries(waiting);
+  for (const [queue, deadQueue] of deadQueues) {
+    const depth = depths[deadQueue] ?? null;
+    depths[deadQueue] = depth === null || kept === null ? null : depth + (kept[queue] ?? 0);
+  }
+  return depths;
 }
 
 /** Patroni's names (https://patroni.readthedocs.io/en/latest/rest_api.html), so that load balancer rules fit. */

@@ -92,6 +92,7 @@ export async function serveNode() {
       broker: {
         publish: async () => undefined,
         depth: async (name) => depths.get(name) ?? 0,
+        take: async () => 0,
         close: async () => undefined,
       },
       live,

@@ -12,7 +12,7 @@ import { createNode, type BatonNode } from '../../../nodes/node.ts';
 import { operations } from '../../../nodes/web/public-server.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { makeCertificates } from '../../support/certificates.ts';
-import { simulatedRaft, simulatedStore } from './simulated-edges.ts';
+import { simulatedBroker, simulatedRaft, simulatedStore } from './simulated-edges.ts';
 
 interface Seen {
   readonly method: string | undefined;
@@ -74,7 +74,7 @@ beforeAll(async () => {
       store: edges.store,
       tls: await makeCertificates(folder),
       page: undefined,
-      broker: { publish: async () => undefined, depth: async () => 0, close: async () => undefined },
+      broker: simulatedBroker,
       sendAnnouncement: async () => undefined,
       tokens: async () => tokens,
       logger: createLogger({ process: 'node-1', write: () => undefined }),

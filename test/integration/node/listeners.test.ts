@@ -12,7 +12,7 @@ import type { Announcement } from '../../../contracts/announcement.ts';
 import { fileAnswerSchema } from '../../../contracts/node-api.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
-import { itemEvent, simulatedRaft, simulatedStore } from './simulated-edges.ts';
+import { itemEvent, simulatedBroker, simulatedRaft, simulatedStore } from './simulated-edges.ts';
 
 let certificates: TestCertificates;
 let node: BatonNode;
@@ -50,7 +50,7 @@ beforeAll(async () => {
       store: edges.store,
       tls: certificates,
       page: undefined,
-      broker: { publish: async () => undefined, depth: async () => 0, close: async () => undefined },
+      broker: simulatedBroker,
       sendAnnouncement: async (announcement) => void announced.push(announcement),
       tokens: async () => ({
         reader: 'reader-token-of-the-test',

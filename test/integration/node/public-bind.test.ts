@@ -9,7 +9,7 @@ import { createNode, type NodeSettings } from '../../../nodes/node.ts';
 import { readEnvironment } from '../../../runtime/config.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
-import { simulatedRaft, simulatedStore } from './simulated-edges.ts';
+import { simulatedBroker, simulatedRaft, simulatedStore } from './simulated-edges.ts';
 
 let folder: string;
 let tls: TestCertificates;
@@ -49,7 +49,7 @@ const start = (settings: Pick<NodeSettings, 'publicBehindProxy' | 'publicHosts'>
       store: simulatedStore().store,
       tls,
       page: undefined,
-      broker: { publish: async () => undefined, depth: async () => 0, close: async () => undefined },
+      broker: simulatedBroker,
       sendAnnouncement: async () => undefined,
       tokens: async () => ({ reader: 'r'.repeat(16), editor: 'e'.repeat(16), operator: 'o'.repeat(16) }),
       logger: createLogger({ process: 'node-1', write: () => undefined }),

@@ -2,6 +2,7 @@
 // order throws, so that nothing passes by accident.
 import type { FileAnswer } from '../../../contracts/node-api.ts';
 import type { RoleView } from '../../../nodes/raft/types.ts';
+import type { NodeBroker } from '../../../nodes/node-broker.ts';
 import type { RaftThread } from '../../../nodes/raft-thread.ts';
 import type { ItemEvent, StagedRow, Store } from '../../../nodes/store.ts';
 import { Failure } from '../../../runtime/failure.ts';
@@ -30,6 +31,14 @@ export function simulatedRaft() {
   return { raft, become, refused };
 }
 
+/** Takes everything, and holds nothing. */
+export const simulatedBroker: NodeBroker = {
+  publish: async () => undefined,
+  depth: async () => 0,
+  take: async () => 0,
+  close: async () => undefined,
+};
+
 export function simulatedStore() {
   const feed: ItemEvent[] = [];
   const staged: StagedRow[] = [];
@@ -54,6 +63,8 @@ export function simulatedStore() {
     dueDigests: async () => [],
     dueMails: async () => [],
     deferredMails: async () => 0,
+    openDeadLetters: async () => ({}),
+    deadLettersToSend: async () => [],
     items: async () => [],
     fileIntake: async (id) => files.get(id),
     stageRows: async (_term, { rows }) => void staged.push(...rows),

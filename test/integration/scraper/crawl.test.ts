@@ -67,12 +67,12 @@ async function setUp(change: Partial<ShopSource> = {}, shopOptions: { crawlDelay
       publish: async (message) => {
         await Promise.resolve(world.onPublish());
         if (message.type === 'file-command') {
-          world.commands.push(fileCommandSchema.parse(JSON.parse(message.body)));
+          world.commands.push(fileCommandSchema.parse(JSON.parse(String(message.body))));
           return;
         }
         expect(message.exchange).toBe('baton');
         expect(message.routingKey).toBe('items.demo-shop');
-        world.pages.push(itemPageSchema.parse(JSON.parse(message.body)));
+        world.pages.push(itemPageSchema.parse(JSON.parse(String(message.body))));
         world.messageIds.push(message.messageId);
       },
     },

@@ -75,7 +75,7 @@ describe('deliver', () => {
       'x-baton-code': 'SOURCE_UNKNOWN',
       'x-baton-reason': 'no such source',
     });
-    expect(letters.map(({ body }) => JSON.parse(body) as unknown)).toEqual([
+    expect(letters.map(({ body }) => JSON.parse(String(body)) as unknown)).toEqual([
       itemPage([items[1]]),
       itemPage([items[2]]),
     ]);

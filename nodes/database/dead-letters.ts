@@ -1,0 +1,152 @@
+// Dead letters in the database: kept, listed without being consumed, settled in bounded steps. States and their
+// transitions are functions of the migrations, each one round trip.
+import type { DeadLetter, DeadLetterAction, DeadLetterGroup } from '../../contracts/dead-letter.ts';
+import type {
+  DeadLetterStore,
+  LetterToSend,
+  NewDeadLetter,
+  StoredDeadLetter,
+} from '../dead-letters/store.ts';
+import type { Queries } from './pool.ts';
+
+/** Times come as dates. */
+type WithDates<T, K extends keyof T> = Omit<T, K> & Record<K, Date>;
+
+const groupsMax = 1_000;
+const actionsOfLetterMax = 100;
+
+const letterColumns = `dead_letter_id AS id, queue, message_id AS "messageId", source, code, reason, group_id AS "group", state, attempts,
+  times, body_before IS NOT NULL AS edited, died_at AS "diedAt", changed_at AS "changedAt"`;
+const actionColumns = 'action_id AS action, at, action AS kind, who, reason, detail, letters';
+
+export function deadLetterQueries(queries: Queries): DeadLetterStore {
+  const { query } = queries;
+  return {
+    async keepDeadLetters(term, letters) {
+      const column = <T>(read: (letter: NewDeadLetter) => T): T[] => letters.map(read);
+      await query(
+        `keeping ${letters.length} dead letters`,
+        'SELECT keep_dead_letters($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)',
+        [
+          term,
+          column(({ queue }) => queue),
+          column(({ routingKey }) => routingKey),
+          column(({ messageId }) => messageId),
+          column(({ type }) => type),
+          column(({ source }) => source),
+          column(({ code }) => code),
+          column(({ reason }) => reason),
+          column(({ group }) => group),
+          column(({ headers }) => JSON.stringify(headers)),
+          column(({ body }) => body),
+          column(({ traceparent }) => traceparent),
+          column(({ attempts }) => attempts),
+          column(({ cameFrom }) => cameFrom),
+          column(({ fingerprint }) => fingerprint),
+          column(({ diedAt }) => diedAt),
+        ],
+      );
+    },
+    async openDeadLetters() {
+      const rows = await query<{ queue: string; letters: number }>(
+        'counting dead letters',
+        `SELECT queue, count(*) AS letters FROM dead_letters WHERE state IN ('waiting', 'sending') GROUP BY queue`,
+      );
+      return Object.fromEntries(rows.map(({ queue, letters }) => [queue, letters]));
+    },
+    async deadLetterGroups(select) {
+      const rows = await query<WithDates<DeadLetterGroup, 'oldest' | 'newest'>>(
+        'grouping dead letters',
+        `SELECT group_id AS "group", queue, source, code, (array_agg(reason ORDER BY dead_letter_id))[1] AS reason,
+           count(*) AS letters, min(died_at) AS oldest, max(died_at) AS newest
+         FROM waiting_dead_letters($1) GROUP BY group_id, queue, source, code ORDER BY letters DESC, group_id LIMIT $2`,
+        [JSON.stringify(select), groupsMax],
+      );
+      return rows.map((row) => ({
+        ...row,
+        oldest: row.oldest.toISOString(),
+        newest: row.newest.toISOString(),
+      }));
+    },
+    async deadLetters({ state, group, queue, code, source }, { after, limit }) {
+      const rows = await query<WithDates<DeadLetter, 'diedAt' | 'changedAt'>>(
+        'listing dead letters',
+        `SELECT ${letterColumns} FROM dead_letters
+         WHERE dead_letter_id > $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR group_id = $3)
+           AND ($4::text IS NULL OR queue = $4) AND ($5::text IS NULL OR code = $5) AND ($6::text IS NULL OR source = $6)
+         ORDER BY dead_letter_id LIMIT $7`,
+        [after, state ?? null, group ?? null, queue ?? null, code ?? null, source ?? null, limit],
+      );
+      return rows.map(dated);
+    },
+    async deadLetter(id) {
+      const [row] = await query<WithDates<StoredDeadLetter, 'diedAt' | 'changedAt'>>(
+        'reading a dead letter',
+        `SELECT ${letterColumns}, type, routing_key AS "routingKey", traceparent, came_from AS "cameFrom", headers, body,
+           body_before AS "bodyBefore" FROM dead_letters WHERE dead_letter_id = $1`,
+        [id],
+      );
+      if (!row) return undefined;
+      const actions = await query<WithDates<DeadLetterAction, 'at'>>(
+        'reading what was done with a dead letter',
+        `SELECT ${actionColumns} FROM dead_letter_actions JOIN dead_letter_acted USING (action_id)
+         WHERE dead_letter_id = $1 ORDER BY at DESC LIMIT $2`,
+        [id, actionsOfLetterMax],
+      );
+      return { letter: dated(row), actions: actions.map(asAction) };
+    },
+    async deadLetterActions(limit) {
+      const rows = await query<WithDates<DeadLetterAction, 'at'>>(
+        'listing what was done with dead letters',
+        `SELECT ${actionColumns} FROM dead_letter_actions ORDER BY at DESC LIMIT $1`,
+        [limit],
+      );
+      return rows.map(asAction);
+    },
+    async lastDeadLetter() {
+      const [row] = await query<{ last: number }>(
+        'looking for the newest dead letter',
+        'SELECT coalesce(max(dead_letter_id), 0) AS last FROM dead_letters',
+      );
+      return row?.last ?? 0;
+    },
+    async settleDeadLetters(term, { action, kind, who, reason, select, upTo, lettersMax }) {
+      const [row] = await query<{ settled: number }>(
+        `settling dead letters (${kind})`,
+        'SELECT settle_dead_letters($1, $2, $3, $4, $5, $6, $7, $8) AS settled',
+        [term, action, kind, who, reason, JSON.stringify(select), upTo, lettersMax],
+      );
+      return row?.settled ?? 0;
+    },
+    async editDeadLetter(term, { action, who, id, body }) {
+      const [row] = await query<{ edited: boolean }>(
+        `editing dead letter ${id}`,
+        'SELECT edit_dead_letter($1, $2, $3, $4, $5) AS edited',
+        [term, action, who, id, body],
+      );
+      return row?.edited === true;
+    },
+    deadLettersToSend: (term, { lettersMax, bytesMax }) =>
+      query<LetterToSend & Record<string, unknown>>(
+        'looking for dead letters to send again',
+        `SELECT dead_letter_id AS id, routing_key AS "routingKey", message_id AS "messageId", type, headers, body, attempts
+         FROM dead_letters_to_send($1, $2, $3)`,
+        [term, lettersMax, bytesMax],
+      ),
+    async deadLettersSent(term, ids) {
+      await query(`noting ${ids.length} dead letters as sent`, 'SELECT dead_letters_sent($1, $2)', [
+        term,
+        ids,
+      ]);
+    },
+  };
+}
+
+function dated<T extends { diedAt: Date; changedAt: Date }>(
+  row: T,
+): Omit<T, 'diedAt' | 'changedAt'> & { diedAt: string; changedAt: string } {
+  return { ...row, diedAt: row.diedAt.toISOString(), changedAt: row.changedAt.toISOString() };
+}
+function asAction(row: WithDates<DeadLetterAction, 'at'>): DeadLetterAction {
+  return { ...row, at: row.at.toISOString() };
+}

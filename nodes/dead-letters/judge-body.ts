@@ -1,0 +1,47 @@
+// What the contract of a queue finds wrong with a body: for whoever looks at a dead letter, and before an edit is stored.
+// Never says whether it would be applied: that is for the leader when it comes again.
+import type { z } from 'zod';
+import type { BodyProblem } from '../../contracts/dead-letter.ts';
+import { fileCommandSchema } from '../../contracts/file-command.ts';
+import { itemPageSchema } from '../../contracts/item-page.ts';
+import { itemSchema } from '../../contracts/item.ts';
+import { mailMessageSchema } from '../../contracts/mail-message.ts';
+import { queues } from '../../contracts/topology.ts';
+
+const problemsMax = 50;
+const schemas: Readonly<Record<string, z.ZodType>> = {
+  [queues.items.name]: itemPageSchema,
+  [queues.files.name]: fileCommandSchema,
+  [queues.mail.name]: mailMessageSchema,
+};
+
+export function judgeBody(queue: string, body: Buffer): BodyProblem[] {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch (error) {
+    return [{ path: '', message: `not JSON: ${(error as Error).message.slice(0, 200)}` }];
+  }
+  const envelope = problemsOf(schemas[queue], json, []);
+  if (envelope.length > 0 || queue !== queues.items.name) return envelope;
+  const { items, source } = itemPageSchema.parse(json);
+  return items
+    .flatMap((item, index) => {
+      const parsed = itemSchema.safeParse(item);
+      return parsed.success && parsed.data.source !== source
+        ? [{ path: `items.${index}.source`, message: `${parsed.data.source} on a page of ${source}` }]
+        : problemsOf(itemSchema, item, ['items', index]);
+    })
+    .slice(0, problemsMax);
+}
+
+function problemsOf(
+  schema: z.ZodType | undefined,
+  value: unknown,
+  at: readonly PropertyKey[],
+): BodyProblem[] {
+  const issues = schema?.safeParse(value).error?.issues ?? [];
+  return issues
+    .slice(0, problemsMax)
+    .map(({ path, message }) => ({ path: [...at, ...path].map(String).join('.'), message }));
+}

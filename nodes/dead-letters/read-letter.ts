@@ -1,0 +1,131 @@
+// What lies in a dead-letter queue, read for people: where it came from, why it died, what of it belongs together. Takes
+// anything, ours or not, since a letter that could not be read could not be kept. Pure.
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { parseFileName } from '../../contracts/file.ts';
+import { sourceNameSchema, traceparentSchema } from '../../contracts/ids.ts';
+import { itemPageBytesMax } from '../../contracts/item-page.ts';
+import { exchanges, messageHeaders, queues, routingKeys } from '../../contracts/topology.ts';
+import type { TakenMessage } from '../../runtime/rabbitmq.ts';
+import type { NewDeadLetter } from './store.ts';
+
+const reasonLengthMax = 1_000;
+const idLengthMax = 200;
+const kindLengthMax = 200;
+const sentAgainMax = 1_000_000; // What anybody may write into a header fits into its column.
+
+export function readLetter(queue: string, message: TakenMessage, now: Date): NewDeadLetter {
+  const { headers, body } = message;
+  const text = (name: string): string | undefined => plain(headers[name]);
+  const death = lastDeath(headers);
+  const said = bodyFields(body);
+  const source = sourceOf(said);
+  const code = text(messageHeaders.deadCode) ?? death?.reason ?? 'unknown';
+  const reason = (
+    text(messageHeaders.deadReason) ??
+    (death ? `RabbitMQ dead-lettered it: ${death.reason}` : 'it says no reason')
+  ).slice(0, reasonLengthMax);
+  const messageId = (plain(message.messageId) ?? '').slice(0, idLengthMax);
+  const attempts = count(headers[messageHeaders.replays]);
+  const fingerprint = createHash('sha256')
+    .update(JSON.stringify([queue, messageId, message.type, code, reason, attempts, message.timestamp]))
+    .update(body)
+    .digest();
+  return {
+    queue,
+    routingKey: routeBack(queue, source, text(messageHeaders.originalRoutingKey) ?? death?.routingKey),
+    messageId,
+    type: plain(message.type) ?? 'unknown',
+    source,
+    code: code.slice(0, idLengthMax),
+    reason,
+    group: groupOf({ queue, source, code, reason }),
+    headers,
+    body,
+    traceparent: traceOf(text(messageHeaders.traceparent)) ?? traceOf(said.traceparent) ?? null,
+    attempts,
+    cameFrom: count(headers[messageHeaders.deadLetterId]) || null,
+    fingerprint,
+    diedAt:
+      message.timestamp === undefined ? now : new Date(Math.min(message.timestamp * 1_000, now.getTime())),
+  };
+}
+
+/** Letters whose reasons differ in numbers and quoted words alone died of the same. */
+function groupOf({
+  queue,
+  source,
+  code,
+  reason,
+}: {
+  queue: string;
+  source: string | null;
+  code: string;
+  reason: string;
+}): string {
+  const kind = reason
+    .replaceAll(/"(?:[^"\\]|\\.)*"/g, '"…"')
+    .replaceAll(/\d+/g, '#')
+    .slice(0, kindLengthMax);
+  return createHash('sha256')
+    .update(JSON.stringify([queue, source, code, kind]))
+    .digest('hex')
+    .slice(0, 10);
+}
+
+const deathSchema = z.object({
+  reason: z.string(),
+  exchange: z.string(),
+  'routing-keys': z.array(z.string()).default([]),
+});
+
+/** Of RabbitMQ's own account, the newest entry: set where no handler said why. */
+function lastDeath(
+  headers: Readonly<Record<string, unknown>>,
+): { reason: string; routingKey: string | undefined } | undefined {
+  const deaths = z.tuple([deathSchema], z.unknown()).safeParse(headers['x-death']);
+  if (!deaths.success) return undefined;
+  const { reason, exchange, 'routing-keys': keys } = deaths.data[0];
+  return { reason: clean(reason), routingKey: exchange === exchanges.main.name ? keys[0] : undefined };
+}
+
+/** A key that leads into the queue it came from, whatever a header says. */
+function routeBack(queue: string, source: string | null, said: string | undefined): string {
+  if (said?.startsWith(`${queue}.`)) return said.slice(0, 255);
+  if (queue === queues.items.name && source !== null) return routingKeys.items(source);
+  return `${queue}.again`;
+}
+
+const fieldsSchema = z.object({ source: z.unknown(), name: z.unknown(), traceparent: z.unknown() }).partial();
+type Fields = z.infer<typeof fieldsSchema>;
+
+function bodyFields(body: Buffer): Fields {
+  if (body.length > itemPageBytesMax) return {};
+  try {
+    const fields = fieldsSchema.safeParse(JSON.parse(body.toString('utf8')));
+    return fields.success ? fields.data : {};
+  } catch {
+    return {};
+  }
+}
+function sourceOf({ source, name }: Fields): string | null {
+  const said = sourceNameSchema.safeParse(source);
+  if (said.success) return said.data;
+  return typeof name === 'string' ? (parseFileName(name)?.source ?? null) : null;
+}
+function traceOf(value: unknown): string | undefined {
+  return traceparentSchema.safeParse(value).data;
+}
+
+function count(value: unknown): number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0
+    ? Math.min(value, sentAgainMax)
+    : 0;
+}
+function plain(value: unknown): string | undefined {
+  return typeof value === 'string' ? clean(value) : undefined;
+}
+/** As a text column takes it. */
+function clean(text: string): string {
+  return text.replaceAll('\0', '\u{fffd}').toWellFormed();
+}

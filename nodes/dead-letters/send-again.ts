@@ -1,0 +1,66 @@
+// The leader's job that publishes the dead letters which an operator wants sent again: an outbox. Confirmed first and noted
+// after, so a crash between the two publishes the same message again, under the same id: versions, claims and the ledger
+// make that harmless.
+import { exchanges, messageHeaders } from '../../contracts/topology.ts';
+import type { NodeBroker } from '../node-broker.ts';
+import type { DeadLetterStore, LetterToSend } from './store.ts';
+
+const stepsPerRound = 10;
+const stepLimits = { lettersMax: 100, bytesMax: 8 * 1024 * 1024 };
+
+export async function sendAgain(
+  term: number,
+  store: Pick<DeadLetterStore, 'deadLettersToSend' | 'deadLettersSent'>,
+  broker: Pick<NodeBroker, 'publish'>,
+): Promise<void> {
+  for (let step = 0; step < stepsPerRound; step++) {
+    const letters = await store.deadLettersToSend(term, stepLimits);
+    if (letters.length === 0) return;
+    const outcomes = await Promise.allSettled(letters.map((letter) => broker.publish(messageOf(letter))));
+    const sent = letters.filter((_letter, index) => outcomes[index]?.status === 'fulfilled');
+    await store.deadLettersSent(
+      term,
+      sent.map(({ id }) => id),
+    );
+    // What the broker did not take stays, and is tried again in the next round.
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed) throw failed.reason;
+  }
+}
+
+function messageOf({ id, routingKey, messageId, type, headers, body, attempts }: LetterToSend) {
+  return {
+    exchange: exchanges.main.name,
+    routingKey,
+    type,
+    // RabbitMQ's own dead letters may have none, and a message is told from others by it.
+    messageId: messageId === '' ? `dead-letter/${id}` : messageId,
+    body,
+    headers: {
+      ...ownHeaders(headers),
+      [messageHeaders.replays]: attempts,
+      [messageHeaders.deadLetterId]: id,
+    },
+  };
+}
+
+const notItsOwn = new Set<string>([
+  messageHeaders.attempt, // It starts anew.
+  messageHeaders.deadCode,
+  messageHeaders.deadReason,
+  messageHeaders.originalQueue,
+  messageHeaders.originalRoutingKey,
+  'x-delivery-count',
+]);
+
+/** What its publisher gave it: no account of its death. */
+function ownHeaders(headers: Readonly<Record<string, unknown>>): Record<string, string | number> {
+  return Object.fromEntries(
+    Object.entries(headers).filter(
+      (entry): entry is [string, string | number] =>
+        (typeof entry[1] === 'string' || typeof entry[1] === 'number') &&
+        !notItsOwn.has(entry[0]) &&
+        !/^x-(?:first-|last-)?death/.test(entry[0]),
+    ),
+  );
+}

@@ -1,0 +1,104 @@
+// A leader for tests of dead letters: the real public listener and the real jobs over a real database and a real broker.
+// Only the election is ordered by the test.
+import { randomUUID } from 'node:crypto';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { request } from 'undici';
+import { expect, vi } from 'vitest';
+import { createNode } from '../../../nodes/node.ts';
+import type { NodeBroker } from '../../../nodes/node-broker.ts';
+import type { Store } from '../../../nodes/store.ts';
+import { createLogger } from '../../../runtime/logger.ts';
+import { makeCertificates } from '../../support/certificates.ts';
+import { simulatedRaft } from '../node/simulated-edges.ts';
+
+const tokens = {
+  reader: 'reader-token-of-the-test',
+  editor: 'editor-token-of-the-test',
+  operator: 'operator-token-of-the-test',
+};
+
+export interface ServedLeader {
+  readonly internalUrl: string;
+  /** What the node reported, as `code: detail`. */
+  readonly problems: readonly string[];
+  readonly ask: (
+    method: 'GET' | 'POST' | 'PUT',
+    path: string,
+    options?: { json?: unknown; role?: keyof typeof tokens | 'nobody' },
+  ) => Promise<{ status: number; json: unknown }>;
+  close(): Promise<void>;
+}
+
+/** Leads term `term` when it resolves. */
+export async function serveLeader(options: {
+  store: Store;
+  broker: NodeBroker;
+  term: number;
+}): Promise<ServedLeader> {
+  const { raft, become } = simulatedRaft();
+  const problems: string[] = [];
+  const logger = createLogger({ process: 'node-1', write: () => undefined });
+  logger.onEvent((event) => {
+    if (event.type === 'problem') problems.push(`${event.code}: ${event.detail}`);
+  });
+  const node = await createNode(
+    {
+      nodeId: 'node-1',
+      bootId: randomUUID().replaceAll('-', ''),
+      cluster: 'test',
+      clusterId: randomUUID(),
+      generation: 1,
+      members: [
+        {
+          id: 'node-1',
+          udp: '127.0.0.1:1',
+          internalUrl: 'https://127.0.0.1:1',
+          publicUrl: 'http://127.0.0.1:1',
+          voter: true,
+        },
+      ],
+      bind: '127.0.0.1',
+      publicPort: 0,
+      internalPort: 0,
+      mailFrom: 'baton@example.org',
+    },
+    {
+      raft,
+      store: options.store,
+      broker: options.broker,
+      tls: await makeCertificates(await mkdtemp(join(tmpdir(), 'baton-leader-'))),
+      page: undefined,
+      sendAnnouncement: async () => undefined,
+      tokens: async () => tokens,
+      logger,
+    },
+  );
+  become({ kind: 'leader' }, options.term);
+  await vi.waitUntil(() => node.leadership.state.kind === 'leading');
+  return {
+    internalUrl: node.internalUrl,
+    problems,
+    ask: async (method, path, { json, role = 'operator' } = {}) => {
+      const { statusCode, body } = await request(node.publicUrl + path, {
+        method,
+        headers: {
+          ...(role === 'nobody' ? {} : { authorization: `Bearer ${tokens[role]}` }),
+          ...(json === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        body: json === undefined ? null : JSON.stringify(json),
+        signal: AbortSignal.timeout(20_000),
+      });
+      return { status: statusCode, json: await body.json() };
+    },
+    close: () => node.close('the test ends'),
+  };
+}
+
+/** @throws with the whole answer when it is a problem. */
+export async function asked<T>(answer: Promise<{ status: number; json: unknown }>): Promise<T> {
+  const { status, json } = await answer;
+  expect(status, JSON.stringify(json)).toBe(200);
+  return json as T;
+}
