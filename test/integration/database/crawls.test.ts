@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { CrawlState, CrawlUpdate } from '../../../contracts/node-api.ts';
 import type { Store } from '../../../nodes/store.ts';
-import { lead, partner, shop, useDatabases } from './fresh-database.ts';
+import { lead, partner, shop, useDatabases, waitForBlocked } from './fresh-database.ts';
 
 const databases = useDatabases();
 const counts = { pages: 2, notModified: 1, failedPages: 0, itemsSeen: 20, itemsPublished: 5 };
@@ -34,6 +34,30 @@ test('a crawl whose worker died is taken up with its intake and its last state o
     code: 'LEASE_LOST',
   });
   expect((await store.recentCrawls(1))[0]).toMatchObject({ status: 'running' });
+});
+
+// Taken away: the line that looks at the lease again once the crawl's row is locked.
+const secondLook = 'IF open_crawl.lease_until >= clock_timestamp() THEN RETURN; END IF;';
+test.each([
+  ['is not taken by another that had found it abandoned', '', false],
+  ['would be taken twice without the second look', secondLook, true],
+] as const)('a crawl that goes on while it is being taken %s', async (_outcome, removed, isTaken) => {
+  const { store, connect } = await databases.another();
+  await lead(store);
+  const crawl = await take(store, 'one');
+  const [client, watcher] = [await connect(), await connect()];
+  const { rows } = await client.query<{ definition: string }>(
+    "SELECT pg_get_functiondef('take_crawl'::regproc) AS definition",
+  );
+  expect(rows[0]?.definition).toContain(secondLook);
+  await client.query(rows[0]?.definition.replace(removed, '') ?? '');
+  await client.query("UPDATE crawls SET lease_until = clock_timestamp() - interval '1 ms'");
+  await client.query('BEGIN');
+  await client.query("UPDATE crawls SET lease_until = clock_timestamp() + interval '1 minute'");
+  const other = take(store, 'two');
+  await waitForBlocked(watcher, 1); // It has seen the old lease, and waits for the row.
+  await client.query('COMMIT');
+  expect((await other)?.crawlId).toBe(isTaken ? crawl?.crawlId : undefined);
 });
 
 test('a lease ends by the clock of the database, without anybody giving it back', async () => {
