@@ -13,6 +13,8 @@ const milliseconds = z.coerce.number().int().min(1);
 
 /** `host:port` */
 const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'host:port');
+/** As clients send it: without a port where that is the protocol's own. */
+const hostHeader = z.string().regex(/^[^\s:/]+(?::\d{1,5})?$/, 'host or host:port');
 
 const tls = {
   /** Certificate authority of the cluster, and this process' own certificate and key, as PEM. */
@@ -68,12 +70,12 @@ export const environments = {
      * deploys has to say so, since it speaks plain HTTP: bound beyond loopback without this, a node refuses to start.
      */
     BATON_PUBLIC_BEHIND_PROXY: z.stringbool().default(false),
-    /** `host:port`, comma separated: as what the public listener is asked, besides its publicUrl and loopback. */
+    /** Comma separated Host headers with which the public listener is asked, besides its publicUrl's and loopback's. */
     BATON_PUBLIC_HOSTS: z
       .string()
       .default('')
       .transform((value) => value.split(',').filter(Boolean))
-      .pipe(z.array(address)),
+      .pipe(z.array(hostHeader)),
     BATON_INTERNAL_PORT: port,
     BATON_UDP_PORT: port,
     BATON_HEARTBEAT_MS: milliseconds.default(nodes.heartbeatMs),
