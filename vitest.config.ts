@@ -26,7 +26,9 @@ export default defineConfig({
         test: {
           name: 'cdk',
           include: ['test/cdk/**/*.test.ts'],
-          // The first synthesis of a process takes seconds, most of them loading aws-cdk-lib.
+          // Loading aws-cdk-lib takes most of the time, so it is loaded once, and each stage is synthesized once.
+          isolate: false,
+          fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

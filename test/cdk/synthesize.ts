@@ -1,30 +1,49 @@
-// A stage as CloudFormation would get it: the settings of cdk.json, stand-in zips, templates as plain JSON.
+// A stage as CloudFormation would get it: the settings of cdk.json, stand-in zips, templates as text and as resources
+// whose references are resolved. Synthesized once for all tests of a process.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { App, Validations, type IPolicyValidationPlugin } from 'aws-cdk-lib';
+import { App } from 'aws-cdk-lib';
+import { PATH_METADATA_ENABLE_CONTEXT } from 'aws-cdk-lib/cx-api';
 import { zipSync } from 'fflate';
 import { z } from 'zod';
 import { readStage, type Stage } from '../../cdk/stage.ts';
 import { buildSystem, type SystemZips } from '../../cdk/system.ts';
 import { functionNames } from '../../contracts/topology.ts';
 import type { Zips } from '../../cdk/functions-stack.ts';
+import { resolver, type Template } from './resolve.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const cdkJsonSchema = z.object({ app: z.string(), context: z.record(z.string(), z.unknown()) });
-
-export const resourceSchema = z.object({
+const resourceSchema = z.object({
   Type: z.string(),
   Properties: z.record(z.string(), z.unknown()).default({}),
-  DependsOn: z.union([z.string(), z.array(z.string())]).optional(),
+  DependsOn: z.union([z.string().transform((only) => [only]), z.array(z.string())]).default([]),
   DeletionPolicy: z.string().optional(),
-  UpdateReplacePolicy: z.string().optional(),
+  Metadata: z.object({ 'aws:cdk:path': z.string().default('') }).default({ 'aws:cdk:path': '' }),
 });
-export type Resource = z.infer<typeof resourceSchema> & { readonly id: string };
+const templateSchema = z.object({
+  Resources: z.record(z.string(), resourceSchema).default({}),
+  Outputs: z.record(z.string(), z.object({ Value: z.unknown() })).default({}),
+});
+
+export interface Resource {
+  readonly id: string;
+  readonly stack: string;
+  /** In the tree of constructs, without the stack. */
+  readonly path: string;
+  readonly Type: string;
+  /** Without references: see resolve.ts. */
+  readonly Properties: Readonly<Record<string, unknown>>;
+  /** Paths. */
+  readonly dependsOn: readonly string[];
+  readonly DeletionPolicy: string | undefined;
+}
 export interface SynthesizedStack {
   /** `functions`, `network` ...: the stack's name without its stage. */
   readonly name: string;
+  /** JSON, as CloudFormation gets it. */
   readonly text: string;
   readonly resources: readonly Resource[];
   readonly dependencies: readonly string[];
@@ -33,51 +52,69 @@ export interface Synthesized {
   readonly stage: Stage;
   readonly stacks: readonly SynthesizedStack[];
   readonly resources: readonly Resource[];
-  /** Removes what synthesis wrote. */
-  remove(): void;
 }
 
 export function cdkJson(): z.infer<typeof cdkJsonSchema> {
   return cdkJsonSchema.parse(JSON.parse(readFileSync(join(root, 'cdk.json'), 'utf8')));
 }
 
-/** @throws what synthesis throws; findings of `plugins` are in validation-report.json of `outdir`. */
-export function synthesize(
-  stageName: string,
-  options: { plugins?: (app: App) => IPolicyValidationPlugin[]; context?: Record<string, unknown> } = {},
-): Synthesized & { readonly outdir: string } {
-  const folder = mkdtempSync(join(tmpdir(), 'baton-cdk-'));
-  const outdir = join(folder, 'cdk.out');
-  const app = new App({
-    outdir,
-    context: { ...cdkJson().context, ...options.context, stage: stageName },
-  });
-  const stage = readStage(app.node);
-  buildSystem(app, stage, standInZips(folder));
-  if (options.plugins) Validations.of(app).addPlugins(...options.plugins(app));
-  const assembly = app.synth();
-  const stacks = assembly.stacks.map((artifact): SynthesizedStack => {
-    const template = z
-      .object({ Resources: z.record(z.string(), resourceSchema).default({}) })
-      .parse(artifact.template);
-    return {
-      name: shortName(artifact.stackName, stageName),
-      text: JSON.stringify(artifact.template),
-      resources: Object.entries(template.Resources).map(([id, resource]) => ({ id, ...resource })),
-      dependencies: artifact.dependencies.map(({ id }) => shortName(id, stageName)),
-    };
-  });
-  return {
-    stage,
-    stacks,
-    outdir,
-    resources: stacks.flatMap(({ resources }) => resources),
-    remove: () => rmSync(folder, { recursive: true, force: true }),
-  };
+const known = new Map<string, Synthesized>();
+
+export function synthesized(stageName: string): Synthesized {
+  const found = known.get(stageName) ?? synthesize(stageName);
+  known.set(stageName, found);
+  return found;
 }
 
-export function ofType(resources: readonly Resource[], type: string): Resource[] {
-  return resources.filter((resource) => resource.Type === type);
+/** @throws what synthesis throws. `prepare` runs before the templates are made. */
+export function synthesize(stageName: string, prepare: (app: App) => void = () => undefined): Synthesized {
+  const folder = mkdtempSync(join(tmpdir(), 'baton-cdk-'));
+  try {
+    const app = new App({
+      outdir: join(folder, 'cdk.out'),
+      // The command line turns paths on by itself.
+      context: { ...cdkJson().context, stage: stageName, [PATH_METADATA_ENABLE_CONTEXT]: true },
+    });
+    const stage = readStage(app.node);
+    buildSystem(app, stage, standInZips(folder));
+    prepare(app);
+    const stacks = app.synth().stacks.map((artifact) => ({
+      artifact,
+      template: templateSchema.parse(artifact.template),
+    }));
+    const templates = new Map(
+      stacks.map(({ artifact, template }) => [artifact.stackName, unresolved(template)]),
+    );
+    const short = (stackName: string) => stackName.replace(`baton-${stageName}-`, '');
+    const described = stacks.map(({ artifact, template }): SynthesizedStack => {
+      const own = named(templates, artifact.stackName);
+      const resolve = resolver(own, (name) => named(templates, name));
+      const pathOf = (id: string) => own.resources.get(id)?.path ?? id;
+      return {
+        name: short(artifact.stackName),
+        text: JSON.stringify(artifact.template),
+        resources: Object.entries(template.Resources).map(([id, resource]) => ({
+          id,
+          stack: short(artifact.stackName),
+          path: pathOf(id),
+          Type: resource.Type,
+          Properties: resolve(resource.Properties) as Record<string, unknown>,
+          dependsOn: resource.DependsOn.map(pathOf),
+          DeletionPolicy: resource.DeletionPolicy,
+        })),
+        dependencies: artifact.dependencies
+          .map(({ id }) => short(id))
+          .filter((id) => !id.endsWith('.assets')),
+      };
+    });
+    return { stage, stacks: described, resources: described.flatMap(({ resources }) => resources) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+export function ofType(resources: readonly Resource[], ...types: readonly string[]): Resource[] {
+  return resources.filter(({ Type }) => types.includes(Type));
 }
 export function stackOf(system: Synthesized, name: string): SynthesizedStack {
   const stack = system.stacks.find((candidate) => candidate.name === name);
@@ -85,11 +122,32 @@ export function stackOf(system: Synthesized, name: string): SynthesizedStack {
   return stack;
 }
 
-function shortName(stackName: string, stageName: string): string {
-  return stackName.replace(`baton-${stageName}-`, '');
+function unresolved({ Resources, Outputs }: z.infer<typeof templateSchema>): Template {
+  return {
+    resources: new Map(
+      Object.entries(Resources).map(([id, { Type, Properties, Metadata }]) => [
+        id,
+        { Type, Properties, path: constructPath(Metadata['aws:cdk:path']) || id },
+      ]),
+    ),
+    outputs: new Map(Object.entries(Outputs).map(([name, { Value }]) => [name, Value])),
+  };
+}
+function named(templates: ReadonlyMap<string, Template>, name: string): Template {
+  const template = templates.get(name);
+  if (!template) throw new Error(`a template refers to the stack ${name}, which does not exist`);
+  return template;
+}
+/** `baton-dev-nodes/Task-node-1/TaskRole/Resource` is `Task-node-1/TaskRole`. */
+function constructPath(path: string): string {
+  return path
+    .split('/')
+    .slice(1)
+    .join('/')
+    .replace(/\/(?:Resource|Default)$/, '');
 }
 
-/** Templates are about everything but the code, which test/unit/bundle looks at. */
+/** Templates are about everything but the code, which test/unit/functions looks at. */
 function standInZips(folder: string): SystemZips {
   const zipFile = join(folder, 'stand-in.zip');
   writeFileSync(zipFile, zipSync({ 'index.mjs': [new Uint8Array(), { mtime: new Date(1980, 0, 1) }] }));

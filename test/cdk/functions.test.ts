@@ -1,0 +1,52 @@
+// What contracts/ do not say about the functions, and AWS needs: who may call them, how much they may run, for how long
+// their logs are kept.
+import { describe, expect, test } from 'vitest';
+import { functionNames, functions } from '../../contracts/topology.ts';
+import { ofType, stackOf, synthesized } from './synthesize.ts';
+
+describe.each(['local', 'dev', 'prod'])('functions: stage %s', (stage) => {
+  const { resources } = stackOf(synthesized(stage), 'functions');
+  const lambdas = ofType(resources, 'AWS::Lambda::Function');
+
+  test('a function URL has both permissions that it needs since October 2025', () => {
+    const urls = ofType(resources, 'AWS::Lambda::Url');
+    expect(urls).toHaveLength(functionNames.filter((name) => functions[name].functionUrl).length);
+    const open = ofType(resources, 'AWS::Lambda::Permission')
+      .map(({ Properties }) => Properties)
+      .filter(({ Principal }) => Principal === '*');
+    expect(open).toHaveLength(2);
+    expect(open).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ Action: 'lambda:InvokeFunctionUrl', FunctionUrlAuthType: 'NONE' }),
+        // Without this condition anybody could call the function directly.
+        expect.objectContaining({ Action: 'lambda:InvokeFunction', InvokedViaFunctionUrl: true }),
+      ]),
+    );
+  });
+
+  test('none reserves concurrency: two pollers would throttle each other, and a new account has 10 in all', () => {
+    expect(lambdas).toHaveLength(functionNames.length);
+    for (const { Properties } of lambdas)
+      expect(Properties).not.toHaveProperty('ReservedConcurrentExecutions');
+  });
+
+  test('each writes to a log group of its own, which does not keep for ever', () => {
+    const groups = new Map(
+      ofType(resources, 'AWS::Logs::LogGroup').map(({ Properties }) => [
+        Properties['LogGroupName'],
+        Properties['RetentionInDays'],
+      ]),
+    );
+    const used = lambdas.map(
+      ({ Properties }) => (Properties['LoggingConfig'] as { LogGroup: string }).LogGroup,
+    );
+    expect(new Set(used).size).toBe(functionNames.length);
+    for (const group of used) expect(groups.get(group)).toBeGreaterThan(0);
+  });
+
+  test('an asynchronous call is not tried again: the next tick is a better try', () => {
+    const settings = ofType(resources, 'AWS::Lambda::EventInvokeConfig').map(({ Properties }) => Properties);
+    expect(settings).toHaveLength(functionNames.length);
+    for (const { MaximumRetryAttempts } of settings) expect(MaximumRetryAttempts).toBe(0);
+  });
+});

@@ -1,0 +1,159 @@
+// A node is one ECS service, whose identity (name, vote file, place in the rollout) is its own for good: what the
+// election relies on, asserted on the templates.
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { nodes } from '../../contracts/topology.ts';
+import { account, region } from './resolve.ts';
+import { ofType, stackOf, synthesized } from './synthesize.ts';
+
+const nodeIds = Array.from({ length: nodes.countDefault }, (_, index) => `node-${index + 1}`);
+const serviceSchema = z.object({
+  ServiceName: z.string(),
+  DesiredCount: z.number(),
+  AvailabilityZoneRebalancing: z.string(),
+  LaunchType: z.string(),
+  EnableExecuteCommand: z.boolean(),
+  TaskDefinition: z.string(),
+  DeploymentConfiguration: z.object({
+    MinimumHealthyPercent: z.number(),
+    MaximumPercent: z.number(),
+    DeploymentCircuitBreaker: z.object({ Enable: z.boolean(), Rollback: z.boolean() }),
+  }),
+});
+const taskSchema = z.object({
+  Cpu: z.string(),
+  Memory: z.string(),
+  RuntimePlatform: z.object({ CpuArchitecture: z.string() }),
+  Volumes: z.array(
+    z.object({
+      Name: z.string(),
+      EFSVolumeConfiguration: z.object({
+        TransitEncryption: z.string(),
+        AuthorizationConfig: z.object({ AccessPointId: z.string(), IAM: z.string() }),
+      }),
+    }),
+  ),
+  ContainerDefinitions: z.tuple([
+    z.object({
+      Name: z.string(),
+      StopTimeout: z.number(),
+      ReadonlyRootFilesystem: z.boolean().optional(),
+      HealthCheck: z.object({ Command: z.array(z.string()) }).optional(),
+      PortMappings: z.array(z.object({ ContainerPort: z.number(), Protocol: z.string() })),
+    }),
+  ]),
+});
+
+describe.each(['dev', 'prod'])('nodes: stage %s', (stage) => {
+  const system = synthesized(stage);
+  const { resources } = stackOf(system, 'nodes');
+  const services = ofType(resources, 'AWS::ECS::Service').map((resource) => ({
+    ...resource,
+    settings: serviceSchema.parse(resource.Properties),
+  }));
+  const tasks = new Map(
+    ofType(resources, 'AWS::ECS::TaskDefinition').map(({ path, Properties }) => [
+      path,
+      taskSchema.parse(Properties),
+    ]),
+  );
+
+  test('one service for each node and one for FTP; never two tasks of one identity', () => {
+    expect(services.map(({ settings }) => settings.ServiceName)).toEqual([...nodeIds, 'ftp']);
+    for (const { settings } of services)
+      expect(settings).toMatchObject({
+        DesiredCount: 1,
+        AvailabilityZoneRebalancing: 'DISABLED',
+        LaunchType: 'FARGATE',
+        EnableExecuteCommand: false,
+        DeploymentConfiguration: {
+          MinimumHealthyPercent: 0,
+          MaximumPercent: 100,
+          DeploymentCircuitBreaker: { Enable: true, Rollback: true },
+        },
+      });
+  });
+
+  test('nothing that votes is scaled by a machine', () => {
+    expect(system.resources.filter(({ Type }) => Type.startsWith('AWS::ApplicationAutoScaling'))).toEqual([]);
+  });
+
+  test('a deploy goes node by node: each service waits until the one before it is steady', () => {
+    for (const [index, { dependsOn }] of services.slice(0, nodeIds.length).entries())
+      expect(dependsOn.filter((path) => /^Service-node-\d+\/Service$/.test(path))).toEqual(
+        index === 0 ? [] : [`Service-${nodeIds[index - 1]}/Service`],
+      );
+  });
+
+  test('a node has ports, disk and time to hand over; its check asks whether it lives and never whether it leads', () => {
+    for (const nodeId of nodeIds) {
+      const task = tasks.get(`Task-${nodeId}`);
+      expect(task?.RuntimePlatform.CpuArchitecture).toBe('ARM64');
+      expect(task?.Volumes.map(({ EFSVolumeConfiguration: volume }) => volume)).toEqual([
+        {
+          TransitEncryption: 'ENABLED',
+          AuthorizationConfig: { AccessPointId: `Files/Point-${nodeId}`, IAM: 'ENABLED' },
+        },
+      ]);
+      const container = task?.ContainerDefinitions[0];
+      // Handing over and draining takes 9 s (nodes/main.ts); Fargate gives 120 s at most.
+      expect(container?.StopTimeout).toBeGreaterThanOrEqual(15);
+      expect(container?.StopTimeout).toBeLessThanOrEqual(120);
+      expect(container?.ReadonlyRootFilesystem).toBe(true);
+      expect(container?.HealthCheck?.Command).toEqual(['CMD', 'node', 'nodes/health-check.ts']);
+      expect(container?.PortMappings).toEqual([
+        { ContainerPort: 8080, Protocol: 'tcp' },
+        { ContainerPort: 7443, Protocol: 'tcp' },
+        { ContainerPort: 7400, Protocol: 'udp' },
+        { ContainerPort: 7400, Protocol: 'tcp' },
+      ]);
+    }
+    const paths = ofType(resources, 'AWS::ElasticLoadBalancingV2::TargetGroup').map(
+      ({ Properties }) => Properties['HealthCheckPath'],
+    );
+    expect(paths).toEqual(['/health', '/health', '/health', '/health']);
+  });
+
+  test('a node is found under its name within seconds of a move', () => {
+    const names = ofType(resources, 'AWS::ServiceDiscovery::Service').map(({ Properties }) => ({
+      name: Properties['Name'],
+      records: (Properties['DnsConfig'] as { DnsRecords: unknown }).DnsRecords,
+    }));
+    expect(names).toEqual([...nodeIds, 'ftp'].map((name) => ({ name, records: [{ TTL: 5, Type: 'A' }] })));
+  });
+
+  test("each access point is a folder of its own, of the image's user", () => {
+    const points = ofType(stackOf(system, 'data').resources, 'AWS::EFS::AccessPoint').map(
+      ({ Properties }) => Properties,
+    );
+    const folders = points.map(({ RootDirectory }) => (RootDirectory as { Path: string }).Path);
+    expect(folders).toEqual([...nodeIds.map((nodeId) => `/nodes/${nodeId}`), '/ftp']);
+    for (const { PosixUser } of points) expect(PosixUser).toEqual({ Uid: '1000', Gid: '1000' });
+  });
+
+  test('a node may mount its own folder and read its own secrets, no other node’s', () => {
+    for (const nodeId of nodeIds) {
+      const policy = ofType(resources, 'AWS::IAM::Policy').find(
+        ({ path }) => path === `Task-${nodeId}/TaskRole/DefaultPolicy`,
+      );
+      const text = JSON.stringify(policy?.Properties);
+      expect(text).toContain(`access-point/Files/Point-${nodeId}`);
+      expect(text).toContain(
+        `arn:aws:secretsmanager:${region}:${account}:secret:baton/${stage}/tls/${nodeId}-`,
+      );
+      for (const other of nodeIds.filter((id) => id !== nodeId)) expect(text).not.toContain(other);
+      expect(text).not.toMatch(/authority/);
+    }
+  });
+
+  test('the load balancer leads to all nodes, and by name to each', () => {
+    const rules = ofType(resources, 'AWS::ElasticLoadBalancingV2::ListenerRule').map(({ Properties }) =>
+      JSON.stringify([Properties['Conditions'], Properties['Actions']]),
+    );
+    expect(rules).toHaveLength(nodeIds.length);
+    for (const [index, nodeId] of nodeIds.entries()) {
+      expect(rules[index]).toContain(`"${nodeId}.${stage === 'dev' ? 'dev.' : ''}baton.example.com"`);
+      expect(rules[index]).toContain(`"Only-${nodeId}"`);
+    }
+  });
+});
