@@ -1,87 +1,81 @@
 // Many storms, until they held so many elections (terms that produced a leader), or one claim failed.
-import type { Core } from './core.ts';
+import { Worker } from 'node:worker_threads';
 import type { RunResult } from './storm.ts';
-import type { Plan } from './plan.ts';
-import { describe, type TraceRecord } from './trace/record.ts';
+import { productionCore, type Core } from './core.ts';
 import { planStorm } from './draw-plan.ts';
-import { runStorm, shrink } from './storm.ts';
+import { runStorm } from './storm.ts';
+import { seedOf, Tally, type Totals } from './tally.ts';
 
-export interface Failure {
-  readonly seed: number;
-  readonly claim: string;
-  readonly detail: string;
-  /** With only the faults it takes. */
-  readonly plan: Plan;
-  /** The end of it. */
-  readonly history: readonly string[];
-}
-export interface Totals {
-  readonly elections: number;
-  readonly storms: number;
-  readonly steps: number;
-  readonly checks: number;
-  readonly simulatedMs: number;
-  readonly excused: number;
-  /** The longest way from the last fault to one leader, in election timeouts. */
-  readonly calmTimeoutsMax: number;
-  /** How often each rule, note and role occurred. */
-  readonly seen: Readonly<Record<string, number>>;
-  readonly failure: Failure | null;
-}
-
-const historyMax = 120;
-/** Storm number k of seed S. Storm 0 has the seed itself, so that a failing one is run again by its own seed alone. */
-const seedOf = (seed: number, storm: number): number => (seed + Math.imul(storm, 0x9e3779b1)) >>> 0;
-
+/** In this thread, with any core. */
 export function simulate({ seed, elections, core }: { seed: number; elections: number; core: Core }): Totals {
-  let totals: Totals = {
-    elections: 0,
-    storms: 0,
-    steps: 0,
-    checks: 0,
-    simulatedMs: 0,
-    excused: 0,
-    calmTimeoutsMax: 0,
-    seen: {},
-    failure: null,
+  const tally = new Tally({ seed, elections });
+  while (!tally.done) tally.add(runStorm(planStorm(seedOf(seed, tally.storms)), core));
+  return tally.totals(core);
+}
+
+/** So many storms at once; and no core gets further ahead than this of those whose turn to be counted it is. */
+const batchSize = 8;
+const batchesAheadMax = 16;
+
+export interface Batch {
+  readonly seed: number;
+  /** The number of its first storm. */
+  readonly first: number;
+  readonly count: number;
+}
+
+/** On several cores, with the production core of elections, and with the same result as on one. */
+export async function simulateOnCores({
+  seed,
+  elections,
+  cores,
+  onProgress,
+}: {
+  seed: number;
+  elections: number;
+  cores: number;
+  onProgress: (tally: Tally) => void;
+}): Promise<Totals> {
+  const tally = new Tally({ seed, elections });
+  const workers = Array.from(
+    { length: cores },
+    () => new Worker(new URL('./storm-worker.ts', import.meta.url)),
+  );
+  const idle = new Set(workers);
+  const early = new Map<number, readonly RunResult[]>();
+  let next = 0;
+  const give = (): void => {
+    for (const worker of idle) {
+      if (next >= tally.storms + batchesAheadMax * batchSize) return;
+      worker.postMessage({ seed, first: next, count: batchSize } satisfies Batch, []);
+      next += batchSize;
+      idle.delete(worker);
+    }
   };
-  while (totals.elections < elections && totals.failure === null) {
-    const plan = planStorm(seedOf(seed, totals.storms));
-    const result = runStorm(plan, core);
-    totals = add(totals, result, result.violation ? explain(plan, core) : null);
+  const take = (): void => {
+    for (let results = early.get(tally.storms); results && !tally.done; results = early.get(tally.storms)) {
+      early.delete(tally.storms);
+      for (const result of results) if (!tally.done) tally.add(result);
+    }
+  };
+  try {
+    await new Promise<void>((resolve, reject) => {
+      for (const worker of workers) {
+        worker.once('error', reject);
+        worker.on('message', ({ first, results }: { first: number; results: readonly RunResult[] }) => {
+          early.set(first, results);
+          idle.add(worker);
+          take();
+          onProgress(tally);
+          if (tally.done) resolve();
+          else give();
+        });
+      }
+      if (tally.done) resolve();
+      else give();
+    });
+  } finally {
+    await Promise.all(workers.map((worker) => worker.terminate()));
   }
-  return totals;
+  return tally.totals(productionCore);
 }
-
-function add(totals: Totals, result: RunResult, failure: Failure | null): Totals {
-  const seen = { ...totals.seen };
-  for (const [what, count] of result.seen) seen[what] = (seen[what] ?? 0) + count;
-  return {
-    elections: totals.elections + result.elections,
-    storms: totals.storms + 1,
-    steps: totals.steps + result.steps,
-    checks: totals.checks + result.checks,
-    simulatedMs: totals.simulatedMs + result.simulatedMs,
-    excused: totals.excused + result.excused,
-    calmTimeoutsMax: Math.max(totals.calmTimeoutsMax, result.calmTimeouts),
-    seen,
-    failure,
-  };
-}
-
-function explain(plan: Plan, core: Core): Failure {
-  const small = shrink(plan, core);
-  const history: string[] = [];
-  const { violation } = runStorm(small, core, (record) => {
-    if (isRoutine(record)) return;
-    history.push(describe(record));
-    if (history.length > historyMax) history.shift();
-  });
-  if (!violation)
-    throw new Error(`storm ${plan.seed} failed once and not again: the simulator is not deterministic`);
-  return { seed: plan.seed, ...violation, plan: small, history };
-}
-
-/** Says that all is well, many times a second. */
-const isRoutine = (record: TraceRecord): boolean =>
-  record.kind === 'state' || ('message' in record && record.message.kind.startsWith('heartbeat'));

@@ -25,6 +25,10 @@ export function planStorm(seed: number): Plan {
     faults.push({ at, fault: drawFault(chance, everybody, electionTimeoutMs) });
     at += electionTimeoutMs * chance.between(0.2, 5);
   }
+  const calmAt = at + electionTimeoutMs;
+  // Most storms leave with the leader, so that calm begins with an election.
+  const blow = { kind: 'crash', who: 'leader', forMs: electionTimeoutMs, loseVoteFile: false } as const;
+  if (chance.happens(0.7)) faults.push({ at: calmAt - 0.1, fault: blow });
   return {
     seed,
     generations,
@@ -35,7 +39,7 @@ export function planStorm(seed: number): Plan {
     latencyMs: electionTimeoutMs * chance.pick([0.002, 0.005, 0.02]),
     evidence: chance.pick([0, 0.5, 1]),
     faults,
-    calmAt: at + electionTimeoutMs,
+    calmAt,
     leftOut: drawLeftOut(chance, generations),
   };
 }

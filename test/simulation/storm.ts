@@ -1,5 +1,5 @@
 // One run: a storm of faults with every safety claim checked at each step, then calm, in which one leader must be
-// found within a stated time and kept. Also shrinks a run that failed to the faults it takes.
+// found within a stated time and kept.
 import type { Core } from './core.ts';
 import type { Plan } from './plan.ts';
 import { Cluster } from './cluster.ts';
@@ -7,7 +7,7 @@ import type { TraceRecord } from './trace/record.ts';
 import { Violation } from './trace/rules.ts';
 
 /** Within so many election timeouts after the last fault ended, everybody follows one leader. */
-export const livenessTimeouts = 12;
+export const livenessTimeouts = 8;
 /** The operator's restarts that are left when the storm ends, and what they wait for, take no longer than this. */
 const rollOutTimeouts = 200;
 /** For so many timeouts after that, nothing changes. */
@@ -68,30 +68,4 @@ function keepCalm(cluster: Cluster, plan: Plan): void {
   const [after] = cluster.views();
   if (!cluster.agreed() || before?.term !== after?.term)
     throw new Violation('a calm cluster keeps its leader', `term ${before?.term} became term ${after?.term}`);
-}
-
-const shrinkRunsMax = 300;
-
-/** Leaves out faults, then nodes, one at a time, as long as the same claim still fails. */
-export function shrink(plan: Plan, core: Core): Plan {
-  const claim = runStorm(plan, core).violation?.claim;
-  let best = plan;
-  let runs = 0;
-  const stillFails = (smaller: Plan): boolean => {
-    runs += 1;
-    if (runs > shrinkRunsMax || runStorm(smaller, core).violation?.claim !== claim) return false;
-    best = smaller;
-    return true;
-  };
-  for (let index = 0; index < best.faults.length;)
-    if (!stillFails({ ...best, faults: best.faults.filter((_, other) => other !== index) })) index += 1;
-  // A rolling change names its nodes one by one and stays as it is.
-  const [members = []] = plan.generations;
-  if (plan.generations.length > 1) return best;
-  for (const { id } of members) {
-    const fewer = (best.generations[0] ?? []).filter((member) => member.id !== id);
-    const named = best.faults.some(({ fault }) => JSON.stringify(fault).includes(`"${id}"`));
-    if (!named && fewer.some(({ voter }) => voter)) stillFails({ ...best, generations: [fewer] });
-  }
-  return best;
 }

@@ -2,7 +2,7 @@
 // (https://github.com/ongardie/dissertation), or of nodes/raft/README.md for what an election beside a database adds.
 
 export const rules = {
-  'a trace makes sense': 'what is received was sent, and only what runs acts',
+  'a trace makes sense': 'only what runs acts',
   'the term on disk never goes back': '3.3',
   'a vote on disk is never changed': '3.4',
   'what is on disk survives a restart': '3.8',

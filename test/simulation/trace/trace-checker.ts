@@ -293,7 +293,7 @@ export class TraceChecker {
     this.#demand(isMajority(start.voters, votes), 'a leader has the votes of a majority', tally);
     this.#demand(start.priority > 0, 'priority 0 never campaigns', tally);
     const removedAt = this.#removedAt(start);
-    const inTime = votes.filter((voter) => (this.#votes.get(term)?.get(voter)?.at ?? -Infinity) <= removedAt);
+    const inTime = votes.filter((voter) => (this.#votes.get(term)?.get(voter)?.at ?? Infinity) <= removedAt);
     this.#demand(isMajority(start.voters, inTime), 'a removed node never leads', tally);
     const other = this.#leaders.get(term) ?? id;
     if (other !== id) {
