@@ -16,6 +16,7 @@ export type ReadMessage<T> =
 
 const envelopeSchema = z.object({ version: z.number() });
 const issuesShownMax = 10;
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 export function readMessage<T>(message: RabbitmqMessage, contract: MessageContract<T>): ReadMessage<T> {
   const { type } = message.basicProperties;
@@ -27,9 +28,7 @@ export function readMessage<T>(message: RabbitmqMessage, contract: MessageContra
     return poison('MESSAGE_TOO_LARGE', `${bytes} bytes, at most ${contract.bytesMax} are read`);
   let json: unknown;
   try {
-    json = JSON.parse(
-      new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(message.data, 'base64')),
-    ) as unknown;
+    json = JSON.parse(utf8.decode(Buffer.from(message.data, 'base64'))) as unknown;
   } catch (error) {
     return poison('MESSAGE_MALFORMED', `its body is not JSON: ${(error as Error).message.slice(0, 200)}`);
   }

@@ -69,6 +69,13 @@ export function recordsThatFit(
 /** AMQP's seconds as Lambda shows them: `Jan 1, 1970, 12:33:41 AM`, in UTC; null for none, or for no date. */
 export function timestampText(seconds: unknown): string | null {
   if (typeof seconds !== 'number') return null;
+  // Messages that come together are mostly of one second, and the formatter is slow.
+  if (seconds !== lastShown.seconds) lastShown = { seconds, text: formatSeconds(seconds) };
+  return lastShown.text;
+}
+let lastShown: { seconds: number; text: string | null } = { seconds: NaN, text: null };
+
+function formatSeconds(seconds: number): string | null {
   const date = new Date(seconds * 1000);
   if (Number.isNaN(date.getTime())) return null;
   // Newer Unicode data put a narrow no-break space before AM; Lambda's texts have a plain one.

@@ -3,7 +3,7 @@
 import { bundleHandler } from '../../functions/bundle.ts';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { FunctionSettings } from '../../contracts/topology.ts';
@@ -121,7 +121,7 @@ export class ExecutionEnvironment {
         }),
       initMsMax,
     );
-    this.#memoryTimer = setInterval(() => void this.#lookAtMemory(), memoryLookEveryMs);
+    this.#memoryTimer = setInterval(() => this.#lookAtMemory(), memoryLookEveryMs);
   }
 
   get busy(): boolean {
@@ -255,8 +255,8 @@ export class ExecutionEnvironment {
   }
 
   /** V8's own limit covers its heap; buffers are outside of it. Only Linux says what a process holds. */
-  async #lookAtMemory(): Promise<void> {
-    const memoryMb = await residentMb(this.pid);
+  #lookAtMemory(): void {
+    const memoryMb = residentMb(this.pid);
     if (memoryMb === undefined || this.#ended) return;
     this.#memoryMbMax = Math.max(this.#memoryMbMax, memoryMb);
     if (memoryMb <= this.#code.settings.memoryMb) return;
@@ -307,10 +307,11 @@ function errorBytes(error: { errorType: string; errorMessage: string }): Buffer 
   return Buffer.from(JSON.stringify(error));
 }
 
-async function residentMb(pid: number | undefined): Promise<number | undefined> {
+/** Read in place: these files are made by the kernel as they are read, and a trip through the thread pool costs ten times as much. */
+function residentMb(pid: number | undefined): number | undefined {
   if (pid === undefined || process.platform !== 'linux') return undefined;
   try {
-    const status = await readFile(`/proc/${pid}/status`, 'utf8');
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
     const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(status)?.[1];
     return kilobytes === undefined ? undefined : Number(kilobytes) / 1024;
   } catch {

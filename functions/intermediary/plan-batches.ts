@@ -41,6 +41,7 @@ function sameContent(one: Item, other: Item): boolean {
 }
 
 const envelopeBytes = 64; // `{"items":[]}` and room to spare.
+const entryBytes = 1_000; // Of an entry whose texts are empty: names of fields, ids and numbers.
 
 export function splitIntoBatches<Origin>(
   candidates: readonly Candidate<Origin>[],
@@ -50,7 +51,7 @@ export function splitIntoBatches<Origin>(
   let current: Candidate<Origin>[] = [];
   let bytes = envelopeBytes;
   for (const candidate of candidates) {
-    const more = Buffer.byteLength(JSON.stringify(toEntry(candidate))) + 1;
+    const more = bytesAtMost(candidate.item);
     if (current.length === itemsMax || (current.length > 0 && bytes + more > bytesMax)) {
       batches.push(current);
       current = [];
@@ -61,6 +62,12 @@ export function splitIntoBatches<Origin>(
   }
   if (current.length > 0) batches.push(current);
   return batches;
+}
+
+/** An upper bound, since writing every entry twice to know its length costs more than a request now and then. */
+function bytesAtMost({ sku, title, url, imageUrl }: Item): number {
+  const characters = sku.length + title.length + (url?.length ?? 0) + (imageUrl?.length ?? 0);
+  return entryBytes + 6 * characters; // Half a surrogate pair is written as \ud83e.
 }
 
 /** As the leader reads it: see batchRequestSchema. */

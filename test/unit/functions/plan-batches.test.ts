@@ -69,10 +69,10 @@ describe('batches', () => {
 
   it('batches: no request is larger than the leader reads, whatever the items weigh', () => {
     // Four bytes a character in UTF-8: characters would undercount.
-    const all = Array.from({ length: 40 }, (_, index) =>
+    const all = Array.from({ length: 400 }, (_, index) =>
       candidate(`${index}`, item(`s${index}`, 1, { title: '🫖'.repeat(1 + (index % 7) * 30) })),
     );
-    const bytesMax = 4_000;
+    const bytesMax = 40_000;
     const batches = splitIntoBatches(all, { bytesMax });
     expect(batches.flat()).toEqual(all);
     for (const batch of batches) {
@@ -81,7 +81,16 @@ describe('batches', () => {
       expect(batchRequestSchema.safeParse(request).success).toBe(true);
     }
     expect(batches.length).toBeGreaterThan(2);
-    expect(batches.length).toBeLessThan(20);
+    expect(batches.length).toBeLessThan(40);
+  });
+
+  it('batches: texts of half surrogate pairs, which JSON writes as six letters each, are counted so', () => {
+    const all = Array.from({ length: 100 }, (_, index) =>
+      candidate(`${index}`, item(`s${index}`, 1, { title: '\ud83e'.repeat(500) })),
+    );
+    const bytesMax = 10_000;
+    for (const batch of splitIntoBatches(all, { bytesMax }))
+      expect(Buffer.byteLength(JSON.stringify({ items: batch.map(toEntry) }))).toBeLessThanOrEqual(bytesMax);
   });
 
   it('batches: an item alone may never exceed a request', () => {
