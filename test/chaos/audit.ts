@@ -114,6 +114,16 @@ const collections: readonly { from: string; record: (row: Record<string, unknown
       };
     },
   },
+  {
+    from: `SELECT dead_letter_id::text AS place, message_id, code, reason FROM public.dead_letters
+      WHERE dead_letter_id > $1::bigint ORDER BY dead_letter_id`,
+    record: (row) => ({
+      kind: 'dead',
+      message: String(row['message_id']),
+      code: String(row['code']),
+      reason: String(row['reason']),
+    }),
+  },
 ];
 
 export async function collectAudit(database: Client, history: HistoryWriter): Promise<void> {

@@ -201,8 +201,9 @@ async function collect(
       async () => -stream.position(),
     ).catch(() => undefined);
     await pause(1_000); // For the inbox to be looked at once more.
-    await collectAudit(database, history);
+    // The queues first: what the leader moves to the database meanwhile is found there.
     await collectDead(stage, history);
+    await collectAudit(database, history);
     const names = [queues.items, queues.itemsRetry, queues.files, queues.filesRetry].map(({ name }) => name);
     const depths: [string, number][] = [];
     for (const name of names) depths.push([name, await broker.depth(name)]);

@@ -92,8 +92,9 @@ export async function startLoad({
   async function verdict(): Promise<Verdict> {
     const depths = await eventually('empty queues', queueDepths, isDrained, drainedWithinMs);
     const history = openHistory(files.history, 'end');
-    await withDatabase((database) => collectAudit(database, history));
+    // The queues first: what the leader moves to the database meanwhile is found there.
     for (const letter of await deadLetters(credentials, ca)) history.write(letter);
+    await withDatabase((database) => collectAudit(database, history));
     history.write({
       kind: 'drained',
       queues: depths,
