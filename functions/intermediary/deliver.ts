@@ -49,6 +49,7 @@ interface Origin {
 }
 
 const postWithinMs = 10_000; // A batch of 1,000 takes tens of milliseconds; longer, and its leader is frozen.
+const postsAtOnce = 2; // One is read and written here while the other is in the database.
 const publishesAtOnce = 50;
 
 /** @param deadline performance.now() milliseconds; publishing what is left over comes after it. */
@@ -100,7 +101,11 @@ export async function deliver(
       code: 'VERSION_REUSED',
       reason: 'the same batch holds this version of the item with other content',
     });
-  for (const batch of splitIntoBatches(newest)) await postBatch(ports, batch, { deadline, counts });
+  // Of no key are there two items, so it does not matter which request comes first.
+  await inParallel(
+    splitIntoBatches(newest).map((batch) => () => postBatch(ports, batch, { deadline, counts })),
+    postsAtOnce,
+  );
 
   for (const delivery of deliveries)
     if (delivery.failed) {
@@ -111,7 +116,7 @@ export async function deliver(
       // Only now: a message that comes again would bury its bad items again.
       for (const item of delivery.bad) publications.push(() => buryItem(ports, delivery, item));
     }
-  await inParallel(publications);
+  await inParallel(publications, publishesAtOnce);
   return counts;
 }
 
@@ -194,10 +199,10 @@ async function bury(
   logger.emit({ type: 'message.dead-lettered', queue, messageId, code, reason });
 }
 
-async function inParallel(tasks: readonly (() => Promise<void>)[]): Promise<void> {
+async function inParallel(tasks: readonly (() => Promise<void>)[], atOnce: number): Promise<void> {
   const queue = tasks.values();
   const worker = async () => {
     for (const task of queue) await task();
   };
-  await Promise.all(Array.from({ length: publishesAtOnce }, worker));
+  await Promise.all(Array.from({ length: atOnce }, worker));
 }
