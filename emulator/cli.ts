@@ -6,11 +6,12 @@ import { nodes } from '../contracts/topology.ts';
 import { chaos, type ChaosOptions } from './commands/chaos.ts';
 import { addCompose, addLocalstack } from './commands/compose-commands.ts';
 import { orFailed } from './commands/compose-project.ts';
-import { faultInCompose, statusOfCompose } from './commands/compose-status.ts';
+import { faultInCompose, logsOfCompose, statusOfCompose } from './commands/compose-status.ts';
 import { doctor } from './commands/doctor.ts';
 import { erase } from './commands/erase.ts';
 import { invokeFunction } from './commands/invoke.ts';
 import { down, exitCodes, fault, status } from './commands/running.ts';
+import { logs } from './commands/logs.ts';
 import { mailTest } from './commands/mail.ts';
 import { up } from './commands/up.ts';
 import { faultActions } from './control.ts';
@@ -95,6 +96,19 @@ function createProgram(finish: (code: number) => void): Command {
     .action(async (options: { data: string; json: boolean; target: Target }) =>
       finish(
         await (options.target === 'compose' ? orFailed(() => statusOfCompose(options)) : status(options)),
+      ),
+    );
+  program
+    .command('logs')
+    .description('the end of what each service printed')
+    .argument('[services...]', 'as `status` names them; all without it')
+    .addOption(dataOption())
+    .addOption(targetOption())
+    .action(async (services: string[], options: { data: string; target: Target }) =>
+      finish(
+        await (options.target === 'compose'
+          ? orFailed(() => logsOfCompose(services, { follow: false }))
+          : logs(services, options)),
       ),
     );
   const describes = {
