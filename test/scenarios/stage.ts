@@ -13,6 +13,8 @@ const settleMs = 250;
 
 interface Actor {
   config: Config;
+  /** Of its chance at each start. */
+  seed: number;
   boots: number;
   state: State | null;
   disk: Persisted | null;
@@ -21,6 +23,10 @@ interface Actor {
   paused: boolean;
   waiting: Input[];
   wake: number;
+}
+export interface Said {
+  readonly kind: 'vote-request' | 'vote-answer' | 'heartbeat' | 'transfer-now';
+  readonly term: number;
 }
 type Happening =
   | { readonly kind: 'input'; readonly to: NodeId; readonly input: (now: number) => Input }
@@ -45,14 +51,20 @@ export class Stage {
 
   enter(
     voters: readonly NodeId[],
-    { learners, unelectable }: { learners: readonly NodeId[]; unelectable: readonly NodeId[] },
+    {
+      learners,
+      unelectable,
+      together,
+    }: Readonly<Record<'learners' | 'unelectable' | 'together', readonly NodeId[]>>,
   ): void {
-    for (const id of [...voters, ...learners]) {
+    const all = [...voters, ...learners];
+    for (const [place, id] of all.entries()) {
       const priority = unelectable.includes(id) ? 0 : 50;
       const members = { voters, learners, generation: 1, heartbeatMs: 20, electionTimeoutMs: 100 };
       const config: Config = { id, boot: '', priority, ...members };
       this.#actors.set(id, {
         config,
+        seed: together.includes(id) ? seedBeside(together, id, all) : seedOfPatience(place),
         boots: 0,
         state: null,
         disk: null,
@@ -112,13 +124,18 @@ export class Stage {
     this.#lines.push(`${String(Math.round(this.#now)).padStart(5)} ${what}`);
   }
 
-  start(id: NodeId, { lost = false, ...change }: { lost?: boolean } & Partial<Config>): void {
+  /** `term`: what its disk says, from another life. */
+  start(
+    id: NodeId,
+    { lost = false, term, ...change }: { lost?: boolean; term?: number } & Partial<Config>,
+  ): void {
     const actor = this.#actor(id);
     if (actor.state) throw new Error(`${id} runs already`);
     actor.boots += 1;
     actor.config = { ...actor.config, ...change, boot: `${id}-${actor.boots}` };
     actor.state = initialState(actor.config);
     if (lost) actor.disk = null;
+    if (term !== undefined) actor.disk = { term, votedFor: null };
     const recovered: Recovered = lost
       ? { kind: 'lost', term: 0 }
       : actor.disk
@@ -127,8 +144,7 @@ export class Stage {
     this.#tell(
       `${id} starts${lost ? ' without its vote file' : actor.disk ? ` with ${recordOf(actor.disk)}` : ''}`,
     );
-    const seed = seedOfPatience([...this.#actors.keys()].indexOf(id));
-    this.#feed(id, { kind: 'start', now: this.#now, recovered, seed });
+    this.#feed(id, { kind: 'start', now: this.#now, recovered, seed: actor.seed });
     this.database([id], true);
   }
 
@@ -181,6 +197,31 @@ export class Stage {
   }
   refuseFence(id: NodeId, databaseTerm: number): void {
     this.#feed(id, { kind: 'fence-refused', now: this.#now, databaseTerm });
+  }
+
+  /** A message that the core of its sender would not send, or not now: of another release, or late, or once more. */
+  say(from: NodeId, to: NodeId, message: Said): void {
+    const { generation } = this.#actor(from).config;
+    const { boot: candidateBoot } = this.#actor(to).config;
+    const base = { term: message.term, generation };
+    switch (message.kind) {
+      case 'vote-request':
+        return this.#send(from, to, { kind: message.kind, ...base, transfer: false });
+      case 'vote-answer':
+        return this.#send(from, to, {
+          kind: message.kind,
+          ...base,
+          candidateBoot,
+          granted: true,
+          rule: 'granted',
+        });
+      case 'heartbeat': {
+        const rest = { sequence: 1, sentAt: this.#now, order: [], probe: 0 };
+        return this.#send(from, to, { kind: message.kind, ...base, ...rest });
+      }
+      case 'transfer-now':
+        return this.#send(from, to, { kind: message.kind, ...base });
+    }
   }
 
   show(): void {
@@ -259,6 +300,15 @@ function seedOfPatience(place: number): number {
   const least = 0.1 * (place + 1);
   let seed = 0;
   for (; Math.abs(nextRandom(seed).value - least) > 0.02; seed++);
+  return seed;
+}
+
+/** They begin with the same patience as the first of them, and go apart from then on. */
+function seedBeside(together: readonly NodeId[], id: NodeId, all: readonly NodeId[]): number {
+  const first = seedOfPatience(all.indexOf(together[0] ?? id));
+  const patience = nextRandom(first).value;
+  let seed = first + together.indexOf(id);
+  for (; Math.abs(nextRandom(seed).value - patience) > 0.001; seed++);
   return seed;
 }
 

@@ -25,13 +25,19 @@ function wholeNumber(text = ''): number {
   return Number(text);
 }
 
+const saidKinds = ['vote-request', 'vote-answer', 'heartbeat', 'transfer-now'] as const;
+
 const commands: Readonly<Record<string, Command>> = {
-  // cluster n1 n2 n3 [learners=n4] [unelectable=n3]
+  // cluster n1 n2 n3 [learners=n4] [unelectable=n3] [together=n1,n2]: these begin with the same patience.
   cluster(stage, words) {
     const options = named(words);
     stage.enter(
       words.filter((word) => !word.includes('=')),
-      { learners: list(options.get('learners')), unelectable: list(options.get('unelectable')) },
+      {
+        learners: list(options.get('learners')),
+        unelectable: list(options.get('unelectable')),
+        together: list(options.get('together')),
+      },
     );
   },
   settle: (stage) => stage.settle(),
@@ -40,13 +46,15 @@ const commands: Readonly<Record<string, Command>> = {
   // dies n1: its process ends and the others see it. silent n1: nobody sees anything.
   dies: (stage, [id = '']) => stage.end(id, { seen: true }),
   silent: (stage, [id = '']) => stage.end(id, { seen: false }),
-  // start n1 [lost] [generation=2] [voters=n1,n2]
+  // start n1 [lost] [term=9] [generation=2] [voters=n1,n2]
   start(stage, [id = '', ...words]) {
     const options = named(words);
     const generation = options.get('generation');
     const voters = options.get('voters');
+    const term = options.get('term');
     stage.start(id, {
       lost: words.includes('lost'),
+      ...(term === undefined ? {} : { term: wholeNumber(term) }),
       ...(generation === undefined ? {} : { generation: wholeNumber(generation) }),
       ...(voters === undefined ? {} : { voters: list(voters), learners: [] }),
     });
@@ -68,6 +76,12 @@ const commands: Readonly<Record<string, Command>> = {
   disk: (stage, [id = '', how]) => stage.disk(id, how === 'full'),
   // fence n1 7: the database refuses its claim, being in that term.
   fence: (stage, [id = '', term]) => stage.refuseFence(id, wholeNumber(term)),
+  // says n3 n1 vote-request 5: what it would not say by itself, or not now.
+  says(stage, [from = '', to = '', said = '', term]) {
+    const kind = saidKinds.find((one) => one === said);
+    if (!kind) throw new CommandError(`'${said}' is none of ${saidKinds.join(', ')}`);
+    stage.say(from, to, { kind, term: wholeNumber(term) });
+  },
   show: (stage) => stage.show(),
 };
 

@@ -8,7 +8,7 @@ const stories = readdirSync(folder).filter((name) => name.endsWith('.txt'));
 
 describe('scenarios', () => {
   test('there are stories', () => {
-    expect(stories.length).toBeGreaterThanOrEqual(8);
+    expect(stories.length).toBeGreaterThanOrEqual(35);
   });
   test.each(stories)('%s', (name) => {
     const written = readFileSync(new URL(name, folder), 'utf8');
