@@ -143,7 +143,7 @@ export class RaftCluster {
       generation: 1,
       members: this.#seenBy(id),
       bind: '127.0.0.1',
-      udpPort: Number(this.#members.find((member) => member.id === id)?.udp.split(':')[1]),
+      udpPort: this.udpPort(id),
       dataDir,
       keys: { current: { id: 1, key: this.#clusterKey } },
       heartbeatMs,
@@ -222,6 +222,9 @@ export class RaftCluster {
     const pid = this.#node(id).child?.pid;
     if (pid === undefined) throw new Error(`${id} does not run`);
     return pid;
+  }
+  udpPort(id: string): number {
+    return Number(this.#members.find((member) => member.id === id)?.udp.split(':')[1]);
   }
   notes(id: string): Note[] {
     return this.#node(id).lines.flatMap(({ note }) => note ?? []);
