@@ -17,7 +17,6 @@ export interface PublishersOptions {
 }
 
 const crawlMessages = 2_000;
-const intakeWithinMs = 60_000;
 const startAgainAfterMs = 200;
 const program = fileURLToPath(new URL('publisher/main.ts', import.meta.url));
 
@@ -73,17 +72,16 @@ export class Publishers {
     }
   }
 
-  /** Asked again under the same name it is the same. Undefined at the end of the run. */
+  /** Asked again under the same name it is the same. Undefined at the end of the run, which bounds the wait. */
   async #intake(source: string, name: string): Promise<number | undefined> {
-    const until = performance.now() + intakeWithinMs;
-    for (;;)
+    while (!this.#closing.signal.aborted)
       try {
         return await this.#options.stage.takeIntake(source, name, { withinMs: 5_000 });
-      } catch (error) {
-        if (this.#closing.signal.aborted) return undefined;
-        if (performance.now() > until) throw error;
+      } catch {
+        // Nobody leads, or the system is just being started again.
         await pause(startAgainAfterMs, this.#closing.signal);
       }
+    return undefined;
   }
 
   /** @returns whether it ended because all is confirmed. */
