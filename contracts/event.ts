@@ -77,7 +77,6 @@ export const batonEventSchema = z.discriminatedUnion('type', [
   }),
   event('mail.changed', {
     mailId: z.string(),
-    kind: z.string(),
     state: z.enum(['queued', 'claimed', 'sent', 'failed', 'suppressed', 'unknown']),
     attempt: z.int(),
     detail: z.string().nullable(),

@@ -141,7 +141,9 @@ async function syncFile(ports: SyncPorts, work: Work, name: string, look: Look):
       },
       { deadline: work.deadline },
     );
-    return reason === null ? 'applied' : 'rejected';
+    const state = reason === null ? 'applied' : 'rejected';
+    logger.emit({ type: 'file.changed', fileId: opened.fileId, name, state, rows: null, reason });
+    return state;
   } catch (error) {
     logger.warn(`${name} stays in ${folders.in}/ for the next tick: ${describeError(error)}`);
     return 'left';

@@ -173,6 +173,14 @@ async function sendClaimed(
   }
 }
 
+/** What the leader makes of an outcome; a mail that it gives up after a day of tries was `queued` here each time. */
+const stateAfter = {
+  sent: 'sent',
+  retry: 'queued',
+  rejected: 'failed',
+  unknown: 'unknown',
+} as const satisfies Record<SmtpOutcome['outcome'], string>;
+
 /** Not delivered, the claim's lease ends by itself and the leader counts the outcome as unknown. */
 async function report(
   { leader, logger }: MailPorts,
@@ -180,7 +188,7 @@ async function report(
   { outcome, detail }: SmtpOutcome,
 ): Promise<void> {
   const { mailId, attempt, owner, traceparent } = work;
-  logger.info(`mail ${mailId} attempt ${attempt}: ${outcome}`, { detail });
+  logger.emit({ type: 'mail.changed', mailId, state: stateAfter[outcome], attempt, detail });
   try {
     await leader.call(
       {

@@ -197,8 +197,15 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
 
   const outcome = (kind: 'finished' | 'paused' | 'lost', reason?: string): CrawlOutcome => {
     const { counts } = progress;
-    logger.info(`crawl ${intake} of ${source.name} ${kind}${reason === undefined ? '' : `: ${reason}`}`, {
-      ...counts,
+    logger.emit({
+      type: 'crawl.changed',
+      source: source.name,
+      intake,
+      status: kind === 'lost' ? 'failed' : kind,
+      pages: counts.pages,
+      itemsSeen: counts.itemsSeen,
+      itemsPublished: counts.itemsPublished,
+      reason: reason ?? null,
     });
     return { kind, source: source.name, intake, reason, counts };
   };

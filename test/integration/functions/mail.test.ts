@@ -303,6 +303,8 @@ describe('handler', () => {
           detail: expect.stringMatching(/^250 /) as unknown,
         },
       },
+      // Shown live; best effort.
+      { method: 'POST', path: '/internal/events', json: expect.anything() as unknown },
     ]);
   });
 });

@@ -159,7 +159,8 @@ it('crawl: every product of the shop arrives once with its price and stock, and 
     url: `${shop.address}/p/broken`,
     reason: 'HTTP 500',
   });
-  expect(world.reported).toEqual(['page.failed']);
+  expect(world.reported).toEqual(['page.failed', 'crawl.changed']);
+  expect(world.logs.map(parseEventLine).at(-1)).toMatchObject({ type: 'crawl.changed', status: 'finished' });
   expect(world.logs.some((line) => line.includes('JSON-LD script 1 is broken and skipped'))).toBe(true);
 });
 

@@ -143,7 +143,20 @@ describe('mails', () => {
     expect(published).toMatchObject([
       { routingKey: 'mail.dead', messageId: 'p-1', headers: { 'x-baton-code': 'MESSAGE_MALFORMED' } },
     ]);
-    expect(events.map(({ type }) => type)).toEqual(['message.dead-lettered']);
+    expect(events.map(({ type }) => type)).toEqual(['message.dead-lettered', 'mail.changed']);
+  });
+
+  it.each([
+    ['sent', 'sent'],
+    ['retry', 'queued'],
+    ['rejected', 'failed'],
+    ['unknown', 'unknown'],
+  ] as const)('mails: one that was %s is told as %s', async (outcome, state) => {
+    const { run, events } = world({ outcome: { outcome, detail: 'what the server said' } });
+    await run();
+    expect(events).toMatchObject([
+      { type: 'mail.changed', mailId, state, attempt: 2, detail: 'what the server said' },
+    ]);
   });
 });
 
