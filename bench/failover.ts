@@ -8,6 +8,7 @@ import { measureSystem } from './failover-system.ts';
 import type { ClusterOptions, ElectingCluster } from './peers/electing-cluster.ts';
 import { EtcdCluster, findEtcd } from './peers/etcd-cluster.ts';
 import { costOf } from './process-cost.ts';
+import { measureSteadiness } from './steadiness.ts';
 
 const timeouts = [
   { heartbeatMs: 15, electionTimeoutMs: 150 },
@@ -39,6 +40,7 @@ export const bench: Bench = async ({ rounds }) => {
       }
     }
   results.push(...steadiness(pooled));
+  results.push(...(await measureSteadiness({ rounds })));
   results.push(...(await idleCosts()));
   results.push(...(await measureSystem({ rounds })));
   return etcd === undefined ? [missingEtcd(), ...results] : results;

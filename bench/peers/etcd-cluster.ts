@@ -59,8 +59,13 @@ export class EtcdCluster implements ElectingCluster {
         child: undefined,
       });
     const cluster = new EtcdCluster(options, await mkdtemp(join(tmpdir(), 'baton-etcd-')), nodes);
-    for (const node of nodes) cluster.#spawn(node);
-    await cluster.settled();
+    try {
+      for (const node of nodes) cluster.#spawn(node);
+      await cluster.settled();
+    } catch (error) {
+      await cluster.close();
+      throw error;
+    }
     return cluster;
   }
 

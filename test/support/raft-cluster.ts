@@ -94,8 +94,13 @@ export class RaftCluster {
       seenBy: (id) => planned?.membersSeenBy(id) ?? members,
       links: planned && (await FaultLinks.open(planned.links)),
     });
-    for (const { id } of members) await cluster.restart(id);
-    await cluster.settled();
+    try {
+      await Promise.all(members.map(({ id }) => cluster.restart(id)));
+      await cluster.settled();
+    } catch (error) {
+      await cluster.close();
+      throw error;
+    }
     return cluster;
   }
 
