@@ -7,6 +7,7 @@ import { chaos, type ChaosOptions } from './commands/chaos.ts';
 import { addCompose, addLocalstack } from './commands/compose-commands.ts';
 import { orFailed } from './commands/compose-project.ts';
 import { faultInCompose, logsOfCompose, statusOfCompose } from './commands/compose-status.ts';
+import { addDlq } from './commands/dlq-commands.ts';
 import { doctor } from './commands/doctor.ts';
 import { erase } from './commands/erase.ts';
 import { invokeFunction } from './commands/invoke.ts';
@@ -153,6 +154,7 @@ function createProgram(finish: (code: number) => void): Command {
     .description('end a running system')
     .addOption(dataOption())
     .action(async (options: { data: string }) => finish(await down(options)));
+  addDlq(program, { finish, dataOption, jsonOption });
   addCompose(program, finish);
   addLocalstack(program, finish);
   program

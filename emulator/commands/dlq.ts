@@ -1,0 +1,157 @@
+// `baton dlq`: dead letters for people. Lists them by group, shows one, corrects it, sends again or discards: through the
+// leader's API, which audits who did it.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import {
+  actionAnswerSchema,
+  bodyProblemSchema,
+  deadLetterActionsSchema,
+  deadLetterDetailSchema,
+  deadLetterGroupsSchema,
+  deadLetterListSchema,
+  type ActionAnswer,
+} from '../../contracts/dead-letter.ts';
+import { actionsText, groupsText, letterText, lettersText, prettyBody } from './dlq-text.ts';
+import { withLeader, type LeaderApi } from './leader-api.ts';
+import { plural } from './table.ts';
+
+interface Filter {
+  group?: string;
+  queue?: string;
+  code?: string;
+  source?: string;
+}
+export interface ShowOptions {
+  data: string;
+  json: boolean;
+}
+export interface ListOptions extends ShowOptions, Filter {
+  state?: string;
+  after?: number;
+}
+export interface ChangeOptions extends Filter {
+  data: string;
+  as: string;
+  all?: true;
+  dryRun: boolean;
+}
+export interface EditOptions extends ChangeOptions {
+  file?: string;
+  retry: boolean;
+}
+
+const editedSchema = z.object({ edited: z.boolean(), problems: z.array(bodyProblemSchema) });
+
+export function list({ data, json, ...filter }: ListOptions): Promise<number> {
+  const query = new URLSearchParams(
+    Object.entries(filter).map(([name, value]): [string, string] => [name, String(value)]),
+  );
+  return withLeader(data, async (leader) => {
+    if (query.size === 0) {
+      const { groups } = await leader.ask('GET', '/dead-letters/groups', deadLetterGroupsSchema);
+      if (json) printLines(groups);
+      else print(groupsText(groups));
+    } else {
+      const page = await leader.ask('GET', `/dead-letters?${query.toString()}`, deadLetterListSchema);
+      if (json) printLines(page.letters);
+      else print(lettersText(page));
+    }
+  });
+}
+
+export function show(id: number, { data, json }: ShowOptions): Promise<number> {
+  return withLeader(data, async (leader) => {
+    const letter = await leader.ask('GET', `/dead-letters/${id}`, deadLetterDetailSchema);
+    if (json) printLines([letter]);
+    else print(letterText(letter));
+  });
+}
+
+export function actions({ data, json }: ShowOptions): Promise<number> {
+  return withLeader(data, async (leader) => {
+    const answer = await leader.ask('GET', '/dead-letters/actions', deadLetterActionsSchema);
+    if (json) printLines(answer.actions);
+    else print(actionsText(answer.actions));
+  });
+}
+
+export function retry(ids: number[] | undefined, options: ChangeOptions): Promise<number> {
+  return withLeader(options.data, async (leader) =>
+    print(retryText(await settle(leader, 'retry', ids, options), options)),
+  );
+}
+
+export function discard(
+  ids: number[] | undefined,
+  options: ChangeOptions & { reason: string },
+): Promise<number> {
+  return withLeader(options.data, async (leader) => {
+    const { letters } = await settle(leader, 'discard', ids, options);
+    print(`${options.dryRun ? 'Would discard' : 'Discarded'} ${plural(letters, 'dead letter')}.\n`);
+  });
+}
+
+export function edit(id: number, options: EditOptions): Promise<number> {
+  const { as: by, dryRun } = options;
+  return withLeader(options.data, async (leader) => {
+    const before = prettyBody(await leader.ask('GET', `/dead-letters/${id}`, deadLetterDetailSchema));
+    const body =
+      options.file === undefined ? await inEditor(id, before) : await readFile(options.file, 'utf8');
+    if (body === before) return print('Nothing was changed.\n');
+    const path = `/dead-letters/${id}/body`;
+    const { problems } = await leader.ask('PUT', path, editedSchema, { body, by, dryRun });
+    if (dryRun) return print(wouldBeText(problems));
+    print(`Dead letter ${id} is corrected.\n`);
+    if (options.retry) print(retryText(await settle(leader, 'retry', [id], options), options));
+  });
+}
+
+function settle(
+  leader: LeaderApi,
+  kind: 'retry' | 'discard',
+  ids: number[] | undefined,
+  { group, queue, code, source, all, as: by, dryRun, reason }: ChangeOptions & { reason?: string },
+): Promise<ActionAnswer> {
+  const select = { ids: ids?.length === 0 ? undefined : ids, group, queue, code, source, all };
+  return leader.ask('POST', `/dead-letters/${kind}`, actionAnswerSchema, { select, by, dryRun, reason });
+}
+
+function retryText({ letters }: ActionAnswer, { dryRun }: { dryRun: boolean }): string {
+  if (dryRun) return `Would send ${plural(letters, 'dead letter')} again.\n`;
+  if (letters === 0) return 'None of these waits for a decision: nothing is sent.\n';
+  return `The leader sends ${plural(letters, 'dead letter')} again: \`baton dlq list --state sending\` shows what is left.\n`;
+}
+
+function wouldBeText(problems: readonly z.infer<typeof bodyProblemSchema>[]): string {
+  if (problems.length === 0) return 'Would be taken as it is.\n';
+  return `Would be refused:\n${problems.map(({ path, message }) => `  ${path || '(whole)'}: ${message}\n`).join('')}`;
+}
+
+/** The text as the editor left it. @throws Error when the editor failed. */
+async function inEditor(id: number, text: string): Promise<string> {
+  const editor = process.env['VISUAL'] ?? process.env['EDITOR'] ?? 'vi';
+  const folder = await mkdtemp(join(tmpdir(), 'baton-edit-'));
+  try {
+    const file = join(folder, `dead-letter-${id}.json`);
+    await writeFile(file, text, { mode: 0o600 });
+    // Through a shell, since the variable may hold arguments.
+    const child = spawn('/bin/sh', ['-c', `${editor} "$1"`, 'sh', file], { stdio: 'inherit' });
+    const [code] = (await once(child, 'exit')) as [number | null];
+    if (code !== 0)
+      throw new Error(`${editor} ended with ${code}: nothing was changed (set EDITOR, or use --file)`);
+    return await readFile(file, 'utf8');
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
+function printLines(values: readonly unknown[]): void {
+  for (const value of values) print(`${JSON.stringify(value)}\n`);
+}
