@@ -14,13 +14,13 @@ import { invokeFunction } from './commands/invoke.ts';
 import { down, exitCodes, fault, status } from './commands/running.ts';
 import { logs } from './commands/logs.ts';
 import { mailTest } from './commands/mail.ts';
-import { up } from './commands/up.ts';
+import { dataDefault, up } from './commands/up.ts';
 import { faultActions } from './control.ts';
 import { chaosUsage } from './faults/grammar.ts';
 import type { BrokerChoice, Timeouts } from './stack.ts';
 
 type Target = 'local' | 'compose';
-const dataOption = () => new Option('--data <folder>', 'where everything is kept').default('.baton');
+const dataOption = () => new Option('--data <folder>', 'where everything is kept').default(dataDefault);
 const jsonOption = () => new Option('--json', 'one JSON object per line, for programs').default(false);
 const targetOption = () =>
   new Option('--target <system>', 'which one: of processes, or of containers')
@@ -52,9 +52,10 @@ function createProgram(finish: (code: number) => void): Command {
     .description('start everything and stay until Ctrl-C')
     .addOption(dataOption())
     .addOption(
-      new Option('--nodes <count>', 'web nodes that elect a leader')
-        .argParser(countOfNodes)
-        .default(nodes.countDefault),
+      new Option(
+        '--nodes <count>',
+        `web nodes that elect a leader: ${nodes.countDefault} in a new folder; another number than before changes the cluster`,
+      ).argParser(countOfNodes),
     )
     .option('--isolated', 'free ports throughout instead of the usual ones', false)
     .option('--no-demo', 'without demo shop and demo sources')
@@ -79,14 +80,14 @@ function createProgram(finish: (code: number) => void): Command {
     .action(
       async (options: {
         data: string;
-        nodes: number;
+        nodes?: number;
         isolated: boolean;
         demo: boolean;
         broker: BrokerChoice;
         timeouts: Timeouts;
         links: boolean;
         json: boolean;
-      }) => finish(await up(options)),
+      }) => finish(await up({ ...options, nodes: options.nodes })),
     );
   program
     .command('status')

@@ -9,6 +9,7 @@ import { planLinks } from './faults/plan-links.ts';
 import { openAuthority, type Authority } from './instance/authority.ts';
 import { openCredentials, type LocalCredentials } from './instance/credentials.ts';
 import type { Layout } from './instance/instance.ts';
+import { nodeName } from './instance/membership.ts';
 import { Ports, usualPorts, type MovedPort } from './instance/ports.ts';
 import { ownService } from './own-service.ts';
 import type { Service } from './service.ts';
@@ -26,6 +27,8 @@ export interface Timeouts {
 export interface StackSettings {
   readonly layout: Layout;
   readonly nodes: number;
+  /** Of the membership: see instance/membership.ts. */
+  readonly generation: number;
   readonly isolated: boolean;
   readonly demo: boolean;
   readonly broker: BrokerChoice;
@@ -50,6 +53,7 @@ export interface Stack {
   readonly credentials: LocalCredentials;
   readonly authority: Authority;
   readonly broker: BrokerAddress & { readonly about: string };
+  readonly databaseUrl: string;
   readonly addresses: StackAddresses;
   readonly controlPort: number;
   readonly movedPorts: readonly MovedPort[];
@@ -81,7 +85,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
   const members: Member[] = [];
   for (let index = 0; index < settings.nodes; index++)
     members.push({
-      id: `node-${index + 1}`,
+      id: nodeName(index),
       udp: `${host}:${await port('udp', index)}`,
       internalUrl: `https://${host}:${await port('internal', index)}`,
       publicUrl: `http://${host}:${await port('public', index)}`,
@@ -97,6 +101,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
 
   const database = await port('database');
   const databaseAddress = `${host}:${database}`;
+  const databaseUrl = `postgres://baton@${databaseAddress}/baton`;
   const broker = await describeBroker(settings, { port, credentials, authority });
   const sqsPort = await port('sqs');
   const dynamodbPort = await port('dynamodb');
@@ -125,7 +130,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
     BATON_NODE_ID: member.id,
     BATON_CLUSTER: cluster,
     BATON_MEMBERS: JSON.stringify(membersSeenBy(member.id)),
-    BATON_GENERATION: '1',
+    BATON_GENERATION: String(settings.generation),
     BATON_DATA: layout.data(member.id),
     BATON_BIND: host,
     BATON_PUBLIC_PORT: new URL(member.publicUrl).port,
@@ -133,7 +138,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
     BATON_UDP_PORT: member.udp.split(':')[1] ?? '',
     BATON_HEARTBEAT_MS: String(settings.timeouts.heartbeatMs),
     BATON_ELECTION_TIMEOUT_MS: String(settings.timeouts.electionTimeoutMs),
-    BATON_DATABASE_URL: `postgres://baton@${databaseAddress}/baton`,
+    BATON_DATABASE_URL: databaseUrl,
     BATON_DATABASE_PASSWORD_URI: credentials.database.uri,
     BATON_CLUSTER_KEYS_URI: credentials.clusterKeys.uri,
     BATON_TOKENS_URI: credentials.tokens.uri,
@@ -293,6 +298,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
     credentials,
     authority,
     broker,
+    databaseUrl,
     addresses: {
       front: settings.lambdaEndpoint === undefined ? `http://${host}:${frontPort}` : undefined,
       inbox: `http://${host}:${inboxPort}`,

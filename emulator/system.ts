@@ -1,7 +1,6 @@
 // A running system: starts the services of a stack, watches who leads, seeds the demo, answers faults, and takes all
 // down in order. `baton up` and the system tests use it alike. Prints nothing: what happens is told as events.
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { request } from 'undici';
 import { z } from 'zod';
 import type { BatonEvent, EventDraft } from '../contracts/event.ts';
@@ -14,14 +13,9 @@ import { startControl, type FaultAction } from './control.ts';
 import { ActiveFaults, activeText } from './faults/active-faults.ts';
 import { FaultLinks } from './faults/fault-links.ts';
 import { parseChaos } from './faults/grammar.ts';
-import {
-  endLeftovers,
-  makeLayout,
-  readRecord,
-  removeRecord,
-  writeRecord,
-  type Layout,
-} from './instance/instance.ts';
+import { endLeftovers, makeLayout, readRecord, removeRecord, writeRecord } from './instance/instance.ts';
+import { changeMembership } from './instance/change-membership.ts';
+import { planMembership, type Generation } from './instance/membership.ts';
 import { identify, isAlive, type ProcessIdentity } from './instance/process-table.ts';
 import { pause } from './pause.ts';
 import { declareTopology } from './services/declare-topology.ts';
@@ -34,6 +28,7 @@ import { Supervisor, type ServiceView } from './supervisor.ts';
 export type SystemEvent =
   | { readonly event: 'leftovers-ended'; readonly names: readonly string[] }
   | { readonly event: 'described'; readonly broker: string; readonly movedPorts: Stack['movedPorts'] }
+  | ({ readonly event: 'membership-changed' } & Generation)
   | ({ readonly event: 'service'; readonly about: string; readonly detail: string | null } & ServiceView)
   | { readonly event: 'leader'; readonly node: string; readonly term: number }
   | { readonly event: 'first-items'; readonly applied: number }
@@ -58,10 +53,19 @@ const transferSchema = z.discriminatedUnion('kind', [
 const leaderWithinMs = 30_000;
 const reportMs = 500;
 
-/** @throws Error with what to do: one runs already, a service does not come up, nobody is elected. */
+/** `nodes`: undefined keeps what the data folder has. */
+type SystemSettings = Omit<StackSettings, 'nodes' | 'generation'> & {
+  readonly nodes: number | undefined;
+};
+
+/**
+ * `describe`: tests lead the links through places of their own.
+ * @throws Error with what to do: one runs already, a service does not come up, nobody is elected.
+ */
 export async function startSystem(
-  settings: StackSettings,
+  settings: SystemSettings,
   tell: (event: SystemEvent) => void,
+  describe: (settings: StackSettings) => Promise<Stack> = describeStack,
 ): Promise<System> {
   const { layout } = settings;
   await makeLayout(layout);
@@ -74,8 +78,8 @@ export async function startSystem(
     const names = await endLeftovers(earlier);
     if (names.length > 0) tell({ event: 'leftovers-ended', names });
   }
-  await keepCount(layout, settings.nodes);
-  const stack = await describeStack(settings);
+  const membership = await planMembership(layout, settings.nodes);
+  const stack = await describe({ ...settings, ...membership.target });
   tell({ event: 'described', broker: stack.broker.about, movedPorts: stack.movedPorts });
 
   const abouts = new Map(
@@ -155,6 +159,17 @@ export async function startSystem(
     return `${{ kill: 'killed', pause: 'paused', resume: 'resumed' }[action]} ${name} (pid ${pid})`;
   }
 
+  async function enterGeneration(): Promise<void> {
+    await changeMembership(membership, {
+      layout,
+      cluster: stack.cluster,
+      databaseUrl: stack.databaseUrl,
+      databasePasswordUri: stack.credentials.database.uri,
+      databaseCaUri: stack.authority.caUri,
+    });
+    tell({ event: 'membership-changed', ...membership.target });
+  }
+
   async function transfer(target: string): Promise<string> {
     const answer = transferSchema.parse(
       await callLeader(system, {
@@ -201,8 +216,13 @@ export async function startSystem(
   const system: System = { stack, status, fault, downAsked, stop, stopNow: () => supervisor.killAll() };
 
   try {
+    const databaseUp = Promise.all(
+      stack.first.filter(({ kind }) => kind === 'database').map((database) => supervisor.start(database)),
+    );
+    const mayElect = membership.steps.length > 0 ? databaseUp.then(enterGeneration) : undefined;
     const started = stack.first.map(async (service) => {
-      await supervisor.start(service);
+      if (service.kind === 'node') await mayElect;
+      await (service.kind === 'database' ? databaseUp : supervisor.start(service));
       if (service.kind === 'broker') await declareTopology(stack.broker);
       if (service.kind === 'database') await Promise.all(stack.next.map((next) => supervisor.start(next)));
     });
@@ -223,20 +243,6 @@ export async function startSystem(
     await stop();
     throw error;
   }
-}
-
-/**
- * A cluster changes one voter at a time, over generations; this launcher starts all nodes of one generation at once.
- * @throws Error when the folder belongs to a cluster of another size.
- */
-async function keepCount({ root }: Layout, nodes: number): Promise<void> {
-  const file = join(root, 'nodes');
-  const before = await readFile(file, 'utf8').catch(() => undefined);
-  if (before === undefined) await writeFile(file, String(nodes));
-  else if (Number(before) !== nodes)
-    throw new Error(
-      `${root} belongs to a cluster of ${before} nodes, not ${nodes}: start it with --nodes ${before}, or name another folder with --data`,
-    );
 }
 
 /** Reads who leads from what the nodes log: a claimed fence is the moment from which writes are taken. */

@@ -11,7 +11,7 @@ export interface ClusterDatabase {
   admit(node: {
     nodeId: string;
     generation: number;
-    members: readonly Member[];
+    members: readonly Pick<Member, 'id' | 'voter'>[];
     /** Of its vote file; 0 without one. */
     term: number;
   }): Promise<{ known: boolean; termAtLeast: number }>;

@@ -1,4 +1,5 @@
 // `baton up`: starts the system, says what comes up and what to try, and stays until Ctrl-C, SIGTERM or `baton down`.
+import { join } from 'node:path';
 import { isatty } from 'node:tty';
 import { describeError } from '../../runtime/failure.ts';
 import { seedDemo } from '../demo.ts';
@@ -8,7 +9,8 @@ import { callLeader, startSystem, type System, type SystemEvent } from '../syste
 
 export interface UpOptions {
   readonly data: string;
-  readonly nodes: number;
+  /** Undefined keeps what the data folder has. */
+  readonly nodes: number | undefined;
   readonly isolated: boolean;
   readonly demo: boolean;
   readonly json: boolean;
@@ -17,13 +19,14 @@ export interface UpOptions {
   readonly links: boolean;
 }
 
+export const dataDefault = '.baton';
 const stopWithinMs = 5_000;
 const firstItemsWithinMs = 60_000;
 
 /** @returns the exit code. */
 export async function up(options: UpOptions): Promise<number> {
   const startedAt = performance.now();
-  const say = options.json ? sayJson(startedAt) : sayPlain(startedAt, isatty(1));
+  const say = options.json ? sayJson(startedAt) : sayPlain(startedAt, isatty(1), options.data);
   const over = new AbortController();
   let system: System | undefined;
   // Also while it still starts: what is up by then goes down again.
@@ -129,7 +132,9 @@ function sayJson(startedAt: number): Say {
   };
 }
 
-function sayPlain(startedAt: number, colour: boolean): Say {
+function sayPlain(startedAt: number, colour: boolean, data: string): Say {
+  // As it has to be typed in another terminal.
+  const folder = data === dataDefault ? '' : ` --data ${data}`;
   const paint = (code: number, text: string): string => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
   const dim = (text: string): string => paint(2, text);
   const seconds = (): string => dim(`${((performance.now() - startedAt) / 1000).toFixed(1).padStart(6)} s`);
@@ -155,6 +160,9 @@ function sayPlain(startedAt: number, colour: boolean): Say {
             print(`Port ${wanted} (${name}) is taken, ${taken} is used instead.`);
           print('');
           break;
+        case 'membership-changed':
+          row('membership', `${event.nodes} nodes vote now`, `generation ${event.generation}`);
+          break;
         case 'service':
           if (event.state === 'up' && event.restarts === 0) row(event.name, event.about, event.address);
           else if (event.state === 'restarting')
@@ -178,7 +186,6 @@ function sayPlain(startedAt: number, colour: boolean): Say {
     },
     ready({ stack }, page) {
       const { addresses } = stack;
-      const baton = 'npm run baton --';
       print('');
       print(`${paint(32, 'Ready')} after ${((performance.now() - startedAt) / 1000).toFixed(1)} s.`);
       print('');
@@ -190,23 +197,27 @@ function sayPlain(startedAt: number, colour: boolean): Say {
         print(`  Front     ${addresses.front}  ${dim('always redirects to the leader')}`);
       print(`  Mails     ${addresses.inbox}`);
       print(
-        `  Files     ${addresses.ftp}  ${dim('explicit TLS; user and password in .baton/secrets/ftp.json')}`,
+        `  Files     ${addresses.ftp}  ${dim(`explicit TLS; user and password in ${join(data, 'secrets', 'ftp.json')}`)}`,
       );
       if (addresses.demoShop !== undefined) print(`  Shop      ${addresses.demoShop}`);
       print('');
       print('Try, in another terminal:');
-      print(`  ${baton} status`);
-      print(`  ${baton} kill leader       ${dim('# another takes over; nothing is lost')}`);
-      print(
-        `  ${baton} pause leader      ${dim('# and resume it later: the fence refuses what it still wants to write')}`,
-      );
-      print(`  ${baton} kill broker       ${dim('# or database, ftp, smtp ...')}`);
+      const offer = (command: string, about = ''): void =>
+        print(
+          `  ${`npm run baton -- ${command}${folder}`.padEnd(34 + folder.length)} ${dim(about)}`.trimEnd(),
+        );
+      offer('status');
+      offer('kill leader', '# another takes over; nothing is lost');
+      offer('pause leader', '# and resume it later: the fence refuses what it still wants to write');
+      offer('kill broker', '# or database, ftp, smtp ...');
       print('');
       print(dim('Ctrl-C ends everything.'));
       print('');
     },
     firstItemsLate() {
-      if (!itemsSeen) print('No item has come yet: see .baton/logs/scraper.log and .baton/logs/deliver.log.');
+      if (itemsSeen) return;
+      const log = (name: string): string => join(data, 'logs', `${name}.log`);
+      print(`No item has come yet: see ${log('scraper')} and ${log('deliver')}.`);
     },
     failed: (reason) => void process.stderr.write(`\nBaton cannot start: ${reason}\n`),
     stopping: () => print('\nGoing down ...'),

@@ -7,7 +7,12 @@ import type { Queries } from './pool.ts';
 /** @throws Error saying why this start would not be safe and what to do about it. */
 export async function admit(
   queries: Queries,
-  node: { nodeId: string; generation: number; members: readonly Member[]; term: number },
+  node: {
+    nodeId: string;
+    generation: number;
+    members: readonly Pick<Member, 'id' | 'voter'>[];
+    term: number;
+  },
 ): Promise<{ known: boolean; termAtLeast: number }> {
   const { nodeId: id, generation, term } = node;
   const voters = node.members.filter(({ voter }) => voter).map((member) => member.id);

@@ -1,0 +1,79 @@
+// How many nodes a data folder has, in which generation of the membership, and the generations in between when it is to
+// have another number: one voter more or less each, as nodes/raft/membership.ts demands. change-membership.ts takes them.
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { nodes as nodeSettings } from '../../contracts/topology.ts';
+import type { Layout } from './instance.ts';
+
+export interface Generation {
+  readonly generation: number;
+  readonly nodes: number;
+}
+export interface MembershipPlan {
+  /** What the nodes are to be started in. */
+  readonly target: Generation;
+  /** To be taken first, in this order; none when nothing changes. */
+  readonly steps: readonly Generation[];
+}
+
+const recordSchema = z.union([
+  z.object({
+    generation: z.int().min(1),
+    nodes: z.int().min(1),
+    /** Every voter has recorded this generation, or never ran. */
+    settled: z.boolean(),
+  }),
+  // A folder of before there were generations holds the number of its nodes alone.
+  z.int().transform((nodes) => ({ generation: 1, nodes, settled: true })),
+]);
+
+export const nodeName = (index: number): string => `node-${index + 1}`;
+
+/** `wanted`: undefined keeps what the folder has. @throws Error when the folder's record cannot be read. */
+export async function planMembership(layout: Layout, wanted: number | undefined): Promise<MembershipPlan> {
+  const recorded = await readMembership(layout);
+  if (!recorded) {
+    const target = { generation: 1, nodes: wanted ?? nodeSettings.countDefault };
+    await writeMembership(layout, target, { settled: true });
+    return { target, steps: [] };
+  }
+  const steps: Generation[] = [{ generation: recorded.generation, nodes: recorded.nodes }];
+  for (let last = recorded.nodes; last !== (wanted ?? recorded.nodes);) {
+    last += last < (wanted ?? recorded.nodes) ? 1 : -1;
+    steps.push({ generation: recorded.generation + steps.length, nodes: last });
+  }
+  const target = steps.at(-1) ?? recorded;
+  return { target, steps: recorded.settled && steps.length === 1 ? [] : steps };
+}
+
+const recordOf = ({ root }: Layout): string => join(root, 'nodes');
+
+async function readMembership(layout: Layout): Promise<z.infer<typeof recordSchema> | undefined> {
+  let text: string;
+  try {
+    text = await readFile(recordOf(layout), 'utf8');
+  } catch {
+    return undefined; // A fresh folder.
+  }
+  try {
+    return recordSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new Error(
+      `${recordOf(layout)} does not say how many nodes this folder has: restore it, or name another folder with --data`,
+      { cause },
+    );
+  }
+}
+export async function writeMembership(
+  layout: Layout,
+  { generation, nodes }: Generation,
+  { settled }: { settled: boolean },
+): Promise<void> {
+  const file = recordOf(layout);
+  await writeFile(`${file}.part`, JSON.stringify({ generation, nodes, settled }), {
+    mode: 0o600,
+    flush: true,
+  });
+  await rename(`${file}.part`, file);
+}
