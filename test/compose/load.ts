@@ -1,6 +1,6 @@
 // Messages for the system in containers and the verdict on them: the publisher, the audit in the database and the checker of
 // test/chaos, which share no code with the product. Only what is of this source counts: the demo goes on beside it.
-import { fork } from 'node:child_process';
+import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,6 +19,8 @@ import { change, portOf, secretOf } from './containers.ts';
 
 export const loadSource = 'load';
 const publisherFile = fileURLToPath(new URL('../chaos/publisher/main.ts', import.meta.url));
+const messagesPerCrawl = 500;
+const crawlsMax = 200;
 const drainedWithinMs = 120_000;
 /** Those about mails and readers are the chaos harness' own: nobody reads or is mailed here. */
 const judged: ReadonlySet<string> = new Set(['I1', 'I2', 'I3', 'I4', 'I5', 'I7']);
@@ -26,22 +28,16 @@ const judged: ReadonlySet<string> = new Set(['I1', 'I2', 'I3', 'I4', 'I5', 'I7']
 export interface Load {
   /** Versions of items that are rows. */
   readonly applied: () => Promise<number>;
-  /** Resolves when every message is confirmed. @throws Error when the publisher ends before that. */
-  readonly published: Promise<void>;
-  /** When all is published and nothing waits any more. */
+  /** Publishes what it has begun, until all of it is confirmed. @throws Error when it cannot. */
+  finish(): Promise<void>;
+  /** Once it is finished and nothing waits any more. */
   verdict(): Promise<Verdict>;
+  /** At once. */
   stop(): void;
 }
 
-export async function startLoad({
-  folder,
-  messages,
-  perSecond,
-}: {
-  folder: string;
-  messages: number;
-  perSecond: number;
-}): Promise<Load> {
+/** Publishes from now on, crawl after crawl, for as long as the faults take. */
+export async function startLoad({ folder, perSecond }: { folder: string; perSecond: number }): Promise<Load> {
   const files = {
     credentials: join(folder, 'broker.json'),
     ca: join(folder, 'ca.pem'),
@@ -74,20 +70,26 @@ export async function startLoad({
 
   await change('PUT', `/sources/${loadSource}`, { kind: 'partner', name: loadSource });
   await withDatabase(installAudit);
-  const settings: PublisherSettings = {
-    crawl: { seed: 1, source: loadSource, intake: 1, messages },
-    perSecond,
-    historyFolder: files.history,
-    historyName: 'publisher',
-    brokerUrl: `amqps://127.0.0.1:${portOf('BATON_PORT_BROKER')}/`,
-    credentialsFile: files.credentials,
-    caFile: files.ca,
-  };
-  const publisher = fork(publisherFile, [JSON.stringify(settings)], { execPath: process.execPath });
-  const published = once(publisher, 'exit').then(([code]) => {
-    if (code !== 0) throw new Error(`the publisher ended with ${String(code)}`);
-  });
-  published.catch(() => undefined); // Whoever waits for it is told.
+  let publisher: ChildProcess | undefined;
+  const finishing = new AbortController();
+  async function publishCrawl(intake: number): Promise<void> {
+    const settings: PublisherSettings = {
+      crawl: { seed: 1, source: loadSource, intake, messages: messagesPerCrawl },
+      perSecond,
+      historyFolder: files.history,
+      historyName: `publisher-${intake}`,
+      brokerUrl: `amqps://127.0.0.1:${portOf('BATON_PORT_BROKER')}/`,
+      credentialsFile: files.credentials,
+      caFile: files.ca,
+    };
+    publisher = fork(publisherFile, [JSON.stringify(settings)], { execPath: process.execPath });
+    const [code] = (await once(publisher, 'exit')) as [number | null];
+    if (code !== 0) throw new Error(`the publisher of crawl ${intake} ended with ${code}`);
+  }
+  const publishing = (async () => {
+    for (let intake = 1; intake <= crawlsMax && !finishing.signal.aborted; intake++) await publishCrawl(intake);
+  })();
+  publishing.catch(() => undefined); // Whoever waits for it is told.
 
   async function verdict(): Promise<Verdict> {
     const depths = await eventually('empty queues', queueDepths, isDrained, drainedWithinMs);
@@ -104,7 +106,18 @@ export async function startLoad({
     const { findings, counts } = await check(ofThisLoad(files.history));
     return { findings: findings.filter(({ invariant }) => judged.has(invariant)), counts };
   }
-  return { applied, published, verdict, stop: () => void publisher.kill('SIGKILL') };
+  return {
+    applied,
+    finish() {
+      finishing.abort();
+      return publishing;
+    },
+    verdict,
+    stop() {
+      finishing.abort();
+      publisher?.kill('SIGKILL');
+    },
+  };
 }
 
 async function* ofThisLoad(folder: string): AsyncGenerator<HistoryRecord> {

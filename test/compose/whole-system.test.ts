@@ -34,7 +34,9 @@ const failOverWithinMs = 60_000;
 /** LocalStack starts empty and is deployed to. */
 const deployedAgainWithinMs = 240_000;
 const restartedWithinMs = 120_000;
-const load = { messages: 5_000, perSecond: 50 };
+const perSecond = 50;
+/** So many were confirmed at least while all that was broken. */
+const messagesMin = 2_000;
 
 interface ListedItem {
   readonly sku: string;
@@ -201,7 +203,7 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
     let folder: Awaited<ReturnType<typeof temporaryFolder>>;
     beforeAll(async () => {
       folder = await temporaryFolder();
-      running = await startLoad({ folder: folder.path, ...load });
+      running = await startLoad({ folder: folder.path, perSecond });
       await rowsGoOn();
     });
     afterAll(async () => {
@@ -313,11 +315,12 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
     );
 
     test('nothing is lost and nothing is doubled', { timeout: 300_000 }, async () => {
-      await running.published;
+      await running.finish();
       const { findings, counts } = await running.verdict();
       process.stdout.write(`${JSON.stringify(counts)}\n`);
       expect(findings).toEqual([]);
-      expect(counts['confirmed']).toBe(load.messages);
+      expect(counts['confirmed']).toBe(counts['messages']);
+      expect(counts['confirmed']).toBeGreaterThan(messagesMin);
     });
   });
 
