@@ -165,10 +165,11 @@ async function refusal(root: string, args: readonly string[]): Promise<string> {
   const launcher = spawn(
     process.execPath,
     [cli, 'up', '--isolated', '--json', '--data', join(root, '.baton'), ...quiet, ...args],
-    { stdio: ['ignore', 'pipe', 'ignore'], timeout: 150_000 },
+    { stdio: ['ignore', 'pipe', 'pipe'], timeout: 150_000 },
   );
   let said = '';
-  launcher.stdout.on('data', (chunk: Buffer) => (said += chunk.toString('utf8')));
+  for (const stream of [launcher.stdout, launcher.stderr])
+    stream.on('data', (chunk: Buffer) => (said += chunk.toString('utf8')));
   const [code] = (await once(launcher, 'exit')) as [number];
   expect(code).toBe(1);
   return said;
