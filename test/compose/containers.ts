@@ -13,7 +13,7 @@ import type { SystemStatus } from '../../emulator/status.ts';
 
 const run = promisify(execFile);
 const cli = fileURLToPath(new URL('../../emulator/cli.ts', import.meta.url));
-const commandWithinMs = 60_000;
+const commandWithinMs = 150_000;
 /** With images to build first. */
 const upWithinMs = 900_000;
 

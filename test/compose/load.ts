@@ -87,7 +87,8 @@ export async function startLoad({ folder, perSecond }: { folder: string; perSeco
     if (code !== 0) throw new Error(`the publisher of crawl ${intake} ended with ${code}`);
   }
   const publishing = (async () => {
-    for (let intake = 1; intake <= crawlsMax && !finishing.signal.aborted; intake++) await publishCrawl(intake);
+    for (let intake = 1; intake <= crawlsMax && !finishing.signal.aborted; intake++)
+      await publishCrawl(intake);
   })();
   publishing.catch(() => undefined); // Whoever waits for it is told.
 
