@@ -136,6 +136,8 @@ function commitOf(): string {
   return git.status === 0 ? git.stdout.trim() : 'unknown';
 }
 
+// The system and the publishers end with this process.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {

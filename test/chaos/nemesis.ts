@@ -108,8 +108,7 @@ function linksOf({ brokerLink, nodeLinks }: Stage, target: string) {
 }
 
 async function handlerOf(stage: Stage, name: string): Promise<number> {
-  await stage.refreshPids();
-  const pid = stage.handlers(name).at(0);
+  const [pid] = await stage.handlers(name);
   if (pid === undefined) throw new Error(`no process runs ${name}`);
   return pid;
 }

@@ -121,10 +121,10 @@ export class Stage {
   }
 
   /** Processes that run this function now. Linux only: elsewhere there are none to be found. */
-  handlers(name: string): number[] {
-    const host = this.#services.find(({ kind }) => kind === 'lambda')?.name;
-    const pid = this.#livePids.get(host ?? '');
-    if (pid === undefined) return [];
+  async handlers(name: string): Promise<number[]> {
+    const { services } = await this.status();
+    const pid = services.find(({ kind }) => kind === 'lambda')?.pid;
+    if (pid === undefined || pid === null) return [];
     try {
       return childrenOf(pid).filter(
         (child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').split('\0').at(-2) === name,
@@ -132,13 +132,6 @@ export class Stage {
     } catch {
       return []; // It ended between the two looks.
     }
-  }
-  #livePids = new Map<string, number>();
-  async refreshPids(): Promise<void> {
-    const { services } = await this.status();
-    this.#livePids = new Map(
-      services.flatMap(({ name, pid }) => (pid === null ? [] : [[name, pid] as const])),
-    );
   }
 
   /** Handed out by the leader, fenced, as to one that brings a file. @throws Failure when nobody leads until the deadline. */
@@ -189,7 +182,6 @@ export class Stage {
   /** Where things are after a start. */
   async #lookAround(): Promise<void> {
     this.#services = (await this.status()).services;
-    await this.refreshPids();
     this.brokerLink.leadTo(portOf(this.#services.find(({ kind }) => kind === 'broker')?.address ?? ''));
     for (const [index, { url }] of this.#system.ready.nodes.entries())
       this.nodeLinks[index]?.leadTo(portOf(url));

@@ -56,6 +56,13 @@ export async function startRunningSystem(
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   });
+  // Whoever is cut off leaves no system behind: its launcher ends what it started, also when it is paused.
+  const end = (): void => {
+    launcher.kill('SIGTERM');
+    launcher.kill('SIGCONT');
+  };
+  process.once('exit', end);
+  launcher.once('exit', () => process.off('exit', end));
   const lines: SystemLine[] = [];
   let errors = '';
   launcher.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString('utf8')));
