@@ -79,8 +79,10 @@ function judgeVote(draft: Draft, from: NodeId, message: VoteRequest): Rule {
   const foreign = stranger(state, from, message.generation);
   if (foreign) return foreign;
   if (message.term < state.term) return 'term-too-low';
-  // Before the term is adopted: else one impatient candidate would depose a leader that everybody hears.
-  if (!message.transfer && leaderIsAlive(state)) return 'leader-is-alive';
+  // Before the term is adopted: else one impatient candidate would depose a leader that everybody hears. The old leader's
+  // word lifts that for terms after its own; a request that comes late finds a leader of its very term.
+  const lifted = message.transfer && message.term > state.term;
+  if (!lifted && leaderIsAlive(state)) return 'leader-is-alive';
   if (message.term > state.term) adoptTerm(draft, message.term, `${from} campaigns in term ${message.term}`);
   const barred = unable(state);
   if (barred) return barred;

@@ -36,7 +36,7 @@ type Happening =
   | { readonly kind: 'wake'; readonly node: NodeId; readonly ticket: number }
   | { readonly kind: 'retry-write'; readonly node: NodeId; readonly boot: number }
   | ({ readonly kind: 'claim' | 'write-item' } & Reign)
-  | { readonly kind: 'land'; readonly node: NodeId; readonly term: number }
+  | ({ readonly kind: 'land' } & Reign)
   | { readonly kind: 'evidence'; readonly node: NodeId; readonly leader: NodeId; readonly leaderBoot: string }
   | { readonly kind: 'restart'; readonly node: NodeId }
   | { readonly kind: 'resume'; readonly node: NodeId }
@@ -180,6 +180,11 @@ export class Cluster {
     return views.every(({ leader, term }) => leader === first.leader && term === first.term);
   }
 
+  /** Who leads has the fence of its term, so that it can write. */
+  writable(): boolean {
+    return this.views().some(({ role, term }) => role.kind === 'leader' && term === this.#database.fenceTerm);
+  }
+
   #happen(happening: Happening): void {
     switch (happening.kind) {
       case 'arrival':
@@ -198,7 +203,7 @@ export class Cluster {
       case 'write-item':
         return this.#writeItem(this.machine(happening.node), happening);
       case 'land':
-        return this.#land(this.machine(happening.node), happening.term);
+        return this.#land(this.machine(happening.node), happening);
       case 'evidence':
         return this.#evidence(this.machine(happening.node), happening);
       case 'restart':
@@ -555,28 +560,33 @@ export class Cluster {
     }
     const taken = this.#database.claim(term);
     this.#record(machine, { kind: 'claim', term, taken });
-    if (taken) return this.timeline.plan(again, { ...claim, kind: 'write-item' });
-    const databaseTerm = this.#database.fenceTerm;
-    this.#record(machine, { kind: 'fence-refused', term: databaseTerm });
-    this.feed(machine, { kind: 'fence-refused', now: this.#nowOf(machine), databaseTerm });
+    if (taken) this.timeline.plan(again, { ...claim, kind: 'write-item' });
+    else this.#refuseFence(machine);
   }
 
   /** Its statement is under way for a while, whatever becomes of its process. */
   #writeItem(machine: Machine, write: Extract<Happening, { kind: 'claim' | 'write-item' }>): void {
     if (!this.#reigns(machine, write)) return;
     const { electionTimeoutMs } = this.#plan;
-    const { node, term } = write;
     if (machine.health.databaseReachable && !this.#isPaused(machine)) {
       const travelMs = electionTimeoutMs * this.#chance.next() ** 3;
-      this.timeline.plan(this.timeline.now + travelMs, { kind: 'land', node, term });
+      this.timeline.plan(this.timeline.now + travelMs, { ...write, kind: 'land' });
     }
     this.timeline.plan(this.timeline.now + electionTimeoutMs / 2, write);
   }
 
-  #land(machine: Machine, term: number): void {
+  #land(machine: Machine, write: Extract<Happening, { kind: 'land' }>): void {
+    const { term } = write;
     const taken = this.#database.store(term);
     this.#count(taken ? 'write taken' : 'write of an older term refused');
     this.#record(machine, { kind: 'store', term, taken });
+    if (!taken && this.#reigns(machine, write) && !this.#isPaused(machine)) this.#refuseFence(machine);
+  }
+
+  #refuseFence(machine: Machine): void {
+    const databaseTerm = this.#database.fenceTerm;
+    this.#record(machine, { kind: 'fence-refused', term: databaseTerm });
+    this.feed(machine, { kind: 'fence-refused', now: this.#nowOf(machine), databaseTerm });
   }
 
   // Faults, as begin-fault.ts needs them

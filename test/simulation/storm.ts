@@ -63,6 +63,8 @@ function keepCalm(cluster: Cluster, plan: Plan): void {
   const settleMs = 2 * livenessTimeouts * plan.electionTimeoutMs;
   cluster.run(cluster.timeline.now + steadyTimeouts * plan.electionTimeoutMs);
   cluster.run(cluster.timeline.now + settleMs, () => cluster.agreed());
+  if (!cluster.writable())
+    throw new Violation('after the storm the leader can write', 'another term has the fence');
   const [before] = cluster.views();
   cluster.run(cluster.timeline.now + steadyTimeouts * plan.electionTimeoutMs);
   const [after] = cluster.views();

@@ -5,24 +5,27 @@ import { stripVTControlCharacters } from 'node:util';
 import { join } from 'node:path';
 import type { Core } from '../core.ts';
 import { claims } from '../claims.ts';
-import { simulate } from '../campaign.ts';
-import { coreMutations, wiringMutations, type CoreMutation, type WiringMutation } from './mutations.ts';
+import { planStorm } from '../draw-plan.ts';
+import { runStorm } from '../storm.ts';
+import { coreMutations, testedMutations, type CoreMutation, type TestedMutation } from './mutations.ts';
 import { coreOf, mutatedCopy, type MutatedCopy } from './mutated-copy.ts';
 
-/** Within so many elections of storms a missing safeguard has to show. */
-const electionsMax = 5_000;
-const seed = 1;
+/** Within so many storms, of the seeds from 1 on, a missing safeguard has to show. */
+const seedsMax = 500;
 const testWithinMs = 60_000;
 
 /** What found it; null: nothing did. */
 function foundByClusters(core: Core): string | null {
   const broken = claims.find(({ holds }) => !holds(core));
   if (broken) return `the claim '${broken.claim}'`;
-  const { failure, elections } = simulate({ seed, elections: electionsMax, core });
-  return failure ? `storm ${failure.seed} after ${elections} elections: ${failure.claim}` : null;
+  for (let seed = 1; seed <= seedsMax; seed++) {
+    const { violation } = runStorm(planStorm(seed), core);
+    if (violation) return `seed ${seed} of at most ${seedsMax}: ${violation.claim}`;
+  }
+  return null;
 }
 
-function foundByTest({ folder }: MutatedCopy, { test }: WiringMutation): string | null {
+function foundByTest({ folder }: MutatedCopy, { test }: TestedMutation): string | null {
   const vitest = join(folder, 'node_modules/vitest/vitest.mjs');
   // Failing is what a mutant's tests are for: their reports are not the project's.
   const { BATON_TEST_REPORTS: _reports, ...env } = process.env;
@@ -39,9 +42,9 @@ function foundByTest({ folder }: MutatedCopy, { test }: WiringMutation): string 
   return run.status === 0 ? null : `the test '${failed}'`;
 }
 
-async function finderOf(mutation: CoreMutation | WiringMutation): Promise<string | null> {
+async function finderOf(mutation: CoreMutation | TestedMutation): Promise<string | null> {
   await using copy = await mutatedCopy(mutation);
-  if (mutation.kind === 'wiring') return foundByTest(copy, mutation);
+  if (mutation.kind === 'tested') return foundByTest(copy, mutation);
   try {
     return foundByClusters(await coreOf(copy));
   } catch (error) {
@@ -51,7 +54,7 @@ async function finderOf(mutation: CoreMutation | WiringMutation): Promise<string
 }
 
 async function main(names: readonly string[]): Promise<number> {
-  const all = [...coreMutations, ...wiringMutations];
+  const all = [...coreMutations, ...testedMutations];
   const unknown = names.find((name) => !all.some(({ safeguard }) => safeguard === name));
   if (unknown !== undefined) {
     console.error(

@@ -7,7 +7,15 @@ import type { Core } from '../core.ts';
 import type { Mutation } from './mutations.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-const copiedForNodes = ['nodes', 'contracts', 'runtime', 'test/unit', 'test/simulation', 'test/support'];
+const copiedForNodes = [
+  'nodes',
+  'contracts',
+  'runtime',
+  'test/unit',
+  'test/simulation',
+  'test/scenarios',
+  'test/support',
+];
 const alsoCopied = ['package.json', 'tsconfig.json', 'vitest.config.ts'] as const;
 
 export interface MutatedCopy extends AsyncDisposable {
@@ -25,19 +33,24 @@ export async function mutatedCopy(
     for (const path of [...copied, ...alsoCopied])
       await cp(join(root, path), join(folder, path), { recursive: true });
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
-    for (const { find, replace, file = own } of edits) {
-      const path = join(folder, below, file);
-      const parts = (await readFile(path, 'utf8')).split(find);
-      if (parts.length !== 2)
-        throw new Error(
-          `${safeguard}: ${join(below, file)} has ${parts.length - 1} times, not once, what this mutation replaces: ${find}`,
-        );
-      await writeFile(path, parts.join(replace));
-    }
+    await mutate({ edits, safeguard, file: own }, join(folder, below));
     return { folder, [Symbol.asyncDispose]: remove };
   } catch (error) {
     await remove();
     throw error;
+  }
+}
+
+/** @throws Error as above */
+export async function mutate({ file: own, edits, safeguard }: Mutation, folder: string): Promise<void> {
+  for (const { find, replace, file = own } of edits) {
+    const path = join(folder, file);
+    const parts = (await readFile(path, 'utf8')).split(find);
+    if (parts.length !== 2)
+      throw new Error(
+        `${safeguard}: ${file} has ${parts.length - 1} times, not once, what this mutation replaces: ${find}`,
+      );
+    await writeFile(path, parts.join(replace));
   }
 }
 

@@ -82,10 +82,10 @@ export class NodeAccount {
   }
 
   /** A leader: since when, by its own clock, a majority is known to have heard it (6.2). */
-  majorityHeardAt({ voters }: Start): number {
-    const { reign, id, clock } = this;
+  majorityHeardAt({ voters }: Start, now: number): number {
+    const { reign, id } = this;
     const heard = voters.map((voter) =>
-      voter === id ? clock : (reign?.heardAt.get(voter) ?? reign?.since ?? -Infinity),
+      voter === id ? now : (reign?.heardAt.get(voter) ?? reign?.since ?? -Infinity),
     );
     return heard.sort((a, b) => b - a)[Math.floor(heard.length / 2)] ?? -Infinity;
   }

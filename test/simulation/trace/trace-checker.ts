@@ -44,7 +44,9 @@ export class TraceChecker {
     if (record.kind === 'claim') return this.#onClaim(node, record);
     if (record.kind === 'store') return this.#onStore(node, record);
     this.#demand(node.start !== null, 'a trace makes sense', () => `${node.id} does not run: ${record.kind}`);
-    node.clock = Math.max(node.clock, record.clock);
+    // Looked at from outside, a node has not looked at its clock.
+    const outside = record.kind === 'state' && record.lateMs > 0;
+    if (!outside) node.clock = Math.max(node.clock, record.clock);
     switch (record.kind) {
       case 'end':
         node.start = null;
@@ -120,7 +122,7 @@ export class TraceChecker {
     );
   }
 
-  #onState(node: NodeAccount, { term, leading, lateMs }: Of<'state'>): void {
+  #onState(node: NodeAccount, { term, leading, lateMs, clock }: Of<'state'>): void {
     const { id, start, dueTerm } = node;
     const since = node.disk ?? noBallot;
     this.#demand(
@@ -138,7 +140,8 @@ export class TraceChecker {
     node.term = term;
     if (!leading && node.reign) node.leave(node.reign);
     if (!node.reign || !start || node.reign.term !== term) return;
-    const silentMs = node.clock - node.majorityHeardAt(start);
+    const now = Math.max(node.clock, clock);
+    const silentMs = now - node.majorityHeardAt(start, now);
     this.#demand(
       silentMs <= start.electionTimeoutMs + lateMs,
       'a leader without a majority steps down in time',
@@ -231,7 +234,7 @@ export class TraceChecker {
   #demandNoLeader(node: NodeAccount, detail: () => string): void {
     const { id, heard, clock, term, start, reign } = node;
     if (!start) return;
-    const leads = reign !== null && clock - node.majorityHeardAt(start) < start.electionTimeoutMs;
+    const leads = reign !== null && clock - node.majorityHeardAt(start, clock) < start.electionTimeoutMs;
     const hears = heard !== null && heard.term >= term && clock - heard.at < start.electionTimeoutMs;
     const why = (): string => (leads ? 'leads' : `heard ${heard?.from ?? ''}`);
     this.#demand(

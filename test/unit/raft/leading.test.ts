@@ -71,6 +71,9 @@ describe('explanations', () => {
     const fenced = new Node().lead();
     fenced.feed({ kind: 'fence-refused', databaseTerm: 57 });
     expect(rulesOf(fenced)).toEqual(['fence-refused README: the database has the last word']);
+    const doubled = new Node().lead();
+    doubled.heartbeat('c', 1, 1);
+    expect(rulesOf(doubled)).toEqual(['second-leader README: a lost vote file']);
     const full = new Node().lead();
     full.feed({ kind: 'persist-failed', reason: 'ENOSPC' });
     expect(rulesOf(full)).toEqual(['cannot-persist 3.8']);

@@ -37,6 +37,11 @@ describe('simulation', () => {
     for (const how of ['down', 'cut', 'mute', 'deaf']) expect(reached).toContain(`left out: ${how}`);
   }, 60_000);
 
+  // A late request by hand-over made a follower forget its leader.
+  test.each([541_491_680])('holds in the storm that once found a defect: seed %i', (found) => {
+    expect(runStorm(planStorm(found), core).violation).toBeNull();
+  });
+
   test('the same seed gives the same run, step by step', () => {
     const runs = [1, 2].map(() => {
       const records: TraceRecord[] = [];

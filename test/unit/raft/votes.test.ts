@@ -51,6 +51,16 @@ describe('votes', () => {
     expect(node.sent('vote-answer')).toMatchObject([{ granted: true, term: 2 }]);
   });
 
+  // Seed 541491680: its vote was good for nothing any more, and it forgot the leader that it followed.
+  test('the same request is late when the term has its leader: it is refused, and the leader stays known', () => {
+    const node = new Node();
+    node.heartbeat('b', 1, 1);
+    node.heartbeat('c', 2, 1);
+    node.receive('c', { ...request, term: 2, transfer: true });
+    expect(node.sent('vote-answer')).toMatchObject([{ granted: false, rule: 'leader-is-alive' }]);
+    expect(node.view.leader).toBe('c');
+  });
+
   test('another generation and a learner are refused by name, and their terms are not taken over', () => {
     const node = new Node();
     node.receive('b', { ...request, term: 5, generation: 2 });
