@@ -68,7 +68,7 @@ export interface RaftThread {
 // A boot's counter is the cipher's nonce and starts at 1, so a boot that starts twice would use nonces twice.
 const bootsUsed = new Set<string>();
 
-const startWithinMs = 10_000;
+const startWithinMs = 30_000; // Loading its modules takes a busy machine seconds.
 const closeWithinMs = 2_000;
 const transferSlackMs = 250;
 

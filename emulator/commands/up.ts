@@ -209,6 +209,7 @@ function sayPlain(startedAt: number, colour: boolean, data: string): Say {
       offer('status');
       offer('kill leader', '# another takes over; nothing is lost');
       offer('pause leader', '# and resume it later: the fence refuses what it still wants to write');
+      offer('chaos partition leader', '# cut off from the others for 30 s; see `baton chaos --help`');
       offer('kill broker', '# or database, ftp, smtp ...');
       print('');
       print(dim('Ctrl-C ends everything.'));

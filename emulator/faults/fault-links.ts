@@ -47,7 +47,12 @@ export class FaultLinks {
       execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: 64 },
     });
-    await answerOf(worker);
+    try {
+      await answerOf(worker);
+    } catch (error) {
+      await worker.terminate();
+      throw error;
+    }
     this.#worker = worker;
     // What threw is told by the exit that follows.
     worker.on('error', () => undefined);
