@@ -40,10 +40,9 @@ export async function statusOfCompose({ json }: { json: boolean }): Promise<numb
 }
 
 export async function faultInCompose(action: FaultAction, target: string): Promise<number> {
-  const status = await composeStatus();
-  if (!status) return nothingRuns();
-  const service = target === 'leader' ? status.leader : target;
-  if (service === null) throw new Error('nobody leads right now');
+  if ((await listContainers()).length === 0) return nothingRuns();
+  const service = target === 'leader' ? (await composeStatus())?.leader : target;
+  if (!service) throw new Error('nobody leads right now');
   process.stdout.write(`${await injectFault(action, service)}\n`);
   return exitCodes.ok;
 }

@@ -247,7 +247,7 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
       { timeout: 300_000 },
       async () => {
         const { leader: killed } = await leads();
-        expect(await baton('kill', 'leader', '--target', 'compose')).toMatchObject({ code: 0 });
+        expect(await baton('kill', killed, '--target', 'compose')).toMatchObject({ code: 0 });
         await leads({ notAnyMore: killed });
         await rowsGoOn();
         await follows(killed);
@@ -261,7 +261,7 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
       { timeout: 300_000 },
       async () => {
         const { leader: frozen } = await leads();
-        expect(await baton('pause', 'leader', '--target', 'compose')).toMatchObject({ code: 0 });
+        expect(await baton('pause', frozen, '--target', 'compose')).toMatchObject({ code: 0 });
         await leads({ notAnyMore: frozen });
         await rowsGoOn();
         expect(await baton('resume', frozen, '--target', 'compose')).toMatchObject({ code: 0 });
