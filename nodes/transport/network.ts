@@ -5,7 +5,7 @@ import type { Message } from '../raft/types.ts';
 import type { ClusterKeys } from './cluster-keys.ts';
 import { openEvidence } from './evidence.ts';
 import { peerSource, Sessions, type Received, type Refusal } from './sessions.ts';
-import { openUdp, type UdpPeer } from './udp.ts';
+import { openUdp, type Udp, type UdpPeer } from './udp.ts';
 
 export interface NetworkOptions {
   readonly clusterId: string;
@@ -77,7 +77,7 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   function challenge(peer: string): void {
     if (now() - (challengedAt.get(peer) ?? -Infinity) < challengeEveryMs) return;
     challengedAt.set(peer, now());
-    for (const packet of sessions.sealChallenges(peer)) udp.send(peer, packet);
+    for (const packet of sessions.sealChallenges(peer)) opened?.send(peer, packet);
   }
 
   function onUnproven(peer: string): void {
@@ -119,7 +119,7 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
       case 'challenge':
         if (now() - (answeredAt.get(received.from) ?? -Infinity) >= 1) {
           answeredAt.set(received.from, now());
-          udp.send(received.from, sessions.sealAnswer(received.from, received.nonce));
+          opened?.send(received.from, sessions.sealAnswer(received.from, received.nonce));
         }
         if (received.unproven) onUnproven(received.from);
         return undefined;
@@ -153,10 +153,12 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
       return;
     }
     refusedOnce.set(peer, { boot: accepted.boot, at: now() });
-    for (const packet of sessions.sealChallenges(peer)) udp.send(peer, packet);
+    for (const packet of sessions.sealChallenges(peer)) opened?.send(peer, packet);
   }
 
   const where = `${options.bind}:${options.port}`;
+  /** Peers speak as soon as a port is open, and before all are: what would be answered then is asked again. */
+  let opened: Udp | undefined;
   // TCP first: its port has one owner, while UDP sockets that share a port would take each other's datagrams.
   const evidence = await openEvidence({
     ...options,
@@ -174,6 +176,7 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
       throw new Error(`binding UDP ${where} for votes`, { cause: error });
     },
   );
+  opened = udp;
 
   let rounds = 0;
   let timer: NodeJS.Timeout | undefined;
