@@ -1,7 +1,7 @@
 // All bytes between the processes are written down while a shop is scraped, a partner's file is stored and a mail goes out:
 // neither what they are about nor a password stands in them, in plain or in base64. Links to emulated AWS APIs (SQS,
 // DynamoDB, Lambda) are exempt: on a laptop they are plain HTTP over loopback. The data connections of FTP go to ports of the
-// server's choice, past the recorder: test/integration/ftp has them refused without TLS.
+// server's choice, past the recorder; that they are refused without TLS is asked here.
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -50,29 +50,27 @@ afterAll(async () => {
   if (root !== undefined) await rm(root, { recursive: true, force: true });
 });
 
-async function drop(name: string, price: number): Promise<void> {
-  const { username, password } = JSON.parse(await readFile(join(layout.secrets, 'ftp.json'), 'utf8')) as {
-    username: string;
-    password: string;
-  };
-  const { hostname, port } = new URL(system.stack.addresses.ftp);
+async function withFtp<T>(use: (ftp: Client) => Promise<T>): Promise<T> {
+  const { username: user, password } = JSON.parse(
+    await readFile(join(layout.secrets, 'ftp.json'), 'utf8'),
+  ) as { username: string; password: string };
+  const { hostname: host, port } = new URL(system.stack.addresses.ftp);
   const ftp = new Client(10_000);
   try {
     const ca = await readFile(join(layout.tls, 'ca.pem'));
-    await ftp.access({
-      host: hostname,
-      port: Number(port),
-      user: username,
-      password,
-      secure: true,
-      secureOptions: { ca },
-    });
-    const text = `sku,title,price,currency,inStock\ncanary,${canary},${price},EUR,true\n`;
-    await ftp.uploadFrom(Readable.from([text]), `/in/${name}`);
+    await ftp.access({ host, port: Number(port), user, password, secure: true, secureOptions: { ca } });
+    return await use(ftp);
   } finally {
     ftp.close();
   }
 }
+const drop = (name: string, price: number) =>
+  withFtp((ftp) =>
+    ftp.uploadFrom(
+      Readable.from([`sku,title,price,currency,inStock\ncanary,${canary},${price},EUR,true\n`]),
+      `/in/${name}`,
+    ),
+  );
 const counts = async () => (await system.status()).counts;
 const sources = async (source: string) =>
   (await callLeader(system, {
@@ -131,6 +129,10 @@ test('neither a canary nor a secret stands in any recorded byte, in plain or in 
     expect(secretsIn(bytes, secrets), link).toEqual([]);
   }
 }, 120_000);
+
+test('FTP: a data connection without TLS is refused', async () => {
+  expect((await withFtp((ftp) => ftp.sendIgnoringError('PROT C'))).code).toBe(536);
+});
 
 test('the recorder and the search would find them: a password sent in plain or in base64', async () => {
   const echo = new Recorder();

@@ -1,0 +1,106 @@
+// Mails of a whole running system, read from its inbox: a rejected file and a change of leader are told to whoever watches
+// them, prices as people write them, each once; and an erased address is neither stored nor logged.
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { Client } from 'basic-ftp';
+import { request } from 'undici';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eventually, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
+
+const owner = 'owner-4711@example.test';
+const operator = 'operator-4711@example.test';
+let system: RunningSystem;
+
+beforeAll(async () => {
+  system = await startRunningSystem(['--no-demo', '--broker', 'development']);
+  await system.change('PUT', '/sources/acme', { kind: 'partner', name: 'acme' });
+  await system.change('POST', '/watches', { email: owner, source: 'acme' });
+  await system.change('POST', '/watches', { email: owner, about: 'files', source: 'acme' });
+  await system.change('POST', '/watches', { email: operator, about: 'leader' });
+});
+afterAll(async () => {
+  await system?.close();
+});
+
+async function drop(name: string, text: string): Promise<void> {
+  const { username: user, password } = await system.secret<{ username: string; password: string }>(
+    'ftp.json',
+  );
+  const { hostname: host, port } = new URL(system.ready.ftp);
+  const ftp = new Client(10_000);
+  try {
+    const ca = await readFile(join(system.folder, '.baton', 'tls', 'ca.pem'));
+    await ftp.access({ host, port: Number(port), user, password, secure: true, secureOptions: { ca } });
+    await ftp.uploadFrom(Readable.from([text]), `/in/${name}`);
+  } finally {
+    ftp.close();
+  }
+}
+async function subjectsFor(address: string): Promise<string[]> {
+  const { body } = await request(`${system.ready.inbox}/api/mails`);
+  const { mails } = (await body.json()) as { mails: { subject: string; to: string[] }[] };
+  return mails.filter(({ to }) => to.includes(address)).map(({ subject }) => subject);
+}
+const arrives = (address: string, subject: RegExp) =>
+  eventually(
+    `a mail to ${address} about ${subject}`,
+    () => subjectsFor(address),
+    (subjects) => subjects.some((one) => subject.test(one)),
+    120_000,
+  );
+
+test('a price drop and a rejected file reach their owner, once each', async () => {
+  await drop('acme_1.csv', 'sku,title,price,currency,inStock\na,Teapot,10,EUR,true\n');
+  await eventually(
+    'the first price',
+    () => system.get<{ items: unknown[] }>('/items?source=acme'),
+    ({ items }) => items.length === 1,
+    90_000,
+  );
+  await drop('acme_2.csv', 'sku,title,price,currency,inStock\na,Teapot,7.5,EUR,true\n');
+  await drop('acme_broken.csv', 'sku,title\none-column\n');
+  await arrives(owner, /^Teapot now €7\.50$/);
+  await arrives(owner, /^File rejected: acme_broken\.csv$/);
+  expect(await subjectsFor(owner)).toHaveLength(2);
+});
+
+test('another leader is told to whoever watches it, in one mail however often it changes', async () => {
+  expect((await system.baton('kill', 'leader')).code).toBe(0);
+  expect(await arrives(operator, /^node-\d leads/)).toHaveLength(1);
+});
+
+test('an erased address is watched no more, and stands in no log', async () => {
+  expect((await system.baton('erase', owner.toUpperCase())).stdout).toContain('2 watches, 2 mails');
+  expect((await system.baton('erase', owner)).stdout).toContain('0 watches, 0 mails');
+  const folder = join(system.folder, '.baton', 'logs');
+  const logs = await readdir(folder);
+  expect(logs.length).toBeGreaterThan(5);
+  for (const name of logs) {
+    const log = (await readFile(join(folder, name), 'utf8')).toLowerCase();
+    expect([name, log.includes(owner), log.includes(operator)]).toEqual([name, false, false]);
+  }
+});
+
+test('who watches what is told to editors alone, and erasing is for operators', async () => {
+  const url = await system.leaderUrl();
+  const { editor } = await system.secret<{ editor: string }>('tokens.json');
+  const ask = async (method: 'GET' | 'POST', path: string, token?: string) => {
+    const { statusCode, body } = await request(url + path, {
+      method,
+      headers: {
+        'content-type': 'application/json',
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      },
+      body: method === 'POST' ? JSON.stringify({ email: operator }) : null,
+    });
+    await body.dump();
+    return statusCode;
+  };
+  expect([
+    await ask('GET', '/watches'),
+    await ask('GET', '/watches', editor),
+    await ask('POST', '/erasures'),
+    await ask('POST', '/erasures', editor),
+  ]).toEqual([401, 200, 401, 403]);
+});
