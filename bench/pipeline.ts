@@ -1,110 +1,309 @@
-// Items through the whole path, publish to committed row: page-sized messages through a broker, the event source, the Invoke
-// API, the deliver function and the leader. The floor is publishing with confirms alone, measured in the same run.
-import { createHash, randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { itemVersion, pageMessageIdInput } from '../contracts/ids.ts';
-import { itemPageType, itemPageVersion } from '../contracts/item-page.ts';
-import { exchanges, routingKeys } from '../contracts/topology.ts';
-import { connectBroker, type BrokerClient } from '../runtime/rabbitmq.ts';
-import { newTraceparent } from '../runtime/trace.ts';
-import { eventually, startRunningSystem, type RunningSystem } from '../test/support/running-system.ts';
-import { median, round, type Bench } from './bench.ts';
+// The whole path, publish to committed row, through a broker, the event source, the Invoke API, the deliver function and
+// the leader: its rate beside its slowest stage alone and beside peers, what an item costs, and how long it takes.
+// Everything in one run on one system, the turns interleaved.
+import { functions, rabbitmqEventSources } from '../contracts/topology.ts';
+import { createInvokeClient } from '../emulator/event-sources/invoke-client.ts';
+import { startRabbitmqMapping } from '../emulator/event-sources/rabbitmq.ts';
+import { createLogger } from '../runtime/logger.ts';
+import { startBenchSystem, type BenchSystem } from './bench-system.ts';
+import { median, quantile, round, type Bench, type Result } from './bench.ts';
+import { consumePlainly, consumeWithRascal } from './peers/item-consumers.ts';
+import { howToInstall } from './peers/installed.ts';
+import { measureLatency } from './pipeline-latency.ts';
+import {
+  drainByConsumer,
+  drainByPath,
+  drainByShovel,
+  openShovel,
+  peerQueue,
+  withPeerQueue,
+} from './pipeline-peers.ts';
+import {
+  intakesPerMeasure,
+  measureStages,
+  publishPages,
+  type Shape,
+  type StageRates,
+} from './pipeline-stages.ts';
 
-const pages = 500;
-const itemsPerPage = 20;
-const inFlight = 50;
+const [{ batchSize }] = rabbitmqEventSources;
+const shapes = {
+  single: { items: 10_000, itemsPerPage: 1, itemsPerBatch: batchSize },
+  page: { items: 20_000, itemsPerPage: 20, itemsPerBatch: 1_000 },
+} as const satisfies Record<string, Shape>;
+const peerItems = { plain: 500, rascal: 2_000 } as const; // Enough for a second or more of each.
+const backlogItems = 20_000;
+const cpuGoals = { single: 140, page: 60 } as const;
+const idleMs = 3_000;
+const latencySeconds = 5;
+const windowMs = 500;
 
 export const bench: Bench = async ({ rounds }) => {
-  const system = await startRunningSystem(['--no-demo']);
+  const system = await startBenchSystem();
+  const intakes = new Intakes();
   try {
-    await system.change('PUT', '/sources/bench', { kind: 'partner', name: 'bench' });
-    const broker = await openBroker(system);
-    const throughput: number[] = [];
-    const publishing: number[] = [];
-    for (let intake = 1; intake <= rounds; intake++) {
-      const before = (await system.get<{ itemVersions: number }>('/counts')).itemVersions;
-      const began = performance.now();
-      await publishPages(broker, intake);
-      publishing.push((pages * itemsPerPage) / ((performance.now() - began) / 1_000));
-      await eventually(
-        'all rows',
-        () => system.get<{ itemVersions: number }>('/counts'),
-        ({ itemVersions }) => itemVersions >= before + pages * itemsPerPage,
-        120_000,
-      );
-      throughput.push((pages * itemsPerPage) / ((performance.now() - began) / 1_000));
-    }
-    await broker.close();
-    const [ours, floor] = [median(throughput), median(publishing)];
-    return [
-      {
-        what: `live: ${itemsPerPage} items a message, publish to committed row, beside publishing alone`,
-        unit: 'items/s',
-        ours: round(ours),
-        peer: round(floor),
-        ratio: round(ours / floor, 2),
-        goal: '>= 0.6 of publishing',
-        met: ours / floor >= 0.6,
-      },
-    ];
+    // The first turn warms every process up and counts for nothing.
+    await measureLive(system, shapes.single, intakes);
+    const idle = await idleCpu(system);
+    const results: Result[] = [];
+    for (const name of ['single', 'page'] as const)
+      results.push(...(await liveResults(system, name, { rounds, intakes, idle })));
+    results.push(...(await drainResults(system, { rounds, intakes })));
+    results.push(...(await latencyResults(system, intakes)));
+    return results;
   } finally {
     await system.close();
   }
 };
 
-async function openBroker(system: RunningSystem): Promise<BrokerClient> {
-  const { services } = await system.status();
-  const address = services.find(({ kind }) => kind === 'broker')?.address ?? '';
-  return connectBroker({
-    url: address,
-    credentials: () => system.secret<{ username: string; password: string }>('broker.json'),
-    ca: await readFile(join(system.folder, '.baton', 'tls', 'ca.pem'), 'utf8'),
-    name: 'bench',
+/** Each measurement writes versions newer than all before it. */
+class Intakes {
+  #next = 1;
+  take(count = 1): number {
+    const first = this.#next;
+    this.#next += count;
+    return first;
+  }
+}
+
+interface Live {
+  readonly perSecond: number;
+  readonly seconds: number;
+  /** Seconds of processor time by service. */
+  readonly cpu: ReadonlyMap<string, number>;
+}
+
+async function measureLive(system: BenchSystem, shape: Shape, intakes: Intakes): Promise<Live> {
+  const before = await system.applied();
+  const cpuBefore = await system.cpu();
+  const own = process.cpuUsage();
+  const began = performance.now();
+  await publishPages(system, shape, { intake: intakes.take() });
+  const { user, system: kernel } = process.cpuUsage(own);
+  await system.untilApplied(before + shape.items);
+  const seconds = (performance.now() - began) / 1_000;
+  const cpu = new Map(
+    [...(await system.cpu())].map(([name, used]) => [name, used - (cpuBefore.get(name) ?? 0)]),
+  );
+  return {
+    perSecond: shape.items / seconds,
+    seconds,
+    cpu: new Map([...cpu, ['publisher', (user + kernel) / 1e6]]),
+  };
+}
+
+/** What every service uses in a second while nothing is sent: elections, polls, timers. */
+async function idleCpu(system: BenchSystem): Promise<ReadonlyMap<string, number>> {
+  const before = await system.cpu();
+  await new Promise((resolve) => setTimeout(resolve, idleMs));
+  const after = await system.cpu();
+  return new Map(
+    [...after].map(([name, used]) => [name, (used - (before.get(name) ?? 0)) / (idleMs / 1_000)]),
+  );
+}
+
+async function liveResults(
+  system: BenchSystem,
+  name: keyof typeof shapes,
+  { rounds, intakes, idle }: { rounds: number; intakes: Intakes; idle: ReadonlyMap<string, number> },
+): Promise<Result[]> {
+  const shape = shapes[name];
+  const way = `${shape.itemsPerPage} a message`;
+  const lives: Live[] = [];
+  const stages: StageRates[] = [];
+  for (let turn = 0; turn < rounds; turn++) {
+    lives.push(await measureLive(system, shape, intakes));
+    stages.push(await measureStages(system, shape, intakes.take(intakesPerMeasure)));
+  }
+  const alone = (Object.keys(stages[0] ?? {}) as (keyof StageRates)[])
+    .map((stage) => ({ stage, perSecond: median(stages.map((rates) => rates[stage])) }))
+    .toSorted((one, other) => one.perSecond - other.perSecond);
+  const [slowest] = alone;
+  const cost = costPerItem(lives, shape, idle);
+  const total = [...cost.values()].reduce((sum, us) => sum + us, 0);
+  return [
+    compared(`live, ${way}, beside the slowest stage alone (${slowest?.stage ?? 'none'})`, {
+      ours: median(lives.map(({ perSecond }) => perSecond)),
+      peer: slowest?.perSecond,
+      ratioMin: 0.6,
+    }),
+    ...alone.map(({ stage, perSecond }) => single(`  ${stage} alone, ${way}`, 'items/s', perSecond)),
+    single(`CPU of all processes, ${way}`, 'us/item', total, cpuGoals[name]),
+    ...[...cost]
+      .filter(([, us]) => us >= 0.5)
+      .toSorted(([, one], [, other]) => other - one)
+      .map(([service, us]) => single(`  ${service}, ${way}`, 'us/item', us)),
+  ];
+}
+
+/** Microseconds by service, without what it would have used anyway. */
+function costPerItem(
+  lives: readonly Live[],
+  { items }: Shape,
+  idle: ReadonlyMap<string, number>,
+): ReadonlyMap<string, number> {
+  const services = [...(lives[0]?.cpu.keys() ?? [])];
+  return new Map(
+    services.map((service) => [
+      service,
+      median(
+        lives.map(
+          ({ cpu, seconds }) =>
+            (Math.max(0, (cpu.get(service) ?? 0) - seconds * (idle.get(service) ?? 0)) / items) * 1e6,
+        ),
+      ),
+    ]),
+  );
+}
+
+async function drainResults(
+  system: BenchSystem,
+  { rounds, intakes }: { rounds: number; intakes: Intakes },
+): Promise<Result[]> {
+  const backlog: Shape = { ...shapes.single, items: backlogItems };
+  const pages: Shape = { ...shapes.page, items: backlogItems };
+  const shovel = await openShovel(system);
+  const rates = {
+    path: [] as number[],
+    pages: [] as number[],
+    shovel: [] as number[],
+    rascal: [] as number[],
+    plain: [] as number[],
+  };
+  for (let turn = 0; turn < rounds; turn++) {
+    rates.path.push(await drainByPath(system, backlog, intakes.take()));
+    rates.pages.push(await drainByPath(system, pages, intakes.take()));
+    if (shovel) rates.shovel.push(await drainByShovel(system, shovel, backlog, intakes.take()));
+    const few = { ...shapes.single, items: peerItems.rascal };
+    const rascal = await drainByConsumer(system, consumeWithRascal, few, intakes.take());
+    if (rascal !== undefined) rates.rascal.push(rascal);
+    const fewer = { ...shapes.single, items: peerItems.plain };
+    rates.plain.push((await drainByConsumer(system, consumePlainly, fewer, intakes.take())) ?? NaN);
+  }
+  const ours = median(rates.path);
+  return [
+    compared('drain of a backlog, 1 a message, beside Shovel queue to queue on confirm', {
+      ours,
+      peer: shovel && median(rates.shovel),
+      ratioMin: 0.8,
+      missing: 'no RabbitMQ is installed: apt-get install rabbitmq-server',
+    }),
+    single('drain of a backlog, 20 a message', 'items/s', median(rates.pages)),
+    compared('drain, 1 a message, beside rascal 21 with prefetch 100, an item a request', {
+      ours,
+      peer: rates.rascal.length > 0 ? median(rates.rascal) : undefined,
+      ratioMin: 8,
+      missing: `rascal is not installed: ${howToInstall}`,
+    }),
+    compared('drain, 1 a message, beside a plain consumer: prefetch 1, a request and a row each', {
+      ours,
+      peer: median(rates.plain),
+      ratioMin: 25,
+    }),
+  ];
+}
+
+async function latencyResults(system: BenchSystem, intakes: Intakes): Promise<Result[]> {
+  const seconds = latencySeconds;
+  const fast = await measureLatency(system, { perSecond: 1_000, seconds, intake: intakes.take() });
+  const calm = await measureLatency(system, { perSecond: 100, seconds, intake: intakes.take() });
+  const rascal = await withPeerQueue(system, async () => {
+    const consumer = await consumeWithRascal(system, peerQueue);
+    if (!consumer) return undefined;
+    const took = await measureLatency(system, {
+      perSecond: 100,
+      seconds,
+      intake: intakes.take(),
+      queue: peerQueue,
+    });
+    await consumer.close();
+    return took;
+  });
+  const windowed = await throughWindow(system, intakes.take());
+  const ms = (took: readonly number[], share: number): number => quantile(took, share);
+  return [
+    single('publish to committed row at 1,000/s, window 0: p50', 'ms', ms(fast, 0.5), 5),
+    single('publish to committed row at 1,000/s, window 0: p99', 'ms', ms(fast, 0.99), 50),
+    {
+      what: rascal
+        ? 'the same at 100/s: p50, beside rascal'
+        : `the same at 100/s: p50 (rascal is not installed: ${howToInstall})`,
+      unit: 'ms',
+      ours: round(ms(calm, 0.5), 1),
+      peer: rascal ? round(ms(rascal, 0.5), 1) : null,
+      ratio: rascal ? round(ms(calm, 0.5) / ms(rascal, 0.5), 2) : null,
+      goal: '<= 1.5 of rascal',
+      met: rascal ? ms(calm, 0.5) <= 1.5 * ms(rascal, 0.5) : null,
+    },
+    single(
+      `the same at 100/s through a window of ${windowMs} ms: p50`,
+      'ms',
+      ms(windowed, 0.5),
+      windowMs / 2 + 10,
+    ),
+    single(`the same at 100/s through a window of ${windowMs} ms: p99`, 'ms', ms(windowed, 0.99)),
+  ];
+}
+
+/** A second mapping as AWS would have it by default: it waits half a second for its batch. */
+async function throughWindow(system: BenchSystem, intake: number): Promise<number[]> {
+  const invoke = createInvokeClient(system.running.ready.lambda);
+  return await withPeerQueue(system, async () => {
+    const source = startRabbitmqMapping({
+      mapping: {
+        function: 'deliver',
+        queue: peerQueue,
+        batchSize: 1_000,
+        windowMs,
+        functionTimeoutS: functions.deliver.timeoutS,
+      },
+      broker: system.broker,
+      invoke,
+      logger: createLogger({ process: 'bench', write: () => undefined }),
+    });
+    try {
+      return await measureLatency(system, {
+        perSecond: 100,
+        seconds: latencySeconds,
+        intake,
+        queue: peerQueue,
+      });
+    } finally {
+      await source.close();
+      await invoke.close();
+    }
   });
 }
 
-async function publishPages(broker: BrokerClient, intake: number): Promise<void> {
-  const todo = Array.from({ length: pages }, (_, page) => page).values();
-  const worker = async (): Promise<void> => {
-    for (const page of todo) {
-      const message = pageMessage(intake, page);
-      await broker.publish({
-        exchange: exchanges.main.name,
-        routingKey: routingKeys.items('bench'),
-        ...message,
-      });
-    }
+function single(what: string, unit: string, value: number, atMost?: number): Result {
+  return {
+    what,
+    unit,
+    ours: round(value, value < 100 ? 1 : 0),
+    peer: null,
+    ratio: null,
+    goal: atMost === undefined ? null : `<= ${atMost} ${unit}`,
+    met: atMost === undefined ? null : value <= atMost,
   };
-  await Promise.all(Array.from({ length: inFlight }, worker));
 }
 
-function pageMessage(intake: number, page: number): { type: string; messageId: string; body: string } {
-  const source = 'bench';
-  const items = Array.from({ length: itemsPerPage }, (_, position) => ({
-    source,
-    sku: `sku-${page}-${position}`,
-    title: `Article ${randomUUID()}`,
-    url: `https://shop.example/p/${page}-${position}`,
-    imageUrl: null,
-    price: intake + position,
-    currency: 'EUR',
-    inStock: true,
-    stock: position,
-    version: itemVersion({ intake, ordinal: page * itemsPerPage + position }),
-  }));
+function compared(
+  what: string,
+  {
+    ours,
+    peer,
+    ratioMin,
+    missing,
+  }: { ours: number; peer: number | undefined; ratioMin: number; missing?: string },
+): Result {
+  const ratio = peer === undefined ? null : ours / peer;
   return {
-    type: itemPageType,
-    messageId: createHash('sha256').update(pageMessageIdInput({ source, intake, page })).digest('hex'),
-    body: JSON.stringify({
-      version: itemPageVersion,
-      source,
-      intake,
-      page,
-      url: `https://shop.example/list/${page}`,
-      fetchedAt: new Date().toISOString(),
-      traceparent: newTraceparent(),
-      items,
-    }),
+    what: peer === undefined && missing !== undefined ? `${what} (${missing})` : what,
+    unit: 'items/s',
+    ours: round(ours),
+    peer: peer === undefined ? null : round(peer),
+    ratio: ratio === null ? null : round(ratio, 2),
+    goal: `>= ${ratioMin}`,
+    met: ratio === null ? null : ratio >= ratioMin,
   };
 }

@@ -1,0 +1,71 @@
+// The messages that benchmarks send: pages of made-up items, as the scraper publishes them.
+import { createHash } from 'node:crypto';
+import { itemVersion, pageMessageIdInput } from '../contracts/ids.ts';
+import { itemPageType, itemPageVersion } from '../contracts/item-page.ts';
+import { exchanges, routingKeys } from '../contracts/topology.ts';
+import type { Item } from '../contracts/item.ts';
+import type { BrokerMessage } from '../runtime/rabbitmq.ts';
+import { newTraceparent } from '../runtime/trace.ts';
+
+export const benchSource = 'bench';
+
+/** An item of a page; every intake gives every item a newer version with another price. */
+export function benchItem({ intake, ordinal }: { intake: number; ordinal: number }): Item {
+  return {
+    source: benchSource,
+    sku: `sku-${ordinal}`,
+    title: `Article ${ordinal}, in a title of the usual length`,
+    url: `https://shop.example/p/${ordinal}`,
+    imageUrl: null,
+    price: intake + (ordinal % 100),
+    currency: 'EUR',
+    inStock: true,
+    stock: ordinal % 50,
+    vanished: false,
+    version: itemVersion({ intake, ordinal }),
+  };
+}
+
+export function pageMessage({
+  intake,
+  page,
+  itemsPerPage,
+}: {
+  intake: number;
+  page: number;
+  itemsPerPage: number;
+}): BrokerMessage {
+  const items = Array.from({ length: itemsPerPage }, (_, position) =>
+    benchItem({ intake, ordinal: page * itemsPerPage + position }),
+  );
+  const source = benchSource;
+  return {
+    exchange: exchanges.main.name,
+    routingKey: routingKeys.items(source),
+    type: itemPageType,
+    messageId: createHash('sha256').update(pageMessageIdInput({ source, intake, page })).digest('hex'),
+    body: JSON.stringify({
+      version: itemPageVersion,
+      source,
+      intake,
+      page,
+      url: `https://shop.example/list/${page}`,
+      fetchedAt: new Date().toISOString(),
+      traceparent: newTraceparent(),
+      items,
+    }),
+  };
+}
+
+/** Runs the tasks with so many under way at once. */
+export async function inParallel<T>(
+  tasks: Iterable<T>,
+  atOnce: number,
+  run: (task: T) => Promise<void>,
+): Promise<void> {
+  const queue = tasks[Symbol.iterator]();
+  const worker = async (): Promise<void> => {
+    for (let next = queue.next(); !next.done; next = queue.next()) await run(next.value);
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+}
