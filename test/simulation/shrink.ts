@@ -79,7 +79,10 @@ function without(plan: Plan, id: NodeId): Plan | null {
     const fewer = spare(fault, id);
     return fewer ? [{ at, fault: fewer }] : [];
   });
+  const [members = []] = generations;
   const leftOut = plan.leftOut && { ...plan.leftOut, ids: plan.leftOut.ids.filter((other) => other !== id) };
+  // Calm is promised to a majority.
+  if (leftOut && 2 * leftOut.ids.length >= members.filter(({ voter }) => voter).length) return null;
   return { ...plan, generations, faults, leftOut };
 }
 

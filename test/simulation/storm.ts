@@ -37,10 +37,9 @@ export function runStorm(plan: Plan, core: Core, onRecord?: (record: TraceRecord
       throw new Violation('a rolling change comes to its end', `not within ${rollOutTimeouts} timeouts`);
     if (plan.leftOut) cluster.leaveOut(plan.leftOut);
     const calmAt = Math.max(plan.calmAt, cluster.timeline.now);
-    cluster.run(calmAt + livenessTimeouts * plan.electionTimeoutMs, () => cluster.agreed());
+    cluster.run(calmAt + livenessTimeouts * plan.electionTimeoutMs, () => isWell(cluster));
     calmTimeouts = (cluster.timeline.now - calmAt) / plan.electionTimeoutMs;
-    if (!cluster.agreed())
-      throw new Violation('after the storm all follow one leader', `not within ${livenessTimeouts} timeouts`);
+    demandWell(cluster, `within ${livenessTimeouts} timeouts`);
     keepCalm(cluster, plan);
   } catch (error) {
     if (!(error instanceof Violation)) throw error;
@@ -58,13 +57,19 @@ export function runStorm(plan: Plan, core: Core, onRecord?: (record: TraceRecord
   };
 }
 
+const isWell = (cluster: Cluster): boolean => cluster.agreed() && cluster.writable();
+
+function demandWell(cluster: Cluster, when: string): void {
+  if (!cluster.agreed()) throw new Violation('after the storm all follow one leader', `not ${when}`);
+  if (!cluster.writable()) throw new Violation('after the storm the leader can write', `not ${when}`);
+}
+
 /** What is still under way from the storm (a claim that the database refuses, an old datagram) may move it once more. */
 function keepCalm(cluster: Cluster, plan: Plan): void {
   const settleMs = 2 * livenessTimeouts * plan.electionTimeoutMs;
   cluster.run(cluster.timeline.now + steadyTimeouts * plan.electionTimeoutMs);
-  cluster.run(cluster.timeline.now + settleMs, () => cluster.agreed());
-  if (!cluster.writable())
-    throw new Violation('after the storm the leader can write', 'another term has the fence');
+  cluster.run(cluster.timeline.now + settleMs, () => isWell(cluster));
+  demandWell(cluster, 'once what was under way has arrived');
   const [before] = cluster.views();
   cluster.run(cluster.timeline.now + steadyTimeouts * plan.electionTimeoutMs);
   const [after] = cluster.views();

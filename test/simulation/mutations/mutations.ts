@@ -366,6 +366,13 @@ export const testedMutations: readonly TestedMutation[] = [
   },
   {
     kind: 'tested',
+    safeguard: 'what was opened is checked all the same',
+    file: 'transport/message.ts',
+    edits: one('return messageSchema.safeParse(value).data;', 'return value as Message;'),
+    test: 'test/unit/raft/fuzz.test.ts',
+  },
+  {
+    kind: 'tested',
     safeguard: 'the vote stands in both slots',
     file: 'vote-file.ts',
     edits: one(
