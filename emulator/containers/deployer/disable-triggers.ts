@@ -3,6 +3,7 @@
 import { request } from 'undici';
 import { z } from 'zod';
 import { schedules } from '../../../contracts/topology.ts';
+import { authorizationFor } from '../service-header.ts';
 
 const answerWithinMs = 15_000;
 const mappingsPath = '/2015-03-31/event-source-mappings/';
@@ -18,17 +19,20 @@ export async function disableTriggers(endpoint: string): Promise<void> {
   for (const { name } of schedules)
     await call(endpoint, {
       method: 'POST',
-      headers: { 'x-amz-target': 'AWSEvents.DisableRule', 'content-type': 'application/x-amz-json-1.1' },
+      headers: {
+        authorization: authorizationFor('events'),
+        'x-amz-target': 'AWSEvents.DisableRule',
+        'content-type': 'application/x-amz-json-1.1',
+      },
       json: { Name: name },
     });
 }
 
-/** Unsigned: emulators do not look. */
 async function call(
   url: string,
   {
     method,
-    headers = { 'content-type': 'application/json' },
+    headers = { authorization: authorizationFor('lambda'), 'content-type': 'application/json' },
     json,
   }: { method: 'GET' | 'PUT' | 'POST'; headers?: Record<string, string>; json?: unknown },
 ): Promise<unknown> {

@@ -9,6 +9,7 @@ import { functionNames, functions } from '../../../contracts/topology.ts';
 import { closeServer, isLocalRequest } from '../../local-http.ts';
 import { runService } from '../../service-process.ts';
 import { lambdaFrontUrl, lambdaPlaces, localstackUrl } from '../addresses.ts';
+import { authorizationFor } from '../service-header.ts';
 
 const settingsSchema = z.strictObject({ lambda: z.enum(lambdaPlaces), port: z.int().min(1).max(65_535) });
 const answerWithinMs = 10_000;
@@ -16,9 +17,6 @@ const headersNotPassed = new Set(['host', 'connection', 'transfer-encoding', 'ke
 // The name is another one after each deployment, and LocalStack is deployed to again whenever it was restarted.
 const knownForMs = 2_000;
 let known: { readonly target: Target; readonly until: number } | undefined;
-/** Unsigned, LocalStack tells services apart by the path, and does not know this one: so it is named. Nobody checks it. */
-const asLambda =
-  'AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=none';
 const urlSchema = z.object({ FunctionUrl: z.url() });
 
 await runService('front', settingsSchema, async ({ lambda, port }, logger) => {
@@ -83,7 +81,7 @@ async function localstackTarget(): Promise<Target> {
   if (known && performance.now() < known.until) return known.target;
   const name = functionNames.find((candidate) => functions[candidate].functionUrl);
   const { statusCode, body } = await ask(`${localstackUrl}/2021-10-31/functions/${name}/url`, {
-    headers: { authorization: asLambda },
+    headers: { authorization: authorizationFor('lambda') },
     signal: AbortSignal.timeout(answerWithinMs),
   });
   const json = await body.json();
