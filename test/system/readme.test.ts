@@ -24,6 +24,11 @@ afterAll(async () => {
 /** The installing half was done by whoever runs this test. */
 const spoken = (command: string): string[] => command.replace('npm ci && ', '').split(' ');
 
+/** Minutes long, or in need of Docker: CI has a step for it. */
+const inStep = (step: string) => async (): Promise<void> => {
+  expect(readFileSync(`${root}/.ci/run`, 'utf8')).toContain(step);
+};
+
 const tried: Readonly<Record<string, (command: string) => Promise<void>>> = {
   'npm ci && npm start': async () => {
     const other = await startRunningSystem([]);
@@ -55,6 +60,9 @@ const tried: Readonly<Record<string, (command: string) => Promise<void>>> = {
     const paused = services.find(({ state }) => state === 'paused')?.name ?? 'node-1';
     expect((await system.baton('resume', paused)).code).toBe(0);
   },
+  'npm run baton -- chaos partition leader': onSystem,
+  'npm run baton -- chaos heal': onSystem,
+  'npm run baton -- transfer': onSystem,
   'npm run baton -- down': async () => {
     expect((await system.baton('down')).code).toBe(0);
   },
@@ -73,7 +81,10 @@ const tried: Readonly<Record<string, (command: string) => Promise<void>>> = {
       await other.close();
     }
   },
+  'npm run compose -- up': inStep('npm run --silent test:compose'),
+  'npm run compose -- down': inStep('npm run --silent test:compose'),
   'npm run simulate -- --elections 2000 --seed 7': plainly,
+  'npm run chaos -- --minutes 1': inStep('npm run --silent chaos -- --minutes 1'),
   'npm run baton -- doctor': plainly,
   'npm run synth': plainly,
 };
