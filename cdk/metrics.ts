@@ -38,6 +38,7 @@ export const eventMetrics = {
   deadFiles: counted('DeadLettersOfFtpSync', 'ftp-sync', 'message.dead-lettered'),
   deadMails: counted('DeadLettersOfMail', 'mail', 'message.dead-lettered'),
   mailsFailed: counted('MailsFailed', 'mail', 'mail.changed', { field: 'state', equals: 'failed' }),
+  mailsPostponed: counted('MailsPostponed', 'mail', 'mail.changed', { field: 'state', equals: 'queued' }),
 } as const satisfies Record<string, EventMetric>;
 export type EventMetricName = keyof typeof eventMetrics;
 

@@ -28,7 +28,9 @@ export interface MonitoringStackProps extends StackProps {
 }
 
 interface AlarmSettings {
-  /** Its section in docs/runbook.md, and the end of its name. */
+  /** The end of the alarm's name. */
+  readonly name: string;
+  /** Anchor of the section in docs/runbook.md that says what to do. */
   readonly section: string;
   readonly means: string;
   readonly metric: cloudwatch.IMetric;
@@ -63,7 +65,8 @@ export class MonitoringStack extends Stack {
   #cluster(): AlarmSettings[] {
     return [
       {
-        section: 'no-leader',
+        name: 'no-leader',
+        section: 'nobody-leads',
         means: 'Nobody has announced leadership for two minutes; a leader does so every 2 s.',
         metric: aws('SQS', 'NumberOfMessagesSent', 'Sum', minute, {
           QueueName: this.#props.names.resource(sqsQueues.announcements.name),
@@ -73,19 +76,22 @@ export class MonitoringStack extends Stack {
         silenceIsBad: true,
       },
       {
-        section: 'term-churn',
+        name: 'term-churn',
+        section: 'leadership-changes-often',
         means: 'Leadership changed more than five times within an hour.',
         metric: this.#events.termsClaimed.with({ period: hour }),
         above: 5,
       },
       {
-        section: 'fence-refused',
+        name: 'fence-refused',
+        section: 'a-leader-that-writes-nothing',
         means: 'A node that no longer leads tried to write, and the database refused it.',
         metric: this.#events.fenceRefusals,
         above: 0,
       },
       {
-        section: 'node-away',
+        name: 'node-away',
+        section: 'a-node-is-away',
         means: 'Fewer nodes than configured are healthy behind the load balancer.',
         metric: this.#props.nodes.allNodes.metrics.unhealthyHostCount({
           period: minute,
@@ -95,7 +101,8 @@ export class MonitoringStack extends Stack {
         periods: 5,
       },
       {
-        section: 'certificate-ends',
+        name: 'certificate-ends',
+        section: 'certificates',
         means: 'A certificate of the cluster was not renewed and ends within three weeks.',
         metric: new cloudwatch.Metric({
           namespace: metricNamespace(this.#props.stage),
@@ -110,11 +117,20 @@ export class MonitoringStack extends Stack {
   }
 
   #intake(): AlarmSettings[] {
-    const { ticks, crawlsFinished, filesRejected, deadItems, deadFiles, deadMails, mailsFailed } =
-      this.#events;
+    const {
+      ticks,
+      crawlsFinished,
+      filesRejected,
+      deadItems,
+      deadFiles,
+      deadMails,
+      mailsFailed,
+      mailsPostponed,
+    } = this.#events;
     return [
       {
-        section: 'sync-lag',
+        name: 'sync-lag',
+        section: 'files-do-not-move',
         means: 'The FTP server was looked at less than half as often as twice a minute.',
         metric: ticks.with({ period: fiveMinutes }),
         below: 5,
@@ -122,22 +138,45 @@ export class MonitoringStack extends Stack {
         silenceIsBad: true,
       },
       {
-        section: 'no-crawl',
+        name: 'no-crawl',
+        section: 'no-crawl-ends',
         means: 'No crawl was finished for six hours.',
         metric: crawlsFinished.with({ period: Duration.hours(6) }),
         below: 1,
         silenceIsBad: true,
       },
-      { section: 'file-rejected', means: 'A partner file was rejected.', metric: filesRejected, above: 0 },
       {
+        name: 'file-rejected',
+        section: 'a-file-was-rejected',
+        means: 'A partner file was rejected.',
+        metric: filesRejected,
+        above: 0,
+      },
+      {
+        name: 'dead-letters',
         section: 'dead-letters',
         means: 'A message could not be done and lies in a dead-letter queue.',
         metric: sum({ deadItems, deadFiles, deadMails }),
         above: 0,
       },
-      { section: 'mail-failed', means: 'A mail was given up.', metric: mailsFailed, above: 0 },
       {
-        section: 'queue-depth',
+        name: 'mail-failed',
+        section: 'mails-do-not-go-out',
+        means: 'A mail was refused for good by its recipient’s server.',
+        metric: mailsFailed,
+        above: 0,
+      },
+      {
+        name: 'mail-postponed',
+        section: 'mails-do-not-go-out',
+        means: 'The SMTP server has not taken mails for a quarter of an hour.',
+        metric: mailsPostponed,
+        above: 0,
+        periods: 3,
+      },
+      {
+        name: 'queue-depth',
+        section: 'the-queue-grows',
         means: 'More messages wait in RabbitMQ than a healthy hour brings.',
         metric: this.#broker('MessageReadyCount', 'Maximum'),
         above: 20_000,
@@ -157,20 +196,23 @@ export class MonitoringStack extends Stack {
       });
     return [
       {
-        section: 'function-errors',
+        name: 'function-errors',
+        section: 'functions-fail',
         means: 'Functions fail again and again.',
         metric: each((name) => functions.functions[name].function.metricErrors({ period: fiveMinutes })),
         above: 5,
       },
       {
-        section: 'function-throttles',
+        name: 'function-throttles',
+        section: 'functions-fail',
         means: 'The account has no room for another execution.',
         metric: each((name) => functions.functions[name].function.metricThrottles({ period: fiveMinutes })),
         above: 0,
         periods: 2,
       },
       {
-        section: 'database-busy',
+        name: 'database-busy',
+        section: 'the-database-is-at-its-limit',
         means: 'The database has been at its limit for a quarter of an hour.',
         metric: database('CPUUtilization', 'Average'),
         above: 90,
@@ -179,7 +221,8 @@ export class MonitoringStack extends Stack {
       ...(data.database.kind === 'instance'
         ? [
             {
-              section: 'database-full',
+              name: 'database-full',
+              section: 'the-database-is-at-its-limit',
               means: 'Less than 2 GB is free on the database.',
               metric: database('FreeStorageSpace', 'Minimum'),
               below: 2 * 1024 ** 3,
@@ -187,7 +230,8 @@ export class MonitoringStack extends Stack {
           ]
         : []),
       {
-        section: 'broker-memory',
+        name: 'broker-memory',
+        section: 'the-broker-is-short-of-memory',
         means: 'RabbitMQ is near the memory at which it stops taking messages.',
         metric: new cloudwatch.MathExpression({
           expression: '100 * used / allowed',
@@ -204,10 +248,19 @@ export class MonitoringStack extends Stack {
     ];
   }
 
-  #alarm({ section, means, metric, above, below, periods = 1, silenceIsBad = false }: AlarmSettings): void {
+  #alarm({
+    name,
+    section,
+    means,
+    metric,
+    above,
+    below,
+    periods = 1,
+    silenceIsBad = false,
+  }: AlarmSettings): void {
     const { names } = this.#props;
-    const alarm = new cloudwatch.Alarm(this, `Alarm-${section}`, {
-      alarmName: `${names.cluster}-${section}`,
+    const alarm = new cloudwatch.Alarm(this, `Alarm-${name}`, {
+      alarmName: `${names.cluster}-${name}`,
       alarmDescription: `${means} What to do: docs/runbook.md#${section}`,
       metric,
       threshold: above ?? below ?? 0,
@@ -277,7 +330,8 @@ export class MonitoringStack extends Stack {
     const { names } = this.#props;
     const graph = (title: string, left: cloudwatch.IMetric[]) =>
       new cloudwatch.GraphWidget({ title, left, width: 8 });
-    const { termsClaimed, fenceRefusals, ticks, crawlsFinished, filesRejected, mailsFailed } = this.#events;
+    const { termsClaimed, fenceRefusals, ticks, crawlsFinished, filesRejected, mailsFailed, mailsPostponed } =
+      this.#events;
     new cloudwatch.Dashboard(this, 'Dashboard', {
       dashboardName: names.cluster,
       widgets: [
@@ -295,7 +349,7 @@ export class MonitoringStack extends Stack {
             'Functions: duration',
             functionNames.map((name) => this.#props.functions.functions[name].function.metricDuration()),
           ),
-          graph('Mail', [mailsFailed]),
+          graph('Mail', [mailsFailed, mailsPostponed]),
           graph('Load balancer', [
             this.#props.nodes.loadBalancer.metrics.requestCount(),
             this.#props.nodes.loadBalancer.metrics.httpCodeTarget(elb.HttpCodeTarget.TARGET_5XX_COUNT),

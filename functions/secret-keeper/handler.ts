@@ -11,6 +11,7 @@ import {
 } from '@aws-sdk/client-secrets-manager';
 import { z } from 'zod';
 import { answerCloudFormation, cloudFormationEventSchema } from '../cloudformation.ts';
+import { daysLeftLines } from './days-left.ts';
 import { fillSecrets, type SecretStore } from './fill-secrets.ts';
 
 const environment = z
@@ -54,7 +55,8 @@ async function fill(): Promise<void> {
     now,
   });
   log({ process: 'secret-keeper', written });
-  for (const [certificate, days] of Object.entries(daysLeft)) reportDaysLeft(certificate, days, now);
+  const namespace = environment.BATON_METRIC_NAMESPACE;
+  for (const line of daysLeftLines(daysLeft, { namespace, now })) log(line);
 }
 
 const store: SecretStore = {
@@ -94,24 +96,6 @@ async function fetchTrust(): Promise<{ database: string; broker: string }> {
     /^CN=Amazon Root CA/m.test(new X509Certificate(pem).subject),
   );
   return { database, broker: `${broker.join('\n')}\n` };
-}
-
-/** https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html */
-function reportDaysLeft(certificate: string, days: number, now: number): void {
-  log({
-    _aws: {
-      Timestamp: now,
-      CloudWatchMetrics: [
-        {
-          Namespace: environment.BATON_METRIC_NAMESPACE,
-          Dimensions: [[], ['Certificate']],
-          Metrics: [{ Name: 'CertificateDaysLeft', Unit: 'Count' }],
-        },
-      ],
-    },
-    Certificate: certificate,
-    CertificateDaysLeft: days,
-  });
 }
 
 /** Not console.log: Lambda writes time and request in front of its lines, and then they are no metric. */

@@ -1,45 +1,19 @@
 // Security groups are the only paths. Every one of them is listed here: a new path has to be written down twice.
 import { describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import { paths } from './paths.ts';
 import { ofType, stackOf, synthesized, type Resource } from './synthesize.ts';
 
-const rule = {
-  IpProtocol: z.string(),
-  FromPort: z.number().optional(),
-  ToPort: z.number().optional(),
-  Description: z.string(),
-};
-const groupSchema = z.object({
-  SecurityGroupIngress: z.array(z.object({ ...rule, CidrIp: z.string() })).default([]),
-});
-const ingressSchema = z.object({ ...rule, GroupId: z.string(), SourceSecurityGroupId: z.string() });
-
-/** `from -> to protocol port: why`; from is a group or a network. */
-function paths(resources: readonly Resource[]): string[] {
-  const name = (reference: string) => reference.replace(/^Group-/, '').replace(/\.GroupId$/, '');
-  const line = (from: string, to: string, found: z.infer<z.ZodObject<typeof rule>>) => {
-    const port = found.FromPort === found.ToPort ? found.FromPort : `${found.FromPort}-${found.ToPort}`;
-    return `${from} -> ${to} ${found.IpProtocol} ${port}: ${found.Description}`;
-  };
-  return [
-    ...ofType(resources, 'AWS::EC2::SecurityGroup').flatMap(({ path, Properties }) =>
-      groupSchema
-        .parse(Properties)
-        .SecurityGroupIngress.map((found) => line(found.CidrIp, name(path), found)),
-    ),
-    ...ofType(resources, 'AWS::EC2::SecurityGroupIngress').map(({ Properties }) => {
-      const found = ingressSchema.parse(Properties);
-      return line(name(found.SourceSecurityGroupId), name(found.GroupId), found);
-    }),
-  ].toSorted();
-}
+const lines = (resources: readonly Resource[]): string[] =>
+  paths(resources)
+    .map(({ from, to, protocol, port, why }) => `${from} -> ${to} ${protocol} ${port}: ${why}`)
+    .toSorted();
 
 describe.each(['dev', 'prod'])('network: stage %s', (stage) => {
   const system = synthesized(stage);
   const { resources } = stackOf(system, 'network');
 
   test('these paths and no others', () => {
-    expect(paths(system.resources)).toEqual(
+    expect(lines(system.resources)).toEqual(
       [
         '203.0.113.0/24 -> loadBalancer tcp 443: API and page',
         '203.0.113.0/24 -> loadBalancer tcp 80: to HTTPS',
@@ -70,7 +44,7 @@ describe.each(['dev', 'prod'])('network: stage %s', (stage) => {
         ],
       },
     };
-    expect(paths([...system.resources, planted])).toContain('0.0.0.0/0 -> loadBalancer tcp 22: planted');
+    expect(lines([...system.resources, planted])).toContain('0.0.0.0/0 -> loadBalancer tcp 22: planted');
   });
 
   test('three zones; database, files and broker have no way out, and no machine has a public address', () => {

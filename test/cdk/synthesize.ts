@@ -47,6 +47,8 @@ export interface SynthesizedStack {
   readonly text: string;
   readonly resources: readonly Resource[];
   readonly dependencies: readonly string[];
+  /** `aws://account/region`, as far as they are known before a deploy. */
+  readonly environment: string;
 }
 export interface Synthesized {
   readonly stage: Stage;
@@ -102,6 +104,7 @@ export function synthesize(stageName: string, prepare: (app: App) => void = () =
           dependsOn: resource.DependsOn.map(pathOf),
           DeletionPolicy: resource.DeletionPolicy,
         })),
+        environment: artifact.environment.name,
         dependencies: artifact.dependencies
           .map(({ id }) => short(id))
           .filter((id) => !id.endsWith('.assets')),
