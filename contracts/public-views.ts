@@ -46,4 +46,4 @@ type Latest<T extends EventType> = Omit<
 /** GET /files, GET /crawls, GET /mails: `{ files: FileView[] }` and so on. */
 export type FileView = Latest<'file.changed'>;
 export type CrawlView = Latest<'crawl.changed'>;
-export type MailView = Latest<'mail.changed'>;
+export type MailView = Latest<'mail.changed'> & { readonly kind: string };
