@@ -159,7 +159,12 @@ export class Cluster {
     const others = [...this.machines.keys()].filter((id) => !ids.includes(id));
     const remark = { kind: 'remark', text: `LEFT OUT ${how}` } as const;
     for (const id of ids) this.#record(this.machine(id), remark);
-    if (how === 'down') for (const id of ids) this.crash(this.machine(id), { forMs: Infinity, seen: true });
+    if (how === 'down')
+      for (const machine of ids.map((id) => this.machine(id))) {
+        // Nor does it come back from the crash before.
+        machine.wanted = false;
+        this.crash(machine, { forMs: Infinity, seen: true });
+      }
     const pairs = (from: readonly NodeId[], to: readonly NodeId[]) =>
       from.flatMap((a) => to.map((b): [NodeId, NodeId] => [a, b]));
     if (how === 'cut' || how === 'mute') this.links.cut(pairs(ids, others));
