@@ -1,7 +1,7 @@
 // What the leader tells the intermediary, over SQS FIFO: every 2 s while it leads, and when it gives up.
 // Message group: the cluster. Deduplication id: <cluster>/<term>/<sequence>.
 // The directory keeps the newest by (term, sequence); an entry is valid for 6 s from receipt.
-import { z } from 'zod';
+import * as z from 'zod';
 import { nodeIdSchema } from './ids.ts';
 
 export const announcementVersion = 1;

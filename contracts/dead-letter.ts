@@ -1,6 +1,6 @@
 // What the public API says of dead letters, and what it may be asked to do with them: read by the nodes that answer it
 // and by `baton dlq`.
-import { z } from 'zod';
+import * as z from 'zod';
 import { sourceNameSchema } from './ids.ts';
 
 export const deadLetterStates = ['waiting', 'sending', 'sent', 'discarded'] as const;

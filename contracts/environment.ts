@@ -1,7 +1,7 @@
 // The variables each process gets: emulator and cdk write them, the process reads them once at its start.
 // Secrets are not in them: a variable ending in _URI says where the secret lies, `file:/path` or
 // `secretsmanager:name-or-arn`, the latter with `#field` when the secret is a JSON object and one field is meant.
-import { z } from 'zod';
+import * as z from 'zod';
 import { nodeIdSchema } from './ids.ts';
 import { nodes } from './topology.ts';
 

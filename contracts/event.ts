@@ -1,7 +1,7 @@
 // What happens in Baton, typed: every process logs these as NDJSON, a node serves them over SSE and the
 // dashboard draws them. Data events (item.changed ...) come from the feed and carry its id; the others
 // come from a ring of the last 1,000 and are best effort.
-import { z } from 'zod';
+import * as z from 'zod';
 import { nodeIdSchema, traceparentSchema } from './ids.ts';
 
 export const eventVersion = 1;

@@ -1,6 +1,6 @@
 // Exchange `baton`, routing key `files.<kind>`, type `file-command`: work for ftp-sync between its ticks.
 // Idempotency key: the message id; handling one twice is harmless (the file ledger decides).
-import { z } from 'zod';
+import * as z from 'zod';
 import { traceparentSchema } from './ids.ts';
 
 export const fileCommandVersion = 1;

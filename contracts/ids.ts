@@ -1,5 +1,5 @@
 // Names, versions and idempotency keys that processes must compute alike.
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** A source's name: the first part of every item key and the prefix of its files. */
 export const sourceNameSchema = z

@@ -1,7 +1,7 @@
 // The message a scraper publishes for each page it has read: about twenty items.
 // Exchange `baton`, routing key `items.<source>`, type `item-page`.
 // Idempotency key: the message id, sha256 of (source, intake, page); within it each item's version.
-import { z } from 'zod';
+import * as z from 'zod';
 import { sourceNameSchema, traceparentSchema } from './ids.ts';
 
 export const itemPageVersion = 1;

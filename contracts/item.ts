@@ -1,5 +1,5 @@
 // One catalogue item at one version. Idempotency key: (source, sku, version).
-import { z } from 'zod';
+import * as z from 'zod';
 import { sourceNameSchema, versionSchema } from './ids.ts';
 
 const noControlCharacters = /^\P{Cc}*$/u;

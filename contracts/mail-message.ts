@@ -1,7 +1,7 @@
 // Exchange `baton`, routing key `mail.send`, type `mail`: "this mail is due". It carries no address and
 // no text: the mail function claims the mail at the leader right before it speaks SMTP.
 // Idempotency key: (mailId, attempt); the message id is `<mailId>/<attempt>`.
-import { z } from 'zod';
+import * as z from 'zod';
 import { traceparentSchema } from './ids.ts';
 
 export const mailMessageVersion = 1;

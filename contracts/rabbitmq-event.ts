@@ -1,7 +1,7 @@
 // The event that Lambda hands to a handler fed by Amazon MQ for RabbitMQ, and its encoding.
 // Source: https://docs.aws.amazon.com/lambda/latest/dg/with-mq.html and captured events;
 // @types/aws-lambda has no type for it. No delivery tag, exchange or routing key reaches the handler.
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const rabbitmqMessageSchema = z.object({
   basicProperties: z.object({

@@ -1,6 +1,6 @@
 // Where items come from: a shop that is crawled, or a partner whose files arrive by FTP. Kept in the
 // database, edited through the public API (role editor), handed to the scraper with a crawl's lease.
-import { z } from 'zod';
+import * as z from 'zod';
 import { sourceNameSchema } from './ids.ts';
 import { currencySchema } from './item.ts';
 

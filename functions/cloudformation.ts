@@ -1,6 +1,6 @@
 // Answers CloudFormation for a custom resource: work done, or why not. CloudFormation waits an hour for an answer, so
 // one is always given, before the function's own time ends. Used by functions that exist on AWS alone.
-import { z } from 'zod';
+import * as z from 'zod';
 import { describeError } from '../runtime/failure.ts';
 
 export const cloudFormationEventSchema = z.object({

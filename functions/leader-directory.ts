@@ -7,7 +7,7 @@ import {
   PutItemCommand,
   type AttributeValue,
 } from '@aws-sdk/client-dynamodb';
-import { z } from 'zod';
+import * as z from 'zod';
 import { announcementSchema } from '../contracts/announcement.ts';
 import { directoryTable } from '../contracts/topology.ts';
 

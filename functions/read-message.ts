@@ -1,6 +1,6 @@
 // A RabbitMQ message of one of our contracts, or the reason why it is none. Never trusts a header for what the body
 // says itself, and never throws.
-import { z } from 'zod';
+import * as z from 'zod';
 import type { FailureCode } from '../contracts/failures.ts';
 import type { RabbitmqMessage } from '../contracts/rabbitmq-event.ts';
 

@@ -2,7 +2,7 @@
 // again changes nothing. A queue that exists with other arguments is named with the difference and left as it is,
 // since RabbitMQ cannot change a queue and deleting one loses its messages.
 import { exchanges, queues, rabbitmqEventSources, type Queue } from '../../contracts/topology.ts';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Credentials } from '../../runtime/secrets.ts';
 
 /** Resolves with the answer's status and body, whatever it is. */

@@ -1,6 +1,6 @@
 // Custom resource of the broker stack: declares what contracts/topology.ts says at every deploy that changes it.
 // Deletes nothing, ever.
-import { z } from 'zod';
+import * as z from 'zod';
 import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
 import { answerCloudFormation, cloudFormationEventSchema } from '../cloudformation.ts';
 import { declareTopology, permissions, type CallManagement, type UserName } from './declare-topology.ts';

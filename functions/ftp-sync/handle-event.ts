@@ -1,6 +1,6 @@
 // What one invocation does: a tick or a message of the queue `files`, under the lease `ftp-sync` of the leader.
 // Ticks never fail (the next one is near); a message is handled, sent to wait, or dead-lettered, never lost.
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   fileCommandSchema,
   fileCommandType,

@@ -2,7 +2,7 @@
 // message as failed: that would block its FIFO group for the queue's visibility timeout, while the leader's next
 // announcement is 2 s away and says more.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   announcementSchema,
   announcementValidityMs,

@@ -1,7 +1,7 @@
 // The front of the cluster: sends any request on to the leader's public address, 307, so that method and body stay.
 // Never leads anywhere else: path and query are appended to the leader's origin. A leader that waits for its database
 // (`waiting`) still answers reads, so it is led to as well.
-import { z } from 'zod';
+import * as z from 'zod';
 import { failures } from '../../contracts/failures.ts';
 import type { Problem } from '../../contracts/node-api.ts';
 import { describeError } from '../../runtime/failure.ts';

@@ -2,7 +2,6 @@
 // then renamed, so that a reader never sees half a file.
 import { Readable } from 'node:stream';
 import { posix } from 'node:path';
-import { Client } from 'basic-ftp';
 import { folders } from '../../contracts/file.ts';
 import type { Credentials } from '../../runtime/secrets.ts';
 
@@ -40,6 +39,8 @@ export async function depositFile(target: FtpTarget, { name, bytes }: Deposit): 
 }
 
 async function depositOnce(target: FtpTarget, { name, bytes }: Deposit): Promise<void> {
+  // Not loaded before a crawl has ended: until then it would only make the start slower.
+  const { Client } = await import('basic-ftp');
   const client = new Client(socketTimeoutMs);
   // The socket timeout sees silence only; this also ends a server that trickles.
   const deadline = setTimeout(() => client.close(), attemptMs);

@@ -2,7 +2,7 @@
 // the API's tokens, the public authorities of AWS's servers. Fills what is missing, renews what nears its end, and
 // leaves everything else alone, so it can run at any time. Never logs a secret.
 import { randomBytes } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { isDue, makeAuthority, makeLeaf, readCertificate, type KeyPair } from './certificates.ts';
 
 export interface SecretStore {

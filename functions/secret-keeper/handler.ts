@@ -9,7 +9,7 @@ import {
   ResourceNotFoundException,
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
-import { z } from 'zod';
+import * as z from 'zod';
 import { answerCloudFormation, cloudFormationEventSchema } from '../cloudformation.ts';
 import { daysLeftLines } from './days-left.ts';
 import { fillSecrets, type SecretStore } from './fill-secrets.ts';
