@@ -23,9 +23,11 @@ export function beginFault(cluster: Cluster, fault: Fault): void {
       });
     }
     case 'transfer':
-      return cluster.transfer(fault.target);
+      return transfer(cluster, fault.target);
     case 'fence-ahead':
-      return cluster.claimAhead(fault.terms);
+      // Somebody else claims.
+      cluster.database.fenceTerm += fault.terms;
+      return undefined;
     case 'crash':
     case 'crash-midway':
     case 'reconfigure':
@@ -44,7 +46,7 @@ export function beginFault(cluster: Cluster, fault: Fault): void {
 function strike(cluster: Cluster, machine: Machine, fault: FaultOfOne): void {
   switch (fault.kind) {
     case 'crash':
-      if (fault.loseVoteFile) cluster.loseVoteFile(machine);
+      if (fault.loseVoteFile) loseVoteFile(cluster, machine);
       return cluster.crash(machine, { forMs: cluster.restOf(fault.forMs), seen: true });
     case 'crash-midway': {
       const { inWrite, effects } = fault;
@@ -74,13 +76,35 @@ function strike(cluster: Cluster, machine: Machine, fault: FaultOfOne): void {
       });
     case 'clock-leap':
       machine.clock.offsetMs += Math.max(fault.byMs, -cluster.restOf(-fault.byMs));
-      return cluster.wake(machine);
+      // Its timer may be due.
+      machine.missedWake = cluster.isPaused(machine);
+      if (!machine.missedWake) cluster.feed(machine, { kind: 'timer', now: cluster.nowOf(machine) });
+      return undefined;
     case 'unfit':
       cluster.setHealth(machine, { fit: false });
       return cluster.later(fault.forMs, () => cluster.setHealth(machine, { fit: true }));
     case 'false-evidence':
-      return cluster.showFalseEvidence(machine);
+      return showFalseEvidence(cluster, machine);
   }
+}
+
+function transfer(cluster: Cluster, target: NodeId | null): void {
+  const [id] = cluster.leaders();
+  const leader = id === undefined ? null : cluster.machine(id);
+  if (!leader || cluster.isPaused(leader)) return;
+  cluster.feed(leader, { kind: 'transfer', now: cluster.nowOf(leader), target, reason: 'asked' });
+}
+
+/** Two at once can only be brought back by hand (`baton node recover`), which is not what a storm is to find. */
+function loseVoteFile(cluster: Cluster, machine: Machine): void {
+  if (!machine.state || cluster.lacksVoteFile()) return;
+  cluster.record(machine, { kind: 'remark', text: 'LOSES ITS VOTE FILE' });
+  machine.fileLost = true;
+}
+
+function showFalseEvidence(cluster: Cluster, { id, state }: Machine): void {
+  const leader = state ? cluster.core.view(state).leader : null;
+  if (leader !== null && leader !== id) cluster.showDeath(id, leader, cluster.machine(leader).config.boot);
 }
 
 /** `leader` is whoever leads now, if anybody does. */

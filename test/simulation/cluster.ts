@@ -19,24 +19,18 @@ import { beginFault } from './begin-fault.ts';
 import { Chance } from './chance.ts';
 import { Database } from './database.ts';
 import { Links } from './links.ts';
+import { beginReign, onStatement, type Statement } from './reign.ts';
 import { momentOf, newMachine, shownBy, type Arrival, type Machine } from './machine.ts';
 import { Operator, type Order } from './operator.ts';
 import { membersOf } from './plan.ts';
 import { Timeline } from './timeline.ts';
 import { TraceChecker } from './trace/trace-checker.ts';
 
-/** What a leader does at its database it does for one term of one boot. */
-interface Reign {
-  readonly node: NodeId;
-  readonly boot: number;
-  readonly term: number;
-}
 type Happening =
   | ({ readonly kind: 'arrival'; readonly to: NodeId; readonly toBoot: number | null } & Arrival)
   | { readonly kind: 'wake'; readonly node: NodeId; readonly ticket: number }
   | { readonly kind: 'retry-write'; readonly node: NodeId; readonly boot: number }
-  | ({ readonly kind: 'claim' | 'write-item' } & Reign)
-  | ({ readonly kind: 'land' } & Reign)
+  | Statement
   | { readonly kind: 'evidence'; readonly node: NodeId; readonly leader: NodeId; readonly leaderBoot: string }
   | { readonly kind: 'restart'; readonly node: NodeId }
   | { readonly kind: 'resume'; readonly node: NodeId }
@@ -55,34 +49,34 @@ export class Cluster {
   /** How often each rule, note and role occurred: a storm that never reaches a rule has not tried it. */
   readonly seen = new Map<string, number>();
   steps = 0;
-  readonly #plan: Plan;
+  readonly plan: Plan;
   readonly core: Core;
-  readonly #chance: Chance;
+  readonly chance: Chance;
   readonly #onRecord: ((record: TraceRecord) => void) | undefined;
   readonly links: Links;
-  readonly #database: Database;
+  readonly database: Database;
   readonly #operator: Operator;
   #leftOut: readonly NodeId[] = [];
 
   constructor(plan: Plan, core: Core, onRecord?: (record: TraceRecord) => void) {
-    this.#plan = plan;
+    this.plan = plan;
     this.core = core;
     this.#onRecord = onRecord;
-    this.#chance = new Chance(plan.seed ^ 0x5bd1e995);
-    this.links = new Links(this.#chance, plan.latencyMs);
-    this.#database = new Database(core.admit);
-    this.#operator = new Operator(plan.generations, this.#chance);
+    this.chance = new Chance(plan.seed ^ 0x5bd1e995);
+    this.links = new Links(this.chance, plan.latencyMs);
+    this.database = new Database(core.admit);
+    this.#operator = new Operator(plan.generations, this.chance);
     for (const member of membersOf(plan.generations)) {
       const generation =
         1 + plan.generations.findIndex((members) => members.some(({ id }) => id === member.id));
-      const rate = 1 + plan.clockDrift * this.#chance.between(-1, 1);
-      const clock = { rate, offsetMs: plan.clockDrift > 0 ? this.#chance.between(0, 1e6) : 0 };
+      const rate = 1 + plan.clockDrift * this.chance.between(-1, 1);
+      const clock = { rate, offsetMs: plan.clockDrift > 0 ? this.chance.between(0, 1e6) : 0 };
       const config = this.#configOf(member.id, { generation, bootCount: 0, settings: null });
       const machine = newMachine(member, { config, generation, clock });
       this.machines.set(member.id, machine);
       if (generation > 1) continue;
       machine.wanted = true;
-      this.timeline.plan(this.#chance.between(0, plan.electionTimeoutMs / 4), {
+      this.timeline.plan(this.chance.between(0, plan.electionTimeoutMs / 4), {
         kind: 'restart',
         node: member.id,
       });
@@ -96,7 +90,7 @@ export class Cluster {
     id: NodeId,
     { generation, bootCount, settings }: Pick<Machine, 'generation' | 'bootCount' | 'settings'>,
   ): Config {
-    const { generations, heartbeatMs, electionTimeoutMs } = this.#plan;
+    const { generations, heartbeatMs, electionTimeoutMs } = this.plan;
     const members: readonly Member[] = generations[generation - 1] ?? [];
     const timeoutFactor = settings?.timeoutFactor ?? 1;
     const priority = members.find((member) => member.id === id)?.priority ?? 0;
@@ -144,21 +138,25 @@ export class Cluster {
       ({ id, wanted: is }) => is && !this.#leftOut.includes(id),
     );
     const newest = Math.max(...wanted.map(({ generation }) => generation));
-    const members = this.#plan.generations[newest - 1] ?? [];
+    const members = this.plan.generations[newest - 1] ?? [];
     return wanted.filter(({ id }) => members.some((member) => member.id === id));
+  }
+
+  /** Some node has lost its vote file and does not vote yet. */
+  lacksVoteFile(): boolean {
+    return [...this.machines.values()].some(
+      ({ fileLost, fileSaysAbstaining }) => fileLost || fileSaysAbstaining,
+    );
   }
 
   /** These stay away from now on. A node that lost its vote file may need all of them, so then nobody is left out. */
   leaveOut({ ids, how }: LeftOut): void {
-    const lacking = [...this.machines.values()].some(
-      ({ fileLost, fileSaysAbstaining }) => fileLost || fileSaysAbstaining,
-    );
-    if (lacking) return;
-    this.#count(`left out: ${how}`);
+    if (this.lacksVoteFile()) return;
+    this.count(`left out: ${how}`);
     this.#leftOut = ids;
     const others = [...this.machines.keys()].filter((id) => !ids.includes(id));
     const remark = { kind: 'remark', text: `LEFT OUT ${how}` } as const;
-    for (const id of ids) this.#record(this.machine(id), remark);
+    for (const id of ids) this.record(this.machine(id), remark);
     if (how === 'down')
       for (const machine of ids.map((id) => this.machine(id))) {
         // Nor does it come back from the crash before.
@@ -187,7 +185,7 @@ export class Cluster {
 
   /** Who leads has the fence of its term, so that it can write. */
   writable(): boolean {
-    return this.views().some(({ role, term }) => role.kind === 'leader' && term === this.#database.fenceTerm);
+    return this.views().some(({ role, term }) => role.kind === 'leader' && term === this.database.fenceTerm);
   }
 
   #happen(happening: Happening): void {
@@ -197,18 +195,16 @@ export class Cluster {
       case 'wake': {
         const machine = this.machine(happening.node);
         if (machine.wakeTicket !== happening.ticket) return undefined;
-        if (this.#isPaused(machine)) machine.missedWake = true;
-        else this.feed(machine, { kind: 'timer', now: this.#nowOf(machine) });
+        if (this.isPaused(machine)) machine.missedWake = true;
+        else this.feed(machine, { kind: 'timer', now: this.nowOf(machine) });
         return undefined;
       }
       case 'retry-write':
         return this.#retryWrite(this.machine(happening.node), happening.boot);
       case 'claim':
-        return this.#claim(this.machine(happening.node), happening);
       case 'write-item':
-        return this.#writeItem(this.machine(happening.node), happening);
       case 'land':
-        return this.#land(this.machine(happening.node), happening);
+        return onStatement(this, happening);
       case 'evidence':
         return this.#evidence(this.machine(happening.node), happening);
       case 'restart':
@@ -227,10 +223,10 @@ export class Cluster {
     }
   }
 
-  #nowOf(machine: Machine): number {
+  nowOf(machine: Machine): number {
     return shownBy(machine, this.timeline.now);
   }
-  #isPaused(machine: Machine): boolean {
+  isPaused(machine: Machine): boolean {
     return this.timeline.now < machine.pausedUntil;
   }
 
@@ -240,7 +236,7 @@ export class Cluster {
     return machine;
   }
 
-  #count(what: string): void {
+  count(what: string): void {
     this.seen.set(what, (this.seen.get(what) ?? 0) + 1);
   }
 
@@ -249,8 +245,8 @@ export class Cluster {
     this.#onRecord?.({ kind: 'remark', text, at: this.timeline.now, node: '', clock: 0 });
   }
 
-  #record(machine: Machine, fact: Fact): void {
-    const clock = this.#nowOf(machine);
+  record(machine: Machine, fact: Fact): void {
+    const clock = this.nowOf(machine);
     const record: TraceRecord = { ...fact, at: this.timeline.now, node: machine.id, clock };
     this.#onRecord?.(record);
     this.checker.take(record);
@@ -263,7 +259,7 @@ export class Cluster {
     if (machine.state || !machine.wanted) return;
     const lost = machine.fileLost || machine.fileSaysAbstaining;
     const config = this.#configOf(id, { ...machine, bootCount: machine.bootCount + 1 });
-    const ranIn = this.#database.ranIn(id);
+    const ranIn = this.database.ranIn(id);
     const entered = ranIn !== config.generation;
     // A restart in the same generation needs no database.
     const termAtLeast = entered || lost ? this.#admission(machine, config, lost) : 0;
@@ -275,7 +271,7 @@ export class Cluster {
     // What the removed had of its votes, and what a single voter had of its own, nobody can tell it.
     const unknowable = (entered && ranIn !== undefined) || config.voters.length === 1;
     const { boot, generation, voters, learners, priority, electionTimeoutMs } = config;
-    this.#record(machine, {
+    this.record(machine, {
       kind: 'start',
       boot,
       generation,
@@ -298,9 +294,9 @@ export class Cluster {
       : machine.persisted
         ? { kind: 'found', persisted: machine.persisted }
         : { kind: 'first' };
-    const seed = this.#chance.below(2 ** 31);
-    this.feed(machine, { kind: 'start', now: this.#nowOf(machine), recovered, seed });
-    this.feed(machine, { kind: 'health', now: this.#nowOf(machine), health: machine.health });
+    const seed = this.chance.below(2 ** 31);
+    this.feed(machine, { kind: 'start', now: this.nowOf(machine), recovered, seed });
+    this.feed(machine, { kind: 'health', now: this.nowOf(machine), health: machine.health });
   }
 
   /** A start in another generation than the last one is admitted and recorded first. @returns the term to begin with. */
@@ -308,37 +304,37 @@ export class Cluster {
     const { id } = machine;
     const term = lost ? 0 : (machine.persisted?.term ?? 0);
     const admission = machine.health.databaseReachable
-      ? this.#database.admit({ id, generation, voters }, term)
+      ? this.database.admit({ id, generation, voters }, term)
       : ({ kind: 'refused', reason: 'no database' } as const);
     if (admission.kind === 'admitted') return admission.termAtLeast;
-    this.#count('start refused');
-    this.#record(machine, { kind: 'remark', text: `does not start: ${admission.reason}` });
+    this.count('start refused');
+    this.record(machine, { kind: 'remark', text: `does not start: ${admission.reason}` });
     // What the message advises: back to where it ran, until the others have followed.
-    machine.generation = this.#database.ranIn(id) ?? machine.generation;
-    const at = this.timeline.now + this.#plan.electionTimeoutMs / 2;
+    machine.generation = this.database.ranIn(id) ?? machine.generation;
+    const at = this.timeline.now + this.plan.electionTimeoutMs / 2;
     this.timeline.plan(at, { kind: 'restart', node: id });
     return null;
   }
 
   #operate(): void {
-    const { calmAt, operatorPaceTimeouts } = this.#plan;
+    const { calmAt, operatorPaceTimeouts } = this.plan;
     const order = this.#operator.next(this.machines);
     if (order) this.order(order);
     if (this.#operator.done) return;
     this.#operateAfter(this.timeline.now < calmAt ? operatorPaceTimeouts : 1);
   }
   #operateAfter(timeouts: number): void {
-    this.timeline.plan(this.timeline.now + timeouts * this.#plan.electionTimeoutMs, { kind: 'operate' });
+    this.timeline.plan(this.timeline.now + timeouts * this.plan.electionTimeoutMs, { kind: 'operate' });
   }
 
   /** What an operator does: a start in this generation, or an end for good. */
   order(order: Order): void {
     const machine = this.machine(order.id);
-    this.#record(machine, { kind: 'remark', text: `OPERATOR ${JSON.stringify(order)}` });
-    this.#count(`operator ${order.kind}`);
+    this.record(machine, { kind: 'remark', text: `OPERATOR ${JSON.stringify(order)}` });
+    this.count(`operator ${order.kind}`);
     machine.wanted = order.kind === 'start';
     if (order.kind === 'start') machine.generation = order.generation;
-    const downMs = this.#plan.electionTimeoutMs * this.#chance.between(0.1, 1);
+    const downMs = this.plan.electionTimeoutMs * this.chance.between(0.1, 1);
     if (machine.state) this.crash(machine, { forMs: downMs, seen: true });
     else this.timeline.plan(this.timeline.now, { kind: 'restart', node: machine.id });
   }
@@ -346,7 +342,7 @@ export class Cluster {
   crash(machine: Machine, { forMs, seen }: { forMs: number; seen: boolean }): void {
     if (!machine.state) return;
     const { id } = machine;
-    this.#record(machine, { kind: 'end' });
+    this.record(machine, { kind: 'end' });
     machine.state = null;
     machine.wakeTicket += 1;
     machine.waiting = [];
@@ -358,27 +354,27 @@ export class Cluster {
     this.timeline.plan(this.timeline.now + forMs, { kind: 'restart', node: id });
     if (!seen) return;
     for (const node of this.machines.keys())
-      if (node !== id && !this.links.isCut(id, node) && this.#chance.happens(this.#plan.evidence))
-        this.#showDeath(node, id, machine.config.boot);
+      if (node !== id && !this.links.isCut(id, node) && this.chance.happens(this.plan.evidence))
+        this.showDeath(node, id, machine.config.boot);
   }
 
-  #showDeath(node: NodeId, leader: NodeId, leaderBoot: string): void {
-    const at = this.timeline.now + this.#chance.between(0.2, 2);
+  showDeath(node: NodeId, leader: NodeId, leaderBoot: string): void {
+    const at = this.timeline.now + this.chance.between(0.2, 2);
     this.timeline.plan(at, { kind: 'evidence', node, leader, leaderBoot });
   }
 
   #resume(machine: Machine): void {
-    if (machine.pausedUntil === 0 || this.#isPaused(machine)) return;
+    if (machine.pausedUntil === 0 || this.isPaused(machine)) return;
     machine.pausedUntil = 0;
-    this.#record(machine, { kind: 'remark', text: 'goes on' });
+    this.record(machine, { kind: 'remark', text: 'goes on' });
     const { waiting, missedWake } = machine;
     machine.waiting = [];
     machine.missedWake = false;
     const late = (): void => {
-      if (missedWake && machine.state) this.feed(machine, { kind: 'timer', now: this.#nowOf(machine) });
+      if (missedWake && machine.state) this.feed(machine, { kind: 'timer', now: this.nowOf(machine) });
     };
     // The worker drains its socket before a late timer; the core must stay safe where that fails.
-    const timerFirst = this.#chance.happens(0.2);
+    const timerFirst = this.chance.happens(0.2);
     if (timerFirst) late();
     this.setHealth(machine, {});
     for (const arrival of waiting) this.#deliver(machine, arrival);
@@ -403,7 +399,7 @@ export class Cluster {
 
   /** The input that follows from a write that failed or succeeded again, if any. */
   #carryOut(machine: Machine, effects: readonly Effect[], cause: Input): Input | null {
-    const now = this.#nowOf(machine);
+    const now = this.nowOf(machine);
     const { id } = machine;
     let follow: Input | null = null;
     for (const effect of effects) {
@@ -411,7 +407,7 @@ export class Cluster {
       switch (effect.kind) {
         case 'persist': {
           if (machine.diskFull) {
-            this.#record(machine, { kind: 'write-failed', ...effect.persisted });
+            this.record(machine, { kind: 'write-failed', ...effect.persisted });
             machine.owed = effect.persisted;
             this.#planRetry(machine);
             return cause.kind === 'persist-failed'
@@ -430,26 +426,26 @@ export class Cluster {
           this.#send(machine, effect.to, effect.message);
           break;
         case 'role':
-          this.#count(`role ${effect.role.kind}`);
+          this.count(`role ${effect.role.kind}`);
           this.#remark(machine, effect);
-          if (effect.role.kind === 'leader') this.#beginReign(machine, effect.term);
+          if (effect.role.kind === 'leader') beginReign(this, machine, effect.term);
           break;
         case 'note':
-          this.#count(
+          this.count(
             `note ${effect.note.kind}${effect.note.kind === 'transfer' ? ` ${effect.note.outcome}` : ''}`,
           );
           this.#remark(machine, effect.note);
           if (effect.note.kind === 'voting-again') {
-            this.#record(machine, { kind: 'votes-again', reason: effect.note.reason });
+            this.record(machine, { kind: 'votes-again', reason: effect.note.reason });
             machine.fileSaysAbstaining = false;
           }
           break;
         case 'wake': {
           machine.wakeTicket += 1;
           if (effect.at === Infinity) break;
-          const late = this.#chance.happens(0.02)
-            ? this.#chance.between(0, this.#lateMsMax())
-            : this.#chance.next();
+          const late = this.chance.happens(0.02)
+            ? this.chance.between(0, this.#lateMsMax())
+            : this.chance.next();
           this.timeline.plan(momentOf(machine, effect.at) + late, {
             kind: 'wake',
             node: id,
@@ -463,7 +459,7 @@ export class Cluster {
   }
 
   #lateMsMax(): number {
-    return this.#plan.electionTimeoutMs / 4;
+    return this.plan.electionTimeoutMs / 4;
   }
 
   /** In the middle of this step, when it was to. */
@@ -472,31 +468,31 @@ export class Cluster {
     if (!dying || !(dying.begun || effect.kind === 'persist')) return false;
     machine.dying = { ...dying, begun: true, effects: dying.effects - 1 };
     if (dying.effects > 0) return false;
-    this.#count('died midway');
+    this.count('died midway');
     this.crash(machine, { forMs: dying.forMs, seen: true });
     return true;
   }
 
   #remark(machine: Machine, what: object): void {
-    if (this.#onRecord) this.#record(machine, { kind: 'remark', text: JSON.stringify(what) });
+    if (this.#onRecord) this.record(machine, { kind: 'remark', text: JSON.stringify(what) });
   }
 
   #write(machine: Machine, record: Persisted): void {
-    this.#record(machine, { kind: 'write', ...record });
+    this.record(machine, { kind: 'write', ...record });
     machine.persisted = record;
   }
 
   #planRetry(machine: Machine): void {
-    const at = this.timeline.now + this.#plan.electionTimeoutMs / 2;
+    const at = this.timeline.now + this.plan.electionTimeoutMs / 2;
     this.timeline.plan(at, { kind: 'retry-write', node: machine.id, boot: machine.bootCount });
   }
 
   #retryWrite(machine: Machine, boot: number): void {
     if (!machine.state || machine.bootCount !== boot || !machine.owed) return;
-    if (machine.diskFull || this.#isPaused(machine)) return this.#planRetry(machine);
+    if (machine.diskFull || this.isPaused(machine)) return this.#planRetry(machine);
     this.#write(machine, machine.owed);
     machine.owed = null;
-    this.feed(machine, { kind: 'persist-recovered', now: this.#nowOf(machine) });
+    this.feed(machine, { kind: 'persist-recovered', now: this.nowOf(machine) });
   }
 
   /** `lateMs`: how late its timers may be. */
@@ -505,14 +501,14 @@ export class Cluster {
     const { role, term } = this.core.view(machine.state);
     const leading = role.kind === 'leader';
     if (!leading) machine.leadsTerm = null;
-    this.#record(machine, { kind: 'state', term, leading, lateMs });
+    this.record(machine, { kind: 'state', term, leading, lateMs });
   }
 
   /** Finds the leader that is never woken, too. */
   #audit(): void {
     for (const machine of this.machines.values())
-      if (!this.#isPaused(machine)) this.#recordState(machine, this.#lateMsMax() + 1);
-    this.timeline.plan(this.timeline.now + this.#plan.electionTimeoutMs / 2, { kind: 'audit' });
+      if (!this.isPaused(machine)) this.#recordState(machine, this.#lateMsMax() + 1);
+    this.timeline.plan(this.timeline.now + this.plan.electionTimeoutMs / 2, { kind: 'audit' });
   }
 
   // Network
@@ -521,8 +517,8 @@ export class Cluster {
     const { id } = machine;
     // A slow write holds back what comes after it.
     const now = Math.max(this.timeline.now, machine.pausedUntil);
-    this.#record(machine, { kind: 'send', to, message });
-    if ('rule' in message) this.#count(`rule ${message.rule}`);
+    this.record(machine, { kind: 'send', to, message });
+    if ('rule' in message) this.count(`rule ${message.rule}`);
     const from = { from: id, fromBoot: machine.config.boot, message };
     for (const travelMs of this.links.travelTimes(id, to))
       this.timeline.plan(now + travelMs, { kind: 'arrival', to, toBoot: null, ...from });
@@ -531,77 +527,24 @@ export class Cluster {
   #arrive(arrival: Extract<Happening, { kind: 'arrival' }>): void {
     const machine = this.machine(arrival.to);
     if (!machine.state) return;
-    if (!this.#isPaused(machine)) return this.#deliver(machine, arrival);
+    if (!this.isPaused(machine)) return this.#deliver(machine, arrival);
     if (machine.waiting.length < waitingMax) machine.waiting.push(arrival);
   }
 
   #deliver(machine: Machine, { from, fromBoot, message }: Arrival): void {
     if (!machine.state) return;
-    this.#record(machine, { kind: 'receive', from, fromBoot, message });
-    this.feed(machine, { kind: 'message', now: this.#nowOf(machine), from, fromBoot, message });
+    this.record(machine, { kind: 'receive', from, fromBoot, message });
+    this.feed(machine, { kind: 'message', now: this.nowOf(machine), from, fromBoot, message });
   }
 
-  // Database
-
-  #beginReign(machine: Machine, term: number): void {
-    machine.leadsTerm = term;
-    this.#record(machine, { kind: 'leads', term });
-    const reign = { node: machine.id, boot: machine.bootCount, term };
-    this.timeline.plan(this.timeline.now + 1, { kind: 'claim', ...reign });
-  }
-
-  /** As far as that process knows. */
-  #reigns(machine: Machine, { boot, term }: Reign): boolean {
-    return machine.state !== null && machine.bootCount === boot && machine.leadsTerm === term;
-  }
-
-  #claim(machine: Machine, claim: Extract<Happening, { kind: 'claim' | 'write-item' }>): void {
-    if (!this.#reigns(machine, claim)) return;
-    const { term } = claim;
-    const again = this.timeline.now + this.#plan.electionTimeoutMs / 2;
-    if (!machine.health.databaseReachable || this.#isPaused(machine)) {
-      this.timeline.plan(again, claim);
-      return;
-    }
-    const taken = this.#database.claim(term);
-    this.#record(machine, { kind: 'claim', term, taken });
-    if (taken) this.timeline.plan(again, { ...claim, kind: 'write-item' });
-    else this.#refuseFence(machine);
-  }
-
-  /** Its statement is under way for a while, whatever becomes of its process. */
-  #writeItem(machine: Machine, write: Extract<Happening, { kind: 'claim' | 'write-item' }>): void {
-    if (!this.#reigns(machine, write)) return;
-    const { electionTimeoutMs } = this.#plan;
-    if (machine.health.databaseReachable && !this.#isPaused(machine)) {
-      const travelMs = electionTimeoutMs * this.#chance.next() ** 3;
-      this.timeline.plan(this.timeline.now + travelMs, { ...write, kind: 'land' });
-    }
-    this.timeline.plan(this.timeline.now + electionTimeoutMs / 2, write);
-  }
-
-  #land(machine: Machine, write: Extract<Happening, { kind: 'land' }>): void {
-    const { term } = write;
-    const taken = this.#database.store(term);
-    this.#count(taken ? 'write taken' : 'write of an older term refused');
-    this.#record(machine, { kind: 'store', term, taken });
-    if (!taken && this.#reigns(machine, write) && !this.#isPaused(machine)) this.#refuseFence(machine);
-  }
-
-  #refuseFence(machine: Machine): void {
-    const databaseTerm = this.#database.fenceTerm;
-    this.#record(machine, { kind: 'fence-refused', term: databaseTerm });
-    this.feed(machine, { kind: 'fence-refused', now: this.#nowOf(machine), databaseTerm });
-  }
-
-  // Faults, as begin-fault.ts needs them
+  // Faults, for begin-fault.ts
 
   /** Undone after this long, or when the storm ends. */
   later(forMs: number, undo: () => void): void {
     this.timeline.plan(this.timeline.now + this.restOf(forMs), { kind: 'heal', undo });
   }
   restOf(forMs: number): number {
-    return Math.max(0, Math.min(forMs, this.#plan.calmAt - this.timeline.now));
+    return Math.max(0, Math.min(forMs, this.plan.calmAt - this.timeline.now));
   }
 
   pause(machine: Machine, forMs: number): void {
@@ -609,52 +552,16 @@ export class Cluster {
     this.timeline.plan(machine.pausedUntil, { kind: 'resume', node: machine.id });
   }
 
-  /** Its timer may be due, now that its clock was moved. */
-  wake(machine: Machine): void {
-    machine.missedWake = this.#isPaused(machine);
-    if (!machine.missedWake) this.feed(machine, { kind: 'timer', now: this.#nowOf(machine) });
-  }
-
-  transfer(target: NodeId | null): void {
-    const [leader] = this.leaders();
-    if (leader === undefined || this.#isPaused(this.machine(leader))) return;
-    const now = this.#nowOf(this.machine(leader));
-    this.feed(this.machine(leader), { kind: 'transfer', now, target, reason: 'asked' });
-  }
-
-  /** Somebody else claims. */
-  claimAhead(terms: number): void {
-    this.#database.fenceTerm += terms;
-  }
-
   #evidence(machine: Machine, { leader, leaderBoot }: Extract<Happening, { kind: 'evidence' }>): void {
-    if (!machine.state || this.#isPaused(machine)) return;
+    if (!machine.state || this.isPaused(machine)) return;
     const { term } = this.core.view(machine.state);
-    this.#record(machine, { kind: 'evidence', leader, leaderBoot });
-    this.feed(machine, { kind: 'evidence', now: this.#nowOf(machine), leader, leaderBoot, term });
-  }
-
-  showFalseEvidence({ id, state }: Machine): void {
-    const leader = state ? this.core.view(state).leader : null;
-    if (leader !== null && leader !== id) this.#showDeath(id, leader, this.machine(leader).config.boot);
-  }
-
-  loseVoteFile(machine: Machine): void {
-    if (!machine.state || !this.#mayLoseVoteFile()) return;
-    this.#record(machine, { kind: 'remark', text: 'LOSES ITS VOTE FILE' });
-    machine.fileLost = true;
-  }
-
-  /** Two at once can only be brought back by hand (`baton node recover`), which is not what a storm is to find. */
-  #mayLoseVoteFile(): boolean {
-    return [...this.machines.values()].every(
-      ({ fileLost, fileSaysAbstaining }) => !fileLost && !fileSaysAbstaining,
-    );
+    this.record(machine, { kind: 'evidence', leader, leaderBoot });
+    this.feed(machine, { kind: 'evidence', now: this.nowOf(machine), leader, leaderBoot, term });
   }
 
   setHealth(machine: Machine, change: Partial<Health>): void {
     machine.health = { ...machine.health, ...change };
-    if (machine.state && !this.#isPaused(machine))
-      this.feed(machine, { kind: 'health', now: this.#nowOf(machine), health: machine.health });
+    if (machine.state && !this.isPaused(machine))
+      this.feed(machine, { kind: 'health', now: this.nowOf(machine), health: machine.health });
   }
 }
