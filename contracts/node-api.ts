@@ -1,7 +1,7 @@
 // The nodes' internal HTTPS routes (mutual TLS), as functions and nodes both see them: paths, headers, bodies.
 // Every answer that fails is application/problem+json (RFC 9457) with `code` from contracts/failures.ts.
 // A follower answers 421 with `leader`; callers follow it, at most twice.
-import { z } from 'zod';
+import * as z from 'zod';
 import { nodeIdSchema, sourceNameSchema, traceparentSchema, versionSchema } from './ids.ts';
 import { shopSourceSchema } from './source.ts';
 
@@ -65,6 +65,9 @@ export const routes = {
 
 export const batchItemsMax = 1_000;
 export const batchBytesMax = 8 * 1024 * 1024;
+export const tracedUrlLengthMax = 500;
+/** What is said of the messages comes on top: each character may be escaped. */
+export const batchBodyBytesMax = batchBytesMax + batchItemsMax * (6 * tracedUrlLengthMax + 500);
 
 export const batchRequestSchema = z.strictObject({
   items: z
@@ -73,6 +76,22 @@ export const batchRequestSchema = z.strictObject({
     )
     .min(1)
     .max(batchItemsMax),
+  /** The messages they came with, for whoever traces an item. */
+  messages: z
+    .array(
+      z.strictObject({
+        /** Of its items, too. */
+        traceparent: traceparentSchema,
+        messageId: z.string().max(80),
+        url: z.string().max(tracedUrlLengthMax),
+        fetchedAt: z.iso.datetime(),
+        publishedAt: z.iso.datetime().nullable(),
+        attempt: z.int().min(1),
+        receivedAt: z.iso.datetime(),
+      }),
+    )
+    .max(batchItemsMax)
+    .optional(),
 });
 export type BatchRequest = z.infer<typeof batchRequestSchema>;
 

@@ -90,6 +90,8 @@ export const messageHeaders = {
   /** How often it was published for another try; counted by us because x-death counts differ between RabbitMQ releases. */
   attempt: 'x-attempt',
   traceparent: 'traceparent',
+  /** When the scraper published it, in milliseconds: RabbitMQ's own property holds seconds. */
+  publishedAt: 'x-baton-published-at',
   /** On dead letters: a code of contracts/failures.ts, and the reason in words. */
   deadCode: 'x-baton-code',
   deadReason: 'x-baton-reason',

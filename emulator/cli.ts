@@ -14,6 +14,7 @@ import { invokeFunction } from './commands/invoke.ts';
 import { down, exitCodes, fault, status } from './commands/running.ts';
 import { logs } from './commands/logs.ts';
 import { mailTest } from './commands/mail.ts';
+import { trace } from './commands/trace.ts';
 import { dataDefault, up } from './commands/up.ts';
 import { faultActions } from './control.ts';
 import { chaosUsage } from './faults/grammar.ts';
@@ -156,6 +157,16 @@ function createProgram(finish: (code: number) => void): Command {
     .addOption(dataOption())
     .action(async (options: { data: string }) => finish(await down(options)));
   addDlq(program, { finish, dataOption, jsonOption });
+  program
+    .command('trace')
+    .description('how an item came, from its page to its row and mails; or what became of a message')
+    .argument('<what>', 'an item as <source>/<sku>, or the id of a message')
+    .option('--versions <count>', 'how many versions of an item, 20 at most', '3')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (what: string, options: { data: string; json: boolean; versions: string }) =>
+      finish(await trace(what, options)),
+    );
   addCompose(program, finish);
   addLocalstack(program, finish);
   program

@@ -8,6 +8,7 @@ import type { BrokerClient } from '../runtime/rabbitmq.ts';
 
 const reasonLengthMax = 1_000; // Headers travel in one AMQP frame.
 const publishTimeoutMs = 10_000;
+const latestDateMs = 253_402_300_800_000; // The year 10,000: what anybody may write into a header.
 type Publisher = Pick<BrokerClient, 'publish'>;
 type Headers = Record<string, string | number>;
 
@@ -50,6 +51,12 @@ export async function publishRetry(
 export function attemptOf(message: RabbitmqMessage): number {
   const attempt = Number(decodeHeaders(message.basicProperties.headers)[messageHeaders.attempt]);
   return Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 0;
+}
+
+/** Null where its publisher did not say. */
+export function publishedAtOf(message: RabbitmqMessage): string | null {
+  const at = decodeHeaders(message.basicProperties.headers)[messageHeaders.publishedAt];
+  return typeof at === 'number' && at > 0 && at < latestDateMs ? new Date(at).toISOString() : null;
 }
 
 async function publish(

@@ -9,6 +9,7 @@ import { startAnnouncer, type SendAnnouncement } from './announcer.ts';
 import { watchDatabase } from './database-watch.ts';
 import { createCollector } from './dead-letters/collect.ts';
 import { sendAgain } from './dead-letters/send-again.ts';
+import { Deliveries } from './deliveries.ts';
 import { startLeaderJobs } from './leader-jobs.ts';
 import { Leadership } from './leadership.ts';
 import { makeNotices, publishDueMails, queueDigests } from './mailer/mailer.ts';
@@ -115,7 +116,9 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
   const problems = new Problems();
   const live = new Live(store, warn);
   const unlisten = logger.onEvent((event: BatonEvent) => live.show(event));
+  const deliveries = new Deliveries();
   const internal = createInternalServer({
+    deliveries,
     tls: adapters.tls,
     leadership,
     store,
@@ -178,6 +181,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
           queueDigests(term, store, { from: settings.mailFrom, domain, pageUrl: member.publicUrl }),
       },
       { name: 'publishing mails', everyMs: 500, run: (term) => publishDueMails(term, store, broker) },
+      { name: 'noting deliveries', everyMs: 500, run: (term) => deliveries.store(term, nodeId, store) },
       { name: 'taking dead letters', everyMs: 1_000, run: createCollector({ store, broker }) },
       { name: 'sending dead letters again', everyMs: 500, run: (term) => sendAgain(term, store, broker) },
       { name: 'retention', everyMs: 60_000, run: (term) => store.sweep(term) },

@@ -19,6 +19,7 @@ import type {
 import type { CrawlView, FileView, MailView } from '../contracts/public-views.ts';
 import type { Source } from '../contracts/source.ts';
 import type { DeadLetterStore } from './dead-letters/store.ts';
+import type { TraceStore } from './deliveries.ts';
 import type { Digest, DigestRules, NoticeKind } from './mailer/notice.ts';
 
 /** A term that was claimed, or the newer one the database has seen. */
@@ -85,7 +86,7 @@ export interface StoredCounts {
   readonly mailsSent: number;
 }
 
-export interface Store extends DeadLetterStore {
+export interface Store extends DeadLetterStore, TraceStore {
   /** @throws Failure DATABASE_UNAVAILABLE or DATABASE_TIMEOUT. */
   ping(): Promise<void>;
   claim(claim: { term: number; holder: string }): Promise<ClaimResult>;

@@ -3,15 +3,16 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { request } from 'undici';
 import { z } from 'zod';
+import { failures, type FailureCode } from '../../contracts/failures.ts';
 import { problemSchema } from '../../contracts/node-api.ts';
-import { describeError } from '../../runtime/failure.ts';
+import { describeError, Failure } from '../../runtime/failure.ts';
 import { callControl } from '../control.ts';
 import { layoutOf } from '../instance/instance.ts';
 import type { SystemStatus } from '../status.ts';
 import { exitCodes, findRunning } from './running.ts';
 
 export interface LeaderApi {
-  /** @throws Error with the leader's reason. */
+  /** @throws Failure with the leader's code and reason. */
   ask<T>(method: 'GET' | 'POST' | 'PUT', path: string, schema: z.ZodType<T>, json?: unknown): Promise<T>;
 }
 
@@ -57,8 +58,8 @@ function leaderAt(url: string, token: string): LeaderApi {
       });
       const answer = await body.json();
       if (statusCode === 200) return schema.parse(answer);
-      const { detail, title } = problemSchema.parse(answer);
-      throw new Error(detail ?? title);
+      const { code, detail, title } = problemSchema.parse(answer);
+      throw new Failure(code in failures ? (code as FailureCode) : 'INTERNAL', detail ?? title);
     },
   };
 }

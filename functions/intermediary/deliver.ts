@@ -2,7 +2,13 @@
 // and what is bad is dead-lettered, or the message waits in items.retry. Returns only when RabbitMQ may forget the
 // batch; throws only when it could be neither settled nor published again.
 import { rabbitmqEventSchema, type RabbitmqMessage } from '../../contracts/rabbitmq-event.ts';
-import { batchAnswerSchema, routes, type ItemVerdict } from '../../contracts/node-api.ts';
+import {
+  batchAnswerSchema,
+  routes,
+  tracedUrlLengthMax,
+  type BatchRequest,
+  type ItemVerdict,
+} from '../../contracts/node-api.ts';
 import type { ItemPage } from '../../contracts/item-page.ts';
 import { routingKeys } from '../../contracts/topology.ts';
 import type { FailureCode } from '../../contracts/failures.ts';
@@ -10,7 +16,7 @@ import { describeError, Failure } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { childTraceparent } from '../../runtime/trace.ts';
-import { deadLetter, publishRetry } from '../dead-letter.ts';
+import { attemptOf, deadLetter, publishedAtOf, publishRetry } from '../dead-letter.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import { judgePage, messageIdOf, type BadItem } from './judge-page.ts';
 import { selectNewest, splitIntoBatches, toEntry, type Candidate } from './plan-batches.ts';
@@ -40,6 +46,7 @@ interface Delivery {
   readonly messageId: string;
   readonly page: ItemPage;
   readonly bad: BadItem[];
+  readonly receivedAt: string;
   /** Set when the leader could not be asked about all of its items. */
   failed: boolean;
 }
@@ -72,6 +79,7 @@ export async function deliver(
   const publications: (() => Promise<void>)[] = [];
   const deliveries: Delivery[] = [];
   const candidates: Candidate<Origin>[] = [];
+  const receivedAt = new Date().toISOString();
 
   for (const [queueAndVhost, messages] of Object.entries(rabbitmqEventSchema.parse(event).rmqMessagesByQueue))
     for (const message of messages) {
@@ -85,7 +93,15 @@ export async function deliver(
         continue;
       }
       const { page, good } = judged;
-      const delivery: Delivery = { queue, message, messageId, page, bad: [...judged.bad], failed: false };
+      const delivery: Delivery = {
+        queue,
+        message,
+        messageId,
+        page,
+        bad: [...judged.bad],
+        receivedAt,
+        failed: false,
+      };
       counts.items += page.items.length;
       deliveries.push(delivery);
       const traceparent = childTraceparent(page.traceparent);
@@ -130,7 +146,7 @@ async function postBatch(
       {
         method: 'POST',
         path: routes.batches,
-        json: { items: batch.map(toEntry) },
+        json: { items: batch.map(toEntry), messages: messagesOf(batch) } satisfies BatchRequest,
         timeoutMs: postWithinMs,
         ...(batch[0] === undefined ? {} : { traceparent: batch[0].traceparent }),
       },
@@ -152,6 +168,20 @@ async function postBatch(
       });
     for (const { origin } of batch) origin.delivery.failed = true;
   }
+}
+
+/** Each message once, in the words of a trace. */
+function messagesOf(batch: readonly Candidate<Origin>[]): BatchRequest['messages'] {
+  const firsts = new Map(batch.map((candidate) => [candidate.origin.delivery, candidate]));
+  return [...firsts].map(([{ message, page, receivedAt }, { messageId, traceparent }]) => ({
+    messageId,
+    traceparent,
+    url: page.url.slice(0, tracedUrlLengthMax),
+    fetchedAt: page.fetchedAt,
+    publishedAt: publishedAtOf(message),
+    attempt: attemptOf(message) + 1,
+    receivedAt,
+  }));
 }
 
 function note(candidate: Candidate<Origin> | undefined, verdict: ItemVerdict, counts: DeliverCounts): void {

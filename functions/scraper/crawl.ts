@@ -122,6 +122,7 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
   async function readPage({ url, depth }: Entry): Promise<void> {
     const known = progress.known(url);
     const answer = await site.visit({ url, validators: progress.validators(url) });
+    const fetchedAt = new Date().toISOString();
     switch (answer.kind) {
       case 'postponed':
         throw new Pause(answer.reason);
@@ -146,7 +147,7 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
         if (typeof page === 'string') return failPage(url, page);
         const problems = [...(answer.note === undefined ? [] : [answer.note]), ...page.problems];
         if (problems.length > 0) logger.warn(`${url} was read with problems`, { problems });
-        await publishChanged(answer.url, page.items);
+        await publishChanged(answer.url, fetchedAt, page.items);
         // An item that broke its schema today has not vanished.
         const kept = page.problems.length > 0 ? (known?.skus ?? []) : [];
         const skus = [...new Set([...page.items.map(({ sku }) => sku), ...kept])];
@@ -163,13 +164,18 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
     progress.keep(url);
   }
 
-  async function publishChanged(url: string, items: readonly ItemContent[]): Promise<void> {
+  async function publishChanged(
+    url: string,
+    fetchedAt: string,
+    items: readonly ItemContent[],
+  ): Promise<void> {
     for (const part of splitItems(progress.changed(items))) {
       if (progress.mustStore) await store('running', progress.running());
       const message = progress.number(part);
       await publisher.publishPage({
         page: message.page,
         url,
+        fetchedAt,
         items: message.items.map(({ content, version }) => progress.toItem(content, version)),
       });
       progress.published(message.items);

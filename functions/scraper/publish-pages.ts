@@ -49,7 +49,10 @@ export function createPublisher({ broker, source, intake, trace, deadline, logge
             ...message,
             exchange: exchanges.main.name,
             body: JSON.stringify(message.body),
-            headers: { [messageHeaders.traceparent]: message.body.traceparent },
+            headers: {
+              [messageHeaders.traceparent]: message.body.traceparent,
+              [messageHeaders.publishedAt]: Date.now(),
+            },
           },
           { timeoutMs: publishMs },
         );
@@ -65,7 +68,17 @@ export function createPublisher({ broker, source, intake, trace, deadline, logge
   }
 
   return {
-    async publishPage({ page, url, items }: { page: number; url: string; items: Item[] }): Promise<void> {
+    async publishPage({
+      page,
+      url,
+      fetchedAt,
+      items,
+    }: {
+      page: number;
+      url: string;
+      fetchedAt: string;
+      items: Item[];
+    }): Promise<void> {
       await publish({
         routingKey: routingKeys.items(source),
         type: itemPageType,
@@ -76,7 +89,7 @@ export function createPublisher({ broker, source, intake, trace, deadline, logge
           intake,
           page,
           url: url.slice(0, 2_000),
-          fetchedAt: new Date().toISOString(),
+          fetchedAt,
           traceparent: childTraceparent(trace),
           items,
         },

@@ -35,6 +35,7 @@ import {
 } from './mails.ts';
 import { connectionConfig, failureOf, openPool, type ConnectionOptions, type Queries } from './pool.ts';
 import { exportItems, feedBounds, findItem, listItems, readFeed } from './read-items.ts';
+import { traceQueries } from './traces.ts';
 import { writeBatch } from './write-items.ts';
 import { Failure } from '../../runtime/failure.ts';
 
@@ -155,9 +156,12 @@ function createStore(queries: Queries): Store {
     recentMails: (limit) => recentMails(queries, limit),
     recentCrawls: (limit) => recentCrawls(queries, limit),
     async sweep(term) {
-      await queries.query('sweeping', 'SELECT sweep($1), sweep_dead_letters($1)', [term]);
+      await queries.query('sweeping', 'SELECT sweep($1), sweep_dead_letters($1), sweep_deliveries($1)', [
+        term,
+      ]);
     },
 
     ...deadLetterQueries(queries),
+    ...traceQueries(queries),
   };
 }

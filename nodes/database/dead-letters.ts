@@ -14,6 +14,7 @@ type WithDates<T, K extends keyof T> = Omit<T, K> & Record<K, Date>;
 
 const groupsMax = 1_000;
 const actionsOfLetterMax = 100;
+const lettersOfMessageMax = 200;
 
 const letterColumns = `dead_letter_id AS id, queue, message_id AS "messageId", source, code, reason, group_id AS "group", state, attempts,
   times, body_before IS NOT NULL AS edited, died_at AS "diedAt", changed_at AS "changedAt"`;
@@ -140,6 +141,18 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
       ]);
     },
   };
+}
+
+/** Of the message, and of its items that died alone. */
+export async function deadLettersOf(queries: Queries, messageId: string): Promise<DeadLetter[]> {
+  const rows = await queries.query<WithDates<DeadLetter, 'diedAt' | 'changedAt'>>(
+    'looking for the dead letters of a message',
+    `SELECT ${letterColumns} FROM dead_letters
+     WHERE message_id = $1 OR (message_id COLLATE "C" >= $1 || '/' AND message_id COLLATE "C" < $1 || '0')
+     ORDER BY dead_letter_id LIMIT $2`, // The character after a slash is 0.
+    [messageId, lettersOfMessageMax],
+  );
+  return rows.map(dated);
 }
 
 function dated<T extends { diedAt: Date; changedAt: Date }>(

@@ -15,7 +15,7 @@ export const deadQueues: ReadonlyMap<string, string> = new Map([
 ]);
 
 const takesPerRound = 5;
-const takeLimits = { messagesMax: 200, bytesMax: 8 * 1024 * 1024 };
+const takeLimits = { messagesMax: 200, bytesMax: 2 * 1024 * 1024 };
 /** Letters that wait for a decision; above it the rest stays in RabbitMQ, whose queues have a length of their own. */
 const openMax = 200_000;
 const backOffMsMin = 1_000;

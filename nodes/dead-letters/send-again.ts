@@ -6,7 +6,7 @@ import type { NodeBroker } from '../node-broker.ts';
 import type { DeadLetterStore, LetterToSend } from './store.ts';
 
 const stepsPerRound = 10;
-const stepLimits = { lettersMax: 100, bytesMax: 8 * 1024 * 1024 };
+const stepLimits = { lettersMax: 100, bytesMax: 2 * 1024 * 1024 };
 
 export async function sendAgain(
   term: number,

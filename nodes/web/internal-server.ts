@@ -8,6 +8,7 @@ import { batonEventSchema, type BatonEvent } from '../../contracts/event.ts';
 import { itemSchema, type Item } from '../../contracts/item.ts';
 import {
   apiVersion,
+  batchBodyBytesMax,
   batchBytesMax,
   batchRequestSchema,
   crawlRequestSchema,
@@ -26,6 +27,7 @@ import {
 import { Failure } from '../../runtime/failure.ts';
 import type { TlsMaterial } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import type { Deliveries } from '../deliveries.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Store } from '../store.ts';
 import { useProblems } from './problems.ts';
@@ -38,6 +40,7 @@ export interface InternalServerOptions {
   readonly logger: Logger;
   /** Batches at once; one more is answered BUSY. */
   readonly batchesInFlightMax: number;
+  readonly deliveries: Pick<Deliveries, 'note'>;
   /** Events of other processes, to be shown live. */
   readonly show: (event: BatonEvent) => void;
 }
@@ -89,13 +92,16 @@ export function createInternalServer(options: InternalServerOptions): FastifyIns
   });
 
   let batches = 0;
-  app.post(routes.batches, async (request): Promise<BatchAnswer> => {
+  app.post(routes.batches, { bodyLimit: batchBodyBytesMax }, async (request): Promise<BatchAnswer> => {
     if (batches >= options.batchesInFlightMax)
       throw new Failure('BUSY', `${batches} batches are in flight`, { details: { retryAfterMs: 200 } });
-    const { items } = parse(batchRequestSchema, request.body);
+    const { items, messages } = parse(batchRequestSchema, request.body);
+    const postedAt = new Date().toISOString();
     batches += 1;
     try {
-      return await writeBatch(items);
+      const answer = await writeBatch(items);
+      options.deliveries.note(messages, postedAt);
+      return answer;
     } finally {
       batches -= 1;
     }

@@ -29,6 +29,7 @@ import { addDeadLetters, deadLetterOperations } from './dead-letters.ts';
 import { forwardWrites } from './forward.ts';
 import { itemListSchema, openApi, type Operation } from './openapi.ts';
 import { useProblems } from './problems.ts';
+import { addTraces, traceOperations } from './traces.ts';
 import { addPage, type Page } from './page.ts';
 
 export interface PublicServerOptions {
@@ -110,6 +111,7 @@ export const operations: readonly Operation[] = [
     body: erasureSchema,
   },
   ...deadLetterOperations,
+  ...traceOperations,
   { method: 'get', path: '/files', summary: 'The last files' },
   { method: 'get', path: '/crawls', summary: 'The last crawls' },
   { method: 'get', path: '/mails', summary: 'The last mails' },
@@ -165,6 +167,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     addHealth(app, options);
     addReads(app, options);
     addDeadLetters(app, options);
+    addTraces(app, options);
     options.live.addTo(app);
     addPage(app, options.page, guard);
 

@@ -10,7 +10,7 @@ import { createNode } from '../../../nodes/node.ts';
 import type { NodeBroker } from '../../../nodes/node-broker.ts';
 import type { Store } from '../../../nodes/store.ts';
 import { createLogger } from '../../../runtime/logger.ts';
-import { makeCertificates } from '../../support/certificates.ts';
+import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
 import { simulatedRaft } from '../node/simulated-edges.ts';
 
 const tokens = {
@@ -21,6 +21,8 @@ const tokens = {
 
 export interface ServedLeader {
   readonly internalUrl: string;
+  /** What its internal listener takes a caller by. */
+  readonly tls: TestCertificates;
   /** What the node reported, as `code: detail`. */
   readonly problems: readonly string[];
   readonly ask: (
@@ -43,6 +45,7 @@ export async function serveLeader(options: {
   logger.onEvent((event) => {
     if (event.type === 'problem') problems.push(`${event.code}: ${event.detail}`);
   });
+  const tls = await makeCertificates(await mkdtemp(join(tmpdir(), 'baton-leader-')));
   const node = await createNode(
     {
       nodeId: 'node-1',
@@ -68,7 +71,7 @@ export async function serveLeader(options: {
       raft,
       store: options.store,
       broker: options.broker,
-      tls: await makeCertificates(await mkdtemp(join(tmpdir(), 'baton-leader-'))),
+      tls,
       page: undefined,
       sendAnnouncement: async () => undefined,
       tokens: async () => tokens,
@@ -79,6 +82,7 @@ export async function serveLeader(options: {
   await vi.waitUntil(() => node.leadership.state.kind === 'leading');
   return {
     internalUrl: node.internalUrl,
+    tls,
     problems,
     ask: async (method, path, { json, role = 'operator' } = {}) => {
       const { statusCode, body } = await request(node.publicUrl + path, {

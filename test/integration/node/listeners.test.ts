@@ -152,7 +152,7 @@ test('a newer api version and a body over the limit are refused with their codes
     status: 400,
     json: { code: 'VERSION_UNSUPPORTED' },
   });
-  expect(await internal('/internal/batches', Buffer.alloc(9 * 1024 * 1024, ' '))).toMatchObject({
+  expect(await internal('/internal/batches', Buffer.alloc(13 * 1024 * 1024, ' '))).toMatchObject({
     status: 413,
     json: { code: 'BODY_TOO_LARGE' },
   });

@@ -64,6 +64,7 @@ export function simulatedStore() {
     dueMails: async () => [],
     deferredMails: async () => 0,
     openDeadLetters: async () => ({}),
+    keepDeliveries: async () => undefined,
     deadLettersToSend: async () => [],
     items: async () => [],
     fileIntake: async (id) => files.get(id),

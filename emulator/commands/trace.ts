@@ -1,0 +1,37 @@
+// `baton trace <item or message>`: how an item came, hop by hop with times, or what became of a message. Asks the leader.
+import type { FailureCode } from '../../contracts/failures.ts';
+import { itemTraceSchema, messageTraceSchema } from '../../contracts/trace.ts';
+import { Failure } from '../../runtime/failure.ts';
+import { withLeader } from './leader-api.ts';
+import { itemTraceText, messageTraceText } from './trace-text.ts';
+
+/** `what`: `<source>/<sku>`, else a message id. */
+export async function trace(
+  what: string,
+  { data, json, versions }: { data: string; json: boolean; versions: string },
+): Promise<number> {
+  return await withLeader(data, async (leader) => {
+    const [source = '', ...rest] = what.split('/');
+    const sku = rest.join('/');
+    const path = `/items/${encodeURIComponent(source)}/${encodeURIComponent(sku)}/trace?versions=${encodeURIComponent(versions)}`;
+    const item = sku === '' ? undefined : await leader.ask('GET', path, itemTraceSchema).catch(unlessMissing);
+    if (item) return print(json ? `${JSON.stringify(item)}\n` : itemTraceText(item));
+    // Ids of messages may hold a slash, too.
+    const message = await leader
+      .ask('GET', `/messages/${encodeURIComponent(what)}/trace`, messageTraceSchema)
+      .catch(unlessMissing);
+    if (!message)
+      throw new Error(`nothing is known of an item or a message ${what}: items are named <source>/<sku>`);
+    print(json ? `${JSON.stringify(message)}\n` : messageTraceText(message));
+  });
+}
+
+const missing: readonly FailureCode[] = ['NOT_FOUND', 'REQUEST_MALFORMED'];
+
+function unlessMissing(error: unknown): undefined {
+  if (error instanceof Failure && missing.includes(error.code)) return undefined;
+  throw error;
+}
+function print(text: string): void {
+  process.stdout.write(text);
+}

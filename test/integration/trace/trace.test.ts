@@ -1,0 +1,159 @@
+// A trace from the scraper's publish to the row and the mail, over the real parts in between: its publisher, a broker,
+// deliver, a leader with its listeners and jobs, PostgreSQL.
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { itemVersion } from '../../../contracts/ids.ts';
+import { rabbitmqMessageSchema } from '../../../contracts/rabbitmq-event.ts';
+import type { ItemTrace, MessageTrace } from '../../../contracts/trace.ts';
+import { recordJson } from '../../../emulator/event-sources/rabbitmq-event-body.ts';
+import { declareTopology } from '../../../emulator/services/declare-topology.ts';
+import { publishRetry } from '../../../functions/dead-letter.ts';
+import { deliver } from '../../../functions/intermediary/deliver.ts';
+import { createPublisher } from '../../../functions/scraper/publish-pages.ts';
+import { createInternalClient } from '../../../runtime/internal-http.ts';
+import { createLogger } from '../../../runtime/logger.ts';
+import { connectBroker, type BrokerClient, type TakenMessage } from '../../../runtime/rabbitmq.ts';
+import { startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { item, lead, useDatabases, type FreshDatabase } from '../database/fresh-database.ts';
+import { asked, serveLeader, type ServedLeader } from '../dead-letters/served-leader.ts';
+
+const databases = useDatabases();
+const traceId = 'c'.repeat(32);
+const crawlTrace = `00-${traceId}-${'d'.repeat(16)}-01`;
+const logger = createLogger({ process: 'test', write: () => undefined });
+let server: TestBroker;
+let broker: BrokerClient;
+let database: FreshDatabase;
+let leader: ServedLeader;
+
+beforeAll(async () => {
+  server = await startTestBroker('development');
+  await declareTopology(server.address);
+  broker = connectBroker({ ...server.address, name: 'test' });
+});
+afterAll(async () => {
+  await broker?.close();
+  await server?.close();
+});
+beforeEach(async () => {
+  database = await databases.fresh();
+  await lead(database.store);
+  leader = await serveLeader({ store: database.store, broker, term: 2 });
+});
+afterEach(() => leader.close());
+
+/** As a crawl says it. @returns when its page was fetched. */
+async function publish(intake: number, price: unknown): Promise<string> {
+  const fetchedAt = new Date().toISOString();
+  const deadline = performance.now() + 10_000;
+  await createPublisher({ broker, source: 'shop', intake, trace: crawlTrace, deadline, logger }).publishPage({
+    page: 0,
+    url: `https://shop.example/page-of-${intake}`,
+    fetchedAt,
+    items: [item('a/1', itemVersion({ intake, ordinal: 0 }), { price: price as number })],
+  });
+  return fetchedAt;
+}
+async function takeFrom(queue: string): Promise<TakenMessage[]> {
+  const taken: TakenMessage[] = [];
+  await vi.waitUntil(
+    () => broker.take(queue, { messagesMax: 10, bytesMax: 1e6 }, async (some) => void taken.push(...some)),
+    { timeout: 10_000 },
+  );
+  return taken;
+}
+/** As Lambda hands messages to deliver. */
+const asRecord = ({ body, ...properties }: TakenMessage) =>
+  rabbitmqMessageSchema.parse(
+    JSON.parse(recordJson({ content: body, redelivered: false, properties: { ...properties } })),
+  );
+async function deliverAll(messages: readonly TakenMessage[]): Promise<void> {
+  const client = createInternalClient(leader.tls);
+  await deliver(
+    {
+      leader: { call: (what) => client.call(leader.internalUrl, what) },
+      broker: () => Promise.resolve(broker),
+      logger,
+    },
+    {
+      eventSource: 'aws:rmq',
+      eventSourceArn: 'arn:aws:mq:::broker',
+      rmqMessagesByQueue: { 'items::/': messages.map(asRecord) },
+    },
+    { deadline: performance.now() + 10_000 },
+  );
+  await client.close();
+}
+const trace = (path: string) => asked<ItemTrace>(leader.ask('GET', path, { role: 'nobody' }));
+const itemPath = `/items/shop/${encodeURIComponent('a/1')}/trace`;
+
+test('one trace id leads from the page to the row and the mail, with the time of each hop', async () => {
+  await database.store.putWatch(2, { email: 'mara@example.org', about: 'prices', source: null, sku: null });
+  await publish(1, 10);
+  await deliverAll(await takeFrom('items'));
+  const fetchedAt = await publish(2, 8);
+  // It had to wait once, since nobody led.
+  for (const message of await takeFrom('items'))
+    await publishRetry(broker, { queue: 'items', message: asRecord(message) });
+  await deliverAll(await takeFrom('items'));
+
+  await vi.waitUntil(async () => (await trace(itemPath)).versions[0]?.deliveries.length === 1, {
+    timeout: 10_000,
+  });
+  const { title, versions } = await trace(itemPath);
+  expect(title).toBe('Item a/1');
+  expect(versions.map(({ change, price, previousPrice }) => ({ change, price, previousPrice }))).toEqual([
+    { change: 'price', price: 8, previousPrice: 10 },
+    { change: 'new', price: 10, previousPrice: null },
+  ]);
+  const [newest] = versions;
+  const [delivery] = newest?.deliveries ?? [];
+  expect(delivery).toMatchObject({
+    url: 'https://shop.example/page-of-2',
+    fetchedAt,
+    attempt: 2,
+    node: 'node-1',
+    term: 2,
+  });
+  expect(newest?.traceparent.slice(3, 35)).toBe(traceId);
+  const times = [delivery?.fetchedAt, delivery?.publishedAt, delivery?.receivedAt, delivery?.postedAt].map(
+    String,
+  );
+  expect(times).toEqual(times.toSorted());
+
+  const told = await database.connect();
+  const mails = (): Promise<{ rows: { traceparent: string }[] }> =>
+    told.query('SELECT traceparent FROM notices');
+  await vi.waitUntil(async () => (await mails()).rows.length === 1, { timeout: 10_000 });
+  expect((await mails()).rows[0]?.traceparent.slice(3, 35)).toBe(traceId);
+  // Gathered for a while by rule; what becomes of it is made due here.
+  await told.query(`UPDATE notices SET made_at = made_at - interval '1 day'`);
+  await vi.waitUntil(async () => (await trace(itemPath)).versions[0]?.mails.length === 1, {
+    timeout: 10_000,
+  });
+  const [mail] = await takeFrom('mail');
+  expect((JSON.parse(String(mail?.body)) as { traceparent: string }).traceparent.slice(3, 35)).toBe(traceId);
+  expect((await trace(itemPath)).versions[1]?.mails).toEqual([]);
+});
+
+test('a message leads to its rows and to those of its items that died', async () => {
+  await publish(1, 10);
+  const [good] = await takeFrom('items');
+  await publish(2, 'eight');
+  const [bad] = await takeFrom('items');
+  if (!good || !bad) throw new Error('nothing was published');
+  await deliverAll([good, bad]);
+  const messageTrace = (id: string | undefined) =>
+    leader.ask('GET', `/messages/${encodeURIComponent(String(id))}/trace`, { role: 'nobody' });
+  await vi.waitUntil(async () => (await messageTrace(good.messageId)).status === 200, { timeout: 10_000 });
+  expect(await asked<MessageTrace>(messageTrace(good.messageId))).toMatchObject({
+    deliveries: [{ attempt: 1, term: 2 }],
+    rows: [{ source: 'shop', sku: 'a/1', version: itemVersion({ intake: 1, ordinal: 0 }) }],
+    deadLetters: [],
+  });
+  await vi.waitUntil(async () => (await messageTrace(bad.messageId)).status === 200, { timeout: 10_000 });
+  expect(await asked<MessageTrace>(messageTrace(bad.messageId))).toMatchObject({
+    rows: [],
+    deadLetters: [{ messageId: `${bad.messageId}/0`, code: 'ITEM_MALFORMED', state: 'waiting' }],
+  });
+  expect(await messageTrace('nobody')).toMatchObject({ status: 404, json: { code: 'NOT_FOUND' } });
+});
