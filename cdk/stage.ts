@@ -51,7 +51,7 @@ export type LocalStage = z.infer<typeof localStageSchema> & { readonly name: str
 export type Stage = AwsStage | LocalStage;
 
 /** @throws Error naming the stage and every wrong setting. */
-export function readStage(node: Node): Stage {
+export function readStage(node: Pick<Node, 'tryGetContext'>): Stage {
   const name = stageNameSchema.parse(node.tryGetContext('stage'));
   const stages = z.record(z.string(), z.unknown()).parse(node.tryGetContext('stages'));
   if (stages[name] === undefined)

@@ -1,0 +1,67 @@
+// `npm run aws -- diff|deploy|outputs|smoke|destroy --stage <stage>`: the pinned CDK, and around it what a person needs:
+// addresses, the reason when a task cannot start, a check of the whole, what is left over at the end.
+// Exit codes: 0 ok, 1 failed, 2 usage.
+import { readFileSync } from 'node:fs';
+import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
+import { ECSClient } from '@aws-sdk/client-ecs';
+import { Command, CommanderError } from 'commander';
+import { z } from 'zod';
+import { deploy } from './command/deploy.ts';
+import { describeOutputs, readOutputs } from './command/outputs.ts';
+import { leftovers } from './command/leftovers.ts';
+import { runCdk } from './command/run-cdk.ts';
+import { smoke } from './command/smoke.ts';
+import { readStage, type AwsStage } from './stage.ts';
+
+const contextSchema = z.object({ context: z.record(z.string(), z.unknown()) });
+
+/** @throws Error naming what is wrong in cdk.json. */
+function awsStage(name: string): AwsStage {
+  const text = readFileSync(new URL('../cdk.json', import.meta.url), 'utf8');
+  const { context } = contextSchema.parse(JSON.parse(text));
+  const stage = readStage({ tryGetContext: (key) => (key === 'stage' ? name : context[key]) });
+  if (stage.kind !== 'aws') throw new Error(`stage ${name} is of the emulators: npm run compose deploys it`);
+  return stage;
+}
+
+function createProgram(finish: (code: number) => void): Command {
+  const program = new Command('aws').description('Baton on AWS: see docs/aws.md').exitOverride();
+  const command = (name: string, about: string, run: (stage: AwsStage) => Promise<number>) =>
+    program
+      .command(name)
+      .description(about)
+      .requiredOption('--stage <stage>', 'of cdk.json')
+      .action(async ({ stage }: { stage: string }) => finish(await run(awsStage(stage))));
+  const cloudFormation = new CloudFormationClient({ maxAttempts: 3 });
+
+  command('diff', 'what a deploy would change', (stage) => runCdk(['diff'], stage).ended);
+  command('deploy', 'all stacks in their order', async (stage) => {
+    const code = await deploy(stage, { ecs: new ECSClient({ maxAttempts: 3 }) });
+    if (code === 0) process.stdout.write(describeOutputs(stage, await readOutputs(stage, cloudFormation)));
+    return code;
+  });
+  command('outputs', 'addresses, dashboard, cost', async (stage) => {
+    process.stdout.write(describeOutputs(stage, await readOutputs(stage, cloudFormation)));
+    return 0;
+  });
+  command('smoke', 'does the whole answer?', async (stage) =>
+    smoke(await readOutputs(stage, cloudFormation)),
+  );
+  command('destroy', 'take it down', async (stage) => {
+    const code = await runCdk(['destroy', '--all'], stage).ended;
+    if (code === 0) process.stdout.write(leftovers(stage));
+    return code;
+  });
+  return program;
+}
+
+try {
+  await createProgram((code) => (process.exitCode = code)).parseAsync();
+} catch (error) {
+  // Commander has said it already.
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else {
+    process.stderr.write(`${(error as Error).message}\n`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,232 @@
+// `npm run aws`, against APIs of AWS that a test answers and a CDK that only waits: what it prints, when it gives up, and
+// that it never waits for a task that cannot start.
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { ECSClient } from '@aws-sdk/client-ecs';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { deploy } from '../../cdk/command/deploy.ts';
+import { smoke } from '../../cdk/command/smoke.ts';
+import { findTrouble, type ServiceState } from '../../cdk/command/trouble.ts';
+import type { AwsStage } from '../../cdk/stage.ts';
+import { synthesized } from './synthesize.ts';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const stage = synthesized('dev').stage as AwsStage;
+const credentials = { accessKeyId: 'none', secretAccessKey: 'none' };
+
+let folder: string;
+let server: Server;
+let url: string;
+/** What the test's AWS answers: by the header that names the operation, or by path. */
+const answers = new Map<
+  string,
+  (body: string) => { status?: number; headers?: Record<string, string>; body: string }
+>();
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'baton-aws-'));
+  server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      const target = request.headers['x-amz-target']?.toString().split('.').at(-1);
+      const answer = answers.get(target ?? `${request.method} ${request.url}`)?.(body);
+      response.writeHead(answer ? (answer.status ?? 200) : 501, answer?.headers);
+      response.end(answer?.body ?? `the test said nothing about ${target ?? request.url}`);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterAll(async () => {
+  server.closeAllConnections();
+  server.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** A CDK that ends with `code` after `ms`. */
+async function cdkThat({ ms, code }: { ms: number; code: number }): Promise<string> {
+  const file = join(folder, `cdk-${ms}-${code}.mjs`);
+  await writeFile(file, `setTimeout(() => process.exit(${code}), ${ms});`);
+  return file;
+}
+function ecs(): ECSClient {
+  return new ECSClient({ region: 'eu-central-1', endpoint: url, credentials, maxAttempts: 1 });
+}
+function printed(stream: 'stdout' | 'stderr') {
+  const lines: string[] = [];
+  const spy = vi.spyOn(process[stream], 'write').mockImplementation((text) => lines.push(String(text)) > 0);
+  return { text: () => lines.join(''), end: () => spy.mockRestore() };
+}
+
+describe('aws deploy', () => {
+  const minute = 60_000;
+  const since = new Date('2026-11-25T10:00:00Z');
+  const at = (minutes: number) => new Date(since.getTime() + minutes * minute);
+  const service = (changes: Partial<ServiceState> = {}): ServiceState => ({
+    name: 'node-2',
+    rolloutSince: at(1),
+    lastEvent: undefined,
+    failures: [],
+    ...changes,
+  });
+  const failure = (minutes: number) => ({ at: at(minutes), reason: 'exit code 2' });
+
+  test.each([
+    ['one failed task', service({ failures: [failure(2)] }), 3],
+    ['failures of an earlier deploy', service({ failures: [failure(-9), failure(-8)] }), 3],
+    ['nine minutes without a steady state', service(), 10],
+    ['a service at rest', service({ rolloutSince: undefined }), 60],
+  ])('aws deploy: %s is no trouble', (_, state, minutes) => {
+    expect(findTrouble([state], { since, now: at(minutes) })).toBeUndefined();
+  });
+
+  test.each([
+    ['two failed tasks', service({ failures: [failure(2), failure(4)] }), 5, 'exit code 2'],
+    ['ten minutes without a steady state', service({ lastEvent: 'unable to place' }), 12, 'unable to place'],
+  ])('aws deploy: %s is told with its reason', (_, state, minutes, reason) => {
+    expect(findTrouble([service({ name: 'node-1' }), state].slice(-1), { since, now: at(minutes) })).toEqual({
+      service: 'node-2',
+      reason,
+    });
+  });
+
+  test('aws deploy: a task that cannot start ends the waiting, with its reason and where to look', async () => {
+    const stoppedAt = Date.now() / 1_000 + 60;
+    answers.set('DescribeServices', () => ({
+      body: JSON.stringify({ services: [{ serviceName: 'node-2' }] }),
+    }));
+    answers.set('ListTasks', () => ({ body: JSON.stringify({ taskArns: ['arn:task/1', 'arn:task/2'] }) }));
+    answers.set('DescribeTasks', () => ({
+      body: JSON.stringify({
+        tasks: ['arn:task/1', 'arn:task/2'].map((taskArn) => ({
+          taskArn,
+          group: 'service:node-2',
+          stopCode: 'EssentialContainerExited',
+          stoppedReason: 'Essential container in task exited',
+          stoppedAt,
+          containers: [{ exitCode: 2 }],
+        })),
+      }),
+    }));
+    const output = printed('stderr');
+    const began = performance.now();
+    try {
+      const program = await cdkThat({ ms: 60_000, code: 0 });
+      expect(await deploy(stage, { ecs: ecs(), everyMs: 50, program })).toBe(1);
+    } finally {
+      output.end();
+    }
+    expect(performance.now() - began).toBeLessThan(30_000);
+    expect(output.text()).toContain('node-2 cannot start: Essential container in task exited; exit code 2');
+    expect(output.text()).toContain('aws logs tail /baton/dev/nodes');
+  });
+
+  test.each([0, 1])('aws deploy: it ends with what CDK says: %d', async (code) => {
+    answers.set('DescribeServices', () => ({
+      status: 400,
+      headers: { 'x-amzn-errortype': 'ClusterNotFoundException' },
+      body: '{"__type":"ClusterNotFoundException"}',
+    }));
+    const program = await cdkThat({ ms: 500, code });
+    expect(await deploy(stage, { ecs: ecs(), everyMs: 50, program })).toBe(code);
+  });
+});
+
+describe('aws smoke', () => {
+  const outputs = () => ({ publicUrl: url, frontUrl: `${url}/front` });
+  const cluster = (leader: string | null) => () => ({
+    body: JSON.stringify({ nodeId: 'node-1', term: 7, leader: leader === null ? null : { nodeId: leader } }),
+  });
+  const check = async () => {
+    const output = printed('stdout');
+    try {
+      return { code: await smoke(outputs()), text: output.text() };
+    } finally {
+      output.end();
+    }
+  };
+
+  test('aws smoke: page, leader and front answer', async () => {
+    answers.set('GET /', () => ({ body: 'page' }));
+    answers.set('GET /cluster', cluster('node-3'));
+    answers.set('GET /front', () => ({ status: 307, headers: { location: `${url}/items` }, body: '' }));
+    expect(await check()).toEqual({
+      code: 0,
+      text: `ok      page: ${url}\nok      leader: node-3 leads in term 7\nok      front: leads to ${url}/items\n`,
+    });
+  });
+
+  test('aws smoke: what is wrong is named, and all is looked at', async () => {
+    answers.set('GET /', () => ({ status: 503, body: '' }));
+    answers.set('GET /cluster', cluster(null));
+    answers.set('GET /front', () => ({
+      status: 307,
+      headers: { location: 'https://evil.example/' },
+      body: '',
+    }));
+    const { code, text } = await check();
+    expect(code).toBe(1);
+    expect(text).toMatch(/FAILED {2}page: .* answers 503/);
+    expect(text).toMatch(/FAILED {2}leader: node-1 knows no leader/);
+    expect(text).toMatch(/FAILED {2}front: it leads to https:\/\/evil\.example/);
+  });
+});
+
+describe('aws command line', () => {
+  const aws = (...args: string[]) =>
+    run(process.execPath, ['cdk/aws.ts', ...args], {
+      cwd: root,
+      timeout: 60_000,
+      env: {
+        AWS_REGION: 'eu-central-1',
+        AWS_ACCESS_KEY_ID: 'none',
+        AWS_SECRET_ACCESS_KEY: 'none',
+        AWS_ENDPOINT_URL_CLOUDFORMATION: url,
+      },
+    }).then(
+      ({ stdout }) => ({ code: 0, stdout, stderr: '' }),
+      ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({
+        code,
+        stdout,
+        stderr,
+      }),
+    );
+
+  test('aws outputs: addresses, dashboard and budget', async () => {
+    const described: string[] = [];
+    answers.set('POST /', (body) => {
+      described.push(new URLSearchParams(body).get('StackName') ?? '');
+      const [key, value] = body.includes('functions')
+        ? ['FrontUrl', 'https://front.example/']
+        : ['PublicUrl', 'https://dev.baton.example.com'];
+      return {
+        body: `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>s</StackName><CreationTime>2026-11-25T10:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs><member><OutputKey>${key}</OutputKey><OutputValue>${value}</OutputValue></member></Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`,
+      };
+    });
+    const { code, stdout, stderr } = await aws('outputs', '--stage', 'dev');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('https://dev.baton.example.com');
+    expect(stdout).toContain('https://front.example/');
+    expect(stdout).toContain('#dashboards/dashboard/baton-dev');
+    expect(stdout).toContain('250 USD');
+    expect(described).toEqual(['baton-dev-nodes', 'baton-dev-functions']);
+  });
+
+  test.each([
+    [['outputs', '--stage', 'nowhere'], 1, /cdk\.json has no stage nowhere/],
+    [['outputs', '--stage', 'local'], 1, /stage local is of the emulators/],
+    [['outputs'], 2, /--stage/],
+    [['launch', '--stage', 'dev'], 2, /unknown command/],
+  ])('aws %j is refused with the reason', async (args, code, reason) => {
+    const refused = await aws(...args);
+    expect(refused.code).toBe(code);
+    expect(refused.stderr).toMatch(reason);
+  });
+});
