@@ -47,7 +47,7 @@ function strike(cluster: Cluster, machine: Machine, fault: FaultOfOne): void {
   switch (fault.kind) {
     case 'crash':
       if (fault.loseVoteFile) loseVoteFile(cluster, machine);
-      return cluster.crash(machine, { forMs: cluster.restOf(fault.forMs), seen: true });
+      return cluster.crash(machine, cluster.restOf(fault.forMs));
     case 'crash-midway': {
       const { inWrite, effects } = fault;
       machine.dying = { forMs: cluster.restOf(fault.forMs), begun: !inWrite, effects };
@@ -57,7 +57,7 @@ function strike(cluster: Cluster, machine: Machine, fault: FaultOfOne): void {
     }
     case 'reconfigure':
       machine.settings = fault.settings;
-      return cluster.crash(machine, { forMs: cluster.restOf(fault.forMs), seen: true });
+      return cluster.crash(machine, cluster.restOf(fault.forMs));
     case 'pause': {
       if (!machine.state) return undefined;
       const forMs = cluster.restOf(fault.forMs);

@@ -27,7 +27,7 @@ import { Timeline } from './timeline.ts';
 import { TraceChecker } from './trace/trace-checker.ts';
 
 type Happening =
-  | ({ readonly kind: 'arrival'; readonly to: NodeId; readonly toBoot: number | null } & Arrival)
+  | ({ readonly kind: 'arrival'; readonly to: NodeId } & Arrival)
   | { readonly kind: 'wake'; readonly node: NodeId; readonly ticket: number }
   | { readonly kind: 'retry-write'; readonly node: NodeId; readonly boot: number }
   | Statement
@@ -161,7 +161,7 @@ export class Cluster {
       for (const machine of ids.map((id) => this.machine(id))) {
         // Nor does it come back from the crash before.
         machine.wanted = false;
-        this.crash(machine, { forMs: Infinity, seen: true });
+        this.crash(machine, Infinity);
       }
     const pairs = (from: readonly NodeId[], to: readonly NodeId[]) =>
       from.flatMap((a) => to.map((b): [NodeId, NodeId] => [a, b]));
@@ -335,11 +335,12 @@ export class Cluster {
     machine.wanted = order.kind === 'start';
     if (order.kind === 'start') machine.generation = order.generation;
     const downMs = this.plan.electionTimeoutMs * this.chance.between(0.1, 1);
-    if (machine.state) this.crash(machine, { forMs: downMs, seen: true });
+    if (machine.state) this.crash(machine, downMs);
     else this.timeline.plan(this.timeline.now, { kind: 'restart', node: machine.id });
   }
 
-  crash(machine: Machine, { forMs, seen }: { forMs: number; seen: boolean }): void {
+  /** Others may see it. */
+  crash(machine: Machine, forMs: number): void {
     if (!machine.state) return;
     const { id } = machine;
     this.record(machine, { kind: 'end' });
@@ -352,7 +353,6 @@ export class Cluster {
     machine.leadsTerm = null;
     machine.dying = null;
     this.timeline.plan(this.timeline.now + forMs, { kind: 'restart', node: id });
-    if (!seen) return;
     for (const node of this.machines.keys())
       if (node !== id && !this.links.isCut(id, node) && this.chance.happens(this.plan.evidence))
         this.showDeath(node, id, machine.config.boot);
@@ -469,7 +469,7 @@ export class Cluster {
     machine.dying = { ...dying, begun: true, effects: dying.effects - 1 };
     if (dying.effects > 0) return false;
     this.count('died midway');
-    this.crash(machine, { forMs: dying.forMs, seen: true });
+    this.crash(machine, dying.forMs);
     return true;
   }
 
@@ -521,7 +521,7 @@ export class Cluster {
     if ('rule' in message) this.count(`rule ${message.rule}`);
     const from = { from: id, fromBoot: machine.config.boot, message };
     for (const travelMs of this.links.travelTimes(id, to))
-      this.timeline.plan(now + travelMs, { kind: 'arrival', to, toBoot: null, ...from });
+      this.timeline.plan(now + travelMs, { kind: 'arrival', to, ...from });
   }
 
   #arrive(arrival: Extract<Happening, { kind: 'arrival' }>): void {
