@@ -2,7 +2,7 @@
 // published to RabbitMQ. Each is one fenced statement a step, so another leader goes on where this one ended. Never
 // speaks SMTP.
 import { mailMessageType, mailMessageVersion } from '../../contracts/mail-message.ts';
-import { exchanges, routingKeys } from '../../contracts/topology.ts';
+import { exchanges, messageHeaders, routingKeys } from '../../contracts/topology.ts';
 import { newTraceparent } from '../../runtime/trace.ts';
 import type { NodeBroker } from '../node-broker.ts';
 import type { Store } from '../store.ts';
@@ -44,6 +44,7 @@ export async function publishDueMails(
       type: mailMessageType,
       messageId: `${mailId}/${attempt}`,
       body: JSON.stringify({ version: mailMessageVersion, mailId, attempt, traceparent }),
+      headers: { [messageHeaders.traceparent]: traceparent },
     });
     await store.mailPublished(term, mail);
   }

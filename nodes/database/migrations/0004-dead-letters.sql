@@ -1,6 +1,6 @@
 -- Up Migration
 -- Dead letters that people can work with: the leader moves them here from the *.dead queues, each stored before it is
--- acknowledged. docs/decisions/0030 says why they do not stay in RabbitMQ.
+-- acknowledged. docs/decisions/0034 says why they do not stay in RabbitMQ.
 
 CREATE TABLE dead_letters (
   dead_letter_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

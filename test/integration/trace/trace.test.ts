@@ -132,6 +132,7 @@ test('one trace id leads from the page to the row and the mail, with the time of
   });
   const [mail] = await takeFrom('mail');
   expect((JSON.parse(String(mail?.body)) as { traceparent: string }).traceparent.slice(3, 35)).toBe(traceId);
+  expect(String(mail?.headers['traceparent']).slice(3, 35)).toBe(traceId);
   expect((await trace(itemPath)).versions[1]?.mails).toEqual([]);
 });
 
