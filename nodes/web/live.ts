@@ -50,8 +50,8 @@ export class Live {
     // Batches come many a second and would push elections and faults out; they mean nothing to those who come later.
     if (event.type !== 'batch.applied') this.#ring.push(event);
     if (this.#ring.length > ringLength) this.#ring.shift();
-    for (const reader of this.#readers)
-      this.#write(reader, `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+    const text = textOf(event);
+    for (const reader of this.#readers) this.#write(reader, text);
   }
 
   addTo(app: FastifyInstance): void {
@@ -76,8 +76,7 @@ export class Live {
       response.write('retry: 500\n\n');
       if (resume.kind === 'reset')
         response.write(`id: ${bounds.feed}-${position}\nevent: reset\ndata: {}\n\n`);
-      for (const event of this.#ring)
-        this.#write(reader, `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+      this.#write(reader, this.#ring.map(textOf).join(''));
       this.#readers.add(reader);
       response
         .on('error', () => this.#readers.delete(reader))
@@ -104,17 +103,11 @@ export class Live {
       // One query serves all readers at one position, which is nearly always all of them.
       for (const after of new Set(behind.map(({ position }) => position))) {
         const events = await this.#store.feed({ after, limit: pageLength });
+        // Written out once for all of them: a page may be two hundred kilobytes and the readers two hundred.
+        const text = events.map((event) => `id: ${feed}-${event.id}\n${textOf(event)}`).join('');
+        const reached = events.at(-1)?.id ?? after;
         for (const reader of behind.filter(({ position }) => position === after))
-          for (const event of events) {
-            if (
-              !this.#write(
-                reader,
-                `id: ${feed}-${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`,
-              )
-            )
-              break;
-            reader.position = event.id;
-          }
+          if (this.#write(reader, text)) reader.position = reached;
       }
     } catch (error) {
       this.#report(error);
@@ -133,6 +126,10 @@ export class Live {
     reader.response.write(text);
     return true;
   }
+}
+
+function textOf(event: BatonEvent): string {
+  return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
 }
 
 /** Where a reader goes on: a foreign feed, an id past retention or one that is not given out yet starts anew. */
