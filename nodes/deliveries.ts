@@ -20,9 +20,12 @@ const perStep = 5_000;
 
 export class Deliveries {
   #noted: NotedDelivery[] = [];
+  #term = 0;
 
-  /** After their items were written. `postedAt`: when the leader got them. */
-  note(messages: BatchRequest['messages'], postedAt: string): void {
+  /** After their items were written, in that term. `postedAt`: when the leader got them. */
+  note(messages: BatchRequest['messages'], { term, postedAt }: { term: number; postedAt: string }): void {
+    if (term !== this.#term) this.#noted = [];
+    this.#term = term;
     for (const message of messages ?? []) {
       if (this.#noted.length >= bufferMax) return;
       this.#noted.push({ ...message, postedAt });
@@ -31,7 +34,7 @@ export class Deliveries {
 
   /** The leader's job. What could not be stored is given up: it is newer that people look for. */
   async store(term: number, node: string, store: Pick<TraceStore, 'keepDeliveries'>): Promise<void> {
-    const noted = this.#noted;
+    const noted = term === this.#term ? this.#noted : [];
     this.#noted = [];
     for (let from = 0; from < noted.length; from += perStep)
       await store.keepDeliveries(term, node, noted.slice(from, from + perStep));

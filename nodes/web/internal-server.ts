@@ -100,7 +100,7 @@ export function createInternalServer(options: InternalServerOptions): FastifyIns
     batches += 1;
     try {
       const answer = await writeBatch(items);
-      options.deliveries.note(messages, postedAt);
+      options.deliveries.note(messages, { term: answer.term, postedAt });
       return answer;
     } finally {
       batches -= 1;
