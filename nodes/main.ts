@@ -14,6 +14,7 @@ import { sendAnnouncementsTo } from './announcer.ts';
 import { openDatabase } from './database/database.ts';
 import { joinCluster } from './join-cluster.ts';
 import { createNode } from './node.ts';
+import { renewal, watchRenewals } from './renewals.ts';
 import { clusterKeysSchema, startRaftThread } from './raft-thread.ts';
 import { readIdentity } from './vote-file.ts';
 import { tokensSchema } from './web/guard.ts';
@@ -31,11 +32,14 @@ async function main(): Promise<void> {
   const stopping = new AbortController();
   lifecycle.opened({ name: 'start', close: () => stopping.abort() });
   const secrets = createSecrets();
-  const tls = {
+  const readTls = async () => ({
     ca: await secrets.text(environment.BATON_TLS_CA_URI),
     cert: await secrets.text(environment.BATON_TLS_CERT_URI),
     key: await secrets.text(environment.BATON_TLS_KEY_URI),
-  };
+  });
+  const readKeys = () => secrets.json(environment.BATON_CLUSTER_KEYS_URI, clusterKeysSchema);
+  const tls = await readTls();
+  const keys = await readKeys();
   mkdirSync(environment.BATON_DATA, { recursive: true, mode: 0o700 });
 
   const database = openDatabase({
@@ -83,7 +87,7 @@ async function main(): Promise<void> {
     bind: environment.BATON_BIND,
     udpPort: environment.BATON_UDP_PORT,
     dataDir: environment.BATON_DATA,
-    keys: await secrets.json(environment.BATON_CLUSTER_KEYS_URI, clusterKeysSchema),
+    keys,
     heartbeatMs: environment.BATON_HEARTBEAT_MS,
     electionTimeoutMs: environment.BATON_ELECTION_TIMEOUT_MS,
     priority: environment.BATON_PRIORITY,
@@ -121,6 +125,14 @@ async function main(): Promise<void> {
     },
   );
   lifecycle.opened({ name: 'node', close: () => node.close('this node stops') });
+  const renewals = watchRenewals(
+    [
+      renewal('the certificate of the internal listener', tls, readTls, (renewed) => node.useTls(renewed)),
+      renewal('the cluster key', keys, readKeys, (rolled) => raft.useKeys(rolled)),
+    ],
+    { report: (detail) => logger.emit({ type: 'problem', code: 'INTERNAL', detail }) },
+  );
+  lifecycle.opened({ name: 'renewals', close: () => renewals.close() });
   logger.emit({ type: 'process.started', pid: process.pid, release: '0.1.0' });
   process.stdout.write(`${JSON.stringify({ ready: true, address: node.publicUrl })}\n`);
 }

@@ -1,5 +1,6 @@
 // One node of the cluster, wired: raft thread, leadership, announcer, listeners and the leader's jobs. Tests call it
 // with other adapters. Holds no logic of its own, and reads no environment.
+import type { Server as SecureServer } from 'node:https';
 import type { Member } from '../contracts/environment.ts';
 import type { BatonEvent } from '../contracts/event.ts';
 import { describeError } from '../runtime/failure.ts';
@@ -54,6 +55,8 @@ export interface BatonNode {
   readonly publicUrl: string;
   readonly internalUrl: string;
   readonly leadership: Leadership;
+  /** A renewed certificate of the internal listener: for connections from now on. @throws Error when it is none. */
+  useTls(tls: TlsMaterial): void;
   /** Hands leadership over, ends the streams, drains, closes the raft thread. Adapters are closed by their owner. */
   close(reason: string): Promise<void>;
 }
@@ -192,6 +195,9 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     publicUrl,
     internalUrl,
     leadership,
+    useTls({ ca, cert, key }) {
+      (internal.server as SecureServer).setSecureContext({ ca, cert, key, minVersion: 'TLSv1.3' });
+    },
     async close(reason) {
       await leadership.resign(reason);
       database.close();

@@ -48,6 +48,7 @@ export type ToWorker =
   | { readonly kind: 'health'; readonly health: HealthReport }
   | { readonly kind: 'fence-refused'; readonly databaseTerm: number }
   | { readonly kind: 'transfer'; readonly target: string | null; readonly reason: string }
+  | { readonly kind: 'keys'; readonly keys: ClusterKeys }
   | { readonly kind: 'close' };
 
 export type FromWorker =

@@ -56,6 +56,8 @@ export interface RaftThread {
   onDeath(listener: (error: Error) => void): void;
   reportHealth(health: HealthReport): void;
   fenceRefused(databaseTerm: number): void;
+  /** Takes up rolled cluster keys while it runs: see docs/protocol.md. */
+  useKeys(keys: ClusterKeys): void;
   /** Resolves within two election timeouts and `transferSlackMs`, whatever happens. */
   transfer(
     target: string | null,
@@ -222,6 +224,10 @@ class Handle implements RaftThread {
   }
   fenceRefused(databaseTerm: number): void {
     this.#tell({ kind: 'fence-refused', databaseTerm });
+  }
+
+  useKeys(keys: ClusterKeys): void {
+    this.#tell({ kind: 'keys', keys });
   }
 
   async transfer(target: string | null, reason: string): Promise<TransferResult> {

@@ -145,6 +145,8 @@ async function run(): Promise<void> {
         return loop.fenceRefused(message.databaseTerm);
       case 'transfer':
         return loop.transfer(message.target, message.reason);
+      case 'keys':
+        return network?.useKeys(message.keys);
       case 'close':
         return void close();
     }

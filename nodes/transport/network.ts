@@ -31,6 +31,8 @@ export interface Network {
   /** Milliseconds since something sealed by the peer's accepted boot arrived; null: never. */
   lastContactMs(peer: string): number | null;
   readonly counters: Record<string, number>;
+  /** Takes up rolled cluster keys without a pause. */
+  useKeys(keys: ClusterKeys): void;
   close(): Promise<void>;
 }
 
@@ -202,6 +204,7 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
       return accepted ? Math.max(0, now() - accepted.at) : null;
     },
     counters,
+    useKeys: (keys) => sessions.useKeys(keys),
     close: async () => {
       clearTimeout(timer);
       await Promise.all([udp.close(), evidence.close()]);

@@ -95,8 +95,9 @@ export class Sessions {
   readonly #fingerprint: string;
   readonly #peers: ReadonlyMap<string, Peer>;
   readonly #peersByFingerprint: ReadonlyMap<string, Peer>;
-  readonly #clusterKeys: ReadonlyMap<number, Buffer>;
-  readonly #ownKeys: ReadonlyMap<number, KeyObject>;
+  #keys: ClusterKeys;
+  #clusterKeys: ReadonlyMap<number, Buffer>;
+  #ownKeys: ReadonlyMap<number, KeyObject>;
   readonly #budget: OpenBudget;
   #counter = 0;
 
@@ -120,18 +121,33 @@ export class Sessions {
     this.#budget = new OpenBudget(peers.map(({ id }) => peerSource(id)));
     this.#peers = new Map(peers.map((peer) => [peer.id, peer]));
     this.#peersByFingerprint = new Map(peers.map((peer) => [peer.fingerprint, peer]));
-    this.#clusterKeys = new Map(
-      [keys.current, ...(keys.previous ? [keys.previous] : [])].map(({ id, key }) => [
-        id,
-        Buffer.from(key, 'base64'),
-      ]),
+    this.#keys = keys;
+    [this.#clusterKeys, this.#ownKeys] = this.#derive(keys);
+  }
+
+  /**
+   * Takes up rolled keys. A peer that does not know the new current one is spoken to with the previous one, and the
+   * counter rises over keys, so no nonce comes twice.
+   */
+  useKeys(keys: ClusterKeys): void {
+    this.#keys = keys;
+    [this.#clusterKeys, this.#ownKeys] = this.#derive(keys);
+    // What was derived from a key that is gone must open nothing any more.
+    for (const peer of this.#peers.values()) peer.derived.clear();
+  }
+
+  #derive({ current, previous }: ClusterKeys): [ReadonlyMap<number, Buffer>, ReadonlyMap<number, KeyObject>] {
+    const { clusterId, self } = this.#options;
+    const clusterKeys = new Map(
+      [current, ...(previous ? [previous] : [])].map(({ id, key }) => [id, Buffer.from(key, 'base64')]),
     );
-    this.#ownKeys = new Map(
-      [...this.#clusterKeys].map(([id, clusterKey]) => [
+    const ownKeys = new Map(
+      [...clusterKeys].map(([id, clusterKey]) => [
         id,
         deriveKey({ clusterKey, clusterId, sender: self.id, boot: self.boot }),
       ]),
     );
+    return [clusterKeys, ownKeys];
   }
 
   sealMessage(to: string, message: Message): Buffer {
@@ -272,7 +288,7 @@ export class Sessions {
       header: {
         type,
         keyId,
-        offeredKeyId: this.#options.keys.current.id,
+        offeredKeyId: this.#keys.current.id,
         cluster: this.#cluster,
         generation: this.#options.generation,
         members: this.#members,
@@ -288,7 +304,7 @@ export class Sessions {
 
   /** The current key, unless this peer has shown that it knows only the other one. */
   #keyFor(to: string): number {
-    const { current, previous } = this.#options.keys;
+    const { current, previous } = this.#keys;
     const known = this.#peer(to).knownKeys;
     if (known.size === 0 || known.has(current.id) || !previous) return current.id;
     return known.has(previous.id) ? previous.id : current.id;

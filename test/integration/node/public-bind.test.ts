@@ -84,10 +84,10 @@ test('public: behind a proxy it is asked as its publicUrl, as a name it was give
   }
 });
 
-test('public: the variable is off unless it is set, and a host without a port is refused by name', () => {
+test('public: the variable is off unless it is set, and a host with a scheme is refused by name', () => {
   const problems = (() => {
     try {
-      readEnvironment('node', { BATON_PUBLIC_HOSTS: 'node-1', BATON_PUBLIC_BEHIND_PROXY: 'perhaps' });
+      readEnvironment('node', { BATON_PUBLIC_HOSTS: 'https://node-1', BATON_PUBLIC_BEHIND_PROXY: 'perhaps' });
     } catch (error) {
       return String(error);
     }

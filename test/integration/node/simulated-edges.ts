@@ -20,6 +20,7 @@ export function simulatedRaft() {
     onDeath: () => undefined,
     reportHealth: () => undefined,
     fenceRefused: (databaseTerm) => void refused.push(databaseTerm),
+    useKeys: () => undefined,
     transfer: async () => ({ kind: 'done' }),
     close: async () => undefined,
   };

@@ -1,0 +1,215 @@
+// Secrets that are renewed while nodes run, as Secrets Manager and the secret keeper do it on AWS: the cluster key rolls from
+// node to node without a lost heartbeat, and the internal listener shows its new certificate without a restart.
+import { randomBytes, randomUUID } from 'node:crypto';
+import * as fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Member } from '../../../contracts/environment.ts';
+import { createNode } from '../../../nodes/node.ts';
+import { startRaftThread, type ClusterKeys, type RaftThread } from '../../../nodes/raft-thread.ts';
+import { renewal, watchRenewals } from '../../../nodes/renewals.ts';
+import { createLogger } from '../../../runtime/logger.ts';
+import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
+import { simulatedBroker, simulatedRaft, simulatedStore } from '../node/simulated-edges.ts';
+import { freePorts, until } from '../raft/ports.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = fs.mkdtempSync(join(tmpdir(), 'baton-renewals-'));
+});
+afterAll(() => fs.rmSync(folder, { recursive: true }));
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+describe('cluster keys', () => {
+  const electionTimeoutMs = 1_000; // A busy machine is no reason for an election here.
+  const heartbeatMs = 50;
+  const [old, fresh] = [1, 2].map((id) => ({ id, key: randomBytes(32).toString('base64') })) as [
+    ClusterKeys['current'],
+    ClusterKeys['current'],
+  ];
+  const clusterId = randomUUID();
+  let members: Member[];
+  let threads: RaftThread[];
+
+  async function start({ id, udp }: Member, keys: ClusterKeys): Promise<RaftThread> {
+    const dataDir = join(folder, id);
+    fs.mkdirSync(dataDir, { recursive: true });
+    const thread = await startRaftThread({
+      clusterId,
+      nodeId: id,
+      bootId: randomBytes(16).toString('hex'),
+      generation: 1,
+      members,
+      bind: '127.0.0.1',
+      udpPort: Number(udp.split(':')[1]),
+      dataDir,
+      keys,
+      heartbeatMs,
+      electionTimeoutMs,
+      priority: 50,
+      knownToDatabase: false,
+      termAtLeast: 0,
+    });
+    thread.reportHealth({ databaseReachable: true, fit: true, reason: null });
+    return thread;
+  }
+  beforeAll(async () => {
+    members = (await freePorts(3)).map((port, index) => ({
+      id: `node-${index + 1}`,
+      udp: `127.0.0.1:${port}`,
+      internalUrl: `https://127.0.0.1:${port}`,
+      publicUrl: `http://127.0.0.1:${port}`,
+      voter: true,
+    }));
+    threads = await Promise.all(members.map((member) => start(member, { current: old })));
+  });
+  afterAll(() => Promise.all(threads.map((thread) => thread.close())));
+
+  const leader = () => threads.find((thread) => thread.status().role.kind === 'leader');
+  const followers = () =>
+    threads.filter((thread) => {
+      const { role } = thread.status();
+      return role.kind === 'follower' && role.leader !== null;
+    });
+  const settled = () =>
+    until(() => followers().length === 2 && leader(), 15_000, 'one leader and two followers');
+
+  test('cluster keys: a new key comes and the old one goes, node after node, and nobody misses a heartbeat', async () => {
+    const first = await settled();
+    const { term } = first.status();
+    const changes: string[] = [];
+    for (const thread of threads)
+      thread.onRole(({ role, reason }) => changes.push(`${role.kind}: ${reason}`));
+    let longestMs = 0;
+    const leaderId = members[threads.indexOf(first)]?.id ?? '';
+    const watch = setInterval(() => {
+      // Followers have nothing to say to each other.
+      for (const thread of threads)
+        for (const [peer, { lastContactMs }] of Object.entries(thread.status().peers))
+          if (thread === first || peer === leaderId) longestMs = Math.max(longestMs, lastContactMs ?? 0);
+    }, 20);
+    for (const keys of [{ current: fresh, previous: old }, { current: fresh }])
+      for (const thread of threads) {
+        thread.useKeys(keys);
+        await pause(3 * heartbeatMs);
+      }
+    // So long that a node that hears nobody would have stood for election.
+    await pause(2 * electionTimeoutMs);
+    clearInterval(watch);
+    expect(changes).toEqual([]);
+    expect(leader()).toBe(first);
+    expect(first.status().term).toBe(term);
+    expect(longestMs).toBeLessThan(electionTimeoutMs);
+  });
+
+  test('cluster keys: after it the new key is the only one: who has the old one alone is not heard', async () => {
+    const first = await settled();
+    const index = threads.findIndex((thread) => thread !== first);
+    const member = members[index] as Member;
+    await threads[index]?.close();
+    threads[index] = await start(member, { current: old });
+    await until(
+      () => (first.status().counters['refused.unknown-key'] ?? 0) > 0,
+      5_000,
+      'a refusal of the old key',
+    );
+    expect(threads[index].status().role).toMatchObject({ leader: null });
+    await threads[index].close();
+    threads[index] = await start(member, { current: fresh });
+    await settled();
+    expect(first.status().role.kind).toBe('leader');
+  });
+});
+
+describe('certificates', () => {
+  let before: TestCertificates;
+  let after: TestCertificates;
+  beforeAll(async () => {
+    const make = (name: string) => {
+      fs.mkdirSync(join(folder, name));
+      return makeCertificates(join(folder, name));
+    };
+    [before, after] = [await make('before'), await make('after')];
+  });
+
+  /** Which certificate the listener shows to a caller that has one of `tls`. */
+  const shownTo = (url: string, tls: TestCertificates) =>
+    new Promise<string>((resolve, reject) => {
+      const { hostname, port } = new URL(url);
+      const socket = connect(
+        { host: hostname, port: Number(port), ca: tls.ca, cert: tls.cert, key: tls.key },
+        () => {
+          resolve(socket.getPeerX509Certificate()?.fingerprint256 ?? 'none');
+          socket.destroy();
+        },
+      );
+      socket.on('error', reject);
+    });
+
+  test('certificates: a renewed one is shown from the next connection on, and one that is none changes nothing', async () => {
+    const node = await createNode(
+      {
+        nodeId: 'node-1',
+        bootId: 'a'.repeat(32),
+        cluster: 'test',
+        clusterId: randomUUID(),
+        generation: 1,
+        members: [
+          {
+            id: 'node-1',
+            udp: '127.0.0.1:1',
+            internalUrl: 'https://127.0.0.1:1',
+            publicUrl: 'http://127.0.0.1:1',
+            voter: true,
+          },
+        ],
+        bind: '127.0.0.1',
+        publicPort: 0,
+        internalPort: 0,
+        mailFrom: 'baton@example.org',
+      },
+      {
+        raft: simulatedRaft().raft,
+        store: simulatedStore().store,
+        tls: before,
+        page: undefined,
+        broker: simulatedBroker,
+        sendAnnouncement: async () => undefined,
+        tokens: async () => ({ reader: 'r'.repeat(16), editor: 'e'.repeat(16), operator: 'o'.repeat(16) }),
+        logger: createLogger({ process: 'node-1', write: () => undefined }),
+      },
+    );
+    let stored: TestCertificates = before;
+    const problems: string[] = [];
+    const renewals = watchRenewals(
+      [
+        renewal(
+          'the certificate',
+          before,
+          () => Promise.resolve(stored),
+          (tls) => node.useTls(tls),
+        ),
+      ],
+      { report: (detail) => problems.push(detail), everyMs: 20 },
+    );
+    try {
+      const first = await shownTo(node.internalUrl, before);
+      stored = { ...after, key: 'no key' };
+      await until(() => problems.length > 0, 5_000, 'a report of the wrong key');
+      expect(problems[0]).toMatch(/^the certificate cannot be renewed, the one before stays in use/);
+      expect(problems[0]).not.toContain('no key');
+      expect(await shownTo(node.internalUrl, before)).toBe(first);
+      stored = after;
+      await expect
+        .poll(() => shownTo(node.internalUrl, after).catch(() => first), { timeout: 5_000 })
+        .not.toBe(first);
+      // Of another authority by now, so a caller with the old certificate does not believe it.
+      await expect(shownTo(node.internalUrl, before)).rejects.toThrow(/certificate|alert/);
+    } finally {
+      renewals.close();
+      await node.close('the test is over');
+    }
+  });
+});
