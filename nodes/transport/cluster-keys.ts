@@ -9,7 +9,7 @@ const clusterKeySchema = z.strictObject({
 
 /**
  * `current` is the one this node seals with; `previous` is a second one it accepts and uses towards peers
- * that do not know the current one yet, so that a new key is rolled out by restarting node after node.
+ * that do not know the current one yet, so that a new key is rolled out node after node.
  */
 export const clusterKeysSchema = z
   .strictObject({ current: clusterKeySchema, previous: clusterKeySchema.optional() })
