@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
-// Three speeds. `npm test` runs unit, integration, browser and cdk (3 minutes or less on two cores);
-// `npm run test:all` adds the long ones: whole-system runs with faults, real peers and full simulations.
+// `npm test` runs unit, integration, browser and cdk. `npm run test:all` adds whole systems with faults (system), then
+// mutations and outages that take minutes each (long). `npm run test:compose` needs Docker.
 const timeouts = { testTimeout: 30_000, hookTimeout: 60_000 };
 // CI adds the reports of all runs up, so that skipped and failed tests are named.
 const reports = process.env['BATON_TEST_REPORTS'];
@@ -58,6 +58,7 @@ export default defineConfig({
           include: ['test/long/**/*.test.ts'],
           testTimeout: 600_000,
           hookTimeout: 120_000,
+          fileParallelism: false,
         },
       },
     ],
