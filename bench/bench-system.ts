@@ -25,6 +25,8 @@ export interface BenchSystem {
   applied(): Promise<number>;
   /** Waits until so many versions are committed. @throws Error when they are not in two minutes. */
   untilApplied(count: number): Promise<void>;
+  /** Of a service. @throws Error when it does not run. */
+  pid(service: string): number;
   signal(service: string, signal: 'SIGSTOP' | 'SIGCONT'): void;
   /** Seconds of processor time by service, its children with it. */
   cpu(): Promise<ReadonlyMap<string, number>>;
@@ -68,6 +70,11 @@ async function openDoors(running: RunningSystem): Promise<BenchSystem> {
   const http = createInternalClient({ ca, cert: await pem('deliver.pem'), key: await pem('deliver.key') });
   const roots = services.flatMap(({ name, pid }) => (pid ? [{ name, pid }] : []));
 
+  function pid(service: string): number {
+    const found = roots.find(({ name }) => name === service);
+    if (!found) throw new Error(`no service ${service} runs`);
+    return found.pid;
+  }
   async function applied(): Promise<number> {
     const [head] = await database.query<{ count: number }>('counting what was applied', {
       name: 'applied',
@@ -96,11 +103,8 @@ async function openDoors(running: RunningSystem): Promise<BenchSystem> {
     async untilApplied(count) {
       await eventually(`${count} applied versions`, applied, (seen) => seen >= count, appliedWithinMs);
     },
-    signal(service, signal) {
-      const pid = roots.find(({ name }) => name === service)?.pid;
-      if (pid === undefined) throw new Error(`no service ${service} runs`);
-      process.kill(pid, signal);
-    },
+    pid,
+    signal: (service, signal) => void process.kill(pid(service), signal),
     cpu: () => cpuSecondsByName(roots),
     async close() {
       await publisher.close();
