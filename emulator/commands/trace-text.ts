@@ -72,8 +72,8 @@ function deliveryHops({
 }: Delivery): Hop[] {
   return [
     { at: fetchedAt, name: 'scraped', text: url },
-    ...(publishedAt === null ? [] : [{ at: publishedAt, name: 'published', text: `message ${messageId}` }]),
-    { at: receivedAt, name: 'consumed', text: `attempt ${attempt}` },
+    ...(publishedAt === null ? [] : [{ at: publishedAt, name: 'published', text: 'by the scraper' }]),
+    { at: receivedAt, name: 'consumed', text: `message ${messageId}, attempt ${attempt}` },
     { at: postedAt, name: 'posted', text: `to ${node}, term ${term}` },
   ];
 }
@@ -92,5 +92,6 @@ function hopsText(hops: readonly Hop[]): string {
 
 function sinceText(ms: number): string {
   if (ms < 10_000) return `${ms} ms`;
-  return ms < 600_000 ? `${Math.round(ms / 1_000)} s` : `${Math.round(ms / 60_000)} min`;
+  if (ms < 600_000) return `${Math.round(ms / 1_000)} s`;
+  return ms < 36_000_000 ? `${Math.round(ms / 60_000)} min` : `${Math.round(ms / 3_600_000)} h`;
 }
