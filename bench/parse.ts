@@ -72,8 +72,8 @@ function readOurs(html: string): number {
   return extractItems({ html, url, source: { currency: 'GBP', selectors } }).items.length;
 }
 
-function readWithCheerio({ load }: CheerioModule, html: string): number {
-  const $ = load(html);
+function readWithCheerio(cheerio: CheerioModule, html: string): number {
+  const $ = cheerio.load(html);
   const items = $(selectors.item)
     .toArray()
     .map((element) => {
