@@ -46,7 +46,7 @@ export class DataStack extends Stack {
   readonly database: Database;
   readonly fileSystem: efs.FileSystem;
   readonly secretKeeper: LeastFunction;
-  readonly eventSourceLogin: secretsmanager.ISecret;
+  readonly #secretsByName = new Map<SecretName, secretsmanager.ISecret>();
   readonly #props: DataStackProps;
   readonly #removal: RemovalPolicy;
 
@@ -57,11 +57,15 @@ export class DataStack extends Stack {
     this.database = props.stage.database === 'aurora' ? this.#aurora() : this.#instance();
     this.fileSystem = this.#fileSystem();
     this.secretKeeper = this.#secrets();
-    const logins = brokerUsers.map((user) => [user, this.#login(`broker/${user}`, user)] as const);
-    this.eventSourceLogin = new Map(logins).get('event-source') ?? fail('no login of event-source');
+    for (const user of brokerUsers) this.#login(`broker/${user}`, user);
     this.#login('ftp', 'baton');
     // SMTP servers give their own credentials: docs/aws.md says when to fill them in.
     this.#login('smtp', 'fill-me-in');
+  }
+
+  /** For whom AWS itself reads one, which it does by full ARN: ECS and the event source. Others find theirs by name. */
+  secretNamed(name: SecretName): secretsmanager.ISecret {
+    return this.#secretsByName.get(name) ?? fail(`no secret ${name}`);
   }
 
   #instance(): Database {
@@ -254,10 +258,16 @@ export class DataStack extends Stack {
       'AwsSolutions-SMG4',
       'The secret keeper renews certificates itself; keys and tokens are rolled by the steps in docs/aws.md, since two values have to be good at once.',
     );
+    this.#keep(name, secret);
     return secret;
   }
 
-  #login(name: SecretName, username: string): secretsmanager.ISecret {
+  #keep(name: SecretName, secret: secretsmanager.Secret): void {
+    // See network-stack.ts: the class does not fit its interface.
+    this.#secretsByName.set(name, secret as secretsmanager.ISecret);
+  }
+
+  #login(name: SecretName, username: string): void {
     const secret = new secretsmanager.Secret(this, `Secret-${name}`, {
       secretName: this.#props.names.secret(name),
       description: `Baton ${this.#props.stage.name}: login ${name}`,
@@ -275,7 +285,7 @@ export class DataStack extends Stack {
       'AwsSolutions-SMG4',
       'Rolled by deploying again with a new value (docs/aws.md): the server and its callers have to learn it together.',
     );
-    return secret as secretsmanager.ISecret; // See network-stack.ts: the class does not fit its interface.
+    this.#keep(name, secret);
   }
 }
 

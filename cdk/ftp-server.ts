@@ -4,12 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import * as ecrAssets from 'aws-cdk-lib/aws-ecr-assets';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
-import type * as efs from 'aws-cdk-lib/aws-efs';
 import * as logs from 'aws-cdk-lib/aws-logs';
-import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type * as cloudmap from 'aws-cdk-lib/aws-servicediscovery';
 import { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.ts';
+import type { DataStack } from './data-stack.ts';
 import { fargateService, grantFiles, taskDefinition } from './fargate.ts';
 import { retentionOf } from './log-retention.ts';
 import type { Names } from './names.ts';
@@ -21,7 +20,7 @@ export interface FtpServerProps {
   readonly stage: AwsStage;
   readonly names: Names;
   readonly network: NetworkStack;
-  readonly fileSystem: efs.FileSystem;
+  readonly data: DataStack;
   readonly cluster: ecs.ICluster;
   readonly namespace: cloudmap.INamespace;
 }
@@ -32,7 +31,8 @@ const user = { uid: '1000', gid: '1000' };
 export class FtpServer extends Construct {
   constructor(scope: Construct, id: string, props: FtpServerProps) {
     super(scope, id);
-    const { stage, names, network, fileSystem } = props;
+    const { stage, names, network, data } = props;
+    const { fileSystem } = data;
     const task = taskDefinition(this, 'Task', { family: `${names.cluster}-ftp`, cpu: 256, memoryMb: 512 });
     const accessPoint = fileSystem.addAccessPoint('Point-ftp', {
       path: '/ftp',
@@ -49,11 +49,7 @@ export class FtpServer extends Construct {
     });
     grantFiles(task, { fileSystem, accessPoint });
     const secret = (name: 'ftp' | 'tls/ftp', field: string) =>
-      ecs.Secret.fromSecretsManager(secrets[name], field);
-    const secrets = {
-      ftp: secretsmanager.Secret.fromSecretNameV2(this, 'Login', names.secret('ftp')),
-      'tls/ftp': secretsmanager.Secret.fromSecretNameV2(this, 'Certificate', names.secret('tls/ftp')),
-    };
+      ecs.Secret.fromSecretsManager(data.secretNamed(name), field);
     const container = task.addContainer('ftp', {
       image: ecs.ContainerImage.fromAsset(image, { platform: ecrAssets.Platform.LINUX_ARM64 }),
       environment: {

@@ -95,7 +95,6 @@ export class NodesStack extends Stack {
     if (stage.ftpServer)
       new FtpServer(this, 'Ftp', {
         ...props,
-        fileSystem: props.data.fileSystem,
         cluster: this.cluster,
         namespace,
       });

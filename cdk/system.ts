@@ -78,7 +78,7 @@ function buildAws(app: App, stage: AwsStage, names: Names, zips: SystemZips): vo
   const eventSources = new EventSourcesStack(app, names.stack('event-sources'), {
     broker,
     functions,
-    login: data.eventSourceLogin,
+    login: data.secretNamed('broker/event-source'),
   });
   new MonitoringStack(app, names.stack('monitoring'), { stage, names, data, functions, nodes });
   // A mapping that starts before its function finds a leader only fails and is tried again, but why begin so.
