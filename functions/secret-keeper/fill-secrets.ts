@@ -3,7 +3,7 @@
 // leaves everything else alone, so it can run at any time. Never logs a secret.
 import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
-import { isDue, makeAuthority, makeLeaf, readCertificate, type KeyPair } from './certificates.ts';
+import { isDue, makeAuthority, makeLeaf, readCertificate, type KeyPair } from '../../runtime/certificates.ts';
 
 export interface SecretStore {
   /** Undefined when it has no value yet. @throws Error when it cannot be read. */
@@ -36,6 +36,7 @@ const keysSchema = z.object({ current: z.object({ id: z.int(), key: z.string() }
 const tokensSchema = z.object({ reader: z.string(), editor: z.string(), operator: z.string() });
 const trustSchema = z.object({ database: z.string(), broker: z.string() });
 const day = 86_400_000;
+const leafDays = 90; // Renewed after 60 without anybody's help, so a stolen key is of use for weeks only.
 
 export async function fillSecrets(options: FillOptions): Promise<Filled> {
   const { store, now } = options;
@@ -57,7 +58,7 @@ export async function fillSecrets(options: FillOptions): Promise<Filled> {
     const name = `tls/${plan.name}`;
     let leaf: KeyPair | undefined = parse(leafSchema, await store.read(name));
     if (!leaf || !isGood(leaf, authority, plan, now)) {
-      leaf = await makeLeaf(authority, { ...plan, now });
+      leaf = await makeLeaf(authority, { ...plan, days: leafDays, now });
       await write(name, { ca: authority.cert, ...leaf });
     }
     daysLeft[plan.name] = daysTo(leaf.cert, now);

@@ -1,7 +1,8 @@
-// The cluster's own certificate authority and its leaves, as PEM. ECDSA P-256, since every TLS library speaks it.
-// Never stores anything.
+// The cluster's own certificate authority and its leaves, as PEM: made by the secret keeper on AWS and by the launcher on a
+// laptop. ECDSA P-256, since every TLS library speaks it. Never stores anything.
 import 'reflect-metadata';
 import { randomBytes, webcrypto, X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
 import * as x509 from '@peculiar/x509';
 
 export interface KeyPair {
@@ -12,7 +13,6 @@ export interface KeyPair {
 
 const day = 86_400_000;
 const authorityMs = 3_650 * day;
-const leafMs = 90 * day; // Renewed after 60 without anybody's help, so a stolen key is of use for weeks only.
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
 export async function makeAuthority({ name, now }: { name: string; now: number }): Promise<KeyPair> {
@@ -35,10 +35,10 @@ export async function makeAuthority({ name, now }: { name: string; now: number }
   return { cert: `${cert.toString('pem')}\n`, key: await pemOf(keys.privateKey) };
 }
 
-/** Good for both sides of mutual TLS. */
+/** Good for both sides of mutual TLS. `hosts`: DNS names and addresses besides `name`. */
 export async function makeLeaf(
   authority: KeyPair,
-  { name, hosts, now }: { name: string; hosts: readonly string[]; now: number },
+  { name, hosts, days, now }: { name: string; hosts: readonly string[]; days: number; now: number },
 ): Promise<KeyPair> {
   const issuer = new x509.X509Certificate(authority.cert);
   const signingKey = await webcrypto.subtle.importKey(
@@ -54,7 +54,7 @@ export async function makeLeaf(
       serialNumber: serialNumber(),
       subject: `CN=${name}`,
       issuer: issuer.subject,
-      ...validFor(leafMs, now),
+      ...validFor(days * day, now),
       signingKey,
       publicKey: keys.publicKey,
       signingAlgorithm: algorithm,
@@ -66,7 +66,7 @@ export async function makeLeaf(
           x509.ExtendedKeyUsage.clientAuth,
         ]),
         new x509.SubjectAlternativeNameExtension(
-          [name, ...hosts].map((value) => ({ type: 'dns', value }) as const),
+          [name, ...hosts].map((value) => ({ type: isIP(value) ? 'ip' : 'dns', value }) as const),
         ),
         await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey, false, webcrypto),
       ],
