@@ -20,6 +20,7 @@ export interface Shape {
   readonly itemsPerBatch: number;
 }
 export const publishesInFlight = 200;
+const batchesInFlight = 2; // As deliver has them.
 const queue = 'bench-stage';
 
 /** Items a second. */
@@ -130,18 +131,21 @@ async function invokeWithoutMessages(
 
 async function postBatches(system: BenchSystem, shape: Shape, intake: number): Promise<void> {
   const { internalUrl } = await system.leader();
-  for (const items of batchesOf(shape, intake))
+  await inParallel(batchesOf(shape, intake), batchesInFlight, async (items) => {
     await system.http.call(internalUrl, {
       method: 'POST',
       path: routes.batches,
       json: { items },
       timeoutMs: 30_000,
     });
+  });
 }
 
 async function writeBatches(system: BenchSystem, shape: Shape, intake: number): Promise<void> {
   const { term } = await system.leader();
-  for (const items of batchesOf(shape, intake)) await writeBatch(system.database, term, items);
+  await inParallel(batchesOf(shape, intake), batchesInFlight, async (items) => {
+    await writeBatch(system.database, term, items);
+  });
 }
 
 type Entry = BatchRequest['items'][number] & { item: Item };
