@@ -1,0 +1,134 @@
+// What a deploy declares in RabbitMQ, against a management API that behaves like RabbitMQ's: it keeps what it is told and
+// never changes a queue. And what CloudFormation hears of it.
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, test } from 'vitest';
+import { exchanges, queues } from '../../../contracts/topology.ts';
+import {
+  declareTopology,
+  permissions,
+  type CallManagement,
+  type UserName,
+} from '../../../functions/broker-topology/declare-topology.ts';
+import { answerCloudFormation } from '../../../functions/cloudformation.ts';
+
+const users = Object.fromEntries(
+  Object.keys(permissions).map((name) => [name, { username: name, password: `password of ${name}` }]),
+) as Record<UserName, { username: string; password: string }>;
+
+function managementApi() {
+  const kept = new Map<string, unknown>();
+  const calls: string[] = [];
+  const call: CallManagement = (method, path, json) => {
+    calls.push(`${method} ${path}`);
+    if (method === 'GET') {
+      const found = kept.get(path);
+      return Promise.resolve(
+        found === undefined ? { status: 404, json: undefined } : { status: 200, json: found },
+      );
+    }
+    if (path.startsWith('/api/queues/') && kept.has(path))
+      return Promise.resolve({ status: 400, json: { reason: 'inequivalent arg' } });
+    kept.set(method === 'POST' ? `${path} ${JSON.stringify(json)}` : path, json);
+    return Promise.resolve({ status: 201, json: undefined });
+  };
+  return { call, kept, calls };
+}
+const named = (kept: ReadonlyMap<string, unknown>, kind: string) =>
+  [...kept.keys()]
+    .filter((path) => path.startsWith(`/api/${kind}/`))
+    .map((path) => decodeURIComponent(path.split('/')[4] ?? path.split('/')[3] ?? ''));
+
+test('broker topology: all of the contract is declared, and doing it again changes nothing', async () => {
+  const { call, kept } = managementApi();
+  await declareTopology(call, users);
+  expect(named(kept, 'exchanges')).toEqual(Object.values(exchanges).map(({ name }) => name));
+  expect(named(kept, 'queues')).toEqual(Object.values(queues).map(({ name }) => name));
+  expect(kept.get('/api/queues/%2F/items')).toEqual({
+    durable: true,
+    auto_delete: false,
+    arguments: queues.items.arguments,
+  });
+  expect([...kept.keys()]).toContain(
+    '/api/bindings/%2F/e/baton/q/items {"routing_key":"items.#","arguments":{}}',
+  );
+  const before = new Map(kept);
+  await declareTopology(call, users);
+  expect(kept).toEqual(before);
+});
+
+test('broker topology: a queue with other arguments is named with each difference, and no user is made', async () => {
+  const { call, kept } = managementApi();
+  kept.set('/api/queues/%2F/items', {
+    durable: true,
+    auto_delete: false,
+    arguments: { ...queues.items.arguments, 'x-max-length': 7, 'x-message-ttl': 60_000 },
+  });
+  const refused = declareTopology(call, users);
+  await expect(refused).rejects.toThrow(/queue items has x-max-length 7, wanted 200000/);
+  await expect(refused).rejects.toThrow(/queue items has x-message-ttl 60000, wanted unset/);
+  await expect(refused).rejects.toThrow(/drain and delete it/);
+  expect(named(kept, 'users')).toEqual([]);
+});
+
+test('broker topology: nobody but the administrator may declare, and an error quotes no password', async () => {
+  for (const { configure } of Object.values(permissions)) expect('items').not.toMatch(new RegExp(configure));
+  expect('items').toMatch(new RegExp(permissions['event-source'].read));
+  expect('items.dead').not.toMatch(new RegExp(permissions['event-source'].read));
+  const { call } = managementApi();
+  const refusing: CallManagement = async (method, path, json) =>
+    path.startsWith('/api/users/')
+      ? { status: 403, json: { error: 'not yours' } }
+      : await call(method, path, json);
+  const refused = await declareTopology(refusing, users).catch((error: Error) => error.message);
+  expect(refused).toMatch(/^PUT \/api\/users\/[a-z-]+: 403/);
+  expect(refused).not.toContain('password of');
+});
+
+/** What CloudFormation is answered for `work`. */
+async function answered(requestType: 'Create' | 'Delete', work: () => Promise<void>, withinMs = 5_000) {
+  let body = '';
+  const server = createServer((request, response) => {
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => response.end());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  try {
+    await answerCloudFormation(
+      {
+        RequestType: requestType,
+        ResponseURL: `http://127.0.0.1:${(server.address() as AddressInfo).port}/answer`,
+        StackId: 'stack',
+        RequestId: 'request',
+        LogicalResourceId: 'Declared',
+      },
+      work,
+      { withinMs },
+    );
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+  return JSON.parse(body) as unknown;
+}
+
+test('CloudFormation: it always gets an answer, with the reason when work failed or took too long', async () => {
+  const identity = { StackId: 'stack', RequestId: 'request', LogicalResourceId: 'Declared' };
+  expect(await answered('Create', () => Promise.resolve())).toMatchObject({ ...identity, Status: 'SUCCESS' });
+  expect(await answered('Create', () => Promise.reject(new Error('no broker')))).toMatchObject({
+    ...identity,
+    Status: 'FAILED',
+    Reason: expect.stringContaining('no broker') as unknown,
+  });
+  expect(await answered('Create', () => new Promise<void>(() => undefined), 50)).toMatchObject({
+    Status: 'FAILED',
+    Reason: expect.stringContaining('not done within 50 ms') as unknown,
+  });
+});
+
+test('CloudFormation: a deleted resource takes nothing with it', async () => {
+  const work = () => Promise.reject(new Error('must not run'));
+  expect(await answered('Delete', work)).toMatchObject({ Status: 'SUCCESS' });
+});
