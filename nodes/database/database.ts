@@ -54,15 +54,18 @@ export function openDatabase(options: ConnectionOptions): Database {
     store: createStore(queries),
     migrate: () => migrate(options),
     async cluster(name) {
-      const [row] = await queries.query<{ name: string; cluster_id: string }>(
-        'reading the cluster',
-        // Made by whoever asks first; the answer is the same for all.
-        `WITH made AS (INSERT INTO cluster (id, name) VALUES (1, $1) ON CONFLICT (id) DO NOTHING RETURNING name, cluster_id)
-         SELECT name, cluster_id FROM made UNION ALL SELECT name, cluster_id FROM cluster LIMIT 1`,
+      // Made by whoever asks first; another who asks at the same time waits here for that.
+      await queries.query(
+        'making the cluster',
+        'INSERT INTO cluster (id, name) VALUES (1, $1) ON CONFLICT (id) DO NOTHING',
         [name],
       );
-      // Two made it at once, and this statement's snapshot is older than the other's row.
-      if (!row) throw new Failure('DATABASE_UNAVAILABLE', 'the cluster is being made by another node');
+      const [row] = await queries.query<{ name: string; cluster_id: string }>(
+        'reading the cluster',
+        'SELECT name, cluster_id FROM cluster WHERE id = 1',
+        [],
+      );
+      if (!row) throw new Failure('INTERNAL', 'the row of the cluster is gone: who deleted it?');
       if (row.name !== name)
         throw new Error(
           `the database belongs to cluster ${row.name}, this node is configured for ${name}: wrong database or wrong BATON_CLUSTER`,
