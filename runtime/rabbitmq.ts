@@ -1,6 +1,6 @@
 // Publishing to RabbitMQ, asking for a queue's depth and taking what lies in one: confirmed, mandatory, bounded, and over a
 // connection that is opened when it is first needed and again after it broke. Never consumes: event sources do that.
-import { connect, type ChannelModel, type ConfirmChannel, type GetMessage } from 'amqplib';
+import { connect, type Channel, type ChannelModel, type ConfirmChannel, type GetMessage } from 'amqplib';
 import { Failure } from './failure.ts';
 import type { Credentials } from './secrets.ts';
 
@@ -86,6 +86,28 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
     return opening;
   }
 
+  // Takes are done on one channel that stays open: RabbitMQ passes acknowledgements on to a quorum queue a few at a time, and
+  // a channel that closes forgets those it still has. One at a time: an acknowledgement speaks for all before it.
+  let taking: Promise<unknown> = Promise.resolve();
+  let takeChannel: Channel | undefined;
+
+  async function openTaking(): Promise<Channel> {
+    if (takeChannel) return takeChannel;
+    const channel = await (await open()).connection.createChannel();
+    channel.on('error', () => undefined); // The call under way rejects with the same error.
+    channel.on('close', () => {
+      if (takeChannel === channel) takeChannel = undefined;
+    });
+    return (takeChannel = channel);
+  }
+  /** A closed channel gives back whatever it did not acknowledge. */
+  function giveBack(): void {
+    const channel = takeChannel;
+    takeChannel = undefined;
+    const close = async (): Promise<void> => channel?.close();
+    close().catch(() => undefined); // It is closed already.
+  }
+
   return {
     async publish(message, { timeoutMs = publishWithinMs } = {}) {
       const what = `publishing ${message.messageId} to ${message.exchange}/${message.routingKey}`;
@@ -123,16 +145,21 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
         throw unavailable(what, error);
       }
     },
-    async take(queue, limits, keep) {
+    take(queue, limits, keep) {
       const what = `taking messages of ${queue}`;
-      try {
-        return await within(takeWithinMs, what, async () =>
-          takeFrom((await open()).connection, queue, limits, keep),
-        );
-      } catch (error) {
-        if (error instanceof Failure) throw error;
-        throw unavailable(what, error);
-      }
+      const turn = taking.then(async () => {
+        try {
+          return await within(takeWithinMs, what, async () =>
+            takeFrom(await openTaking(), queue, limits, keep),
+          );
+        } catch (error) {
+          giveBack();
+          if (error instanceof Failure) throw error;
+          throw unavailable(what, error);
+        }
+      });
+      taking = turn.catch(() => undefined); // Its caller is told.
+      return turn;
     },
     async close() {
       closed = true;
@@ -194,31 +221,23 @@ async function openLink(options: BrokerOptions, onGone: () => void): Promise<Lin
 }
 
 async function takeFrom(
-  connection: ChannelModel,
+  channel: Channel,
   queue: string,
   { messagesMax, bytesMax }: { messagesMax: number; bytesMax: number },
   keep: (messages: TakenMessage[]) => Promise<void>,
 ): Promise<number> {
-  // A channel of its own: closed, it gives back whatever it did not acknowledge.
-  const channel = await connection.createChannel();
-  channel.on('error', () => undefined); // The call under way rejects with the same error.
-  try {
-    const taken: GetMessage[] = [];
-    for (let bytes = 0; taken.length < messagesMax && bytes < bytesMax;) {
-      const message = await channel.get(queue);
-      if (message === false) break;
-      taken.push(message);
-      bytes += message.content.length;
-    }
-    const last = taken.at(-1);
-    if (last === undefined) return 0;
-    await keep(taken.map(asTaken));
-    channel.ack(last, true);
-    return taken.length;
-  } finally {
-    const close = async (): Promise<void> => channel.close();
-    await close().catch(() => undefined); // It is closed already: what was not acknowledged is back.
+  const taken: GetMessage[] = [];
+  for (let bytes = 0; taken.length < messagesMax && bytes < bytesMax;) {
+    const message = await channel.get(queue);
+    if (message === false) break;
+    taken.push(message);
+    bytes += message.content.length;
   }
+  const last = taken.at(-1);
+  if (last === undefined) return 0;
+  await keep(taken.map(asTaken));
+  channel.ack(last, true);
+  return taken.length;
 }
 
 function asTaken({ content, properties }: GetMessage): TakenMessage {

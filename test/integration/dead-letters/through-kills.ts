@@ -64,26 +64,27 @@ export async function moveThroughKills({
       });
       return child;
     };
+    const deadDepth = (): Promise<number> => client.depth(queues.itemsDead.name);
     /** `done` rises to `count`; the process is killed in between. */
     const through = async (what: string, done: () => Promise<number>): Promise<void> => {
       worker = start();
       for (let kill = 1; kill <= kills; kill++) {
         const reached = (count * kill) / (kills + 2);
         await eventually(`${what}, to be killed`, done, (number) => number >= reached, endsWithinMs);
-        const died = once(worker, 'exit');
-        worker.kill('SIGKILL');
-        await died;
+        await kill9(worker);
         if ((await done()) >= count) throw new Error(`${what}: it was killed after the end, not before`);
         worker = start();
       }
       await eventually(what, done, (number) => number >= count, endsWithinMs);
+      // What was stored and not acknowledged when it was killed is taken once more.
+      await eventually('an empty dead-letter queue', deadDepth, (depth) => depth === 0, endsWithinMs);
+      // Of one term there is one leader: never two of these at once.
+      await kill9(worker);
     };
 
     const open = async (): Promise<number> => (await store.openDeadLetters())[queues.items.name] ?? 0;
     await publishDead(client, count, bytesEach);
     await through('letters in the database', open);
-    const deadDepth = (): Promise<number> => client.depth(queues.itemsDead.name);
-    await eventually('an empty dead-letter queue', deadDepth, (depth) => depth === 0, endsWithinMs);
     const kept = await open();
 
     await store.settleDeadLetters(1, {
@@ -96,7 +97,6 @@ export async function moveThroughKills({
       lettersMax: kept,
     });
     await through('letters sent again', async () => kept - (await open()));
-    worker?.kill('SIGKILL');
 
     const sent: TakenMessage[] = [];
     const keep = async (some: TakenMessage[]): Promise<void> => void sent.push(...some);
@@ -110,6 +110,12 @@ export async function moveThroughKills({
     await client.close();
     await server.close();
   }
+}
+
+async function kill9(worker: ChildProcess): Promise<void> {
+  const died = once(worker, 'exit');
+  worker.kill('SIGKILL');
+  await died;
 }
 
 async function publishDead(client: BrokerClient, count: number, bytesEach: number): Promise<void> {
