@@ -63,6 +63,12 @@ const tried: Readonly<Record<string, (command: string) => Promise<void>>> = {
   'npm run baton -- chaos partition leader': onSystem,
   'npm run baton -- chaos heal': onSystem,
   'npm run baton -- transfer': onSystem,
+  'npm run baton -- dlq list': onSystem,
+  'npm run baton -- trace demo-shop/BOO-001': async () => {
+    // This system has no demo shop: what is asked for is said to be missing.
+    const { code, stderr } = await system.baton('trace', 'demo-shop/BOO-001');
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('demo-shop/BOO-001') });
+  },
   'npm run baton -- down': async () => {
     expect((await system.baton('down')).code).toBe(0);
   },
