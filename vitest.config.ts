@@ -1,9 +1,13 @@
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 // `npm test` runs unit, integration, browser and cdk. `npm run test:all` adds whole systems with faults (system), then
 // mutations and outages that take minutes each (long). `npm run test:compose` needs Docker.
 const timeouts = { testTimeout: 30_000, hookTimeout: 60_000 };
+// Most of them wait more than they compute: two at a time on two cores, where vitest would take one.
+const sideBySide = { maxWorkers: Math.max(2, availableParallelism() - 1), sequence: { groupOrder: 0 } };
+const oneByOne = { fileParallelism: false, sequence: { groupOrder: 1 } };
 // CI adds the reports of all runs up, so that skipped and failed tests are named.
 const reports = process.env['BATON_TEST_REPORTS'];
 export default defineConfig({
@@ -12,14 +16,16 @@ export default defineConfig({
       ? {}
       : { reporters: ['default', ['json', { outputFile: join(reports, `${process.pid}.json`) }]] }),
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...timeouts } },
-      { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...timeouts } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...timeouts, ...sideBySide } },
+      {
+        test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...timeouts, ...sideBySide },
+      },
       {
         test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
           ...timeouts,
-          fileParallelism: false,
+          ...oneByOne,
         },
       },
       {
@@ -28,7 +34,7 @@ export default defineConfig({
           include: ['test/cdk/**/*.test.ts'],
           // Loading aws-cdk-lib takes most of the time, so it is loaded once, and each stage is synthesized once.
           isolate: false,
-          fileParallelism: false,
+          ...oneByOne,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -39,7 +45,7 @@ export default defineConfig({
           include: ['test/system/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 180_000,
-          fileParallelism: false,
+          ...oneByOne,
         },
       },
       {
@@ -49,7 +55,7 @@ export default defineConfig({
           include: ['test/compose/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          ...oneByOne,
         },
       },
       {
@@ -58,7 +64,7 @@ export default defineConfig({
           include: ['test/long/**/*.test.ts'],
           testTimeout: 600_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          ...oneByOne,
         },
       },
     ],
