@@ -46,9 +46,9 @@ export interface Stack {
   readonly links: readonly LinkPlan[];
   /** The database, the nodes and the broker: started side by side, at once. */
   readonly first: readonly Service[];
-  /** Started when the database is up, so that on two cores the election does not wait behind them. */
+  /** Started when database and nodes are up, so that on two cores the election does not wait behind them. */
   readonly next: readonly Service[];
-  /** Started when all these are up and the queues exist. */
+  /** Started when all are up and the queues exist. */
   readonly last: readonly Service[];
   readonly credentials: LocalCredentials;
   readonly authority: Authority;

@@ -224,7 +224,6 @@ export async function startSystem(
       if (service.kind === 'node') await mayElect;
       await (service.kind === 'database' ? databaseUp : supervisor.start(service));
       if (service.kind === 'broker') await declareTopology(stack.broker);
-      if (service.kind === 'database') await Promise.all(stack.next.map((next) => supervisor.start(next)));
     });
     if (settings.awsEndpoint !== undefined)
       started.push(
@@ -235,7 +234,11 @@ export async function startSystem(
         }).then(() => undefined),
       );
     // The first failure ends the start; what the others still say is of no interest then.
-    await Promise.all(started);
+    const cluster = started.filter((_, index) => stack.first[index]?.kind !== 'broker');
+    const around = Promise.all(cluster).then(() =>
+      Promise.all(stack.next.map((service) => supervisor.start(service))),
+    );
+    await Promise.all([...started, around]);
     await Promise.all(stack.last.map((service) => supervisor.start(service)));
     await leaders.elected(leaderWithinMs);
     return system;

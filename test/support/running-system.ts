@@ -43,7 +43,10 @@ export interface RunningSystem {
   close(): Promise<void>;
 }
 
-const cli = fileURLToPath(new URL('../../emulator/cli.ts', import.meta.url));
+/** As the scripts of package.json start it. */
+const cli = ['check-node.cjs', 'cli.ts'].map((name) =>
+  fileURLToPath(new URL(`../../emulator/${name}`, import.meta.url)),
+);
 const run = promisify(execFile);
 
 export async function startRunningSystem(
@@ -52,10 +55,14 @@ export async function startRunningSystem(
 ): Promise<RunningSystem> {
   const root = folder ?? (await mkdtemp(join(tmpdir(), 'baton-system-')));
   const data = join(root, '.baton');
-  const launcher = spawn(process.execPath, [cli, 'up', '--isolated', '--json', '--data', data, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...env },
-  });
+  const launcher = spawn(
+    process.execPath,
+    ['--require', ...cli, 'up', '--isolated', '--json', '--data', data, ...args],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    },
+  );
   // Whoever is cut off leaves no system behind: its launcher ends what it started, also when it is paused.
   const end = (): void => {
     launcher.kill('SIGTERM');
@@ -82,9 +89,13 @@ export async function startRunningSystem(
   });
   const baton: RunningSystem['baton'] = async (...words) => {
     try {
-      const { stdout, stderr } = await run(process.execPath, [cli, ...words, '--data', data], {
-        timeout: 60_000,
-      });
+      const { stdout, stderr } = await run(
+        process.execPath,
+        ['--require', ...cli, ...words, '--data', data],
+        {
+          timeout: 60_000,
+        },
+      );
       return { code: 0, stdout, stderr };
     } catch (error) {
       const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
