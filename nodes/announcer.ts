@@ -1,4 +1,4 @@
-// Tells the intermediary over SQS FIFO who leads: at once on a change, every 2 s while it leads, and when it resigns.
+// Tells the intermediary over SQS FIFO who leads: at once when it may write, every 2 s while it leads, and when it resigns.
 // Best effort: an entry of the directory ends by itself. Never claims and never elects.
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import {
@@ -64,6 +64,8 @@ export function startAnnouncer(options: {
 
   let last = Promise.resolve();
   leadership.onChange((state) => {
+    // Waiting is over in milliseconds, or else said with the next interval.
+    if (state.kind === 'waiting') return;
     last = announce(state);
     void last;
   });

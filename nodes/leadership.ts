@@ -140,8 +140,10 @@ export class Leadership {
       clearTimeout(this.#repeat);
       this.#become({ kind: 'following', term, leader: 'leader' in role ? role.leader : null });
     } else if (this.#state.term !== term || this.#state.kind === 'following') {
-      this.#become({ kind: 'waiting', term });
+      this.#state = { kind: 'waiting', term };
+      // Asked before anybody is told, since nobody writes until the database has answered.
       void this.#claim(term);
+      this.#become(this.#state);
     }
   }
 

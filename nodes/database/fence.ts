@@ -16,12 +16,11 @@ export async function claimFence(
 ): Promise<ClaimResult> {
   const what = `claiming term ${term}`;
   return queries.urgently(what, async (query) => {
-    const [session] = await query<{ pid: number }>(what, 'SELECT pg_backend_pid() AS pid');
     let rescue: Promise<unknown> = Promise.resolve();
     let unrescued = '';
     const frozen = setInterval(() => {
       // One that fails is tried again in the next second; the claim has a bound of its own.
-      rescue = endBlockers(queries, session?.pid ?? 0).catch((error: unknown) => {
+      rescue = endBlockers(queries).catch((error: unknown) => {
         unrescued = `; ending who holds it failed: ${describeError(error)}`;
       });
     }, frozenAfterMs);
@@ -44,17 +43,21 @@ export async function claimFence(
 }
 
 /**
- * Exactly the sessions that this claim waits for: writers of an older term whose process does not go on. Only Baton's
- * own, since a server's own worker among them would make the whole statement fail; that one gives way by itself.
+ * Exactly the sessions that a claim waits for and that wait for nothing themselves: writers of an older term whose process
+ * does not go on. Only Baton's own, since a server's own worker among them would make the whole statement fail; that one
+ * gives way by itself.
  */
-async function endBlockers(queries: Queries, backend: number): Promise<void> {
+async function endBlockers(queries: Queries): Promise<void> {
   const what = 'ending frozen writers';
   await queries.urgently(what, (query) =>
     query(
       what,
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-       WHERE pid = ANY (pg_blocking_pids($1)) AND usename = current_user`,
-      [backend],
+      `SELECT pg_terminate_backend(writer.pid)
+       FROM pg_locks claim JOIN pg_stat_activity writer ON writer.pid = ANY (pg_blocking_pids(claim.pid))
+       WHERE claim.relation = 'fence'::regclass AND claim.mode = 'ExclusiveLock' AND NOT claim.granted
+         AND claim.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+         AND writer.usename = current_user
+         AND NOT EXISTS (SELECT FROM pg_locks waits WHERE waits.pid = writer.pid AND NOT waits.granted)`,
     ),
   );
 }

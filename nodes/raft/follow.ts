@@ -6,6 +6,7 @@ import { askForPreVotes, campaign, waitForAnother } from './campaign.ts';
 import { becomeFollower, mayLead, randomTimeout, send } from './state.ts';
 import { stepDown } from './lead.ts';
 import { rankSpacingMs } from './succession.ts';
+import { answerPutOff } from './votes.ts';
 
 interface Heartbeat {
   readonly from: NodeId;
@@ -91,6 +92,7 @@ export function onEvidence(
     { leader: null, order: role.order, campaignAt: now + wait },
     `the process of ${leader} died`,
   );
+  answerPutOff(draft);
 }
 
 /** TimeoutNow (dissertation 3.10): campaigns at once, with the old leader's word that stickiness does not apply. */
@@ -108,7 +110,10 @@ export function followerTimer(draft: Draft): void {
   if (role.kind !== 'follower') return;
   const silent = role.leader !== null && now - role.leader.heardAt >= config.electionTimeoutMs;
   const reason = silent ? `${role.leader?.id ?? ''} was silent for a timeout` : 'no leader was heard';
-  if (silent) becomeFollower(draft, { ...role, leader: null }, reason);
+  if (silent) {
+    becomeFollower(draft, { ...role, leader: null }, reason);
+    answerPutOff(draft);
+  }
   if (now < role.campaignAt) return;
   if (mayLead(draft.state)) askForPreVotes(draft, reason);
   else waitForAnother(draft, reason);

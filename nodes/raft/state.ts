@@ -89,6 +89,13 @@ export interface Leader {
 }
 export type Role = Follower | PreCandidate | Candidate | Leader;
 
+export interface PutOff {
+  readonly from: NodeId;
+  readonly fromBoot: BootId;
+  readonly message: Extract<Message, { kind: 'pre-vote-request' }>;
+  readonly at: Time;
+}
+
 /** The vote file was lost. */
 export interface Abstention {
   readonly nonce: number;
@@ -128,6 +135,8 @@ export interface State {
   } | null;
   /** This leader's process was seen dead. Only its heartbeat that echoes `probe` or a later one says otherwise. */
   readonly evidence: { readonly boot: BootId; readonly term: number; readonly probe: number } | null;
+  /** The last pre-vote refused only because a leader was heard: answered again as soon as none is. */
+  readonly putOff: PutOff | null;
   readonly told: { readonly role: RoleView; readonly term: number } | null;
   readonly wakeAt: Time | null;
   readonly lastRefusal: string;
@@ -164,6 +173,7 @@ export function initialState(config: Config): State {
     probe: 0,
     heard: null,
     evidence: null,
+    putOff: null,
     told: null,
     wakeAt: null,
     lastRefusal: '',

@@ -5,6 +5,7 @@ import { adoptTerm } from './terms.ts';
 import { becomeFollower, randomTimeout, send } from './state.ts';
 import { quorumHeardAt } from './quorum.ts';
 import { sections } from './rules.ts';
+import { askAgainMs } from './succession.ts';
 
 type VoteRequest = Extract<Message, { kind: 'vote-request' }>;
 interface Request<K extends Message['kind']> {
@@ -50,7 +51,16 @@ export function onPreVoteRequest(
     granted: rule === 'granted',
     rule,
   });
+  if (rule === 'leader-is-alive') state.putOff = { from, fromBoot, message, at: state.now };
   if (rule !== 'granted') noteRefusal(draft, { candidate: from, term: message.term, rule });
+}
+
+/** Called when a leader was lost: who asked a moment too early need not wait until it asks again. The yes binds nobody. */
+export function answerPutOff(draft: Draft): void {
+  const { state } = draft;
+  const { putOff, now, config } = state;
+  state.putOff = null;
+  if (putOff && now - putOff.at < askAgainMs(config)) onPreVoteRequest(draft, putOff);
 }
 
 export function onVoteRequest(draft: Draft, { from, fromBoot, message }: Request<'vote-request'>): void {

@@ -148,8 +148,8 @@ export class Stage {
     this.database([id], true);
   }
 
-  /** `seen`: its connections close, and the others notice. */
-  end(id: NodeId, { seen }: { seen: boolean }): void {
+  /** `seen`: its connections close, and the others notice, those of `late` after the first has asked for votes. */
+  end(id: NodeId, { seen, late }: { seen: boolean; late: readonly NodeId[] }): void {
     const actor = this.#actor(id);
     const { boot } = actor.config;
     Object.assign(actor, { state: null, paused: false, waiting: [], owed: false });
@@ -159,7 +159,8 @@ export class Stage {
       if (state && !this.#cuts.has(`${id}>${to}`)) {
         const { term } = view(state);
         const input = (now: number): Input => ({ kind: 'evidence', now, leader: id, leaderBoot: boot, term });
-        this.#timeline.plan(this.#now + latencyMs, { kind: 'input', to, input });
+        const afterMs = late.includes(to) ? 3 * latencyMs : latencyMs;
+        this.#timeline.plan(this.#now + afterMs, { kind: 'input', to, input });
       }
   }
 

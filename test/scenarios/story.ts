@@ -43,9 +43,9 @@ const commands: Readonly<Record<string, Command>> = {
   settle: (stage) => stage.settle(),
   // wait 100
   wait: (stage, [ms]) => stage.wait(wholeNumber(ms)),
-  // dies n1: its process ends and the others see it. silent n1: nobody sees anything.
-  dies: (stage, [id = '']) => stage.end(id, { seen: true }),
-  silent: (stage, [id = '']) => stage.end(id, { seen: false }),
+  // dies n1 [late=n3]: its process ends and the others see it, n3 a little later. silent n1: nobody sees anything.
+  dies: (stage, [id = '', ...words]) => stage.end(id, { seen: true, late: list(named(words).get('late')) }),
+  silent: (stage, [id = '']) => stage.end(id, { seen: false, late: [] }),
   // start n1 [lost] [term=9] [generation=2] [voters=n1,n2]
   start(stage, [id = '', ...words]) {
     const options = named(words);

@@ -30,12 +30,32 @@ export class Operator {
   }
 
   next(machines: ReadonlyMap<NodeId, Machine>): Order | null {
+    return this.#catchUp(machines) ?? this.#goOn(machines);
+  }
+
+  /** Where a start was refused meanwhile, that node runs where it ran before, and keeps all others from going further. */
+  #catchUp(machines: ReadonlyMap<NodeId, Machine>): Order | null {
+    for (let generation = 2; generation < this.#target; generation++)
+      for (const { id } of this.#generations[generation - 1] ?? []) {
+        const machine = machines.get(id);
+        if (machine?.wanted && machine.state && machine.generation < generation && !this.#forgotten.has(id))
+          return { kind: 'start', id, generation };
+      }
+    return null;
+  }
+
+  #goOn(machines: ReadonlyMap<NodeId, Machine>): Order | null {
     for (; !this.done; this.#target += 1) {
       const members = this.#generations[this.#target - 1] ?? [];
       const own = members.map(({ id }) => machines.get(id)).filter((machine) => machine !== undefined);
-      if (own.some(({ wanted, state }) => wanted && state === null) && !this.#chance.happens(hasty))
-        return null;
       const behind = own.filter(({ wanted, generation }) => !wanted || generation < this.#target);
+      // A start may be refused, and then that node runs where it ran before: the last one is waited for.
+      const mayHurry = behind.length > 0 || this.#target < this.#generations.length;
+      if (
+        own.some(({ wanted, state }) => wanted && state === null) &&
+        !(mayHurry && this.#chance.happens(hasty))
+      )
+        return null;
       // Somebody new first: while nobody waits for it, its start disturbs nobody.
       const first = behind.find(({ bootCount }) => bootCount === 0) ?? behind[0];
       if (first) {

@@ -36,7 +36,7 @@ export function shrink(plan: Plan, core: Core): { plan: Plan; before: Size; afte
     const before = best;
     leaveOutFaults(best, take);
     // Each starts from what the one before it left.
-    fewerGenerations(best).some((generations) => take({ ...best, generations }));
+    fewerGenerations(best).some(take);
     for (const { id } of membersOf(best.generations)) {
       const smaller = without(best, id);
       if (smaller) take(smaller);
@@ -65,25 +65,37 @@ function leaveOutFaults(plan: Plan, take: (smaller: Plan) => boolean): void {
     }
 }
 
-function fewerGenerations({ generations }: Plan): Plan['generations'][] {
-  return generations.length < 2
-    ? []
-    : [generations.slice(0, 1), generations.slice(0, -1), generations.slice(1)];
+function fewerGenerations(plan: Plan): Plan[] {
+  const { generations, faults } = plan;
+  if (generations.length < 2) return [];
+  return [generations.slice(0, 1), generations.slice(0, -1), generations.slice(1)].map((fewer) => {
+    const ids = new Set(membersOf(fewer).map(({ id }) => id));
+    const gone = membersOf(generations).filter(({ id }) => !ids.has(id));
+    return {
+      ...plan,
+      generations: fewer,
+      faults: gone.reduce((left, { id }) => withoutNode(left, id), faults),
+    };
+  });
 }
 
 /** Null: somebody has to vote, and a rolling change adds and takes away one voter at a time. */
 function without(plan: Plan, id: NodeId): Plan | null {
   const generations = plan.generations.map((members) => members.filter((member) => member.id !== id));
   if (!generations.every((members) => members.some(({ voter }) => voter))) return null;
-  const faults = plan.faults.flatMap(({ at, fault }) => {
-    const fewer = spare(fault, id);
-    return fewer ? [{ at, fault: fewer }] : [];
-  });
+  const faults = withoutNode(plan.faults, id);
   const [members = []] = generations;
   const leftOut = plan.leftOut && { ...plan.leftOut, ids: plan.leftOut.ids.filter((other) => other !== id) };
   // Calm is promised to a majority.
   if (leftOut && 2 * leftOut.ids.length >= members.filter(({ voter }) => voter).length) return null;
   return { ...plan, generations, faults, leftOut };
+}
+
+function withoutNode(faults: Plan['faults'], id: NodeId): Plan['faults'] {
+  return faults.flatMap(({ at, fault }) => {
+    const fewer = spare(fault, id);
+    return fewer ? [{ at, fault: fewer }] : [];
+  });
 }
 
 /** The fault as it is without this node; null when it was about nobody else. */

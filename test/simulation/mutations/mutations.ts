@@ -318,6 +318,13 @@ export const testedMutations: readonly TestedMutation[] = [
   },
   {
     kind: 'tested',
+    safeguard: 'who asked a moment before the leader was lost is answered then',
+    file: 'raft/votes.ts',
+    edits: one('if (putOff && now - putOff.at', 'if (putOff && now < 0 && now - putOff.at'),
+    test: 'test/unit/raft/scenarios.test.ts',
+  },
+  {
+    kind: 'tested',
     safeguard: 'a heartbeat counts once',
     file: 'raft/follow.ts',
     edits: one('if (known && message.sequence <= known.sequence) return;', ''),
