@@ -9,6 +9,8 @@ export interface OwnService extends Pick<Service, 'name' | 'kind' | 'address' | 
   /** Read by runService; without secrets, which travel as file: URIs. */
   readonly settings?: object;
   readonly env?: Readonly<Record<string, string>>;
+  /** Of Node. */
+  readonly flags?: readonly string[];
   readonly startWithinMs?: number;
   readonly stopWithinMs?: number;
 }
@@ -19,6 +21,7 @@ export function ownService({
   module,
   settings,
   env,
+  flags = [],
   startWithinMs,
   stopWithinMs,
   ...about
@@ -27,7 +30,7 @@ export function ownService({
     ...about,
     command: {
       file: process.execPath,
-      args: ['--disable-warning=ExperimentalWarning', fileURLToPath(module)],
+      args: ['--disable-warning=ExperimentalWarning', ...flags, fileURLToPath(module)],
       env: {
         ...Object.fromEntries(
           inherited.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),

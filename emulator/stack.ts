@@ -2,7 +2,7 @@
 // from contracts/topology.ts and contracts/environment.ts as cdk/ builds it for AWS. Starts nothing.
 import { join } from 'node:path';
 import type { EnvironmentInput, Member } from '../contracts/environment.ts';
-import { functionNames, sqsQueues, type FunctionName } from '../contracts/topology.ts';
+import { functionNames, nodes, sqsQueues, type FunctionName } from '../contracts/topology.ts';
 import type { BrokerAddress } from './event-sources/rabbitmq-feed.ts';
 import type { LinkPlan } from './faults/link.ts';
 import { planLinks } from './faults/plan-links.ts';
@@ -193,6 +193,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
       address: member.publicUrl,
       about: 'web node',
       module: new URL('../nodes/main.ts', import.meta.url),
+      flags: nodes.flags,
       // What the contract leaves out has its default there; the SDK wants some key where nobody checks it.
       env: {
         ...(nodeEnvironment(member) as Record<string, string>),

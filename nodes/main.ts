@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { SQSClient } from '@aws-sdk/client-sqs';
+import manifest from '../package.json' with { type: 'json' };
 import { EnvironmentError, readEnvironment } from '../runtime/config.ts';
 import { describeError } from '../runtime/failure.ts';
 import { createLifecycle } from '../runtime/lifecycle.ts';
@@ -133,7 +134,7 @@ async function main(): Promise<void> {
     { report: (detail) => logger.emit({ type: 'problem', code: 'INTERNAL', detail }) },
   );
   lifecycle.opened({ name: 'renewals', close: () => renewals.close() });
-  logger.emit({ type: 'process.started', pid: process.pid, release: '0.1.0' });
+  logger.emit({ type: 'process.started', pid: process.pid, release: manifest.version });
   process.stdout.write(`${JSON.stringify({ ready: true, address: node.publicUrl })}\n`);
 }
 

@@ -17,6 +17,7 @@ import { makeNotices, publishDueMails, queueDigests } from './mailer/mailer.ts';
 import type { NodeBroker } from './node-broker.ts';
 import { Problems } from './problems.ts';
 import type { RaftThread } from './raft-thread.ts';
+import { standBy } from './standby.ts';
 import type { Store } from './store.ts';
 import { Guard, type Tokens } from './web/guard.ts';
 import { createInternalServer } from './web/internal-server.ts';
@@ -170,6 +171,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
       );
     },
   });
+  const standby = standBy({ leadership, store });
   const work = watchWork({ broker, store, problems });
   const domain = /@(?<domain>[^\s>]+)/.exec(settings.mailFrom)?.groups?.['domain'] ?? 'baton.invalid';
   const jobs = startLeaderJobs({
@@ -201,6 +203,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     async close(reason) {
       await leadership.resign(reason);
       database.close();
+      standby.close();
       work.close();
       await Promise.all([jobs.close(), announcer.close()]);
       unlisten();

@@ -36,7 +36,7 @@ import {
 import { connectionConfig, failureOf, openPool, type ConnectionOptions, type Queries } from './pool.ts';
 import { exportItems, feedBounds, findItem, listItems, readFeed } from './read-items.ts';
 import { traceQueries } from './traces.ts';
-import { writeBatch } from './write-items.ts';
+import { rehearseBatch, writeBatch } from './write-items.ts';
 import { Failure } from '../../runtime/failure.ts';
 
 export interface Database extends ClusterDatabase {
@@ -120,6 +120,7 @@ function createStore(queries: Queries): Store {
       return row;
     },
 
+    rehearse: () => rehearseBatch(queries),
     writeBatch: (term, items) => writeBatch(queries, term, items),
     items: (query) => listItems(queries, query),
     item: (key) => findItem(queries, key),

@@ -187,3 +187,18 @@ test('counts are exact once nothing is being written', async () => {
     mailsSent: 0,
   });
 });
+
+test('a rehearsal writes nothing, leaves the fence alone, and leaves a connection with the statement planned', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  const watcher = await connect();
+  const bounds = await store.feedBounds();
+  await store.rehearse();
+  const { rows } = await watcher.query<{ state: string }>(
+    `SELECT state FROM pg_stat_activity WHERE query LIKE '%fence_held%' AND pid <> pg_backend_pid()`,
+  );
+  expect(rows).toEqual([{ state: 'idle' }]);
+  expect(await store.items({ limit: 10 })).toEqual([]);
+  expect(await store.feedBounds()).toEqual(bounds);
+  expect(await store.fence()).toMatchObject({ term: 1 });
+});

@@ -48,6 +48,7 @@ export function simulatedStore() {
   const orders = { databaseTerm: 0, feedId: '3f0e8a52-9a68-4f0c-8d5e-0c8b4a1d2e11', first: 1 };
   const known: Partial<Store> = {
     ping: async () => undefined,
+    rehearse: async () => undefined,
     claim: async ({ term }) => {
       if (orders.databaseTerm > term) return { kind: 'refused', databaseTerm: orders.databaseTerm };
       orders.databaseTerm = term;
