@@ -1,7 +1,7 @@
 // The whole path, publish to committed row, through a broker, the event source, the Invoke API, the deliver function and
 // the leader: its rate beside its slowest stage alone and beside peers, what an item costs, and how long it takes.
 // Everything in one run on one system, the turns interleaved.
-import { functions, rabbitmqEventSources } from '../contracts/topology.ts';
+import { functions, nodes, rabbitmqEventSources } from '../contracts/topology.ts';
 import { createInvokeClient } from '../emulator/event-sources/invoke-client.ts';
 import { startRabbitmqMapping } from '../emulator/event-sources/rabbitmq.ts';
 import { createLogger } from '../runtime/logger.ts';
@@ -10,6 +10,7 @@ import { median, quantile, round, type Bench, type Result } from './bench.ts';
 import { consumePlainly, consumeWithRascal } from './peers/item-consumers.ts';
 import { howToInstall } from './peers/installed.ts';
 import { measureLatency } from './pipeline-latency.ts';
+import { measureLeaderLoss, type LeaderLoss } from './pipeline-leader-loss.ts';
 import {
   drainByConsumer,
   drainByPath,
@@ -36,6 +37,7 @@ const backlogItems = 20_000;
 const cpuGoals = { single: 140, page: 60 } as const;
 const idleMs = 3_000;
 const latencySeconds = 5;
+const lossPerSecond = 5_000;
 const windowMs = 500;
 
 export const bench: Bench = async ({ rounds }) => {
@@ -50,6 +52,7 @@ export const bench: Bench = async ({ rounds }) => {
       results.push(...(await liveResults(system, name, { rounds, intakes, idle })));
     results.push(...(await drainResults(system, { rounds, intakes })));
     results.push(...(await latencyResults(system, intakes)));
+    results.push(...(await leaderLossResults(system, { rounds, intakes })));
     return results;
   } finally {
     await system.close();
@@ -242,6 +245,32 @@ async function latencyResults(system: BenchSystem, intakes: Intakes): Promise<Re
       windowMs / 2 + 10,
     ),
     single(`the same at 100/s through a window of ${windowMs} ms: p99`, 'ms', ms(windowed, 0.99)),
+  ];
+}
+
+async function leaderLossResults(
+  system: BenchSystem,
+  { rounds, intakes }: { rounds: number; intakes: Intakes },
+): Promise<Result[]> {
+  const losses: LeaderLoss[] = [];
+  for (let turn = 0; turn < rounds; turn++)
+    losses.push(await measureLeaderLoss(system, { perSecond: lossPerSecond, intake: intakes.take() }));
+  const what = `kill -9 of the leader under ${lossPerSecond}/s`;
+  const middle = (read: (loss: LeaderLoss) => number): number => median(losses.map(read));
+  const missing = losses.reduce((sum, loss) => sum + loss.missing, 0);
+  return [
+    single(
+      `${what}: until the next leader's first row`,
+      'ms',
+      middle(({ firstRowMs }) => firstRowMs),
+    ),
+    single(
+      `${what}: until the full rate is back`,
+      'ms',
+      middle(({ fullRateMs }) => fullRateMs),
+      nodes.electionTimeoutMs + 1_000,
+    ),
+    single(`${what}: items missing in the end`, '', missing, 0),
   ];
 }
 
