@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // `baton`: the command line of the local system. Parses and dispatches; each command is a file of its own.
 // Exit codes: 0 ok, 1 failed, 2 usage, 3 nothing running.
+import { userInfo } from 'node:os';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { nodes } from '../contracts/topology.ts';
 import { chaos, type ChaosOptions } from './commands/chaos.ts';
@@ -14,6 +15,7 @@ import { invokeFunction } from './commands/invoke.ts';
 import { down, exitCodes, fault, status } from './commands/running.ts';
 import { logs } from './commands/logs.ts';
 import { mailTest } from './commands/mail.ts';
+import { recoverNode, type RecoverOptions } from './commands/node-recover.ts';
 import { trace } from './commands/trace.ts';
 import { dataDefault, up } from './commands/up.ts';
 import { faultActions } from './control.ts';
@@ -151,6 +153,18 @@ function createProgram(finish: (code: number) => void): Command {
     .action(async (node: string, options: { data: string }) =>
       finish(await fault('transfer', node, options)),
     );
+  program
+    .command('node')
+    .description('repair a node by hand')
+    .command('recover')
+    .description(
+      'a new vote file for a node that lost its own, when too few others are left for it to vote again',
+    )
+    .argument('<node>', 'as `status` names it')
+    .option('--yes', 'do it without asking', false)
+    .addOption(new Option('--as <name>', 'who you are, for the log').default(userInfo().username))
+    .addOption(dataOption())
+    .action(async (node: string, options: RecoverOptions) => finish(await recoverNode(node, options)));
   program
     .command('down')
     .description('end a running system')

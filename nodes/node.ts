@@ -124,6 +124,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     deliveries,
     tls: adapters.tls,
     leadership,
+    raft,
     store,
     logger,
     batchesInFlightMax,
