@@ -1,6 +1,6 @@
 // Gives a node that lost its vote file a new one, by hand: for when too few others are left to end its abstention. Runs in
 // the node's place, with the node's environment; says what it would do, and does it with --yes or when a person at a
-// terminal agrees. What people read goes to stderr; stdout gets the event of what was done.
+// terminal agrees, and not with --dry-run. What people read goes to stderr; stdout gets the event of what was done.
 // Exit codes: 0 done, 1 refused, 2 the environment or an argument is wrong, 3 nothing was done for want of a yes.
 import { mkdirSync } from 'node:fs';
 import { userInfo } from 'node:os';
@@ -21,6 +21,11 @@ import { openVoteFile, readIdentity } from './vote-file.ts';
 
 const answerWithinMs = 2_000;
 
+interface Arguments {
+  readonly yes: boolean;
+  readonly dryRun: boolean;
+  readonly by: string;
+}
 interface Place {
   readonly environment: Readonly<Environment<'node'>>;
   readonly database: Database;
@@ -29,7 +34,7 @@ interface Place {
 type Possible = Extract<Recovery, { kind: 'possible' }>;
 
 /** @returns the exit code. @throws Error with the reason of a refusal. */
-async function recover({ yes, by }: { yes: boolean; by: string }): Promise<number> {
+async function recover({ yes, dryRun, by }: Arguments): Promise<number> {
   const environment = readEnvironment('node', process.env);
   const nodeId = environment.BATON_NODE_ID;
   const secrets = createSecrets();
@@ -49,11 +54,12 @@ async function recover({ yes, by }: { yes: boolean; by: string }): Promise<numbe
   try {
     const { plan } = await look(place);
     process.stderr.write(recoveryText(nodeId, plan));
+    if (dryRun) return 0;
     if (!yes && !(await agreed())) {
-      process.stderr.write('Nothing was done: run it again with --yes.\n');
+      process.stderr.write('Nothing was done. With --yes it is done without asking.\n');
       return 3;
     }
-    await carryOut(place, by);
+    await carryOut(place, { by, agreedTo: plan });
     process.stderr.write(`Done. ${nodeId} votes when it is started.\n`);
     return 0;
   } finally {
@@ -113,7 +119,7 @@ function fileBeside(dataDir: string, nodeId: string, other: string): ReturnType<
   return basename(dataDir) === nodeId ? readIdentity(join(dirname(dataDir), other)) : undefined;
 }
 
-async function carryOut(place: Place, by: string): Promise<void> {
+async function carryOut(place: Place, { by, agreedTo }: { by: string; agreedTo: Possible }): Promise<void> {
   const { environment, database } = place;
   const { BATON_NODE_ID: nodeId, BATON_GENERATION: generation, BATON_DATA: dataDir } = environment;
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
@@ -122,6 +128,11 @@ async function carryOut(place: Place, by: string): Promise<void> {
     // Again, now that the node cannot run: terms may have risen while somebody read.
     const { plan, clusterId } = await look(place);
     const { term, unheard } = plan;
+    const silent = unheard.filter((id) => !agreedTo.unheard.includes(id));
+    if (silent.length > 0)
+      throw new Error(
+        `${silent.join(', ')} fell silent meanwhile, and nobody has vouched for that: look again`,
+      );
     await database.admit({ nodeId, generation, members: environment.BATON_MEMBERS, term });
     const file = openVoteFile({
       dataDir,
@@ -156,15 +167,16 @@ async function agreed(): Promise<boolean> {
   return answer.trim() === 'yes';
 }
 
-function readArguments(): { yes: boolean; by: string } {
+function readArguments(): Arguments {
   const { values } = parseArgs({
     options: {
       yes: { type: 'boolean', default: false },
+      'dry-run': { type: 'boolean', default: false },
       /** Who does it, for the event. */
       as: { type: 'string', default: userInfo().username },
     },
   });
-  return { yes: values.yes, by: values.as };
+  return { yes: values.yes, dryRun: values['dry-run'], by: values.as };
 }
 const isWrongArgument = (error: unknown): boolean =>
   error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');

@@ -24,7 +24,7 @@ export async function recoverNode(node: string, { data, as: by, yes }: RecoverOp
   try {
     await recover(false);
     if (!yes && !(await agreed())) {
-      process.stderr.write('Nothing was done: run it again with --yes.\n');
+      process.stderr.write('Nothing was done. With --yes it is done without asking.\n');
       return exitCodes.usage;
     }
     await recover(true);

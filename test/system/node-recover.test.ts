@@ -73,7 +73,7 @@ describe('with one member gone and the vote file of another one lost', () => {
     expect(stdout).toMatch(new RegExp(`${gone.id}: does not answer, and its vote file is not at hand`));
     expect(stdout).toMatch(new RegExp(`${whole}: in term \\d+, it says`));
     expect(stdout).toMatch(new RegExp(`every process of ${gone.id} that ran until now has ended`));
-    expect(stderr).toMatch(/Nothing was done: run it again with --yes/);
+    expect(stderr).toMatch(/Nothing was done. With --yes it is done without asking/);
     expect((await clusterViewOf(lost)).abstaining).toBe(true);
   });
 
