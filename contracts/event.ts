@@ -34,6 +34,13 @@ export const batonEventSchema = z.discriminatedUnion('type', [
   event('vote.refused', { node: nodeId, candidate: nodeId, term: z.int(), rule: z.string() }),
   event('fence.claimed', { node: nodeId, term: z.int(), tookMs: z.number() }),
   event('fence.refused', { node: nodeId, term: z.int(), databaseTerm: z.int().nullable(), what: z.string() }),
+  /** By hand. `unheard`: members that did not tell their term, and of which `by` says that their processes have ended. */
+  event('vote-file.recovered', {
+    node: nodeId,
+    term: z.int(),
+    by: z.string().max(100),
+    unheard: z.array(nodeId),
+  }),
   event('batch.applied', {
     node: nodeId,
     term: z.int(),

@@ -61,7 +61,17 @@ export const routes = {
   mailResult: (mailId: string) => `/internal/mails/${mailId}/result`,
   /** POST { events: BatonEvent[] }: shown live, not stored. Best effort. */
   events: '/internal/events',
+  /** GET -> TermAnswer, by each node for itself: for whoever recovers another one by hand. */
+  term: '/internal/term',
 } as const;
+
+/** `leader`: whom it hears, or itself. `abstaining`: it lost its vote file and does not vote. */
+export const termAnswerSchema = z.object({
+  term: z.int(),
+  leader: nodeIdSchema.nullable(),
+  abstaining: z.boolean(),
+});
+export type TermAnswer = z.infer<typeof termAnswerSchema>;
 
 export const batchItemsMax = 1_000;
 export const batchBytesMax = 8 * 1024 * 1024;

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // `baton`: the command line of the local system. Parses and dispatches; each command is a file of its own.
 // Exit codes: 0 ok, 1 failed, 2 usage, 3 nothing running.
+import { userInfo } from 'node:os';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { nodes } from '../contracts/topology.ts';
 import { chaos, type ChaosOptions } from './commands/chaos.ts';
@@ -13,14 +14,15 @@ import { erase } from './commands/erase.ts';
 import { invokeFunction } from './commands/invoke.ts';
 import { down, exitCodes, fault, status } from './commands/running.ts';
 import { logs } from './commands/logs.ts';
+import type { Place, Target } from './commands/leader-api.ts';
 import { mailTest } from './commands/mail.ts';
+import { recoverNode, type RecoverOptions } from './commands/node-recover.ts';
 import { trace } from './commands/trace.ts';
 import { dataDefault, up } from './commands/up.ts';
 import { faultActions } from './control.ts';
 import { chaosUsage } from './faults/grammar.ts';
 import type { BrokerChoice, Timeouts } from './stack.ts';
 
-type Target = 'local' | 'compose';
 const dataOption = () => new Option('--data <folder>', 'where everything is kept').default(dataDefault);
 const jsonOption = () => new Option('--json', 'one JSON object per line, for programs').default(false);
 const targetOption = () =>
@@ -152,19 +154,32 @@ function createProgram(finish: (code: number) => void): Command {
       finish(await fault('transfer', node, options)),
     );
   program
+    .command('node')
+    .description('repair a node by hand')
+    .command('recover')
+    .description(
+      'a new vote file for a node that lost its own, when too few others are left for it to vote again',
+    )
+    .argument('<node>', 'as `status` names it')
+    .option('--yes', 'do it without asking', false)
+    .addOption(new Option('--as <name>', 'who you are, for the log').default(userInfo().username))
+    .addOption(dataOption())
+    .action(async (node: string, options: RecoverOptions) => finish(await recoverNode(node, options)));
+  program
     .command('down')
     .description('end a running system')
     .addOption(dataOption())
     .action(async (options: { data: string }) => finish(await down(options)));
-  addDlq(program, { finish, dataOption, jsonOption });
+  addDlq(program, { finish, dataOption, targetOption, jsonOption });
   program
     .command('trace')
     .description('how an item came, from its page to its row and mails; or what became of a message')
     .argument('<what>', 'an item as <source>/<sku>, or the id of a message')
     .option('--versions <count>', 'how many versions of an item, 20 at most', '3')
     .addOption(dataOption())
+    .addOption(targetOption())
     .addOption(jsonOption())
-    .action(async (what: string, options: { data: string; json: boolean; versions: string }) =>
+    .action(async (what: string, options: Place & { json: boolean; versions: string }) =>
       finish(await trace(what, options)),
     );
   addCompose(program, finish);
@@ -190,7 +205,8 @@ function createProgram(finish: (code: number) => void): Command {
     .description('delete everything that holds a mail address')
     .argument('<address>', 'in any spelling of case')
     .addOption(dataOption())
-    .action(async (address: string, options: { data: string }) => finish(await erase(address, options)));
+    .addOption(targetOption())
+    .action(async (address: string, options: Place) => finish(await erase(address, options)));
   program
     .command('doctor')
     .description('what this machine has and lacks, and what to do about it')

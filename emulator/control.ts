@@ -19,12 +19,15 @@ export interface ControlPorts {
   chaos(command: string): Promise<string>;
   /** `target`: a node, or `first` in rank. @throws Error when nobody took over. */
   transfer(target: string): Promise<string>;
+  /** A new vote file for a node; without `yes` only what would be done. @throws Error with the reason of a refusal. */
+  recover(target: string, how: { by: string; yes: boolean }): Promise<string>;
   down(): void;
 }
 
 const host = '127.0.0.1';
 const bodyBytesMax = 4_096;
 const faultSchema = z.strictObject({ target: z.string().min(1).max(64) });
+const recoverSchema = faultSchema.extend({ by: z.string().min(1).max(100), yes: z.boolean() });
 const chaosSchema = z.strictObject({ command: z.string().min(1).max(500) });
 const answerSchema = z.object({ done: z.string().optional(), error: z.string().optional() });
 
@@ -71,6 +74,10 @@ async function answer(
     const { target } = faultSchema.parse(JSON.parse(await readBody(request)));
     return { status: 200, body: { done: await ports.transfer(target) } };
   }
+  if (route === 'POST /recover') {
+    const { target, ...how } = recoverSchema.parse(JSON.parse(await readBody(request)));
+    return { status: 200, body: { done: await ports.recover(target, how) } };
+  }
   const action = faultActions.find((name) => route === `POST /${name}`);
   if (!action) return { status: 404, body: { error: `there is no ${route}` } };
   const { target } = faultSchema.parse(JSON.parse(await readBody(request)));
@@ -102,9 +109,11 @@ function sameText(given: string, expected: string): boolean {
 export async function callControl(
   record: InstanceRecord,
   call: {
-    path: 'status' | 'down' | 'chaos' | 'transfer' | FaultAction;
+    path: 'status' | 'down' | 'chaos' | 'transfer' | 'recover' | FaultAction;
     target?: string;
     command?: string;
+    by?: string;
+    yes?: boolean;
     timeoutMs: number;
   },
 ): Promise<unknown> {

@@ -43,7 +43,9 @@ export class Supervisor {
 
   /** Resolves when it is up. @throws Error with the end of its log when it does not come up in its time. */
   async start(service: Service): Promise<void> {
-    if (this.#supervised.has(service.name)) throw new Error(`there is a service ${service.name} already`);
+    const earlier = this.#supervised.get(service.name);
+    if (earlier && earlier.view().state !== 'stopped')
+      throw new Error(`there is a service ${service.name} already`);
     const supervised = new Supervised(service, this.#options, () => this.#options.onGroups(this.#groups()));
     this.#supervised.set(service.name, supervised);
     await supervised.start();

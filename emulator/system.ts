@@ -1,6 +1,7 @@
 // A running system: starts the services of a stack, watches who leads, seeds the demo, answers faults, and takes all
 // down in order. `baton up` and the system tests use it alike. Prints nothing: what happens is told as events.
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { request } from 'undici';
 import { z } from 'zod';
 import type { BatonEvent, EventDraft } from '../contracts/event.ts';
@@ -16,8 +17,10 @@ import { parseChaos } from './faults/grammar.ts';
 import { endLeftovers, makeLayout, readRecord, removeRecord, writeRecord } from './instance/instance.ts';
 import { changeMembership } from './instance/change-membership.ts';
 import { planMembership, type Generation } from './instance/membership.ts';
+import { runRecovery } from './instance/recover-node.ts';
 import { identify, isAlive, type ProcessIdentity } from './instance/process-table.ts';
 import { pause } from './pause.ts';
+import { RotatingFile } from './rotating-file.ts';
 import { declareTopology } from './services/declare-topology.ts';
 import { provisionAws } from './services/aws/provision.ts';
 import { describeStack, type Stack, type StackSettings } from './stack.ts';
@@ -183,11 +186,33 @@ export async function startSystem(
     return `handed over to ${target === 'first' ? 'the first in rank' : target}`;
   }
 
+  async function recover(target: string, how: { by: string; yes: boolean }): Promise<string> {
+    const node = stack.first.find(({ name, kind }) => kind === 'node' && name === target);
+    if (!node)
+      throw new Error(
+        `there is no node ${target}; there are ${stack.members.map(({ id }) => id).join(', ')}`,
+      );
+    const { text } = await runRecovery(node, { ...how, yes: false });
+    if (!how.yes) return text;
+    await supervisor.stop(node.name);
+    try {
+      const { line } = await runRecovery(node, how);
+      const log = new RotatingFile(join(layout.logs, `${node.name}.log`));
+      log.line(line);
+      log.close();
+      const event = parseEventLine(line);
+      if (event) report(event);
+    } finally {
+      if (!stopped) await supervisor.start(node); // Else everything goes down meanwhile.
+    }
+    return `${target} has a new vote file, and runs again`;
+  }
+
   let askDown = (): void => undefined;
   const downAsked = new Promise<void>((resolve) => (askDown = resolve));
   const control = await startControl(
     { port: stack.controlPort, token: stack.credentials.controlToken },
-    { status, fault, chaos, transfer, down: askDown },
+    { status, fault, chaos, transfer, recover, down: askDown },
   );
   controlUrl = control.url;
   record();

@@ -125,6 +125,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     deliveries,
     tls: adapters.tls,
     leadership,
+    raft,
     store,
     logger,
     batchesInFlightMax,

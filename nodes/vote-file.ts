@@ -231,9 +231,9 @@ function decodeSlot(slot: Buffer): VoteRecord {
 /** What an earlier start of this node left: enough to start again while the database is away. */
 export function readIdentity(
   dataDir: string,
-): { clusterId: string; generation: number; term: number } | undefined {
+): { clusterId: string; generation: number; term: number; abstaining: boolean } | undefined {
   const found = readVoteFile(join(dataDir, 'vote'));
   if (found.kind !== 'record') return undefined;
-  const { clusterId, generation, term } = found.record;
-  return { clusterId, generation, term };
+  const { clusterId, generation, term, abstaining } = found.record;
+  return { clusterId, generation, term, abstaining };
 }

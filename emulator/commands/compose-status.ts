@@ -67,7 +67,7 @@ export function viewOf(container: Container): ServiceView {
   };
 }
 
-function nothingRuns(): number {
+export function nothingRuns(): number {
   process.stderr.write(
     `No container of the project ${projectName()} is there: \`npm run compose -- up\` starts it.\n`,
   );

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { pause } from '../pause.ts';
 import { compose, docker, findContainer, listContainers, projectName } from './compose-project.ts';
 import { composeStatus, viewOf } from './compose-status.ts';
+import { tokensInContainer } from './leader-api.ts';
 import { exitCodes } from './running.ts';
 
 export const lambdaPlaces = ['localstack', 'host'] as const;
@@ -137,10 +138,7 @@ Try:
 }
 
 async function sessionKey(page: string): Promise<string> {
-  const { id } = await findContainer('node-1');
-  const { operator } = tokensSchema.parse(
-    JSON.parse(await docker('exec', id, 'cat', '/run/baton/tokens.json')),
-  );
+  const { operator } = tokensSchema.parse(JSON.parse(await tokensInContainer('node-1')));
   const { body } = await request(`${page}/session-keys`, {
     method: 'POST',
     headers: { authorization: `Bearer ${operator}` },

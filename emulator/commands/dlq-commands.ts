@@ -11,8 +11,14 @@ export function addDlq(
   {
     finish,
     dataOption,
+    targetOption,
     jsonOption,
-  }: { finish: (code: number) => void; dataOption: () => Option; jsonOption: () => Option },
+  }: {
+    finish: (code: number) => void;
+    dataOption: () => Option;
+    targetOption: () => Option;
+    jsonOption: () => Option;
+  },
 ): void {
   const command = program.command('dlq').description('dead letters: list, show, edit, send again, discard');
   const filtered = (filters: Command): Command =>
@@ -25,12 +31,14 @@ export function addDlq(
     changes
       .addOption(new Option('--as <name>', 'who you are, for the audit').default(userInfo().username))
       .option('--dry-run', 'say what would be done, and do nothing', false)
-      .addOption(dataOption());
+      .addOption(dataOption())
+      .addOption(targetOption());
 
   filtered(command.command('list').description('groups of those that wait; with a filter the letters'))
     .addOption(new Option('--state <state>', 'letters in one state').choices(deadLetterStates))
     .addOption(new Option('--after <id>', 'the next page').argParser(letterId))
     .addOption(dataOption())
+    .addOption(targetOption())
     .addOption(jsonOption())
     .action(async (options: dlq.ListOptions) => finish(await dlq.list(options)));
   command
@@ -38,6 +46,7 @@ export function addDlq(
     .description('one letter: why it died, its body, its headers, what was done with it')
     .argument('<id>', letterHelp, letterId)
     .addOption(dataOption())
+    .addOption(targetOption())
     .addOption(jsonOption())
     .action(async (id: number, options: dlq.ShowOptions) => finish(await dlq.show(id, options)));
   audited(filtered(command.command('retry').description('send letters again, each by the route it came')))
@@ -62,6 +71,7 @@ export function addDlq(
     .command('actions')
     .description('the last things done with dead letters: who, when, what')
     .addOption(dataOption())
+    .addOption(targetOption())
     .addOption(jsonOption())
     .action(async (options: dlq.ShowOptions) => finish(await dlq.actions(options)));
 }

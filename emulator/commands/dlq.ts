@@ -16,7 +16,7 @@ import {
   type ActionAnswer,
 } from '../../contracts/dead-letter.ts';
 import { actionsText, groupsText, letterText, lettersText, prettyBody } from './dlq-text.ts';
-import { withLeader, type LeaderApi } from './leader-api.ts';
+import { withLeader, type LeaderApi, type Place } from './leader-api.ts';
 import { plural } from './table.ts';
 
 interface Filter {
@@ -25,16 +25,14 @@ interface Filter {
   code?: string;
   source?: string;
 }
-export interface ShowOptions {
-  data: string;
+export interface ShowOptions extends Place {
   json: boolean;
 }
 export interface ListOptions extends ShowOptions, Filter {
   state?: string;
   after?: number;
 }
-export interface ChangeOptions extends Filter {
-  data: string;
+export interface ChangeOptions extends Place, Filter {
   as: string;
   all?: true;
   dryRun: boolean;
@@ -46,11 +44,11 @@ export interface EditOptions extends ChangeOptions {
 
 const editedSchema = z.object({ edited: z.boolean(), problems: z.array(bodyProblemSchema) });
 
-export function list({ data, json, ...filter }: ListOptions): Promise<number> {
+export function list({ data, target, json, ...filter }: ListOptions): Promise<number> {
   const query = new URLSearchParams(
     Object.entries(filter).map(([name, value]): [string, string] => [name, String(value)]),
   );
-  return withLeader(data, async (leader) => {
+  return withLeader({ data, target }, async (leader) => {
     if (query.size === 0) {
       const { groups } = await leader.ask('GET', '/dead-letters/groups', deadLetterGroupsSchema);
       if (json) printLines(groups);
@@ -63,16 +61,16 @@ export function list({ data, json, ...filter }: ListOptions): Promise<number> {
   });
 }
 
-export function show(id: number, { data, json }: ShowOptions): Promise<number> {
-  return withLeader(data, async (leader) => {
+export function show(id: number, { json, ...place }: ShowOptions): Promise<number> {
+  return withLeader(place, async (leader) => {
     const letter = await leader.ask('GET', `/dead-letters/${id}`, deadLetterDetailSchema);
     if (json) printLines([letter]);
     else print(letterText(letter));
   });
 }
 
-export function actions({ data, json }: ShowOptions): Promise<number> {
-  return withLeader(data, async (leader) => {
+export function actions({ json, ...place }: ShowOptions): Promise<number> {
+  return withLeader(place, async (leader) => {
     const answer = await leader.ask('GET', '/dead-letters/actions', deadLetterActionsSchema);
     if (json) printLines(answer.actions);
     else print(actionsText(answer.actions));
@@ -80,7 +78,7 @@ export function actions({ data, json }: ShowOptions): Promise<number> {
 }
 
 export function retry(ids: number[] | undefined, options: ChangeOptions): Promise<number> {
-  return withLeader(options.data, async (leader) =>
+  return withLeader(options, async (leader) =>
     print(retryText(await settle(leader, 'retry', ids, options), options)),
   );
 }
@@ -89,7 +87,7 @@ export function discard(
   ids: number[] | undefined,
   options: ChangeOptions & { reason: string },
 ): Promise<number> {
-  return withLeader(options.data, async (leader) => {
+  return withLeader(options, async (leader) => {
     const { letters } = await settle(leader, 'discard', ids, options);
     print(`${options.dryRun ? 'Would discard' : 'Discarded'} ${plural(letters, 'dead letter')}.\n`);
   });
@@ -97,7 +95,7 @@ export function discard(
 
 export function edit(id: number, options: EditOptions): Promise<number> {
   const { as: by, dryRun } = options;
-  return withLeader(options.data, async (leader) => {
+  return withLeader(options, async (leader) => {
     const before = prettyBody(await leader.ask('GET', `/dead-letters/${id}`, deadLetterDetailSchema));
     const body =
       options.file === undefined ? await inEditor(id, before) : await readFile(options.file, 'utf8');

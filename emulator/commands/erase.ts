@@ -1,12 +1,12 @@
 // `baton erase <address>`: deletes everything that holds a mail address: its watches, what it was to be told, its mails and
 // a suppression. Asks the leader, which does it in one statement; prints numbers and never the address.
 import { z } from 'zod';
-import { withLeader } from './leader-api.ts';
+import { withLeader, type Place } from './leader-api.ts';
 
 const erasedSchema = z.object({ watches: z.int(), mails: z.int(), suppressions: z.int() });
 
-export async function erase(email: string, { data }: { data: string }): Promise<number> {
-  return await withLeader(data, async (leader) => {
+export async function erase(email: string, place: Place): Promise<number> {
+  return await withLeader(place, async (leader) => {
     const { watches, mails, suppressions } = await leader
       .ask('POST', '/erasures', erasedSchema, { email })
       .catch((cause: unknown) => {

@@ -2,15 +2,15 @@
 import type { FailureCode } from '../../contracts/failures.ts';
 import { itemTraceSchema, messageTraceSchema } from '../../contracts/trace.ts';
 import { Failure } from '../../runtime/failure.ts';
-import { withLeader } from './leader-api.ts';
+import { withLeader, type Place } from './leader-api.ts';
 import { itemTraceText, messageTraceText } from './trace-text.ts';
 
 /** `what`: `<source>/<sku>`, else a message id. */
 export async function trace(
   what: string,
-  { data, json, versions }: { data: string; json: boolean; versions: string },
+  { json, versions, ...place }: Place & { json: boolean; versions: string },
 ): Promise<number> {
-  return await withLeader(data, async (leader) => {
+  return await withLeader(place, async (leader) => {
     const [source = '', ...rest] = what.split('/');
     const sku = rest.join('/');
     const path = `/items/${encodeURIComponent(source)}/${encodeURIComponent(sku)}/trace?versions=${encodeURIComponent(versions)}`;

@@ -57,6 +57,12 @@ function describe(event: BatonEvent): [LogEntry['tone'], string, string] | undef
         'Fence',
         `the database refused ${event.node} in term ${event.term} (${event.what})${event.databaseTerm === null ? '' : `: it has seen term ${event.databaseTerm}`}`,
       ];
+    case 'vote-file.recovered':
+      return [
+        'plain',
+        'Recovery',
+        `${event.by} gave ${event.node} a new vote file: it votes after term ${event.term}`,
+      ];
     case 'fault.injected':
       return [
         'bad',

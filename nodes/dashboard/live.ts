@@ -22,6 +22,7 @@ const eventTypes = [
   'election.started',
   'fence.claimed',
   'fence.refused',
+  'vote-file.recovered',
   'item.changed',
   'file.changed',
   'file.exported',

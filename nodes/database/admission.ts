@@ -2,7 +2,22 @@
 // simulator runs too. Never admits without having recorded it.
 import type { Member } from '../../contracts/environment.ts';
 import { admit as judge } from '../raft/membership.ts';
-import type { Queries } from './pool.ts';
+import type { Queries, Query } from './pool.ts';
+
+/** What the database remembers of the nodes that ever ran, and the last term that was claimed. */
+export interface Recorded {
+  readonly nodes: readonly { readonly id: string; readonly generation: number; readonly term: number }[];
+  readonly fenceTerm: number;
+}
+
+export async function readRecorded(query: Query, what: string): Promise<Recorded> {
+  const nodes = await query<{ id: string; generation: number; term: number }>(
+    what,
+    'SELECT node_id AS id, generation, term FROM members',
+  );
+  const [fence] = await query<{ term: number }>(what, 'SELECT term FROM fence WHERE id = 1');
+  return { nodes, fenceTerm: fence?.term ?? 0 };
+}
 
 /** @throws Error saying why this start would not be safe and what to do about it. */
 export async function admit(
@@ -22,21 +37,17 @@ export async function admit(
     try {
       // A node that freezes in here loses its session after two seconds, and the lock with it.
       await query(what, 'LOCK TABLE members IN EXCLUSIVE MODE');
-      const nodes = await query<{ node_id: string; generation: number; term: number }>(
-        what,
-        'SELECT node_id, generation, term FROM members',
-      );
+      const { nodes, fenceTerm } = await readRecorded(query, what);
       const generations = await query<{ generation: number; voters: string[] }>(
         what,
         'SELECT generation, voters FROM generations',
       );
-      const [fence] = await query<{ term: number }>(what, 'SELECT term FROM fence WHERE id = 1');
       const admission = judge(
         { id, generation, voters },
         {
-          nodes: new Map(nodes.map((row) => [row.node_id, row])),
+          nodes: new Map(nodes.map((row) => [row.id, row])),
           votersOf: new Map(generations.map((row) => [row.generation, row.voters])),
-          fenceTerm: fence?.term ?? 0,
+          fenceTerm,
         },
       );
       if (admission.kind === 'refused') throw new Error(admission.reason);
@@ -53,7 +64,7 @@ export async function admit(
         [id, generation, term],
       );
       await query(what, 'COMMIT');
-      return { known: nodes.some((row) => row.node_id === id), termAtLeast: admission.termAtLeast };
+      return { known: nodes.some((row) => row.id === id), termAtLeast: admission.termAtLeast };
     } catch (error) {
       // Without a connection there is nothing to roll back.
       await query(what, 'ROLLBACK').catch(() => undefined);

@@ -5,7 +5,7 @@ import { runner } from 'node-pg-migrate';
 import { Client } from 'pg';
 import type { ClusterDatabase } from '../join-cluster.ts';
 import type { Store } from '../store.ts';
-import { admit } from './admission.ts';
+import { admit, readRecorded, type Recorded } from './admission.ts';
 import { takeCrawl, takeLease, updateCrawl } from './crawls.ts';
 import { deadLetterQueries } from './dead-letters.ts';
 import { claimFence } from './fence.ts';
@@ -41,6 +41,8 @@ import { Failure } from '../../runtime/failure.ts';
 
 export interface Database extends ClusterDatabase {
   readonly store: Store;
+  /** Changes nothing. */
+  recorded(): Promise<Recorded>;
   close(): Promise<void>;
 }
 
@@ -73,6 +75,10 @@ export function openDatabase(options: ConnectionOptions): Database {
       return { clusterId: row.cluster_id };
     },
     admit: (node) => admit(queries, node),
+    recorded() {
+      const what = 'reading the recorded terms';
+      return queries.urgently(what, (query) => readRecorded(query, what));
+    },
     close: () => queries.close(),
   };
 }

@@ -23,12 +23,14 @@ import {
   type BatchAnswer,
   type BatchRequest,
   type ItemVerdict,
+  type TermAnswer,
 } from '../../contracts/node-api.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { TlsMaterial } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Deliveries } from '../deliveries.ts';
 import type { Leadership } from '../leadership.ts';
+import type { RaftThread } from '../raft-thread.ts';
 import type { Store } from '../store.ts';
 import { useProblems } from './problems.ts';
 import { addFileContent } from './file-content.ts';
@@ -36,6 +38,7 @@ import { addFileContent } from './file-content.ts';
 export interface InternalServerOptions {
   readonly tls: TlsMaterial;
   readonly leadership: Leadership;
+  readonly raft: Pick<RaftThread, 'status'>;
   readonly store: Store;
   readonly logger: Logger;
   /** Batches at once; one more is answered BUSY. */
@@ -203,6 +206,12 @@ export function createInternalServer(options: InternalServerOptions): FastifyIns
   app.post(routes.events, { bodyLimit: 256 * 1024 }, async (request, reply) => {
     for (const event of parse(eventsSchema, request.body).events) options.show(event);
     return reply.code(204).send();
+  });
+
+  app.get(routes.term, async (): Promise<TermAnswer> => {
+    const { role, term, abstaining } = options.raft.status();
+    const followed = 'leader' in role ? role.leader : null;
+    return { term, leader: role.kind === 'leader' ? leadership.nodeId : followed, abstaining };
   });
   return app;
 }

@@ -138,6 +138,15 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
       );
     });
 
+    test('an item shows its way, and dead letters can be looked at, from outside of the containers', async () => {
+      const [row] = await items('source=demo-shop&limit=1');
+      const traced = await baton('trace', `demo-shop/${row?.sku}`, '--json', '--target', 'compose');
+      expect(traced.code, traced.stderr).toBe(0);
+      expect(JSON.parse(traced.stdout)).toMatchObject({ source: 'demo-shop', sku: row?.sku });
+      expect(await baton('dlq', 'actions', '--target', 'compose')).toMatchObject({ code: 0, stderr: '' });
+      expect(await baton('dlq', 'list', '--target', 'compose')).toMatchObject({ code: 0, stderr: '' });
+    });
+
     test('an announcement passes SQS FIFO and the function in LocalStack: the directory in DynamoDB names the leader', async () => {
       await eventually(
         'the leader in the directory',

@@ -124,10 +124,15 @@ export class Stage {
     this.#lines.push(`${String(Math.round(this.#now)).padStart(5)} ${what}`);
   }
 
-  /** `term`: what its disk says, from another life. */
+  /** `term` and `voted`: what its disk says, from another life or from a person. */
   start(
     id: NodeId,
-    { lost = false, term, ...change }: { lost?: boolean; term?: number } & Partial<Config>,
+    {
+      lost = false,
+      term,
+      voted = null,
+      ...change
+    }: { lost?: boolean; term?: number; voted?: NodeId | null } & Partial<Config>,
   ): void {
     const actor = this.#actor(id);
     if (actor.state) throw new Error(`${id} runs already`);
@@ -135,7 +140,7 @@ export class Stage {
     actor.config = { ...actor.config, ...change, boot: `${id}-${actor.boots}` };
     actor.state = initialState(actor.config);
     if (lost) actor.disk = null;
-    if (term !== undefined) actor.disk = { term, votedFor: null };
+    if (term !== undefined) actor.disk = { term, votedFor: voted };
     const recovered: Recovered = lost
       ? { kind: 'lost', term: 0 }
       : actor.disk

@@ -46,7 +46,7 @@ const commands: Readonly<Record<string, Command>> = {
   // dies n1 [late=n3]: its process ends and the others see it, n3 a little later. silent n1: nobody sees anything.
   dies: (stage, [id = '', ...words]) => stage.end(id, { seen: true, late: list(named(words).get('late')) }),
   silent: (stage, [id = '']) => stage.end(id, { seen: false, late: [] }),
-  // start n1 [lost] [term=9] [generation=2] [voters=n1,n2]
+  // start n1 [lost] [term=9] [voted=n1] [generation=2] [voters=n1,n2]
   start(stage, [id = '', ...words]) {
     const options = named(words);
     const generation = options.get('generation');
@@ -55,6 +55,7 @@ const commands: Readonly<Record<string, Command>> = {
     stage.start(id, {
       lost: words.includes('lost'),
       ...(term === undefined ? {} : { term: wholeNumber(term) }),
+      voted: options.get('voted') ?? null,
       ...(generation === undefined ? {} : { generation: wholeNumber(generation) }),
       ...(voters === undefined ? {} : { voters: list(voters), learners: [] }),
     });

@@ -135,6 +135,20 @@ test('fence: a write that the database refuses as stale is 409, written nowhere,
   const next = await internal('/internal/batches', batch(item));
   expect(next.status).toBe(503);
 });
+test('whoever recovers another node by hand learns of each its term and whom it follows', async () => {
+  const ask = async () => {
+    const { statusCode, body } = await request(`${node.internalUrl}/internal/term`, {
+      dispatcher: agent,
+      headers: { 'baton-api-version': '1' },
+    });
+    return { statusCode, json: await body.json() };
+  };
+  expect(await ask()).toEqual({ statusCode: 200, json: { term, leader: 'node-1', abstaining: false } });
+  edges.become({ kind: 'follower', leader: 'node-2' }, ++term);
+  expect(await ask()).toMatchObject({ json: { term, leader: 'node-2' } });
+  edges.become({ kind: 'candidate' }, ++term);
+  expect(await ask()).toMatchObject({ json: { term, leader: null } });
+});
 test('announcements: of one term rise in sequence', () => {
   const own = announced.filter((one) => one.state === 'leading');
   expect(own.length).toBeGreaterThan(0);
