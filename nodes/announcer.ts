@@ -1,4 +1,4 @@
-// Tells the intermediary over SQS FIFO who leads: at once when it may write, every 2 s while it leads, and when it resigns.
+// Tells the intermediary over SQS FIFO who leads: as soon as it may write, every 2 s while it leads, and when it resigns.
 // Best effort: an entry of the directory ends by itself. Never claims and never elects.
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import {
@@ -12,6 +12,8 @@ import type { Leadership, LeadershipState } from './leadership.ts';
 
 export type SendAnnouncement = (announcement: Announcement) => Promise<void>;
 const sendWithinMs = 1_500; // Less than the interval, so that at most one is under way.
+/** The SDK's first send takes tens of milliseconds of processor time, and first of all come those who wait to write. */
+const giveWayMs = 50;
 
 export function sendAnnouncementsTo(client: Pick<SQSClient, 'send'>, queueUrl: string): SendAnnouncement {
   return async (announcement) => {
@@ -63,11 +65,12 @@ export function startAnnouncer(options: {
   }
 
   let last = Promise.resolve();
+  let soon: NodeJS.Timeout | undefined;
   leadership.onChange((state) => {
+    clearTimeout(soon);
+    if (state.kind === 'leading') soon = setTimeout(() => (last = announce(state)), giveWayMs);
     // Waiting is over in milliseconds, or else said with the next interval.
-    if (state.kind === 'waiting') return;
-    last = announce(state);
-    void last;
+    else if (state.kind !== 'waiting') last = announce(state);
   });
   const timer = setInterval(() => {
     if (leadership.state.kind !== 'resigned') void announce(leadership.state);
@@ -77,6 +80,7 @@ export function startAnnouncer(options: {
     /** Waits for the last announcement (bounded by its own timeout). */
     async close(): Promise<void> {
       clearInterval(timer);
+      clearTimeout(soon);
       await last;
     },
   };

@@ -172,7 +172,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
       );
     },
   });
-  const standby = standBy({ leadership, store });
+  const standby = standBy({ leadership, store, ask: (request) => internal.inject(request) });
   const work = watchWork({ broker, store, problems });
   const domain = /@(?<domain>[^\s>]+)/.exec(settings.mailFrom)?.groups?.['domain'] ?? 'baton.invalid';
   const jobs = startLeaderJobs({
