@@ -68,9 +68,10 @@ export function startAnnouncer(options: {
   let soon: NodeJS.Timeout | undefined;
   leadership.onChange((state) => {
     clearTimeout(soon);
-    if (state.kind === 'leading') soon = setTimeout(() => (last = announce(state)), giveWayMs);
+    const say = (): void => void (last = announce(state));
+    if (state.kind === 'leading') soon = setTimeout(say, giveWayMs);
     // Waiting is over in milliseconds, or else said with the next interval.
-    else if (state.kind !== 'waiting') last = announce(state);
+    else if (state.kind !== 'waiting') say();
   });
   const timer = setInterval(() => {
     if (leadership.state.kind !== 'resigned') void announce(leadership.state);

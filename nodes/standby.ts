@@ -41,7 +41,7 @@ export function standBy({ leadership, store, ask }: StandbyOptions) {
     running = true;
     for (let time = 0; time < times && leadership.state.kind === 'following'; time++) {
       await ask(batch());
-      await store.rehearse().catch(() => undefined); // It always throws: see there.
+      await store.rehearse().catch(() => undefined);
     }
     running = false;
   }

@@ -92,7 +92,7 @@ export interface Store extends DeadLetterStore, TraceStore {
   claim(claim: { term: number; holder: string }): Promise<ClaimResult>;
   fence(): Promise<{ term: number; holder: string | null }>;
 
-  /** Writes nothing, and makes the next writeBatch quick. @throws Failure STALE_TERM, always. */
+  /** Writes nothing, and makes the next writeBatch quick. */
   rehearse(): Promise<void>;
   writeBatch(
     term: number,
