@@ -110,10 +110,7 @@ export function followerTimer(draft: Draft): void {
   if (role.kind !== 'follower') return;
   const silent = role.leader !== null && now - role.leader.heardAt >= config.electionTimeoutMs;
   const reason = silent ? `${role.leader?.id ?? ''} was silent for a timeout` : 'no leader was heard';
-  if (silent) {
-    becomeFollower(draft, { ...role, leader: null }, reason);
-    answerPutOff(draft);
-  }
+  if (silent) becomeFollower(draft, { ...role, leader: null }, reason);
   if (now < role.campaignAt) return;
   if (mayLead(draft.state)) askForPreVotes(draft, reason);
   else waitForAnother(draft, reason);

@@ -135,7 +135,7 @@ export interface State {
   } | null;
   /** This leader's process was seen dead. Only its heartbeat that echoes `probe` or a later one says otherwise. */
   readonly evidence: { readonly boot: BootId; readonly term: number; readonly probe: number } | null;
-  /** The last pre-vote refused only because a leader was heard: answered again as soon as none is. */
+  /** The last pre-vote refused only because a leader was heard: answered again should that one be seen dead right after. */
   readonly putOff: PutOff | null;
   readonly told: { readonly role: RoleView; readonly term: number } | null;
   readonly wakeAt: Time | null;

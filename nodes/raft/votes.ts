@@ -55,7 +55,7 @@ export function onPreVoteRequest(
   if (rule !== 'granted') noteRefusal(draft, { candidate: from, term: message.term, rule });
 }
 
-/** Called when a leader was lost: who asked a moment too early need not wait until it asks again. The yes binds nobody. */
+/** Called when the leader was seen dead: who saw it a moment sooner need not wait until it asks again. The yes binds nobody. */
 export function answerPutOff(draft: Draft): void {
   const { state } = draft;
   const { putOff, now, config } = state;
