@@ -2,6 +2,7 @@
 // `baton`: the command line of the local system. Parses and dispatches; each command is a file of its own.
 // Exit codes: 0 ok, 1 failed, 2 usage, 3 nothing running.
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { itemPartitionsSchema } from '../contracts/item-partitions.ts';
 import { nodes } from '../contracts/topology.ts';
 import { chaos, type ChaosOptions } from './commands/chaos.ts';
 import { addCompose, addLocalstack } from './commands/compose-commands.ts';
@@ -33,6 +34,12 @@ function countOfNodes(text: string): number {
   if (!(nodes.countsAllowed as readonly number[]).includes(count))
     throw new InvalidArgumentError(`${nodes.countsAllowed.join(', ')} are possible.`);
   return count;
+}
+
+function itemPartitions(text: string): number {
+  const parsed = itemPartitionsSchema.safeParse(text);
+  if (!parsed.success) throw new InvalidArgumentError(`It is ${parsed.error.issues[0]?.message}.`);
+  return parsed.data;
 }
 
 function timeouts(text: string): Timeouts {
@@ -67,6 +74,15 @@ function createProgram(finish: (code: number) => void): Command {
     )
     .addOption(
       new Option(
+        '--item-partitions <count>',
+        'queues into which items are split by their key; only changed while they are empty',
+      )
+        .argParser(itemPartitions)
+        .default(1)
+        .env('BATON_ITEM_PARTITIONS'),
+    )
+    .addOption(
+      new Option(
         '--timeouts <heartbeat/election>',
         'milliseconds: between heartbeats, and until a silent leader is replaced',
       )
@@ -85,6 +101,7 @@ function createProgram(finish: (code: number) => void): Command {
         isolated: boolean;
         demo: boolean;
         broker: BrokerChoice;
+        itemPartitions: number;
         timeouts: Timeouts;
         links: boolean;
         json: boolean;

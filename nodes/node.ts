@@ -40,6 +40,8 @@ export interface NodeSettings {
   readonly publicHosts?: readonly string[];
   readonly internalPort: number;
   readonly mailFrom: string;
+  /** Of the queue `items`. */
+  readonly itemPartitions?: number;
 }
 export interface NodeAdapters {
   readonly raft: RaftThread;
@@ -66,7 +68,7 @@ const batchesInFlightMax = 8;
 
 /** @throws Error when the public listener would speak plain HTTP beyond loopback, or a port is taken. */
 export async function createNode(settings: NodeSettings, adapters: NodeAdapters): Promise<BatonNode> {
-  const { nodeId, bootId, members } = settings;
+  const { nodeId, bootId, members, itemPartitions = 1 } = settings;
   const { raft, store, broker, logger } = adapters;
   const member = members.find(({ id }) => id === nodeId);
   if (!member)
@@ -143,6 +145,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     guard,
     problems,
     logger,
+    itemPartitions,
     page: adapters.page,
   });
   const internalUrl = await internal.listen({ host: settings.bind, port: settings.internalPort });
@@ -170,7 +173,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
       );
     },
   });
-  const work = watchWork({ broker, store, problems });
+  const work = watchWork({ broker, store, problems, itemPartitions });
   const domain = /@(?<domain>[^\s>]+)/.exec(settings.mailFrom)?.groups?.['domain'] ?? 'baton.invalid';
   const jobs = startLeaderJobs({
     leadership,
@@ -186,7 +189,11 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
       { name: 'publishing mails', everyMs: 500, run: (term) => publishDueMails(term, store, broker) },
       { name: 'noting deliveries', everyMs: 500, run: (term) => deliveries.store(term, nodeId, store) },
       { name: 'taking dead letters', everyMs: 1_000, run: createCollector({ store, broker }) },
-      { name: 'sending dead letters again', everyMs: 500, run: (term) => sendAgain(term, store, broker) },
+      {
+        name: 'sending dead letters again',
+        everyMs: 500,
+        run: (term) => sendAgain(term, store, broker, itemPartitions),
+      },
       { name: 'retention', everyMs: 60_000, run: (term) => store.sweep(term) },
     ],
   });
