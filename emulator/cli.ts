@@ -2,7 +2,6 @@
 // `baton`: the command line of the local system. Parses and dispatches; each command is a file of its own.
 // Exit codes: 0 ok, 1 failed, 2 usage, 3 nothing running.
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { itemPartitionsSchema } from '../contracts/item-partitions.ts';
 import { nodes } from '../contracts/topology.ts';
 import { chaos, type ChaosOptions } from './commands/chaos.ts';
 import { addCompose, addLocalstack } from './commands/compose-commands.ts';
@@ -12,6 +11,7 @@ import { addDlq } from './commands/dlq-commands.ts';
 import { doctor } from './commands/doctor.ts';
 import { erase } from './commands/erase.ts';
 import { invokeFunction } from './commands/invoke.ts';
+import { itemPartitionsOption } from './commands/item-partitions-option.ts';
 import { down, exitCodes, fault, status } from './commands/running.ts';
 import { logs } from './commands/logs.ts';
 import { mailTest } from './commands/mail.ts';
@@ -34,12 +34,6 @@ function countOfNodes(text: string): number {
   if (!(nodes.countsAllowed as readonly number[]).includes(count))
     throw new InvalidArgumentError(`${nodes.countsAllowed.join(', ')} are possible.`);
   return count;
-}
-
-function itemPartitions(text: string): number {
-  const parsed = itemPartitionsSchema.safeParse(text);
-  if (!parsed.success) throw new InvalidArgumentError(`It is ${parsed.error.issues[0]?.message}.`);
-  return parsed.data;
 }
 
 function timeouts(text: string): Timeouts {
@@ -72,15 +66,7 @@ function createProgram(finish: (code: number) => void): Command {
         .choices(['auto', 'rabbitmq', 'development'])
         .default('auto'),
     )
-    .addOption(
-      new Option(
-        '--item-partitions <count>',
-        'queues into which items are split by their key; only changed while they are empty',
-      )
-        .argParser(itemPartitions)
-        .default(1)
-        .env('BATON_ITEM_PARTITIONS'),
-    )
+    .addOption(itemPartitionsOption())
     .addOption(
       new Option(
         '--timeouts <heartbeat/election>',
