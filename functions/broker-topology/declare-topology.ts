@@ -106,7 +106,7 @@ async function declareQueue(call: CallManagement, queue: Queue): Promise<string[
   );
 }
 
-const depthSchema = z.object({ messages: z.int().default(0) }); // RabbitMQ counts a queue some seconds after it was made.
+const depthSchema = z.object({ messages: z.int().default(0) }); // Up to ten seconds old; none of a new queue.
 const bindingsSchema = z.array(z.object({ properties_key: z.string() }));
 
 /** From the first to the last into which is published, with all messages that are not acknowledged. */
