@@ -61,7 +61,7 @@ describe.each(kinds)('partitions with %s', (kind) => {
   });
 
   async function publish(sku: string, intake: number, partitions = 2): Promise<void> {
-    const { publishPage } = createPublisher({
+    const publisher = createPublisher({
       broker,
       source: 'shop',
       intake,
@@ -69,7 +69,7 @@ describe.each(kinds)('partitions with %s', (kind) => {
       deadline: performance.now(), // One try.
       logger,
     });
-    await publishPage({
+    await publisher.publishPage({
       page: 0,
       partition: itemPartitionOf({ source: 'shop', sku }, partitions),
       url: 'https://shop.example/',
