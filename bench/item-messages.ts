@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { itemVersion, pageMessageIdInput } from '../contracts/ids.ts';
 import { itemPageType, itemPageVersion } from '../contracts/item-page.ts';
+import { itemPartitionOf } from '../contracts/item-partitions.ts';
 import { exchanges, routingKeys } from '../contracts/topology.ts';
 import type { Item } from '../contracts/item.ts';
 import type { BrokerMessage } from '../runtime/rabbitmq.ts';
@@ -30,18 +31,22 @@ export function pageMessage({
   intake,
   page,
   itemsPerPage,
+  partitions = 1,
 }: {
   intake: number;
   page: number;
   itemsPerPage: number;
+  /** With more than one, a page holds one item. */
+  partitions?: number;
 }): BrokerMessage {
   const items = Array.from({ length: itemsPerPage }, (_, position) =>
     benchItem({ intake, ordinal: page * itemsPerPage + position }),
   );
   const source = benchSource;
+  const partition = itemPartitionOf({ source, sku: items[0]?.sku ?? '' }, partitions);
   return {
     exchange: exchanges.main.name,
-    routingKey: routingKeys.items(source),
+    routingKey: routingKeys.items(source, partition),
     type: itemPageType,
     messageId: createHash('sha256').update(pageMessageIdInput({ source, intake, page })).digest('hex'),
     body: JSON.stringify({

@@ -4,7 +4,18 @@ import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Bench } from './bench.ts';
 
-const names = ['start', 'failover', 'pipeline', 'read', 'parse', 'ftp', 'mail', 'memory', 'bundle'] as const;
+const names = [
+  'start',
+  'failover',
+  'pipeline',
+  'partitions',
+  'read',
+  'parse',
+  'ftp',
+  'mail',
+  'memory',
+  'bundle',
+] as const;
 const roundsDefault = 5;
 
 const { values, positionals } = parseArgs({

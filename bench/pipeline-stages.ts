@@ -18,6 +18,7 @@ export interface Shape {
   readonly itemsPerPage: number;
   /** Items that one invocation, and so one request, carries. */
   readonly itemsPerBatch: number;
+  readonly partitions?: number;
 }
 export const publishesInFlight = 200;
 const batchesInFlight = 2; // As deliver has them.
@@ -52,14 +53,14 @@ export const intakesPerMeasure = 3;
 
 export async function publishPages(
   { publisher }: Pick<BenchSystem, 'publisher'>,
-  { items, itemsPerPage }: Shape,
+  { items, itemsPerPage, partitions = 1 }: Shape,
   { intake, queue: into }: { intake: number; queue?: string },
 ): Promise<void> {
   await inParallel(
     Array.from({ length: items / itemsPerPage }, (_, page) => page),
     publishesInFlight,
     (page) => {
-      const message = pageMessage({ intake, page, itemsPerPage });
+      const message = pageMessage({ intake, page, itemsPerPage, partitions });
       return publisher.publish(into === undefined ? message : { ...message, exchange: '', routingKey: into });
     },
   );

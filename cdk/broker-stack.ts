@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { CustomResource, Fn, Stack, type StackProps } from 'aws-cdk-lib';
 import * as amazonmq from 'aws-cdk-lib/aws-amazonmq';
 import type { Construct } from 'constructs';
-import { exchanges, queues } from '../contracts/topology.ts';
+import { exchanges, queuesOf } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
 import { LeastFunction } from './least-function.ts';
 import type { Names } from './names.ts';
@@ -76,13 +76,14 @@ export class BrokerStack extends Stack {
         BATON_MANAGEMENT_URL: consoleUrl(this.broker),
         BATON_BROKER_ADMIN_URI: names.secretUri('broker/admin'),
         BATON_BROKER_USERS_PREFIX: `${names.secret('')}broker/`,
+        BATON_ITEM_PARTITIONS: String(stage.itemPartitions),
       },
       reads: usersToDeclare.map((user) => names.secret(`broker/${user}`)),
       logGroupName: `/baton/${stage.name}/functions/broker-topology`,
       logRetentionDays: stage.logRetentionDays,
       placement: { vpc: network.vpc, securityGroup: network.groups.topology },
     });
-    const topology = JSON.stringify({ exchanges, queues });
+    const topology = JSON.stringify({ exchanges, queues: queuesOf(stage.itemPartitions) });
     const declared = new CustomResource(this, 'Declared', {
       serviceToken: declare.function.functionArn,
       // A changed contract is declared by the deploy that brings it.

@@ -5,7 +5,7 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
-import { rabbitmqEventSources } from '../contracts/topology.ts';
+import { rabbitmqEventSourcesOf, type FunctionName } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
 import type { BrokerStack } from './broker-stack.ts';
 import type { FunctionsStack } from './functions-stack.ts';
@@ -15,42 +15,20 @@ export interface EventSourcesStackProps extends StackProps {
   readonly login: secretsmanager.ISecret;
   readonly broker: BrokerStack;
   readonly functions: FunctionsStack;
+  /** Of the queue `items`. */
+  readonly itemPartitions: number;
 }
 
 export class EventSourcesStack extends Stack {
   constructor(scope: Construct, id: string, props: EventSourcesStackProps) {
     super(scope, id, { ...props, description: 'Baton: RabbitMQ queues call functions' });
     const { broker, functions, login } = props;
-    for (const source of rabbitmqEventSources) {
+    const policies = new Map<FunctionName, iam.Policy>();
+    for (const source of rabbitmqEventSourcesOf(props.itemPartitions)) {
       const target = functions.functions[source.function].function;
-      // Lambda polls with the function's own role.
-      const policy = new iam.Policy(this, `Poll-${source.queue}`, {
-        statements: [
-          new iam.PolicyStatement({ actions: ['mq:DescribeBroker'], resources: [broker.broker.attrArn] }),
-          new iam.PolicyStatement({
-            actions: ['secretsmanager:GetSecretValue'],
-            resources: [login.secretArn],
-          }),
-          new iam.PolicyStatement({
-            // The pollers' network interfaces; EC2 accepts no narrower resource for these.
-            actions: [
-              'ec2:CreateNetworkInterface',
-              'ec2:DeleteNetworkInterface',
-              'ec2:DescribeNetworkInterfaces',
-              'ec2:DescribeSecurityGroups',
-              'ec2:DescribeSubnets',
-              'ec2:DescribeVpcs',
-            ],
-            resources: ['*'],
-          }),
-        ],
-      });
-      acknowledge(
-        policy,
-        'AwsSolutions-IAM5[Resource::*]',
-        'Lambda makes the network interfaces of its pollers with this role; EC2 accepts no narrower resource for these actions.',
-      );
-      if (target.role) policy.attachToRole(target.role);
+      // One for all mappings of a function: a role has room for few.
+      const policy = policies.get(source.function) ?? this.#mayPoll(target, source.queue, props);
+      policies.set(source.function, policy);
       const mapping = new lambda.CfnEventSourceMapping(this, `Mapping-${source.queue}`, {
         eventSourceArn: broker.broker.attrArn,
         functionName: target.functionName,
@@ -70,5 +48,41 @@ export class EventSourcesStack extends Stack {
         'Lambda has no destination for RabbitMQ: handlers dead-letter what cannot be done, and the queue keeps the rest.',
       );
     }
+  }
+
+  /** Lambda polls with the function's own role. */
+  #mayPoll(
+    target: lambda.Function,
+    queue: string,
+    { broker, login }: Pick<EventSourcesStackProps, 'broker' | 'login'>,
+  ): iam.Policy {
+    const policy = new iam.Policy(this, `Poll-${queue}`, {
+      statements: [
+        new iam.PolicyStatement({ actions: ['mq:DescribeBroker'], resources: [broker.broker.attrArn] }),
+        new iam.PolicyStatement({
+          actions: ['secretsmanager:GetSecretValue'],
+          resources: [login.secretArn],
+        }),
+        new iam.PolicyStatement({
+          // The pollers' network interfaces; EC2 accepts no narrower resource for these.
+          actions: [
+            'ec2:CreateNetworkInterface',
+            'ec2:DeleteNetworkInterface',
+            'ec2:DescribeNetworkInterfaces',
+            'ec2:DescribeSecurityGroups',
+            'ec2:DescribeSubnets',
+            'ec2:DescribeVpcs',
+          ],
+          resources: ['*'],
+        }),
+      ],
+    });
+    acknowledge(
+      policy,
+      'AwsSolutions-IAM5[Resource::*]',
+      'Lambda makes the network interfaces of its pollers with this role; EC2 accepts no narrower resource for these actions.',
+    );
+    if (target.role) policy.attachToRole(target.role);
+    return policy;
   }
 }

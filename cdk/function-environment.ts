@@ -57,6 +57,7 @@ export function functionEnvironments(
     scraper: {
       ...caller('scraper'),
       ...ftp('scraper'),
+      BATON_ITEM_PARTITIONS: String(stage.itemPartitions),
       ...(isLocal ? { BATON_SCRAPE_PRIVATE_HOSTS: stage.scrapePrivateHosts.join(',') } : {}),
     },
     deliver: caller('deliver'),

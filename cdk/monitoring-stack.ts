@@ -10,7 +10,7 @@ import * as kms from 'aws-cdk-lib/aws-kms';
 import * as sns from 'aws-cdk-lib/aws-sns';
 import * as subscriptions from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Construct } from 'constructs';
-import { functionNames, queues, sqsQueues } from '../contracts/topology.ts';
+import { functionNames, queuesOf, sqsQueues } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
 import type { DataStack } from './data-stack.ts';
 import type { FunctionsStack } from './functions-stack.ts';
@@ -357,7 +357,7 @@ export class MonitoringStack extends Stack {
         ],
         [
           new cloudwatch.TextWidget({
-            markdown: `Queues: ${Object.values(queues)
+            markdown: `Queues: ${queuesOf(this.#props.stage.itemPartitions)
               .map(({ name }) => name)
               .join(
                 ', ',

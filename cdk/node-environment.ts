@@ -51,6 +51,7 @@ export function nodeEnvironment(
     BATON_BROKER_URL: brokerUrl,
     BATON_BROKER_CREDENTIALS_URI: names.secretUri('broker/nodes'),
     BATON_BROKER_CA_URI: names.secretUri('trust', 'broker'),
+    BATON_ITEM_PARTITIONS: String(stage.itemPartitions),
     BATON_TLS_CA_URI: names.secretUri(`tls/${nodeId}`, 'ca'),
     BATON_TLS_CERT_URI: names.secretUri(`tls/${nodeId}`, 'cert'),
     BATON_TLS_KEY_URI: names.secretUri(`tls/${nodeId}`, 'key'),

@@ -2,12 +2,16 @@
 // Never looks anything up in an account, so that synthesis needs none.
 import type { Node } from 'constructs';
 import { z } from 'zod';
+import { itemPartitionsSchema } from '../contracts/item-partitions.ts';
 import { logRetentionDays } from './log-retention.ts';
 
 const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'host:port');
 
+/** Of the queue `items`; docs/runbook.md says how it is changed. */
+const itemPartitions = { itemPartitions: itemPartitionsSchema.default(1) };
 const awsStageSchema = z.strictObject({
   kind: z.literal('aws'),
+  ...itemPartitions,
   /** Of the public listener: `name` leads to every node, `node-N.name` to one. The zone has to exist. */
   domain: z.strictObject({ name: z.string().min(4), hostedZoneId: z.string().min(4) }),
   /** Networks from which the public listener is reached: reading it needs no token. */
@@ -33,6 +37,7 @@ const awsStageSchema = z.strictObject({
 
 const localStageSchema = z.strictObject({
   kind: z.literal('local'),
+  ...itemPartitions,
   nodeUrls: z.array(z.url({ protocol: /^https$/ })).min(1),
   brokerUrl: z.url({ protocol: /^amqps$/ }),
   ftpAddress: address,
@@ -53,12 +58,16 @@ export type Stage = AwsStage | LocalStage;
 /** @throws Error naming the stage and every wrong setting. */
 export function readStage(node: Pick<Node, 'tryGetContext'>): Stage {
   const name = stageNameSchema.parse(node.tryGetContext('stage'));
-  const stages = z.record(z.string(), z.unknown()).parse(node.tryGetContext('stages'));
+  const stages = z.record(z.string(), z.looseObject({})).parse(node.tryGetContext('stages'));
   if (stages[name] === undefined)
     throw new Error(
       `cdk.json has no stage ${name}, only ${Object.keys(stages).join(', ')}: choose one with -c stage=<name>`,
     );
-  const parsed = stageSchema.safeParse(stages[name]);
+  // What a stage leaves out may come from the command line: containers are built with it.
+  const parsed = stageSchema.safeParse({
+    itemPartitions: node.tryGetContext('itemPartitions') as unknown,
+    ...stages[name],
+  });
   if (!parsed.success)
     throw new Error(
       `cdk.json, stage ${name}: ${parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')}`,

@@ -79,6 +79,7 @@ function buildAws(app: App, stage: AwsStage, names: Names, zips: SystemZips): vo
     broker,
     functions,
     login: data.secretNamed('broker/event-source'),
+    itemPartitions: stage.itemPartitions,
   });
   new MonitoringStack(app, names.stack('monitoring'), { stage, names, data, functions, nodes });
   // A mapping that starts before its function finds a leader only fails and is tried again, but why begin so.

@@ -3,6 +3,7 @@
 // `secretsmanager:name-or-arn`, the latter with `#field` when the secret is a JSON object and one field is meant.
 import * as z from 'zod';
 import { nodeIdSchema } from './ids.ts';
+import { itemPartitionsSchema } from './item-partitions.ts';
 import { nodes } from './topology.ts';
 
 const secretUri = z
@@ -30,6 +31,8 @@ const broker = {
   /** Where the broker's certificate is not of the cluster's own authority: the authorities it may be of. */
   BATON_BROKER_CA_URI: secretUri.optional(),
 };
+/** For whoever publishes items or looks at their depth; what is declared has to be the same. */
+const itemPartitions = { BATON_ITEM_PARTITIONS: itemPartitionsSchema.default(1) };
 const awsEndpoint = {
   AWS_REGION: z.string().min(1),
   /** Set on a laptop only; the SDK reads these by itself. */
@@ -94,11 +97,13 @@ export const environments = {
     BATON_MAIL_FROM: z.string().min(3),
     ...awsEndpoint,
     ...broker,
+    ...itemPartitions,
     ...tls,
   }),
   scraper: z.object({
     ...leaderSearch,
     ...broker,
+    ...itemPartitions,
     ...tls,
     ...ftp(),
     /** host:port pairs on private addresses that may be fetched all the same: the demo shop. */

@@ -1,6 +1,7 @@
 // The system, said once: exchanges, queues with all their arguments, functions, event sources, schedules
 // and nodes. cdk/ and emulator/ build from it and every process reads its names here.
 // Only what RabbitMQ 3.10, 3.13, 4.2 and 4.3 all accept: durable quorum queues, no delayed-message plugin.
+import { itemQueueName, itemQueueNames } from './item-partitions.ts';
 
 export const exchanges = {
   /** Work: routed by kind and source. */
@@ -67,9 +68,12 @@ function deadQueue(name: string): Queue {
   };
 }
 
+const itemQueue = (name: string) => workQueue(name, `${name}.#`);
+const itemRetryQueue = (name: string) => retryQueue(name, { delayMs: 2_000, routingKey: `${name}.retry` });
+
 export const queues = {
-  items: workQueue('items', 'items.#'),
-  itemsRetry: retryQueue('items', { delayMs: 2_000, routingKey: 'items.retry' }),
+  items: itemQueue('items'),
+  itemsRetry: itemRetryQueue('items'),
   itemsDead: deadQueue('items'),
   files: workQueue('files', 'files.#'),
   filesRetry: retryQueue('files', { delayMs: 5_000, routingKey: 'files.retry' }),
@@ -79,8 +83,26 @@ export const queues = {
   mailDead: deadQueue('mail'),
 } as const satisfies Record<string, Queue>;
 
+/** All of them where `items` has so many partitions; with one, those above. */
+export function queuesOf(itemPartitions: number): readonly Queue[] {
+  const names = itemQueueNames(itemPartitions);
+  return Object.values(queues).flatMap((queue): Queue[] => {
+    switch (queue) {
+      case queues.items:
+        return names.map(itemQueue);
+      // One each: what waits comes back by the one key that its queue's arguments name.
+      case queues.itemsRetry:
+        return names.map(itemRetryQueue);
+      case queues.itemsDead:
+        return [{ ...queue, bindings: names.flatMap((name) => deadQueue(name).bindings) }];
+      default:
+        return [queue];
+    }
+  });
+}
+
 export const routingKeys = {
-  items: (source: string) => `items.${source}`,
+  items: (source: string, partition = 0) => `${itemQueueName(partition)}.${source}`,
   files: (kind: string) => `files.${kind}`,
   mail: 'mail.send',
 } as const;
@@ -103,7 +125,7 @@ export const messageHeaders = {
   deadLetterId: 'x-baton-dead-letter',
 } as const;
 
-/** Above this depth of `items` the scraper stores its frontier and ends; the next tick goes on from there. */
+/** Above this depth of `items`, its partitions together, the scraper stores its frontier and ends; the next tick goes on from there. */
 export const scraperPausesAtDepth = 5_000;
 
 /** SQS queues. Ticks that nobody took within a minute are stale, so they expire; an expired message never reaches a dead-letter queue, so there is none. */
@@ -145,18 +167,27 @@ export const functions = {
   mail: { memoryMb: 256, timeoutS: 60, entry: 'mail/handler.ts', functionUrl: false },
 } as const satisfies Record<FunctionName, FunctionSettings>;
 
+export interface RabbitmqEventSource {
+  readonly function: FunctionName;
+  readonly queue: string;
+  readonly batchSize: number;
+  readonly windowMs: number;
+}
 /** Lambda runs one execution at a time per RabbitMQ mapping; batch 1 to 10,000, window 0 to 300 s, 6 MB an invocation. */
 export const rabbitmqEventSources = [
   // What an invocation costs is shared by its messages; with five times as many it is no longer most of an item's cost.
   { function: 'deliver', queue: queues.items.name, batchSize: 500, windowMs: 0 },
   { function: 'ftp-sync', queue: queues.files.name, batchSize: 1, windowMs: 0 },
   { function: 'mail', queue: queues.mail.name, batchSize: 10, windowMs: 0 },
-] as const satisfies readonly {
-  function: FunctionName;
-  queue: string;
-  batchSize: number;
-  windowMs: number;
-}[];
+] as const satisfies readonly RabbitmqEventSource[];
+/** A mapping for each partition of `items`. */
+export function rabbitmqEventSourcesOf(itemPartitions: number): readonly RabbitmqEventSource[] {
+  return rabbitmqEventSources.flatMap((source) =>
+    source.queue === queues.items.name
+      ? itemQueueNames(itemPartitions).map((queue) => ({ ...source, queue }))
+      : [source],
+  );
+}
 
 /** With reportBatchItemFailures a function may answer `{ batchItemFailures: [{ itemIdentifier }] }`; all others of the batch are done. */
 export const sqsEventSources = [

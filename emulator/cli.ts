@@ -12,6 +12,7 @@ import { addDlq } from './commands/dlq-commands.ts';
 import { doctor } from './commands/doctor.ts';
 import { erase } from './commands/erase.ts';
 import { invokeFunction } from './commands/invoke.ts';
+import { itemPartitionsOption } from './commands/item-partitions-option.ts';
 import { down, exitCodes, fault, status } from './commands/running.ts';
 import { logs } from './commands/logs.ts';
 import type { Place, Target } from './commands/leader-api.ts';
@@ -67,6 +68,7 @@ function createProgram(finish: (code: number) => void): Command {
         .choices(['auto', 'rabbitmq', 'development'])
         .default('auto'),
     )
+    .addOption(itemPartitionsOption())
     .addOption(
       new Option(
         '--timeouts <heartbeat/election>',
@@ -87,6 +89,7 @@ function createProgram(finish: (code: number) => void): Command {
         isolated: boolean;
         demo: boolean;
         broker: BrokerChoice;
+        itemPartitions: number;
         timeouts: Timeouts;
         links: boolean;
         json: boolean;

@@ -32,6 +32,8 @@ export interface StackSettings {
   readonly isolated: boolean;
   readonly demo: boolean;
   readonly broker: BrokerChoice;
+  /** Of the queue `items`. */
+  readonly itemPartitions: number;
   readonly timeouts: Timeouts;
   /** Nodes reach each other through links that `baton chaos` can break. */
   readonly links: boolean;
@@ -116,6 +118,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
   const shopPort = await port('demoShop');
   const demoShop = settings.demo ? `http://${host}:${shopPort}` : undefined;
 
+  const partitionsEnvironment = { BATON_ITEM_PARTITIONS: String(settings.itemPartitions) };
   const brokerEnvironment = {
     BATON_BROKER_URL: broker.url,
     BATON_BROKER_CREDENTIALS_URI: credentials.broker.uri,
@@ -146,6 +149,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
     BATON_MAIL_FROM: mailFrom,
     ...aws,
     ...brokerEnvironment,
+    ...partitionsEnvironment,
     ...tlsEnvironment(member.id),
   });
   const leaderSearch = {
@@ -168,6 +172,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
     scraper: {
       ...leaderSearch,
       ...brokerEnvironment,
+      ...partitionsEnvironment,
       ...tlsEnvironment('scraper'),
       ...ftpEnvironment,
       BATON_SCRAPE_PRIVATE_HOSTS: demoShop === undefined ? '' : new URL(demoShop).host,
@@ -260,6 +265,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
       sqsUrl: sqs,
       region,
       broker: { url: broker.url, credentialsUri: credentials.broker.uri, caUri: authority.caUri },
+      itemPartitions: settings.itemPartitions,
     },
   });
 

@@ -248,7 +248,7 @@ export async function startSystem(
     const started = stack.first.map(async (service) => {
       if (service.kind === 'node') await mayElect;
       await (service.kind === 'database' ? databaseUp : supervisor.start(service));
-      if (service.kind === 'broker') await declareTopology(stack.broker);
+      if (service.kind === 'broker') await declareTopology(stack.broker, settings.itemPartitions);
     });
     if (settings.awsEndpoint !== undefined)
       started.push(

@@ -113,6 +113,7 @@ async function main(): Promise<void> {
       publicHosts: environment.BATON_PUBLIC_HOSTS,
       internalPort: environment.BATON_INTERNAL_PORT,
       mailFrom: environment.BATON_MAIL_FROM,
+      itemPartitions: environment.BATON_ITEM_PARTITIONS,
     },
     {
       raft,

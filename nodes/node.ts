@@ -41,6 +41,8 @@ export interface NodeSettings {
   readonly publicHosts?: readonly string[];
   readonly internalPort: number;
   readonly mailFrom: string;
+  /** Of the queue `items`. */
+  readonly itemPartitions?: number;
 }
 export interface NodeAdapters {
   readonly raft: RaftThread;
@@ -67,7 +69,7 @@ const batchesInFlightMax = 8;
 
 /** @throws Error when the public listener would speak plain HTTP beyond loopback, or a port is taken. */
 export async function createNode(settings: NodeSettings, adapters: NodeAdapters): Promise<BatonNode> {
-  const { nodeId, bootId, members } = settings;
+  const { nodeId, bootId, members, itemPartitions = 1 } = settings;
   const { raft, store, broker, logger } = adapters;
   const member = members.find(({ id }) => id === nodeId);
   if (!member)
@@ -145,6 +147,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     guard,
     problems,
     logger,
+    itemPartitions,
     page: adapters.page,
   });
   const internalUrl = await internal.listen({ host: settings.bind, port: settings.internalPort });
@@ -173,7 +176,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     },
   });
   const standby = standBy({ leadership, store, ask: (request) => internal.inject(request) });
-  const work = watchWork({ broker, store, problems });
+  const work = watchWork({ broker, store, problems, itemPartitions });
   const domain = /@(?<domain>[^\s>]+)/.exec(settings.mailFrom)?.groups?.['domain'] ?? 'baton.invalid';
   const jobs = startLeaderJobs({
     leadership,
@@ -189,7 +192,11 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
       { name: 'publishing mails', everyMs: 500, run: (term) => publishDueMails(term, store, broker) },
       { name: 'noting deliveries', everyMs: 500, run: (term) => deliveries.store(term, nodeId, store) },
       { name: 'taking dead letters', everyMs: 1_000, run: createCollector({ store, broker }) },
-      { name: 'sending dead letters again', everyMs: 500, run: (term) => sendAgain(term, store, broker) },
+      {
+        name: 'sending dead letters again',
+        everyMs: 500,
+        run: (term) => sendAgain(term, store, broker, itemPartitions),
+      },
       { name: 'retention', everyMs: 60_000, run: (term) => store.sweep(term) },
     ],
   });

@@ -1,6 +1,7 @@
 // Looks at what waits outside this node, so that /health can say it: a broker that does not answer, a queue above the
 // depth at which scrapers pause, mails that their server defers. Each look is bounded, and one at a time is under way.
-import { queues, scraperPausesAtDepth } from '../contracts/topology.ts';
+import { itemQueueNames } from '../contracts/item-partitions.ts';
+import { scraperPausesAtDepth } from '../contracts/topology.ts';
 import type { NodeBroker } from './node-broker.ts';
 import type { Problems } from './problems.ts';
 import type { Store } from './store.ts';
@@ -12,10 +13,12 @@ export function watchWork({
   broker,
   store,
   problems,
+  itemPartitions = 1,
 }: {
   broker: Pick<NodeBroker, 'depth'>;
   store: Pick<Store, 'deferredMails'>;
   problems: Problems;
+  itemPartitions?: number;
 }) {
   let looking = false;
   async function look(): Promise<void> {
@@ -25,7 +28,12 @@ export function watchWork({
     looking = false;
   }
   async function lookAtBroker(): Promise<void> {
-    const depth = await broker.depth(queues.items.name, { timeoutMs: depthWithinMs }).catch(() => undefined);
+    const depth = await Promise.all(
+      itemQueueNames(itemPartitions).map((name) => broker.depth(name, { timeoutMs: depthWithinMs })),
+    ).then(
+      (depths) => depths.reduce((sum, one) => sum + one, 0),
+      () => undefined,
+    );
     problems.say(
       'broker',
       depth === undefined
@@ -36,7 +44,7 @@ export function watchWork({
     problems.say(
       'backlog',
       depth > scraperPausesAtDepth
-        ? `${depth} messages wait in ${queues.items.name}: scrapers pause above ${scraperPausesAtDepth}`
+        ? `${depth} messages wait in items: scrapers pause above ${scraperPausesAtDepth}`
         : null,
     );
   }

@@ -2,6 +2,7 @@
 import { Option, type Command } from 'commander';
 import { composeDown, composeUp, lambdaPlaces, localstackUp } from './compose.ts';
 import { orFailed } from './compose-project.ts';
+import { itemPartitionsOption } from './item-partitions-option.ts';
 import { logsOfCompose, statusOfCompose } from './compose-status.ts';
 
 export function addCompose(program: Command, finish: (code: number) => void): void {
@@ -18,7 +19,8 @@ export function addCompose(program: Command, finish: (code: number) => void): vo
         .default('localstack')
         .env('BATON_LAMBDA'),
     )
-    .action(async (options: { lambda: (typeof lambdaPlaces)[number] }) =>
+    .addOption(itemPartitionsOption())
+    .action(async (options: { lambda: (typeof lambdaPlaces)[number]; itemPartitions: number }) =>
       finish(await orFailed(() => composeUp(options))),
     );
   compose

@@ -22,8 +22,14 @@ const sessionKeySchema = z.object({ key: z.string() });
 const tokensSchema = z.object({ operator: z.string() });
 
 /** Builds, starts and waits. @returns the exit code. */
-export async function composeUp({ lambda }: { lambda: LambdaPlace }): Promise<number> {
-  const env = settingsFor(lambda);
+export async function composeUp({
+  lambda,
+  itemPartitions,
+}: {
+  lambda: LambdaPlace;
+  itemPartitions: number;
+}): Promise<number> {
+  const env = { ...settingsFor(lambda), BATON_ITEM_PARTITIONS: String(itemPartitions) };
   // First, so that the times below are those of a start.
   if ((await compose(['build', ...builders], { env })) !== 0) return exitCodes.failed;
   const startedAt = performance.now();

@@ -15,6 +15,7 @@ export interface UpOptions {
   readonly demo: boolean;
   readonly json: boolean;
   readonly broker: BrokerChoice;
+  readonly itemPartitions: number;
   readonly timeouts: Timeouts;
   readonly links: boolean;
 }
@@ -48,6 +49,7 @@ export async function up(options: UpOptions): Promise<number> {
       isolated: options.isolated,
       demo: options.demo,
       broker: options.broker,
+      itemPartitions: options.itemPartitions,
       timeouts: options.timeouts,
       links: options.links,
       awsEndpoint: process.env['AWS_ENDPOINT_URL'] || undefined,

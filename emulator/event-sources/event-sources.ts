@@ -3,7 +3,7 @@
 import { GetQueueUrlCommand, SQSClient } from '@aws-sdk/client-sqs';
 import {
   functions,
-  rabbitmqEventSources,
+  rabbitmqEventSourcesOf,
   schedules,
   sqsEventSources,
   sqsQueues,
@@ -25,6 +25,8 @@ export interface EventSourcesOptions {
   readonly sqsUrl?: string | undefined;
   readonly region: string;
   readonly broker: BrokerAddress;
+  /** Of the queue `items`. */
+  readonly itemPartitions?: number;
   /** Of every schedule, from now. */
   readonly firstDelayMs: number;
   /** Failed invocations after which a RabbitMQ batch goes back to its queue; undefined: never. */
@@ -54,7 +56,7 @@ export async function startEventSources(options: EventSourcesOptions): Promise<E
     sqsClient?.destroy();
   };
   try {
-    for (const mapping of rabbitmqEventSources) {
+    for (const mapping of rabbitmqEventSourcesOf(options.itemPartitions ?? 1)) {
       const { timeoutS } = functions[mapping.function];
       sources.push(
         startRabbitmqMapping({

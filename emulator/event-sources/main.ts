@@ -1,5 +1,6 @@
 // Starts the event sources as a service of `baton up`. Functions, SQS and the broker may start later: it waits for them.
 import { z } from 'zod';
+import { itemPartitionsSchema } from '../../contracts/item-partitions.ts';
 import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
 import { runService } from '../service-process.ts';
 import { startEventSources } from './event-sources.ts';
@@ -15,6 +16,7 @@ const settingsSchema = z.strictObject({
     credentialsUri: z.string().startsWith('file:'),
     caUri: z.string().startsWith('file:'),
   }),
+  itemPartitions: itemPartitionsSchema,
   firstDelayMs: z.int().min(0).default(0),
   triesMax: z.int().min(1).optional(),
 });

@@ -1,15 +1,22 @@
 // Declares contracts/topology.ts on a broker: exchanges, queues with all their arguments, bindings. Doing it again changes
-// nothing; a queue that exists with other arguments is named, since RabbitMQ never changes one. On AWS cdk/ does it.
+// nothing; a queue that exists with other arguments is named, since RabbitMQ never changes one. Another number of partitions
+// is taken while the item queues are empty, and those too many deleted then. On AWS cdk/ does it.
 import { connect, type ChannelModel } from 'amqplib';
-import { exchanges, queues } from '../../contracts/topology.ts';
+import { itemQueueName, refusedChange, type FoundItemQueue } from '../../contracts/item-partitions.ts';
+import { exchanges, queuesOf } from '../../contracts/topology.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { vhostOf, type BrokerAddress } from '../event-sources/rabbitmq-feed.ts';
 
 const connectWithinMs = 5_000;
+const notFound = 404; // AMQP's reply code.
 const heartbeatS = 5; // A broker that falls silent is given up after two of them.
 
-/** @throws Error naming the exchange, or the queue and its argument, that exists in another shape. */
-export async function declareTopology(broker: BrokerAddress): Promise<void> {
+/**
+ * Nobody consumes yet.
+ * @throws Error naming the exchange, or the queue and its argument, that exists in another shape; or the item queues that hold
+ * messages while they are to become more or fewer.
+ */
+export async function declareTopology(broker: BrokerAddress, itemPartitions = 1): Promise<void> {
   const { username, password } = await broker.credentials();
   const { hostname, port } = new URL(broker.url);
   const connection = await connect(
@@ -32,11 +39,14 @@ export async function declareTopology(broker: BrokerAddress): Promise<void> {
   );
   connection.on('error', () => undefined); // The pending call rejects with the same error.
   try {
+    const found = await findItemQueues(connection);
+    const refused = refusedChange(found, itemPartitions);
+    if (refused !== undefined) throw new Error(refused);
     for (const { name, type } of Object.values(exchanges))
       await once(connection, `exchange ${name}`, (channel) =>
         channel.assertExchange(name, type, { durable: true }),
       );
-    for (const { name, arguments: wanted, bindings } of Object.values(queues)) {
+    for (const { name, arguments: wanted, bindings } of queuesOf(itemPartitions)) {
       await once(connection, `queue ${name}`, (channel) =>
         channel.assertQueue(name, { durable: true, arguments: wanted }),
       );
@@ -45,8 +55,36 @@ export async function declareTopology(broker: BrokerAddress): Promise<void> {
           channel.bindQueue(name, exchange, routingKey),
         );
     }
+    // The last first: those that are left when this is cut off are still counted from the first.
+    for (const { name } of found.slice(itemPartitions).toReversed())
+      for (const unused of [`${name}.retry`, name])
+        await once(connection, `the end of ${unused}`, (channel) => channel.deleteQueue(unused));
   } finally {
     await connection.close().catch(() => undefined); // Closed already, by the error that is on its way up.
+  }
+}
+
+/** From the first to the last that there is. */
+async function findItemQueues(connection: ChannelModel): Promise<FoundItemQueue[]> {
+  const found: FoundItemQueue[] = [];
+  for (;;) {
+    const name = itemQueueName(found.length);
+    const depth = await depthOf(connection, name);
+    if (depth === undefined) return found;
+    found.push({ name, messages: depth + ((await depthOf(connection, `${name}.retry`)) ?? 0) });
+  }
+}
+async function depthOf(connection: ChannelModel, queue: string): Promise<number | undefined> {
+  const channel = await connection.createChannel();
+  let missing = false;
+  channel.on('error', (error: { code?: unknown }) => (missing = error.code === notFound));
+  try {
+    const { messageCount } = await channel.checkQueue(queue);
+    await channel.close();
+    return messageCount;
+  } catch (error) {
+    if (missing) return undefined;
+    throw error;
   }
 }
 

@@ -1,9 +1,10 @@
 // Custom resource of the broker stack: declares what contracts/topology.ts says at every deploy that changes it.
 // Deletes nothing, ever.
 import * as z from 'zod';
+import { itemPartitionsSchema } from '../../contracts/item-partitions.ts';
 import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
 import { answerCloudFormation, cloudFormationEventSchema } from '../cloudformation.ts';
-import { declareTopology, permissions, type CallManagement, type UserName } from './declare-topology.ts';
+import { declareTopology, userNames, type CallManagement, type UserName } from './declare-topology.ts';
 
 const environment = z
   .object({
@@ -12,6 +13,7 @@ const environment = z
     BATON_BROKER_ADMIN_URI: z.string().startsWith('secretsmanager:'),
     /** The secret of a user's credentials is this and the user's name. */
     BATON_BROKER_USERS_PREFIX: z.string().endsWith('/'),
+    BATON_ITEM_PARTITIONS: itemPartitionsSchema,
   })
   .parse(process.env);
 const secrets = createSecrets();
@@ -30,7 +32,7 @@ export const handler = async (
 async function declare(): Promise<void> {
   const admin = await secrets.json(environment.BATON_BROKER_ADMIN_URI, credentialsSchema);
   const entries = await Promise.all(
-    Object.keys(permissions).map(
+    userNames.map(
       async (name) =>
         [
           name,
@@ -44,6 +46,7 @@ async function declare(): Promise<void> {
   await declareTopology(
     managementApi(environment.BATON_MANAGEMENT_URL, admin),
     Object.fromEntries(entries) as Record<UserName, { username: string; password: string }>,
+    environment.BATON_ITEM_PARTITIONS,
   );
 }
 

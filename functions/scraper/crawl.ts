@@ -10,7 +10,8 @@ import {
 } from '../../contracts/node-api.ts';
 import type { ShopSource } from '../../contracts/source.ts';
 import type { ItemContent } from '../../contracts/item.ts';
-import { queues, scraperPausesAtDepth } from '../../contracts/topology.ts';
+import { itemQueueNames } from '../../contracts/item-partitions.ts';
+import { scraperPausesAtDepth } from '../../contracts/topology.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
@@ -36,6 +37,8 @@ export interface CrawlSettings {
   /** performance.now() by which everything has to be stored. */
   readonly deadline: number;
   readonly source?: string | undefined;
+  /** Of the queue `items`. */
+  readonly itemPartitions?: number;
 }
 export type CrawlOutcome =
   | { readonly kind: 'idle' }
@@ -73,6 +76,7 @@ export async function crawlNext(ports: CrawlPorts, settings: CrawlSettings): Pro
 async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLease): Promise<CrawlOutcome> {
   const { source, intake } = lease;
   const { leader, broker, logger } = ports;
+  const { itemPartitions = 1 } = settings;
   const trace = newTraceparent();
   const deadline = settings.deadline - reserveMs;
   const progress = new CrawlProgress(lease);
@@ -112,7 +116,7 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
     for (let entry = progress.next(); entry; entry = progress.next()) {
       if (performance.now() > deadline) throw new Pause('the time of this run is over');
       if (performance.now() - storedAt > storeEveryMs) await store('running', progress.running());
-      await waitForRoom(broker);
+      await waitForRoom(broker, itemPartitions);
       await readPage(entry);
       progress.done(entry);
     }
@@ -169,11 +173,13 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
     fetchedAt: string,
     items: readonly ItemContent[],
   ): Promise<void> {
-    for (const part of splitItems(progress.changed(items))) {
+    const parts = splitItems(progress.changed(items), { source: source.name, partitions: itemPartitions });
+    for (const { partition, items: part } of parts) {
       if (progress.mustStore) await store('running', progress.running());
       const message = progress.number(part);
       await publisher.publishPage({
         page: message.page,
+        partition,
         url,
         fetchedAt,
         items: message.items.map(({ content, version }) => progress.toItem(content, version)),
@@ -233,15 +239,17 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
   }
 }
 
-async function waitForRoom(broker: CrawlPorts['broker']): Promise<void> {
-  let depth: number;
+/** The sum counts: behind all partitions is the same leader. */
+async function waitForRoom(broker: CrawlPorts['broker'], itemPartitions: number): Promise<void> {
+  let depths: number[];
   try {
-    depth = await broker.depth(queues.items.name);
+    depths = await Promise.all(itemQueueNames(itemPartitions).map((name) => broker.depth(name)));
   } catch (error) {
-    throw new Pause(`the depth of ${queues.items.name} cannot be read: ${describeError(error)}`);
+    throw new Pause(`the depth of items cannot be read: ${describeError(error)}`);
   }
+  const depth = depths.reduce((sum, one) => sum + one, 0);
   if (depth > scraperPausesAtDepth)
-    throw new Pause(`${depth} messages wait in ${queues.items.name}, more than ${scraperPausesAtDepth}`);
+    throw new Pause(`${depth} messages wait in items, more than ${scraperPausesAtDepth}`);
 }
 
 /** A page so deep or odd that reading it throws is a page that failed. */

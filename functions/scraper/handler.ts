@@ -60,7 +60,12 @@ export const handler = async (
     };
     const owner = `scraper/${context.awsRequestId ?? crypto.randomUUID()}`;
     while (crawls.length < crawlsMax) {
-      const outcome = await crawlNext(ports, { owner, deadline, source });
+      const outcome = await crawlNext(ports, {
+        owner,
+        deadline,
+        source,
+        itemPartitions: environment.BATON_ITEM_PARTITIONS,
+      });
       if (outcome.kind === 'idle') break;
       crawls.push(outcome);
       // A pause means that something beyond this source is full, away or out of time.

@@ -1,5 +1,5 @@
-// What a crawl says over RabbitMQ: a message for each page with its changed items, split where it grows too large, and one
-// when its file is deposited. Confirmed, and repeated under the same id while the run has time.
+// What a crawl says over RabbitMQ: a message for each page with its changed items, split by partition and where it grows too
+// large, and one when its file is deposited. Confirmed, and repeated under the same id while the run has time.
 import { hash } from 'node:crypto';
 import { fileCommandType, fileCommandVersion, type FileCommand } from '../../contracts/file-command.ts';
 import { pageMessageIdInput } from '../../contracts/ids.ts';
@@ -10,6 +10,7 @@ import {
   itemsPerPageMax,
   type ItemPage,
 } from '../../contracts/item-page.ts';
+import { itemPartitionOf } from '../../contracts/item-partitions.ts';
 import type { Item } from '../../contracts/item.ts';
 import { exchanges, messageHeaders, routingKeys } from '../../contracts/topology.ts';
 import { describeError } from '../../runtime/failure.ts';
@@ -70,17 +71,20 @@ export function createPublisher({ broker, source, intake, trace, deadline, logge
   return {
     async publishPage({
       page,
+      partition,
       url,
       fetchedAt,
       items,
     }: {
       page: number;
+      /** Of all its items. */
+      partition: number;
       url: string;
       fetchedAt: string;
       items: Item[];
     }): Promise<void> {
       await publish({
-        routingKey: routingKeys.items(source),
+        routingKey: routingKeys.items(source, partition),
         type: itemPageType,
         messageId: hash('sha256', pageMessageIdInput({ source, intake, page })),
         body: {
@@ -111,8 +115,19 @@ export function createPublisher({ broker, source, intake, trace, deadline, logge
   };
 }
 
-/** Parts that fit into a message each. */
-export function* splitItems(items: readonly ChangedItem[]): Generator<ChangedItem[]> {
+/** Parts that fit into a message each, their items of one partition. */
+export function* splitItems(
+  items: readonly ChangedItem[],
+  { source, partitions }: { source: string; partitions: number },
+): Generator<{ partition: number; items: ChangedItem[] }> {
+  const byPartition = Map.groupBy(items, ({ content: { sku } }) =>
+    itemPartitionOf({ source, sku }, partitions),
+  );
+  for (const [partition, some] of byPartition)
+    for (const part of fitting(some)) yield { partition, items: part };
+}
+
+function* fitting(items: readonly ChangedItem[]): Generator<ChangedItem[]> {
   let part: ChangedItem[] = [];
   let bytes = 0;
   for (const item of items) {

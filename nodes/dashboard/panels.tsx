@@ -63,7 +63,9 @@ export function Queues() {
     </Panel>
   );
 }
-function Depth({ depth = null, isBad = false }: { depth: number | null | undefined; isBad?: boolean }) {
+/** Undefined where there is no such queue: the partitions of items have their dead letters in one. */
+function Depth({ depth, isBad = false }: { depth: number | null | undefined; isBad?: boolean }) {
+  if (depth === undefined) return <td />;
   const tone = depth === null || depth === 0 ? 'quiet' : isBad ? 'bad' : '';
   return (
     <td class={tone}>

@@ -1,7 +1,9 @@
 // The leader's job that publishes the dead letters which an operator wants sent again: an outbox. Confirmed first and noted
 // after, so a crash between the two publishes the same message again, under the same id: versions, claims and the ledger
 // make that harmless.
-import { exchanges, messageHeaders } from '../../contracts/topology.ts';
+import * as z from 'zod';
+import { itemPartitionOf } from '../../contracts/item-partitions.ts';
+import { exchanges, messageHeaders, queues, routingKeys } from '../../contracts/topology.ts';
 import type { NodeBroker } from '../node-broker.ts';
 import type { DeadLetterStore, LetterToSend } from './store.ts';
 
@@ -12,11 +14,16 @@ export async function sendAgain(
   term: number,
   store: Pick<DeadLetterStore, 'deadLettersToSend' | 'deadLettersSent'>,
   broker: Pick<NodeBroker, 'publish'>,
+  itemPartitions = 1,
 ): Promise<void> {
   for (let step = 0; step < stepsPerRound; step++) {
     const letters = await store.deadLettersToSend(term, stepLimits);
     if (letters.length === 0) return;
-    const outcomes = await Promise.allSettled(letters.map((letter) => broker.publish(messageOf(letter))));
+    const outcomes = await Promise.allSettled(
+      letters.map((letter) =>
+        broker.publish({ ...messageOf(letter), routingKey: routeOf(letter, itemPartitions) }),
+      ),
+    );
     const sent = letters.filter((_letter, index) => outcomes[index]?.status === 'fulfilled');
     await store.deadLettersSent(
       term,
@@ -28,10 +35,9 @@ export async function sendAgain(
   }
 }
 
-function messageOf({ id, routingKey, messageId, type, headers, body, attempts }: LetterToSend) {
+function messageOf({ id, messageId, type, headers, body, attempts }: LetterToSend) {
   return {
     exchange: exchanges.main.name,
-    routingKey,
     type,
     // RabbitMQ's own dead letters may have none, and a message is told from others by it.
     messageId: messageId === '' ? `dead-letter/${id}` : messageId,
@@ -42,6 +48,27 @@ function messageOf({ id, routingKey, messageId, type, headers, body, attempts }:
       [messageHeaders.deadLetterId]: id,
     },
   };
+}
+
+const pageSchema = z.object({
+  source: z.string(),
+  items: z.tuple([z.object({ sku: z.string() })], z.unknown()),
+});
+
+/** An item's partition is found anew: its key may have been corrected, and the number of partitions changed, since it died. */
+function routeOf({ routingKey, body }: LetterToSend, itemPartitions: number): string {
+  if (itemPartitions === 1 || !routingKey.startsWith(`${queues.items.name}.`)) return routingKey;
+  const page = pageSchema.safeParse(jsonOf(body));
+  if (!page.success) return routingKey;
+  const { source, items } = page.data;
+  return routingKeys.items(source, itemPartitionOf({ source, sku: items[0].sku.trim() }, itemPartitions));
+}
+function jsonOf(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined; // It dies again where its first route leads.
+  }
 }
 
 const notItsOwn = new Set<string>([

@@ -12,7 +12,7 @@ import { fileCommandType, fileCommandVersion } from '../../contracts/file-comman
 import { nodeIdSchema, sourceNameSchema } from '../../contracts/ids.ts';
 import type { ClusterView, QueuesView } from '../../contracts/public-views.ts';
 import { sourceSchema } from '../../contracts/source.ts';
-import { exchanges, queues, routingKeys } from '../../contracts/topology.ts';
+import { exchanges, queuesOf, routingKeys } from '../../contracts/topology.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { newTraceparent } from '../../runtime/trace.ts';
@@ -40,6 +40,7 @@ export interface PublicServerOptions {
   readonly raft: Pick<RaftThread, 'status'>;
   readonly store: Store;
   readonly broker: NodeBroker;
+  readonly itemPartitions: number;
   readonly live: Live;
   readonly guard: Guard;
   readonly problems: Pick<Problems, 'list'>;
@@ -227,7 +228,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
 
 function addReads(
   app: FastifyInstance,
-  { leadership, store, raft, broker, guard, members, generation }: PublicServerOptions,
+  { leadership, store, raft, broker, itemPartitions, guard, members, generation }: PublicServerOptions,
 ): void {
   app.get('/items', async (request, reply) => {
     const { cursor, limit, source, q, inStock } = parse(itemsQuery, request.query);
@@ -282,7 +283,7 @@ function addReads(
   app.get('/mails', async () => ({ mails: await store.recentMails(listLength) }));
   app.get('/crawls', async () => ({ crawls: await store.recentCrawls(listLength) }));
 
-  const depths = sharedDepths(broker, store);
+  const depths = sharedDepths(() => readDepths({ broker, store, itemPartitions }));
   app.get('/queues', async (): Promise<QueuesView> => ({ depths: await depths() }));
   app.get('/counts', async () => {
     const [stored, waiting] = await Promise.all([store.counts().catch(() => noCounts), depths()]);
@@ -302,20 +303,27 @@ function addReads(
 type Depths = Record<string, number | null>;
 
 /** Depths of all queues, null where unknown. All readers of one second share one look. */
-function sharedDepths(broker: NodeBroker, store: Pick<Store, 'openDeadLetters'>): () => Promise<Depths> {
+function sharedDepths(read: () => Promise<Depths>): () => Promise<Depths> {
   let last: { at: number; value: Promise<Depths> } | undefined;
   return () => {
-    if (!last || performance.now() - last.at > 1_000)
-      last = { at: performance.now(), value: readDepths(broker, store) };
+    if (!last || performance.now() - last.at > 1_000) last = { at: performance.now(), value: read() };
     return last.value;
   };
 }
 
 /** A dead letter lies in its queue until the leader moves it to the database, and counts as one wherever it lies. */
-async function readDepths(broker: NodeBroker, store: Pick<Store, 'openDeadLetters'>): Promise<Depths> {
+async function readDepths({
+  broker,
+  store,
+  itemPartitions,
+}: {
+  broker: NodeBroker;
+  store: Pick<Store, 'openDeadLetters'>;
+  itemPartitions: number;
+}): Promise<Depths> {
   const [waiting, kept] = await Promise.all([
     Promise.all(
-      Object.values(queues).map(
+      queuesOf(itemPartitions).map(
         async ({ name }) =>
           [name, await broker.depth(name, { timeoutMs: depthWithinMs }).catch(() => null)] as const,
       ),

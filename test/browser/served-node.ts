@@ -85,6 +85,7 @@ export async function serveNode() {
     const server = createPublicServer({
       nodeId: 'node-1',
       generation: 1,
+      itemPartitions: 1,
       members,
       leadership,
       raft,

@@ -9,6 +9,7 @@ import {
   functions,
   nodes,
   rabbitmqEventSources,
+  rabbitmqEventSourcesOf,
   schedules,
   sqsEventSources,
   sqsQueues,
@@ -16,7 +17,7 @@ import {
 import { readEnvironment } from '../../runtime/config.ts';
 import { deployedContract, operations, type Deployed } from './contract.ts';
 import { region } from './resolve.ts';
-import { ofType, stackOf, synthesized, type Resource } from './synthesize.ts';
+import { ofType, stackOf, synthesize, synthesized, type Resource } from './synthesize.ts';
 
 type Settings = Omit<Deployed, 'variables'>;
 
@@ -71,6 +72,26 @@ describe.each(['local', 'dev', 'prod'])('contract: stage %s', (stage) => {
   });
 });
 
+describe('contract: partitions of items', () => {
+  test('each has a mapping; whoever publishes, looks or declares has their number; the role is no larger', () => {
+    const { resources, stage } = synthesize('dev', undefined, { itemPartitions: '4' });
+    expect(stage.itemPartitions).toBe(4);
+    const { rabbitmqEventSources: mappings, variables } = deployedContract(resources, 'dev');
+    expect(inOrder(mappings)).toEqual(inOrder(rabbitmqEventSourcesOf(4)));
+    expect(mappings.map(({ queue }) => queue)).toEqual(expect.arrayContaining(['items', 'items-3']));
+    for (const name of ['scraper', 'node-1', 'node-3', 'broker-topology'])
+      expect(variables.get(name)?.['BATON_ITEM_PARTITIONS']).toBe('4');
+    const policies = (all: readonly Resource[]) => ofType(all, 'AWS::IAM::Policy').length;
+    expect(policies(resources)).toBe(policies(synthesized('dev').resources));
+  });
+
+  test.each(['0', '3.5', '65', 'two'])('%s of them are refused by name', (itemPartitions) => {
+    expect(() => synthesize('dev', undefined, { itemPartitions })).toThrow(
+      'cdk.json, stage dev: itemPartitions: a whole number from 1 to 64',
+    );
+  });
+});
+
 /** Optional in the contract, and set on AWS all the same. */
 const optionalOnAws: Partial<Record<ProcessName, readonly string[]>> = {
   node: [
@@ -80,10 +101,11 @@ const optionalOnAws: Partial<Record<ProcessName, readonly string[]>> = {
     'BATON_ELECTION_TIMEOUT_MS',
     'BATON_GENERATION',
     'BATON_HEARTBEAT_MS',
+    'BATON_ITEM_PARTITIONS',
     'BATON_PUBLIC_BEHIND_PROXY',
     'BATON_PUBLIC_HOSTS',
   ],
-  scraper: ['BATON_BROKER_CA_URI', 'BATON_FTP_CA_URI'],
+  scraper: ['BATON_BROKER_CA_URI', 'BATON_FTP_CA_URI', 'BATON_ITEM_PARTITIONS'],
   deliver: ['BATON_BROKER_CA_URI'],
   'ftp-sync': ['BATON_BROKER_CA_URI', 'BATON_FTP_CA_URI'],
   mail: ['BATON_BROKER_CA_URI'],
@@ -91,7 +113,7 @@ const optionalOnAws: Partial<Record<ProcessName, readonly string[]>> = {
 /** The same in the emulators, whose servers have certificates of the cluster. */
 const endpoints = ['AWS_ENDPOINT_URL_SQS', 'AWS_ENDPOINT_URL_DYNAMODB'];
 const optionalLocally: Partial<Record<ProcessName, readonly string[]>> = {
-  scraper: [...endpoints, 'BATON_FTP_CA_URI', 'BATON_SCRAPE_PRIVATE_HOSTS'],
+  scraper: [...endpoints, 'BATON_FTP_CA_URI', 'BATON_ITEM_PARTITIONS', 'BATON_SCRAPE_PRIVATE_HOSTS'],
   deliver: endpoints,
   announce: endpoints,
   redirect: endpoints,

@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
-import { permissions } from '../../functions/broker-topology/declare-topology.ts';
+import { permissionsFor } from '../../functions/broker-topology/declare-topology.ts';
 import { inWords, resourceGrants, roleGrants, type Grant } from './grants.ts';
 import { paths } from './paths.ts';
 import { synthesized } from './synthesize.ts';
@@ -16,7 +16,7 @@ const roles: Readonly<Record<string, string>> = {
 };
 
 export async function renderSecurity(): Promise<string> {
-  const { resources } = synthesized('dev');
+  const { resources, stage } = synthesized('dev');
   const text = [
     '# Who may do what on AWS',
     '',
@@ -47,7 +47,7 @@ export async function renderSecurity(): Promise<string> {
     '',
     ...table(
       ['User', 'Configures', 'Writes to', 'Reads from'],
-      Object.entries(permissions).map(([user, { configure, write, read }]) => [
+      Object.entries(permissionsFor(stage.itemPartitions)).map(([user, { configure, write, read }]) => [
         user,
         ...[configure, write, read].map((pattern) =>
           pattern === '^$' ? 'nothing' : `\`${pattern.replaceAll('|', String.raw`\|`)}\``,

@@ -68,14 +68,23 @@ export function synthesized(stageName: string): Synthesized {
   return found;
 }
 
-/** @throws what synthesis throws. `prepare` runs before the templates are made. */
-export function synthesize(stageName: string, prepare: (app: App) => void = () => undefined): Synthesized {
+/** @throws what synthesis throws. `prepare` runs before the templates are made; `context` is what `-c` would give. */
+export function synthesize(
+  stageName: string,
+  prepare: (app: App) => void = () => undefined,
+  context: Readonly<Record<string, string>> = {},
+): Synthesized {
   const folder = mkdtempSync(join(tmpdir(), 'baton-cdk-'));
   try {
     const app = new App({
       outdir: join(folder, 'cdk.out'),
       // The command line turns paths on by itself.
-      context: { ...cdkJson().context, stage: stageName, [PATH_METADATA_ENABLE_CONTEXT]: true },
+      context: {
+        ...cdkJson().context,
+        ...context,
+        stage: stageName,
+        [PATH_METADATA_ENABLE_CONTEXT]: true,
+      },
     });
     const stage = readStage(app.node);
     buildSystem(app, stage, standInZips(folder));

@@ -34,6 +34,7 @@ beforeAll(async () => {
       isolated: true,
       demo: true,
       broker: 'development',
+      itemPartitions: 1,
       timeouts: nodes,
       links: false, // The recorder stands in their place.
       awsEndpoint: undefined,

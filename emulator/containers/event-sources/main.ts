@@ -2,6 +2,7 @@
 // first. SQS mappings and rules are LocalStack's own, unless our Lambda host runs the functions: then they are here too.
 import { writeFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { itemPartitionsSchema } from '../../../contracts/item-partitions.ts';
 import { describeError } from '../../../runtime/failure.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import { createSecrets, credentialsSchema } from '../../../runtime/secrets.ts';
@@ -13,22 +14,26 @@ import { declareTopology } from '../../services/declare-topology.ts';
 import { brokerUrl, invokeUrlOf, lambdaPlaces, localstackUrl, region } from '../addresses.ts';
 import { certificateNames, mountedUri } from '../mounted.ts';
 
-const settingsSchema = z.strictObject({ lambda: z.enum(lambdaPlaces) });
+const settingsSchema = z.strictObject({
+  lambda: z.enum(lambdaPlaces),
+  itemPartitions: itemPartitionsSchema,
+});
 const declareTriesMax = 30;
 
-await runService('event-sources', settingsSchema, async ({ lambda }, logger) => {
+await runService('event-sources', settingsSchema, async ({ lambda, itemPartitions }, logger) => {
   const secrets = createSecrets();
   const broker: BrokerAddress = {
     url: brokerUrl,
     credentials: () => secrets.json(mountedUri('broker.json'), credentialsSchema),
     ca: await secrets.text(mountedUri(certificateNames.ca)),
   };
-  await declare(broker, logger);
+  await declare(broker, { itemPartitions, logger });
   const sources = await startEventSources({
     invokeUrl: invokeUrlOf(lambda),
     ...(lambda === 'host' ? { sqsUrl: localstackUrl } : {}),
     region,
     broker,
+    itemPartitions,
     firstDelayMs: 0,
     logger,
   });
@@ -38,10 +43,13 @@ await runService('event-sources', settingsSchema, async ({ lambda }, logger) => 
 });
 
 /** A broker that was just started may still turn clients away. */
-async function declare(broker: BrokerAddress, logger: Logger): Promise<void> {
+async function declare(
+  broker: BrokerAddress,
+  { itemPartitions, logger }: { itemPartitions: number; logger: Logger },
+): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
-      return await declareTopology(broker);
+      return await declareTopology(broker, itemPartitions);
     } catch (error) {
       if (tries === declareTriesMax) throw error;
       logger.warn(`the queues are not declared yet: ${describeError(error)}`);

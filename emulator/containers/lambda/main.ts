@@ -2,6 +2,7 @@
 // cdk gives them, but with secrets as files and without a Docker socket.
 import { z } from 'zod';
 import type { EnvironmentInput } from '../../../contracts/environment.ts';
+import { itemPartitionsSchema } from '../../../contracts/item-partitions.ts';
 import { directoryTable, functionNames, functions, type FunctionName } from '../../../contracts/topology.ts';
 import { bundleAll } from '../../../functions/bundle.ts';
 import { startLambdaHost } from '../../lambda/host.ts';
@@ -19,9 +20,11 @@ import {
 } from '../addresses.ts';
 import { certificateNames, mountedUri } from '../mounted.ts';
 
-await runService('lambda', z.null(), async (_settings, logger) => {
+const settingsSchema = z.strictObject({ itemPartitions: itemPartitionsSchema });
+
+await runService('lambda', settingsSchema, async ({ itemPartitions }, logger) => {
   const bundles = await bundleAll({ zipFolder: '/tmp/zips' });
-  const environments = functionEnvironments();
+  const environments = functionEnvironments(itemPartitions);
   return await startLambdaHost({
     host: '0.0.0.0',
     containerName: lambdaHost.name,
@@ -38,7 +41,7 @@ await runService('lambda', z.null(), async (_settings, logger) => {
   });
 });
 
-function functionEnvironments(): Record<FunctionName, Record<string, string>> {
+function functionEnvironments(itemPartitions: number): Record<FunctionName, Record<string, string>> {
   const ca = mountedUri(certificateNames.ca);
   const aws = {
     AWS_REGION: region,
@@ -64,6 +67,7 @@ function functionEnvironments(): Record<FunctionName, Record<string, string>> {
     scraper: {
       ...caller('scraper'),
       ...ftp,
+      BATON_ITEM_PARTITIONS: String(itemPartitions),
       BATON_SCRAPE_PRIVATE_HOSTS: new URL(demoShopUrl).host,
     },
     deliver: caller('deliver'),

@@ -47,6 +47,7 @@ async function publish(intake: number, price: unknown): Promise<string> {
   const deadline = performance.now() + 10_000;
   await createPublisher({ broker, source: 'shop', intake, trace: crawlTrace, deadline, logger }).publishPage({
     page: 0,
+    partition: 0,
     url: `https://shop.example/page-of-${intake}`,
     fetchedAt,
     items: [item('a/1', itemVersion({ intake, ordinal: 0 }), { price: price as number })],

@@ -4,17 +4,18 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
-import { exchanges, queues } from '../../../contracts/topology.ts';
+import { exchanges, queues, queuesOf } from '../../../contracts/topology.ts';
 import {
   declareTopology,
-  permissions,
+  permissionsFor,
+  userNames,
   type CallManagement,
   type UserName,
 } from '../../../functions/broker-topology/declare-topology.ts';
 import { answerCloudFormation } from '../../../functions/cloudformation.ts';
 
 const users = Object.fromEntries(
-  Object.keys(permissions).map((name) => [name, { username: name, password: `password of ${name}` }]),
+  userNames.map((name) => [name, { username: name, password: `password of ${name}` }]),
 ) as Record<UserName, { username: string; password: string }>;
 
 function managementApi() {
@@ -73,6 +74,7 @@ test('broker topology: a queue with other arguments is named with each differenc
 });
 
 test('broker topology: nobody but the administrator may declare, and an error quotes no password', async () => {
+  const permissions = permissionsFor(1);
   for (const { configure } of Object.values(permissions)) expect('items').not.toMatch(new RegExp(configure));
   expect('items').toMatch(new RegExp(permissions['event-source'].read));
   expect('items.dead').not.toMatch(new RegExp(permissions['event-source'].read));
@@ -84,6 +86,63 @@ test('broker topology: nobody but the administrator may declare, and an error qu
   const refused = await declareTopology(refusing, users).catch((error: Error) => error.message);
   expect(refused).toMatch(/^PUT \/api\/users\/[a-z-]+: 403/);
   expect(refused).not.toContain('password of');
+});
+
+/** What RabbitMQ adds to what it is told: which bindings an item queue has, and how deep it is. */
+function withItemQueues(depths: Readonly<Record<string, number>>) {
+  const { call: keep, kept, calls } = managementApi();
+  const unbound = new Set<string>();
+  const call: CallManagement = async (method, path, json) => {
+    const queue = path.split('/').at(-1) ?? '';
+    if (method === 'DELETE') unbound.add(path);
+    else if (method === 'GET' && path.startsWith('/api/bindings/'))
+      return queue in depths
+        ? { status: 200, json: [{ properties_key: `${queue}.%23` }] }
+        : { status: 404, json: { error: 'Object Not Found' } };
+    const answer = await keep(method, path, json);
+    return method === 'GET' && queue in depths && answer.status === 404
+      ? { status: 200, json: { ...shape(queue), messages: depths[queue] } }
+      : answer;
+  };
+  return { call, kept, calls, unbound };
+}
+const shape = (name: string) => ({
+  durable: true,
+  auto_delete: false,
+  arguments: queuesOf(4).find((queue) => queue.name === name)?.arguments,
+});
+
+test('broker topology: more partitions are declared with their ways, and their queues may be read', async () => {
+  const { call, kept } = withItemQueues({ items: 0 });
+  await declareTopology(call, users, 3);
+  expect([...kept.keys()]).toContain(
+    '/api/bindings/%2F/e/baton/q/items-2 {"routing_key":"items-2.#","arguments":{}}',
+  );
+  expect([...kept.keys()]).toContain(
+    '/api/bindings/%2F/e/baton.dead/q/items.dead {"routing_key":"items-2.dead","arguments":{}}',
+  );
+  const { read } = permissionsFor(3)['event-source'];
+  for (const name of ['items', 'items-1', 'items-2', 'mail']) expect(name).toMatch(new RegExp(read));
+  for (const name of ['items-3', 'items-1.retry']) expect(name).not.toMatch(new RegExp(read));
+});
+
+test('broker topology: fewer partitions leave the others without a binding, and delete nothing', async () => {
+  const { call, calls, unbound } = withItemQueues({ items: 0, 'items-1': 0, 'items-2': 0 });
+  await declareTopology(call, users, 1);
+  expect([...unbound]).toEqual([
+    '/api/bindings/%2F/e/baton/q/items-1/items-1.%2523',
+    '/api/bindings/%2F/e/baton/q/items-2/items-2.%2523',
+  ]);
+  expect(calls.filter((call) => call.startsWith('DELETE /api/queues'))).toEqual([]);
+});
+
+test('broker topology: another number of partitions is refused while messages wait, and nothing is declared', async () => {
+  for (const partitions of [1, 4]) {
+    const { call, kept, unbound } = withItemQueues({ items: 0, 'items-1': 7 });
+    await expect(declareTopology(call, users, partitions)).rejects.toThrow(/messages wait in items-1 \(7\)/);
+    expect(kept.size + unbound.size).toBe(0);
+  }
+  await declareTopology(withItemQueues({ items: 3, 'items-1': 7 }).call, users, 2);
 });
 
 /** What CloudFormation is answered for `work`. */

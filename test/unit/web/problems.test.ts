@@ -20,7 +20,7 @@ test('a broker that does not answer, a deep queue and deferred mails are said wh
     problems,
   });
   await vi.advanceTimersByTimeAsync(0);
-  expect(problems.list()).toEqual([
+  expect(problems.list().toSorted()).toEqual([
     expect.stringMatching(/^RabbitMQ does not answer/),
     expect.stringMatching(/^the mail server did not take 2 mails/),
   ]);
