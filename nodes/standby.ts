@@ -6,6 +6,7 @@ import type { LeadershipState } from './leadership.ts';
 import type { Store } from './store.ts';
 
 const rehearseEveryMs = 10_000; // Well within the time after which an idle connection is closed.
+const firstAfterMs = 3_000; // A whole cluster that starts on one machine has its first leader by then.
 const firstTimes = 20; // Code is compiled when it has run a few times.
 
 export interface StandbyOptions {
@@ -45,7 +46,13 @@ export function standBy({ leadership, store, ask }: StandbyOptions) {
     }
     running = false;
   }
-  void rehearse(firstTimes);
+  const first = setTimeout(() => void rehearse(firstTimes), firstAfterMs);
   const timer = setInterval(() => void rehearse(1), rehearseEveryMs);
-  return { name: 'standby', close: (): void => clearInterval(timer) };
+  return {
+    name: 'standby',
+    close(): void {
+      clearTimeout(first);
+      clearInterval(timer);
+    },
+  };
 }
