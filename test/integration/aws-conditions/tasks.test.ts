@@ -1,0 +1,114 @@
+// What ECS does with a node's task: it runs as process 1 of its container, is ended with SIGTERM, and for a moment there may be
+// two of one node, the old one not gone yet and the new one on the same volume.
+import { spawn, spawnSync } from 'node:child_process';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import * as fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Member } from '../../../contracts/environment.ts';
+import { nodes } from '../../../contracts/topology.ts';
+import { startRaftThread, type RaftThread } from '../../../nodes/raft-thread.ts';
+import { freePorts, until } from '../raft/ports.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = fs.mkdtempSync(join(tmpdir(), 'baton-tasks-'));
+});
+afterAll(() => fs.rmSync(folder, { recursive: true }));
+
+const namespace = ['--pid', '--fork', '--mount-proc', '--kill-child'];
+/** Root, or a system that lets users make namespaces. */
+const canBeFirst = spawnSync('unshare', [...namespace, 'true'], { timeout: 5_000 }).status === 0;
+
+test.runIf(canBeFirst)(
+  'tasks: SIGTERM reaches a node that is process 1, and it closes in order',
+  async () => {
+    const script = fileURLToPath(new URL('lifecycle-process.ts', import.meta.url));
+    const outer = spawn('unshare', [...namespace, process.execPath, script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const lines: string[] = [];
+    createInterface({ input: outer.stdout }).on('line', (line) => lines.push(line));
+    await until(() => lines.length > 0, 10_000, 'its first line');
+    expect(lines).toEqual(['ready 1']);
+    const [inner] = fs
+      .readFileSync(`/proc/${outer.pid}/task/${outer.pid}/children`, 'utf8')
+      .trim()
+      .split(' ')
+      .map(Number);
+    const exited = once(outer, 'exit') as Promise<[number | null]>;
+    process.kill(inner ?? 0, 'SIGTERM');
+    expect((await exited)[0]).toBe(0);
+    expect(lines).toEqual(['ready 1', 'closed node', 'closed database']);
+  },
+);
+
+test('tasks: a second task of the same node does not start beside the first, disturbs nobody, and follows after it', async () => {
+  const clusterId = randomUUID();
+  const key = randomBytes(32).toString('base64');
+  const members = (await freePorts(3)).map((port, index): Member => ({
+    id: `node-${index + 1}`,
+    udp: `127.0.0.1:${port}`,
+    internalUrl: `https://127.0.0.1:${port}`,
+    publicUrl: `http://127.0.0.1:${port}`,
+    voter: true,
+  }));
+  const start = async ({ id, udp }: Member): Promise<RaftThread> => {
+    const dataDir = join(folder, id);
+    fs.mkdirSync(dataDir, { recursive: true });
+    const thread = await startRaftThread({
+      clusterId,
+      nodeId: id,
+      bootId: randomBytes(16).toString('hex'),
+      generation: 1,
+      members,
+      bind: '127.0.0.1',
+      udpPort: Number(udp.split(':')[1]),
+      dataDir,
+      keys: { current: { id: 1, key } },
+      heartbeatMs: nodes.heartbeatMs,
+      electionTimeoutMs: 1_000, // A busy machine is no reason for an election here.
+      priority: 50,
+      knownToDatabase: false,
+      termAtLeast: 0,
+    });
+    thread.reportHealth({ databaseReachable: true, fit: true, reason: null });
+    return thread;
+  };
+  const threads = await Promise.all(members.map(start));
+  const leader = () => threads.find((thread) => thread.status().role.kind === 'leader');
+  const settled = () =>
+    until(
+      () => {
+        const first = leader();
+        const followed = threads.every((thread) => {
+          const { role } = thread.status();
+          return thread === first || (role.kind === 'follower' && role.leader !== null);
+        });
+        return followed && first;
+      },
+      20_000,
+      'one leader that all follow',
+    );
+  try {
+    const first = await settled();
+    const { term } = first.status();
+    const index = threads.findIndex((thread) => thread !== first);
+    const member = members[index] as Member;
+    const changes: string[] = [];
+    for (const thread of threads) thread.onRole(({ reason }) => changes.push(reason));
+    await expect(start(member)).rejects.toThrow(`another process already runs as ${member.id}`);
+    await new Promise((resolve) => setTimeout(resolve, 5 * nodes.heartbeatMs));
+    expect(changes).toEqual([]);
+    await threads[index]?.close();
+    threads[index] = await start(member);
+    expect(await settled()).toBe(first);
+    expect(threads[index].status().term).toBe(term);
+  } finally {
+    await Promise.all(threads.map((thread) => thread.close()));
+  }
+});
