@@ -206,7 +206,7 @@ function sayPlain(startedAt: number, colour: boolean, data: string): Say {
       print('Try, in another terminal:');
       const offer = (command: string, about = ''): void =>
         print(
-          `  ${`npm run baton -- ${command}${folder}`.padEnd(34 + folder.length)} ${dim(about)}`.trimEnd(),
+          `  ${`npm run baton -- ${command}${folder}`.padEnd(39 + folder.length)} ${dim(about)}`.trimEnd(),
         );
       offer('status');
       offer('kill leader', '# another takes over; nothing is lost');
