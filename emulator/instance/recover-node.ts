@@ -14,11 +14,12 @@ export async function runRecovery(
   { by, yes }: { by: string; yes: boolean },
 ): Promise<{ text: string; line: string }> {
   const args = ['--disable-warning=ExperimentalWarning', module, `--as=${by}`, yes ? '--yes' : '--dry-run'];
-  try {
-    const { stdout, stderr } = await run(command.file, args, { env: command.env, timeout: withinMs });
-    return { text: stderr.trimEnd(), line: stdout.trim() };
-  } catch (cause) {
-    const { stderr = '' } = cause as { stderr?: string };
-    throw new Error(stderr.trim() || `it took more than ${withinMs / 1_000} s`, { cause });
-  }
+  const ended = await run(command.file, args, { env: command.env, timeout: withinMs }).catch(
+    // Its own words are the reason; the command line that Node would add says nothing more.
+    ({ stderr = '' }: { stderr?: string }) => ({
+      refused: stderr.trim() || `it took more than ${withinMs / 1_000} s`,
+    }),
+  );
+  if ('refused' in ended) throw new Error(ended.refused);
+  return { text: ended.stderr.trimEnd(), line: ended.stdout.trim() };
 }

@@ -14,7 +14,7 @@ export function Items() {
       {matching.length === 0 ? (
         <p class="quiet empty">
           {shown.length === 0
-            ? 'Nothing has changed yet. Changes appear here as they are committed.'
+            ? 'Nothing has changed since this page was opened. Changes appear here as they are committed.'
             : `None of the last ${shown.length} changes matches.`}
         </p>
       ) : (
