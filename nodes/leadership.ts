@@ -24,10 +24,14 @@ export interface LeadershipOptions {
   readonly claim: (claim: { term: number; holder: string }) => Promise<ClaimResult>;
   readonly emit: Emit;
   readonly repeatClaimMs: number;
+  /** So long after the last leader was lost, or this one elected, a write waits here for what comes. */
+  readonly patienceMs: number;
 }
 
 /** An operator's wish must not stop writes for long; a node that ends has nothing else to do. */
 const drainWithinMs = { transfer: 1_000, resign: 5_000 };
+/** Writes that wait for a leader at once; one more is refused. */
+const waitingMax = 64;
 
 export class Leadership {
   readonly #options: LeadershipOptions;
@@ -37,11 +41,15 @@ export class Leadership {
   #whenIdle = (): void => undefined;
   #repeat: NodeJS.Timeout | undefined;
   #reported = '';
+  /** Since when nobody here can say who writes: an election, a claim or a hand-over is under way. */
+  #openSince: number | undefined;
+  readonly #waiting = new Set<() => void>();
 
   constructor(options: LeadershipOptions) {
     this.#options = options;
     const { term } = options.raft.status();
     this.#state = { kind: 'following', term, leader: null };
+    this.#look();
     options.raft.onRole(() => this.#follow());
     this.#follow();
   }
@@ -61,15 +69,37 @@ export class Leadership {
     const { role, term } = this.#options.raft.status();
     const id = role.kind === 'leader' ? this.#options.nodeId : 'leader' in role ? role.leader : null;
     const member = this.#options.members.find((candidate) => candidate.id === id);
-    if (member === undefined || this.#state.kind === 'resigned') return undefined;
+    if (member === undefined) return undefined;
+    // Until another node leads, raft still names this one.
+    if (this.#state.kind === 'resigned' && member.id === this.#options.nodeId) return undefined;
     return { nodeId: member.id, term, internalUrl: member.internalUrl, publicUrl: member.publicUrl };
   }
 
   /**
-   * Runs a fenced write in the term this node holds.
+   * Resolves when this node leads or knows who does; at the latest `patienceMs` after it last knew. A caller who is sent
+   * away in the middle of an election can only come again and again, and takes the processor from those who elect.
+   */
+  async settled(): Promise<void> {
+    if (this.#openSince === undefined || this.#waiting.size >= waitingMax) return;
+    const leftMs = this.#openSince + this.#options.patienceMs - performance.now();
+    if (leftMs < 1) return;
+    await new Promise<void>((resolve) => {
+      const go = (): void => {
+        clearTimeout(late);
+        this.#waiting.delete(go);
+        resolve();
+      };
+      const late = setTimeout(go, leftMs);
+      this.#waiting.add(go);
+    });
+  }
+
+  /**
+   * Runs a fenced write in the term this node holds; waits for an election that is under way (see `settled`).
    * @throws Failure NOT_LEADER with the leader, NO_LEADER with a wait, or what `write` throws; STALE_TERM tells raft.
    */
   async write<T>(what: string, write: (term: number) => Promise<T>): Promise<T> {
+    if (this.#openSince !== undefined) await this.settled();
     const state = this.#state;
     if (state.kind !== 'leading') throw this.#refusal();
     this.#inFlight += 1;
@@ -103,13 +133,18 @@ export class Leadership {
     return result;
   }
 
-  /** Takes no more writes, lets those under way end (bounded), then hands leadership over. */
+  /** Takes no more writes, lets those under way end (bounded), then hands leadership over and says to whom. */
   async resign(reason: string): Promise<void> {
     const led = this.#state.kind === 'leading' || this.#state.kind === 'waiting';
     clearTimeout(this.#repeat);
-    this.#become({ kind: 'resigned', term: this.#state.term });
+    this.#state = { kind: 'resigned', term: this.#state.term };
+    this.#look();
     await this.#idle(drainWithinMs.resign);
-    if (led) await this.#options.raft.transfer(null, reason);
+    // The others are asked before anybody is told here: everyone waits for them.
+    const handedOver = led ? this.#options.raft.transfer(null, reason) : undefined;
+    this.#become(this.#state);
+    await handedOver;
+    if (this.#waiting.size > 0) await this.settled();
   }
 
   /** Resolves when no write is under way, at the latest after `withinMs`. */
@@ -134,7 +169,7 @@ export class Leadership {
   }
 
   #follow(): void {
-    if (this.#state.kind === 'resigned') return;
+    if (this.#state.kind === 'resigned') return this.#look();
     const { role, term } = this.#options.raft.status();
     if (role.kind !== 'leader') {
       clearTimeout(this.#repeat);
@@ -191,6 +226,15 @@ export class Leadership {
 
   #become(state: LeadershipState): void {
     this.#state = state;
+    this.#look();
     for (const listener of this.#listeners) listener(state);
+  }
+
+  /** Lets those who wait go on as soon as there is an answer for them. */
+  #look(): void {
+    const { kind } = this.#state;
+    const isOpen = kind === 'waiting' || (kind !== 'leading' && this.leader() === undefined);
+    this.#openSince = isOpen ? (this.#openSince ?? performance.now()) : undefined;
+    if (!isOpen) for (const go of this.#waiting) go();
   }
 }

@@ -88,6 +88,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     claim: (claim) => store.claim(claim),
     emit: logger.emit,
     repeatClaimMs: 500,
+    patienceMs: 500,
   });
   raft.onNote((note) => {
     if (note.kind === 'election-started')

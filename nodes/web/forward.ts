@@ -21,12 +21,14 @@ export function forwardWrites(
   }: { leadership: Leadership; guard: Guard; isLocal: (route: string) => boolean },
 ): void {
   app.addHook('preHandler', async (request, reply) => {
-    if (!writes.has(request.method) || leadership.state.kind !== 'following') return;
+    if (!writes.has(request.method) || leadership.state.kind === 'leading') return;
     if (request.headers[headers.forwarded] !== undefined || isLocal(request.routeOptions.url ?? '')) return;
-    const leader = leadership.leader();
     const token = await guard.tokenOf(request);
-    // Without a leader or a role the route itself has the right answer.
-    if (!leader || token === undefined) return;
+    // Without a role or a leader the route itself has the right answer.
+    if (token === undefined) return;
+    await leadership.settled();
+    const leader = leadership.leader();
+    if (leadership.state.kind !== 'following' || !leader) return;
     return await forward(request, reply, { from: leadership.nodeId, to: leader.publicUrl, token });
   });
 }

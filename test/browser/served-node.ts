@@ -64,6 +64,7 @@ export async function serveNode() {
     claim: (claim) => store.claim(claim),
     emit: logger.emit,
     repeatClaimMs: 100,
+    patienceMs: 20,
   });
   // As nodes/node.ts does: a change of role is an event too, and the page looks again at once.
   raft.onRole(({ role, term, reason }) => {

@@ -49,6 +49,7 @@ async function nodeLines(): Promise<string[]> {
     claim: () => Promise.resolve({ kind: 'claimed' }),
     emit: logger.emit,
     repeatClaimMs: 1_000,
+    patienceMs: 20,
   });
   const leads = new Promise<void>((resolve) => {
     leadership.onChange(({ kind }) => kind === 'leading' && resolve());

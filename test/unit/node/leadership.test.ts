@@ -1,21 +1,33 @@
-// Handing leadership over under writes: those under way end first, new ones are turned away, and a hand-over that comes
-// to nothing is taken back.
+// Writes while leadership changes: those under way end before it is handed over, new ones wait for who leads next, and a
+// hand-over that comes to nothing is taken back.
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Leadership } from '../../../nodes/leadership.ts';
 import type { RaftThread } from '../../../nodes/raft-thread.ts';
+import type { ClaimResult } from '../../../nodes/store.ts';
 import { simulatedRaft } from '../../integration/node/simulated-edges.ts';
 
 type Result = Awaited<ReturnType<RaftThread['transfer']>>;
+
+const patienceMs = 20;
+const members = ['node-1', 'node-2'].map((id) => ({
+  id,
+  udp: '127.0.0.1:1',
+  internalUrl: `https://${id}:7443`,
+  publicUrl: `https://${id}`,
+  voter: true,
+}));
 
 let leadership: Leadership;
 let become: ReturnType<typeof simulatedRaft>['become'];
 let asked: string[];
 let settle: (result: Result) => void;
+let claim: () => Promise<ClaimResult>;
 
 beforeEach(async () => {
   const simulated = simulatedRaft();
   become = simulated.become;
   asked = [];
+  claim = async () => ({ kind: 'claimed' });
   const raft: RaftThread = {
     ...simulated.raft,
     transfer: (target) => {
@@ -26,11 +38,12 @@ beforeEach(async () => {
   leadership = new Leadership({
     nodeId: 'node-1',
     bootId: '0'.repeat(32),
-    members: [],
+    members,
     raft,
-    claim: async () => ({ kind: 'claimed' }),
+    claim: () => claim(),
     emit: () => undefined,
     repeatClaimMs: 10,
+    patienceMs,
   });
   become({ kind: 'leader' }, 3);
   await turn();
@@ -77,5 +90,76 @@ describe('handing leadership over', () => {
     become({ kind: 'follower', leader: null }, 4);
     await expect(leadership.transfer(null, 'test')).rejects.toMatchObject({ code: 'NO_LEADER' });
     expect(asked).toEqual([]);
+  });
+});
+
+describe('a write while nobody can say who writes', () => {
+  test('waits for this node to be elected and to claim, and is written in the new term', async () => {
+    let answer = (_result: ClaimResult): void => undefined;
+    claim = () => new Promise((resolve) => (answer = resolve));
+    become({ kind: 'follower', leader: null }, 4);
+    const written = write();
+    become({ kind: 'leader' }, 5);
+    await turn();
+    answer({ kind: 'claimed' });
+    expect(await written).toBe(5);
+  });
+
+  test('hears of another leader as soon as this node does', async () => {
+    become({ kind: 'follower', leader: null }, 4);
+    const sentAway = expect(write()).rejects.toMatchObject({
+      code: 'NOT_LEADER',
+      details: { leader: { nodeId: 'node-2', term: 5 } },
+    });
+    become({ kind: 'follower', leader: 'node-2' }, 5);
+    await sentAway;
+  });
+
+  test('is refused after a while, and from then on at once', async () => {
+    become({ kind: 'follower', leader: null }, 4);
+    const since = performance.now();
+    await expect(write()).rejects.toMatchObject({ code: 'NO_LEADER' });
+    expect(performance.now() - since).toBeGreaterThanOrEqual(patienceMs - 1);
+    let refused = false;
+    write().catch(() => (refused = true));
+    await turn();
+    expect(refused).toBe(true);
+  });
+
+  test('is refused at once when 64 wait already', async () => {
+    become({ kind: 'follower', leader: null }, 4);
+    const answers: string[] = [];
+    const writes = Array.from({ length: 65 }, (_, index) =>
+      write().then(
+        () => answers.push(`${index} written`),
+        () => answers.push(`${index} refused`),
+      ),
+    );
+    await turn();
+    expect(answers).toEqual(['64 refused']);
+    become({ kind: 'leader' }, 5);
+    await Promise.all(writes);
+    expect(answers.filter((answer) => answer.endsWith('written'))).toHaveLength(64);
+  });
+
+  test('at a node that ends, hears who leads now', async () => {
+    const ended = leadership.resign('SIGTERM');
+    const sentAway = expect(write()).rejects.toMatchObject({
+      code: 'NOT_LEADER',
+      details: { leader: { nodeId: 'node-2' } },
+    });
+    await turn();
+    become({ kind: 'follower', leader: null }, 4);
+    settle({ kind: 'done' });
+    become({ kind: 'follower', leader: 'node-2' }, 4);
+    await sentAway;
+    await ended;
+    expect(leadership.state).toMatchObject({ kind: 'resigned' });
+  });
+
+  test('and nobody is named while the node that ends still leads', async () => {
+    void leadership.resign('SIGTERM');
+    expect(leadership.leader()).toBeUndefined();
+    await expect(write()).rejects.toMatchObject({ code: 'NO_LEADER' });
   });
 });
