@@ -93,6 +93,9 @@ export const environments = {
     BATON_CLUSTER_KEYS_URI: secretUri,
     /** JSON { "reader", "editor", "operator" }: bearer tokens of the public API. */
     BATON_TOKENS_URI: secretUri,
+    /** Who breaks the system when its page asks: the launcher of a laptop. Elsewhere neither is set, and the page does not ask. */
+    BATON_FAULTS_URL: z.url({ protocol: /^http$/, hostname: /^127\.0\.0\.1$/ }).optional(),
+    BATON_FAULTS_TOKEN_URI: secretUri.optional(),
     BATON_ANNOUNCE_QUEUE_URL: z.url(),
     BATON_MAIL_FROM: z.string().min(3),
     ...awsEndpoint,

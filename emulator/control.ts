@@ -1,8 +1,10 @@
 // How another terminal reaches a running system: a small HTTP listener of the launcher on loopback, with a token that
-// only this user can read. It injects faults and takes the system down; it never reads or writes data.
+// only this user can read. It injects faults and takes the system down; it never reads or writes data. The nodes have a
+// token of their own, with which they pass on what their page wants broken.
 import { timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import { request } from 'undici';
 import { z } from 'zod';
 import { describeError } from '../runtime/failure.ts';
@@ -31,12 +33,20 @@ const recoverSchema = faultSchema.extend({ by: z.string().min(1).max(100), yes: 
 const chaosSchema = z.strictObject({ command: z.string().min(1).max(500) });
 const answerSchema = z.object({ done: z.string().optional(), error: z.string().optional() });
 
+export interface ControlTokens {
+  readonly token: string;
+  /** For commands of the fault grammar alone. */
+  readonly faultsToken: string;
+}
+
+export const controlUrl = (port: number): string => `http://${host}:${port}`;
+
 export async function startControl(
-  { port, token }: { port: number; token: string },
+  { port, ...tokens }: ControlTokens & { port: number },
   ports: ControlPorts,
 ): Promise<{ url: string; close(): void }> {
   const server = createServer((request, response) => {
-    answer(request, token, ports).then(
+    answer(request, tokens, ports).then(
       ({ status, body }) => send(response, status, body),
       (error: unknown) => send(response, 400, { error: describeError(error) }),
     );
@@ -44,7 +54,7 @@ export async function startControl(
   server.listen({ port, host });
   await once(server, 'listening');
   return {
-    url: `http://${host}:${port}`,
+    url: controlUrl((server.address() as AddressInfo).port),
     close: () => {
       server.close();
       server.closeAllConnections();
@@ -54,13 +64,15 @@ export async function startControl(
 
 async function answer(
   request: IncomingMessage,
-  token: string,
+  { token, faultsToken }: ControlTokens,
   ports: ControlPorts,
 ): Promise<{ status: number; body: unknown }> {
-  // The token is what counts; a page of another site could neither know it nor send it.
-  if (!sameText(request.headers.authorization ?? '', `Bearer ${token}`))
-    return { status: 401, body: { error: 'this needs the control token of .baton/instance.json' } };
   const route = `${request.method} ${request.url}`;
+  // The token is what counts; a page of another site could neither know it nor send it.
+  const given = request.headers.authorization ?? '';
+  const passesOn = route === 'POST /chaos' && sameText(given, `Bearer ${faultsToken}`);
+  if (!passesOn && !sameText(given, `Bearer ${token}`))
+    return { status: 401, body: { error: 'this needs the control token of .baton/instance.json' } };
   if (route === 'GET /status') return { status: 200, body: await ports.status() };
   if (route === 'POST /down') {
     ports.down();

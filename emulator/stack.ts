@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import type { EnvironmentInput, Member } from '../contracts/environment.ts';
 import { functionNames, nodes, sqsQueues, type FunctionName } from '../contracts/topology.ts';
+import { controlUrl } from './control.ts';
 import type { BrokerAddress } from './event-sources/rabbitmq-feed.ts';
 import type { LinkPlan } from './faults/link.ts';
 import { planLinks } from './faults/plan-links.ts';
@@ -114,6 +115,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
   const lambda = settings.lambdaEndpoint ?? `http://${host}:${lambdaPort}`;
   const ftp = `${host}:${await port('ftp')}`;
   const smtpPort = await port('smtp');
+  const controlPort = await port('control');
   const inboxPort = await port('inbox');
   const shopPort = await port('demoShop');
   const demoShop = settings.demo ? `http://${host}:${shopPort}` : undefined;
@@ -145,6 +147,8 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
     BATON_DATABASE_PASSWORD_URI: credentials.database.uri,
     BATON_CLUSTER_KEYS_URI: credentials.clusterKeys.uri,
     BATON_TOKENS_URI: credentials.tokens.uri,
+    BATON_FAULTS_URL: controlUrl(controlPort),
+    BATON_FAULTS_TOKEN_URI: credentials.faultsToken.uri,
     BATON_ANNOUNCE_QUEUE_URL: `${sqs}/000000000000/${sqsQueues.announcements.name}`,
     BATON_MAIL_FROM: mailFrom,
     ...aws,
@@ -318,7 +322,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
       broker: broker.url,
       database: databaseAddress,
     },
-    controlPort: await port('control'),
+    controlPort,
     movedPorts: ports.moved,
   };
 }

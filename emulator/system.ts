@@ -211,7 +211,11 @@ export async function startSystem(
   let askDown = (): void => undefined;
   const downAsked = new Promise<void>((resolve) => (askDown = resolve));
   const control = await startControl(
-    { port: stack.controlPort, token: stack.credentials.controlToken },
+    {
+      port: stack.controlPort,
+      token: stack.credentials.controlToken,
+      faultsToken: stack.credentials.faultsToken.token,
+    },
     { status, fault, chaos, transfer, recover, down: askDown },
   );
   controlUrl = control.url;

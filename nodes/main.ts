@@ -99,6 +99,7 @@ async function main(): Promise<void> {
     logger.error(describeError(error));
     void lifecycle.stop('the raft thread died', 1);
   });
+  const { BATON_FAULTS_URL: launcherUrl, BATON_FAULTS_TOKEN_URI: launcherTokenUri } = environment;
   const node = await createNode(
     {
       nodeId,
@@ -123,6 +124,10 @@ async function main(): Promise<void> {
       tls,
       tokens: () => secrets.json(environment.BATON_TOKENS_URI, tokensSchema),
       page,
+      launcher:
+        launcherUrl !== undefined && launcherTokenUri !== undefined
+          ? { url: launcherUrl, token: () => secrets.text(launcherTokenUri) }
+          : undefined,
       logger,
     },
   );

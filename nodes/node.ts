@@ -19,6 +19,7 @@ import { Problems } from './problems.ts';
 import type { RaftThread } from './raft-thread.ts';
 import { standBy } from './standby.ts';
 import type { Store } from './store.ts';
+import type { Launcher } from './web/faults.ts';
 import { Guard, type Tokens } from './web/guard.ts';
 import { createInternalServer } from './web/internal-server.ts';
 import { Live } from './web/live.ts';
@@ -52,6 +53,8 @@ export interface NodeAdapters {
   readonly tls: TlsMaterial;
   readonly tokens: () => Promise<Tokens>;
   readonly page: Page | undefined;
+  /** Where there is one: see nodes/web/faults.ts. */
+  readonly launcher?: Launcher | undefined;
   readonly logger: Logger;
 }
 export interface BatonNode {
@@ -150,6 +153,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     logger,
     itemPartitions,
     page: adapters.page,
+    launcher: adapters.launcher,
   });
   const internalUrl = await internal.listen({ host: settings.bind, port: settings.internalPort });
   const publicUrl = await web.listen({ host: settings.bind, port: settings.publicPort });

@@ -23,6 +23,8 @@ export interface LocalCredentials {
   /** Text: what the inbox's page wants for a change. */
   readonly inboxToken: SecretFile;
   readonly controlToken: string;
+  /** Text: lets the nodes pass on what their page wants broken, and nothing else. */
+  readonly faultsToken: SecretFile & { readonly token: string };
 }
 
 export async function openCredentials(folder: string): Promise<LocalCredentials> {
@@ -37,6 +39,7 @@ export async function openCredentials(folder: string): Promise<LocalCredentials>
   const tokens = await keep('tokens.json', () =>
     JSON.stringify({ reader: random(), editor: random(), operator: random() }),
   );
+  const faultsToken = await keep('faults-token', random);
   const { username, password } = JSON.parse(broker.text) as { username: string; password: string };
   const { editor, operator } = JSON.parse(tokens.text) as { editor: string; operator: string };
   return {
@@ -50,6 +53,7 @@ export async function openCredentials(folder: string): Promise<LocalCredentials>
     tokens: { ...tokens, editor, operator },
     inboxToken: await keep('inbox-token', random),
     controlToken: random(),
+    faultsToken: { ...faultsToken, token: faultsToken.text },
   };
 }
 

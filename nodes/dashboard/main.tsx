@@ -1,10 +1,11 @@
-// The page of a node: its cluster, the stream of items, queues, files, crawls and mails, live. It changes
-// nothing but a watch, which a reader may end.
+// The page of a node: its cluster, the stream of items, queues, files, crawls and mails, live. It changes nothing but a
+// watch, which a reader may end; and on a laptop it breaks what it shows.
 import { effect } from '@preact/signals';
 import { render } from 'preact';
 import { Announcement, startAnnouncing } from './announce.tsx';
 import { Cluster } from './cluster.tsx';
 import { ConnectionBadge, LostBanner } from './connection.tsx';
+import { Faults } from './faults.tsx';
 import { Items } from './items.tsx';
 import { Crawls, EventLog, Files, Mails, Queues } from './panels.tsx';
 import { startPlace } from './place.ts';
@@ -27,6 +28,7 @@ function App() {
         <LostBanner />
         <Watched />
         <Cluster />
+        <Faults />
         <div class="columns">
           <Items />
           <div class="side">

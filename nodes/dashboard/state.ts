@@ -20,6 +20,8 @@ export const queues = signal<Known<QueuesView>>(unknown);
 export const files = signal<Known<{ files: FileView[] }>>(unknown);
 export const crawls = signal<Known<{ crawls: CrawlView[] }>>(unknown);
 export const mails = signal<Known<{ mails: MailView[] }>>(unknown);
+/** GET /faults */
+export const faults = signal<Known<{ possible: boolean; inForce: string[] }>>(unknown);
 export const changes = signal<readonly ItemChange[]>([]);
 /** While a reader pauses the stream: what stands still. */
 export const frozen = signal<readonly ItemChange[] | undefined>(undefined);
@@ -74,6 +76,7 @@ export function start(): void {
   const askFiles = ask('/files', 5_000, files);
   const askCrawls = ask('/crawls', 5_000, crawls);
   const askMails = ask('/mails', 5_000, mails);
+  const askFaults = ask('/faults', 5_000, faults);
 
   /** What is shown of these things is asked for again when one of them changed. */
   const askAgain: Partial<Record<EventType, () => void>> = {
@@ -83,6 +86,7 @@ export function start(): void {
     'file.changed': askFiles,
     'crawl.changed': askCrawls,
     'mail.changed': askMails,
+    'fault.injected': askFaults,
   };
   function take(events: readonly BatonEvent[]): void {
     changes.value = addChanges(

@@ -26,6 +26,7 @@ import { Guard, sessionCookie } from './guard.ts';
 import { parse } from './internal-server.ts';
 import type { Live } from './live.ts';
 import { addDeadLetters, deadLetterOperations } from './dead-letters.ts';
+import { addFaults, faultOperations, type Launcher } from './faults.ts';
 import { forwardWrites } from './forward.ts';
 import { itemListSchema, openApi, type Operation } from './openapi.ts';
 import { useProblems } from './problems.ts';
@@ -46,6 +47,7 @@ export interface PublicServerOptions {
   readonly problems: Pick<Problems, 'list'>;
   readonly logger: Logger;
   readonly page: Page | undefined;
+  readonly launcher: Launcher | undefined;
 }
 
 const itemsQuery = z.object({
@@ -113,6 +115,7 @@ export const operations: readonly Operation[] = [
   },
   ...deadLetterOperations,
   ...traceOperations,
+  ...faultOperations,
   { method: 'get', path: '/files', summary: 'The last files' },
   { method: 'get', path: '/crawls', summary: 'The last crawls' },
   { method: 'get', path: '/mails', summary: 'The last mails' },
@@ -160,8 +163,9 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     // A load balancer asks by address, and the answer holds nothing that another site's page could use.
     if (request.url !== '/health') guard.checkOrigin(request);
   });
-  // A key opens a session of the very node that made it.
-  forwardWrites(app, { leadership, guard, isLocal: (route) => route === '/session-keys' });
+  // A key opens a session of the very node that made it; and whoever breaks the leader must not need it.
+  const local = new Set(['/session-keys', '/faults']);
+  forwardWrites(app, { leadership, guard, isLocal: (route) => local.has(route) });
 
   app.after(() => {
     app.get('/openapi.json', async () => openApi(operations));
@@ -169,6 +173,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     addReads(app, options);
     addDeadLetters(app, options);
     addTraces(app, options);
+    addFaults(app, options);
     options.live.addTo(app);
     addPage(app, options.page, guard);
 

@@ -9,6 +9,7 @@ import { Leadership } from '../../nodes/leadership.ts';
 import type { RaftStatus } from '../../nodes/raft-messages.ts';
 import type { RaftThread } from '../../nodes/raft-thread.ts';
 import type { Store, Watch } from '../../nodes/store.ts';
+import type { Launcher } from '../../nodes/web/faults.ts';
 import { Guard } from '../../nodes/web/guard.ts';
 import { Live } from '../../nodes/web/live.ts';
 import { bundlePage } from '../../nodes/web/page.ts';
@@ -20,9 +21,10 @@ export type ServedNode = Awaited<ReturnType<typeof serveNode>>;
 
 const logger = createLogger({ process: 'node-1', write: () => undefined });
 const token = 'token-of-the-browser-test';
+const readerToken = 'token-of-a-reader-alone';
 const page = await bundlePage(new URL('../../nodes/dashboard', import.meta.url).pathname);
 
-export async function serveNode() {
+export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
   const simulated = { ...simulatedRaft(), ...simulatedStore() };
   const lists = { files: [] as FileView[], crawls: [] as CrawlView[], mails: [] as MailView[] };
   const watches = new Map<string, Omit<Watch, 'email'>>();
@@ -73,7 +75,7 @@ export async function serveNode() {
   });
   const hosts = new Set<string>();
   const guard = new Guard({
-    tokens: async () => ({ reader: token, editor: token, operator: token }),
+    tokens: async () => ({ reader: readerToken, editor: token, operator: token }),
     hosts: () => hosts,
   });
   let port = 0;
@@ -102,6 +104,7 @@ export async function serveNode() {
       problems: { list: () => [] },
       logger,
       page,
+      launcher,
     });
     port = Number(new URL(await server.listen({ host: '127.0.0.1', port })).port);
     hosts.add(`127.0.0.1:${port}`);
@@ -121,6 +124,8 @@ export async function serveNode() {
     depths,
     heardMsAgo,
     url: `http://127.0.0.1:${port}`,
+    token,
+    readerToken,
     /** Opens the page with a session of an operator. */
     newKey: () => guard.newKey(),
     show,

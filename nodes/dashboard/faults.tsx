@@ -1,0 +1,104 @@
+// Breaking the system from its page, where a launcher runs it: the same commands as `baton chaos`, the usual ones as
+// buttons. What is in force stands beside them, and heals by itself.
+import { signal } from '@preact/signals';
+import { faults } from './state.ts';
+
+const usual = [
+  { name: 'Kill the leader', command: 'kill leader' },
+  { name: 'Freeze the leader for 10 s', command: 'pause leader for 10s' },
+  { name: 'Cut the leader off for 10 s', command: 'partition leader for 10s' },
+  { name: 'Lose 30 % of all datagrams for 20 s', command: 'loss all 30% for 20s' },
+  { name: 'Kill the broker', command: 'kill broker' },
+  { name: 'Kill the database', command: 'kill database' },
+] as const;
+const answerWithinMs = 8_000;
+
+interface Outcome {
+  readonly text: string;
+  readonly isBad: boolean;
+}
+const outcome = signal<Outcome | undefined>(undefined);
+const asking = signal(false);
+
+export function Faults() {
+  const { value: view } = faults.value;
+  if (!view?.possible) return null;
+  return (
+    <details class="faults">
+      <summary>Break it</summary>
+      <p class="buttons">
+        {usual.map(({ name, command }) => (
+          <button
+            type="button"
+            key={command}
+            title={command}
+            disabled={asking.value}
+            onClick={() => void say(command)}
+          >
+            {name}
+          </button>
+        ))}
+      </p>
+      <form
+        class="controls"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void say(String(new FormData(event.currentTarget).get('command')));
+        }}
+      >
+        <label>
+          <span>
+            Or say it, as to <code>baton chaos</code>
+          </span>
+          <input name="command" required maxLength={500} placeholder="delay node-1 20ms+-5 for 30s" />
+        </label>
+        <button type="submit" disabled={asking.value}>
+          Break
+        </button>
+      </form>
+      <p role="status" class={`outcome${outcome.value?.isBad ? ' bad' : ''}`}>
+        {outcome.value?.text}
+      </p>
+      {view.inForce.length > 0 && (
+        <div class="in-force">
+          <ul>
+            {view.inForce.map((fault) => (
+              <li key={fault}>{fault}</li>
+            ))}
+          </ul>
+          <button type="button" disabled={asking.value} onClick={() => void say('heal')}>
+            Heal all
+          </button>
+        </div>
+      )}
+    </details>
+  );
+}
+
+/** Needs a session, as every change. */
+async function say(command: string): Promise<void> {
+  asking.value = true;
+  try {
+    const response = await fetch('/faults', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ command }),
+      signal: AbortSignal.timeout(answerWithinMs),
+    });
+    const answer = (await response.json()) as { done?: string; detail?: string };
+    if (response.status === 401 || response.status === 403)
+      outcome.value = {
+        text: 'Only an operator may. Open the page with the link that `npm start` prints.',
+        isBad: true,
+      };
+    else
+      outcome.value = {
+        text: answer.done ?? answer.detail ?? `answered ${response.status}`,
+        isBad: !response.ok,
+      };
+  } catch {
+    outcome.value = { text: 'No answer: this node may be what was broken.', isBad: true };
+  } finally {
+    asking.value = false;
+  }
+}
