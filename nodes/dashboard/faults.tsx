@@ -43,7 +43,8 @@ export function Faults() {
         class="controls"
         onSubmit={(event) => {
           event.preventDefault();
-          void say(String(new FormData(event.currentTarget).get('command')));
+          const command = new FormData(event.currentTarget).get('command');
+          if (typeof command === 'string') void say(command);
         }}
       >
         <label>

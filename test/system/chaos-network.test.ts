@@ -1,5 +1,6 @@
 // The network between the nodes of a running system is broken and heals, from another terminal, without root: the leader
 // is cut off, loses its followers one way, hands over while items are lost on the way.
+import { request } from 'undici';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { SystemStatus } from '../../emulator/status.ts';
 import { eventually, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
@@ -74,6 +75,23 @@ describe('baton chaos', () => {
     const { code, stdout, stderr } = await system.baton('transfer', target);
     expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: `handed over to ${target}\n`, stderr: '' });
     await ledBy(({ leader }) => leader === target);
+  });
+
+  test('the page does the same: a follower passes on what is asked of it, and another node leads', async () => {
+    const before = await ledBy(() => true);
+    const follower = system.ready.nodes.find(({ id }) => id !== before.leader);
+    const { operator } = await system.secret<{ operator: string }>('tokens.json');
+    const { statusCode, body } = await request(`${follower?.url}/faults`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${operator}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ command: 'pause leader for 5s' }),
+    });
+    expect([statusCode, await body.json()]).toEqual([
+      200,
+      { done: expect.stringContaining(`pause ${before.leader}`) as string },
+    ]);
+    const after = await ledBy(({ leader }) => leader !== before.leader);
+    expect(after.faults).toEqual([expect.stringContaining(`pause ${before.leader}`)]);
   });
 
   test('what cannot be meant says what can: usage is exit code 2, a wrong name 1', async () => {
