@@ -2,8 +2,8 @@
 // leader, reached as the processes themselves reach them.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { connect, type ChannelModel } from 'amqplib';
-import type { BrokerAddress } from '../emulator/event-sources/rabbitmq-feed.ts';
+import type { ChannelModel } from 'amqplib';
+import { connectAmqps, type BrokerAddress } from '../runtime/amqps.ts';
 import { openPool, type Queries } from '../nodes/database/pool.ts';
 import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
 import type { Credentials } from '../runtime/secrets.ts';
@@ -55,12 +55,7 @@ async function openDoors(running: RunningSystem): Promise<BenchSystem> {
   const credentials = (): Promise<Credentials> => running.secret('broker.json');
   const broker: BrokerAddress = { url: addressOf('broker'), credentials, ca };
   const publisher = connectBroker({ ...broker, name: 'bench' });
-  const { username, password } = await credentials();
-  const { hostname, port } = new URL(broker.url);
-  const admin = await connect(
-    { protocol: 'amqps', hostname, port: Number(port), username, password },
-    { ca: [ca], noDelay: true },
-  );
+  const admin = await connectAmqps(broker, 'bench');
   const database = openPool({
     url: `postgres://baton@${addressOf('database')}/baton`,
     password: () => readFile(join(data, 'secrets', 'database-password'), 'utf8'),

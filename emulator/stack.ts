@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { EnvironmentInput, Member } from '../contracts/environment.ts';
 import { functionNames, nodes, sqsQueues, type FunctionName } from '../contracts/topology.ts';
 import { controlUrl } from './control.ts';
-import type { BrokerAddress } from './event-sources/rabbitmq-feed.ts';
+import type { BrokerAddress } from '../runtime/amqps.ts';
 import type { LinkPlan } from './faults/link.ts';
 import { planLinks } from './faults/plan-links.ts';
 import { openAuthority, type Authority } from './instance/authority.ts';

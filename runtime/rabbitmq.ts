@@ -1,15 +1,10 @@
 // Publishing to RabbitMQ, asking for a queue's depth and taking what lies in one: confirmed, mandatory, bounded, and over a
 // connection that is opened when it is first needed and again after it broke. Never consumes: event sources do that.
-import { connect, type Channel, type ChannelModel, type ConfirmChannel, type GetMessage } from 'amqplib';
+import type { Channel, ChannelModel, ConfirmChannel, GetMessage } from 'amqplib';
+import { connectAmqps, type BrokerAddress } from './amqps.ts';
 import { Failure } from './failure.ts';
-import type { Credentials } from './secrets.ts';
 
-export interface BrokerOptions {
-  /** amqps://host:port/vhost */
-  readonly url: string;
-  readonly credentials: () => Promise<Credentials>;
-  /** PEM of the authority that signed the broker's certificate. */
-  readonly ca: string;
+export interface BrokerOptions extends BrokerAddress {
   /** Shown in the broker's list of connections. */
   readonly name: string;
 }
@@ -52,11 +47,9 @@ export interface BrokerClient {
   close(): Promise<void>;
 }
 
-const connectWithinMs = 5_000;
 const publishWithinMs = 10_000;
 const depthWithinMs = 3_000;
 const takeWithinMs = 30_000;
-const heartbeatS = 10;
 const closeWithinMs = 1_000;
 /** Publishes that wait for their confirm; one more is refused. */
 const unconfirmedMax = 1_000;
@@ -176,27 +169,7 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
 }
 
 async function openLink(options: BrokerOptions, onGone: () => void): Promise<Link> {
-  const { username, password } = await options.credentials();
-  const { hostname, port, pathname } = new URL(options.url);
-  const connection = await connect(
-    {
-      protocol: 'amqps',
-      hostname,
-      port: Number(port === '' ? 5671 : port),
-      username,
-      password,
-      vhost: pathname.length <= 1 ? '/' : decodeURIComponent(pathname.slice(1)),
-      heartbeat: heartbeatS,
-    },
-    {
-      ca: [options.ca],
-      minVersion: 'TLSv1.2',
-      timeout: connectWithinMs,
-      // Without it a confirmed publish of 2 KB or more waits 44 ms for a delayed TCP acknowledgement.
-      noDelay: true,
-      clientProperties: { connection_name: options.name },
-    },
-  );
+  const connection = await connectAmqps(options, options.name);
   // The library throws where nobody listens; what it has to say reaches the caller through its pending call.
   connection.on('error', () => undefined);
   connection.on('close', onGone);

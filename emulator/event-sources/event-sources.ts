@@ -14,7 +14,7 @@ import { pause } from '../pause.ts';
 import { reachableQueueUrl } from '../queue-url.ts';
 import { createInvokeClient } from './invoke-client.ts';
 import { startRabbitmqMapping, type EventSource, type MappingCounts } from './rabbitmq.ts';
-import type { BrokerAddress } from './rabbitmq-feed.ts';
+import type { BrokerAddress } from '../../runtime/amqps.ts';
 import { startSchedule, type Schedule } from './schedule.ts';
 import { startSqsMapping } from './sqs.ts';
 

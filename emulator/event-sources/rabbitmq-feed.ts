@@ -1,17 +1,9 @@
 // One consumer on one RabbitMQ queue: buffers what arrives, unacknowledged, up to its prefetch. It never connects
 // again by itself: when its connection or channel is gone it says so, and its owner opens another.
-import { connect, type ConsumeMessage } from 'amqplib';
-import type { Credentials } from '../../runtime/secrets.ts';
+import type { ConsumeMessage } from 'amqplib';
+import { connectAmqps, type BrokerAddress } from '../../runtime/amqps.ts';
 import { pause } from '../pause.ts';
 import { recordJson } from './rabbitmq-event-body.ts';
-
-export interface BrokerAddress {
-  /** amqps://host:port/vhost */
-  readonly url: string;
-  readonly credentials: () => Promise<Credentials>;
-  /** PEM of the authority that signed the broker's certificate. */
-  readonly ca: string;
-}
 
 export interface Delivery {
   readonly deliveryTag: number;
@@ -37,42 +29,14 @@ export interface QueueFeed {
   close(): Promise<void>;
 }
 
-const connectTimeoutMs = 5_000;
-const heartbeatS = 10;
 const closeTimeoutMs = 1_000;
-
-/** The vhost of an AMQP URL: `/` when it names none. */
-export function vhostOf(url: string): string {
-  const path = new URL(url).pathname;
-  return path.length <= 1 ? '/' : decodeURIComponent(path.slice(1));
-}
 
 /** @throws Error when the broker cannot be reached, refuses the user, or has no such queue. */
 export async function openQueueFeed(
   broker: BrokerAddress,
   { queue, prefetch, onProblem }: { queue: string; prefetch: number; onProblem: (error: Error) => void },
 ): Promise<QueueFeed> {
-  const { username, password } = await broker.credentials();
-  const { hostname, port } = new URL(broker.url);
-  const connection = await connect(
-    {
-      protocol: 'amqps',
-      hostname,
-      port: Number(port === '' ? 5671 : port),
-      username,
-      password,
-      vhost: vhostOf(broker.url),
-      heartbeat: heartbeatS,
-    },
-    {
-      ca: [broker.ca],
-      minVersion: 'TLSv1.2',
-      timeout: connectTimeoutMs,
-      // Without it an acknowledgement waits up to 44 ms for the one before.
-      noDelay: true,
-      clientProperties: { connection_name: `event source of ${queue}` },
-    },
-  );
+  const connection = await connectAmqps(broker, `event source of ${queue}`);
   const gone = new AbortController();
   const end = (): void => gone.abort();
   connection.on('error', onProblem);

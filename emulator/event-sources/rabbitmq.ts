@@ -5,17 +5,12 @@
 // What AWS does after failed invocations its documents leave open. Here the batch stays unacknowledged and is invoked
 // again, with growing pauses and without end; with `triesMax` it goes back to its queue after so many, where the
 // queue's delivery limit counts it.
+import { vhostOf, type BrokerAddress } from '../../runtime/amqps.ts';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { backOffMs, pause, type BackOff } from '../pause.ts';
 import { invokeBytesMax, type InvokeClient, type InvokeOutcome } from './invoke-client.ts';
-import {
-  openQueueFeed,
-  vhostOf,
-  type BrokerAddress,
-  type Delivery,
-  type QueueFeed,
-} from './rabbitmq-feed.ts';
+import { openQueueFeed, type Delivery, type QueueFeed } from './rabbitmq-feed.ts';
 import { eventJson, recordsThatFit, type EventOrigin } from './rabbitmq-event-body.ts';
 
 export interface RabbitmqMapping {

@@ -1,15 +1,13 @@
 // Declares contracts/topology.ts on a broker: exchanges, queues with all their arguments, bindings. Doing it again changes
 // nothing; a queue that exists with other arguments is named, since RabbitMQ never changes one. Another number of partitions
 // is taken while the item queues are empty, and those too many deleted then. On AWS cdk/ does it.
-import { connect, type ChannelModel } from 'amqplib';
+import type { ChannelModel } from 'amqplib';
 import { itemQueueName, refusedChange, type FoundItemQueue } from '../../contracts/item-partitions.ts';
 import { exchanges, queuesOf } from '../../contracts/topology.ts';
 import { describeError } from '../../runtime/failure.ts';
-import { vhostOf, type BrokerAddress } from '../event-sources/rabbitmq-feed.ts';
+import { connectAmqps, type BrokerAddress } from '../../runtime/amqps.ts';
 
-const connectWithinMs = 5_000;
 const notFound = 404; // AMQP's reply code.
-const heartbeatS = 5; // A broker that falls silent is given up after two of them.
 
 /**
  * Nobody consumes yet.
@@ -17,26 +15,7 @@ const heartbeatS = 5; // A broker that falls silent is given up after two of the
  * messages while they are to become more or fewer.
  */
 export async function declareTopology(broker: BrokerAddress, itemPartitions = 1): Promise<void> {
-  const { username, password } = await broker.credentials();
-  const { hostname, port } = new URL(broker.url);
-  const connection = await connect(
-    {
-      protocol: 'amqps',
-      hostname,
-      port: Number(port === '' ? 5671 : port),
-      username,
-      password,
-      vhost: vhostOf(broker.url),
-      heartbeat: heartbeatS,
-    },
-    {
-      ca: [broker.ca],
-      minVersion: 'TLSv1.2',
-      timeout: connectWithinMs,
-      noDelay: true,
-      clientProperties: { connection_name: 'topology' },
-    },
-  );
+  const connection = await connectAmqps(broker, 'topology');
   connection.on('error', () => undefined); // The pending call rejects with the same error.
   try {
     const found = await findItemQueues(connection);

@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type ChannelModel } from 'amqplib';
-import type { BrokerAddress } from '../../emulator/event-sources/rabbitmq-feed.ts';
+import type { BrokerAddress } from '../../runtime/amqps.ts';
 import { devBrokerService } from '../../emulator/services/dev-broker/service.ts';
 import { findRabbitmq, rabbitmqService } from '../../emulator/services/rabbitmq/rabbitmq.ts';
 import { Supervisor } from '../../emulator/supervisor.ts';

@@ -7,7 +7,7 @@ import { describeError } from '../../../runtime/failure.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import { createSecrets, credentialsSchema } from '../../../runtime/secrets.ts';
 import { startEventSources } from '../../event-sources/event-sources.ts';
-import type { BrokerAddress } from '../../event-sources/rabbitmq-feed.ts';
+import type { BrokerAddress } from '../../../runtime/amqps.ts';
 import { pause } from '../../pause.ts';
 import { runService } from '../../service-process.ts';
 import { declareTopology } from '../../services/declare-topology.ts';
