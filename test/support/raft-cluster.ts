@@ -3,7 +3,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -18,6 +18,7 @@ import { Ports } from '../../emulator/instance/ports.ts';
 import type { Note } from '../../nodes/raft/types.ts';
 import type { RaftStatus, RaftThreadOptions } from '../../nodes/raft-thread.ts';
 import { Elections, type Elected } from './elections.ts';
+import { membersAt, threadOptions } from './raft-threads.ts';
 import { eventually } from './running-system.ts';
 
 export interface RaftClusterOptions {
@@ -75,17 +76,9 @@ export class RaftCluster {
   /** Resolves when one leads and all others follow it. */
   static async start(options: RaftClusterOptions): Promise<RaftCluster> {
     const ports = new Ports({ isolated: true });
-    const members: Member[] = [];
-    for (let index = 1; index <= options.nodes; index++) {
-      const port = await ports.take('udp', 0);
-      members.push({
-        id: `node-${index}`,
-        udp: `127.0.0.1:${port}`,
-        internalUrl: `https://127.0.0.1:${port}`,
-        publicUrl: `http://127.0.0.1:${port}`,
-        voter: true,
-      });
-    }
+    const udpPorts: number[] = [];
+    while (udpPorts.length < options.nodes) udpPorts.push(await ports.take('udp', 0));
+    const members = membersAt(udpPorts);
     const planned = options.links ? await planLinks(members, () => ports.take('link', 0)) : undefined;
     const cluster = new RaftCluster({
       options,
@@ -138,24 +131,17 @@ export class RaftCluster {
   async restart(id: string): Promise<void> {
     const node = this.#node(id);
     await this.#end(node);
-    const dataDir = join(this.#folder, id);
-    await mkdir(dataDir, { recursive: true });
     const { heartbeatMs, electionTimeoutMs } = this.#options;
     const options: RaftThreadOptions = {
-      clusterId: '6f1c2d3e-4b5a-4978-8796-a5b4c3d2e1f0',
-      nodeId: id,
-      bootId: randomBytes(16).toString('hex'),
-      generation: 1,
-      members: this.#seenBy(id),
-      bind: '127.0.0.1',
+      ...threadOptions(id, {
+        folder: this.#folder,
+        members: this.#seenBy(id),
+        keys: { current: { id: 1, key: this.#clusterKey } },
+        heartbeatMs,
+        electionTimeoutMs,
+      }),
       udpPort: this.udpPort(id),
-      dataDir,
-      keys: { current: { id: 1, key: this.#clusterKey } },
-      heartbeatMs,
-      electionTimeoutMs,
-      priority: 50,
       knownToDatabase: node.starts > 0,
-      termAtLeast: 0,
     };
     node.starts += 1;
     node.lines = [];

@@ -8,10 +8,11 @@ import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Member } from '../../../contracts/environment.ts';
 import { createNode } from '../../../nodes/node.ts';
-import { startRaftThread, type ClusterKeys, type RaftThread } from '../../../nodes/raft-thread.ts';
+import type { ClusterKeys, RaftThread } from '../../../nodes/raft-thread.ts';
 import { renewal, watchRenewals } from '../../../nodes/renewals.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
+import { membersAt, startThread, threadOptions } from '../../support/raft-threads.ts';
 import { simulatedBroker, simulatedRaft, simulatedStore } from '../node/simulated-edges.ts';
 import { freePorts, until } from '../raft/ports.ts';
 
@@ -29,40 +30,13 @@ describe('cluster keys', () => {
     ClusterKeys['current'],
     ClusterKeys['current'],
   ];
-  const clusterId = randomUUID();
   let members: Member[];
   let threads: RaftThread[];
 
-  async function start({ id, udp }: Member, keys: ClusterKeys): Promise<RaftThread> {
-    const dataDir = join(folder, id);
-    fs.mkdirSync(dataDir, { recursive: true });
-    const thread = await startRaftThread({
-      clusterId,
-      nodeId: id,
-      bootId: randomBytes(16).toString('hex'),
-      generation: 1,
-      members,
-      bind: '127.0.0.1',
-      udpPort: Number(udp.split(':')[1]),
-      dataDir,
-      keys,
-      heartbeatMs,
-      electionTimeoutMs,
-      priority: 50,
-      knownToDatabase: false,
-      termAtLeast: 0,
-    });
-    thread.reportHealth({ databaseReachable: true, fit: true, reason: null });
-    return thread;
-  }
+  const start = ({ id }: Member, keys: ClusterKeys): Promise<RaftThread> =>
+    startThread(threadOptions(id, { folder, members, keys, heartbeatMs, electionTimeoutMs }));
   beforeAll(async () => {
-    members = (await freePorts(3)).map((port, index) => ({
-      id: `node-${index + 1}`,
-      udp: `127.0.0.1:${port}`,
-      internalUrl: `https://127.0.0.1:${port}`,
-      publicUrl: `http://127.0.0.1:${port}`,
-      voter: true,
-    }));
+    members = membersAt(await freePorts(3));
     threads = await Promise.all(members.map((member) => start(member, { current: old })));
   });
   afterAll(() => Promise.all(threads.map((thread) => thread.close())));

@@ -1,7 +1,7 @@
 // What ECS does with a node's task: it runs as process 1 of its container, is ended with SIGTERM, and for a moment there may be
 // two of one node, the old one not gone yet and the new one on the same volume.
 import { spawn, spawnSync } from 'node:child_process';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Member } from '../../../contracts/environment.ts';
 import { nodes } from '../../../contracts/topology.ts';
-import { startRaftThread, type RaftThread } from '../../../nodes/raft-thread.ts';
+import type { RaftThread } from '../../../nodes/raft-thread.ts';
+import { agreedLeader, membersAt, startThread, threadOptions } from '../../support/raft-threads.ts';
 import { freePorts, until } from '../raft/ports.ts';
 
 let folder: string;
@@ -48,52 +49,20 @@ test.runIf(canBeFirst)(
 );
 
 test('tasks: a second task of the same node does not start beside the first, disturbs nobody, and follows after it', async () => {
-  const clusterId = randomUUID();
-  const key = randomBytes(32).toString('base64');
-  const members = (await freePorts(3)).map((port, index): Member => ({
-    id: `node-${index + 1}`,
-    udp: `127.0.0.1:${port}`,
-    internalUrl: `https://127.0.0.1:${port}`,
-    publicUrl: `http://127.0.0.1:${port}`,
-    voter: true,
-  }));
-  const start = async ({ id, udp }: Member): Promise<RaftThread> => {
-    const dataDir = join(folder, id);
-    fs.mkdirSync(dataDir, { recursive: true });
-    const thread = await startRaftThread({
-      clusterId,
-      nodeId: id,
-      bootId: randomBytes(16).toString('hex'),
-      generation: 1,
-      members,
-      bind: '127.0.0.1',
-      udpPort: Number(udp.split(':')[1]),
-      dataDir,
-      keys: { current: { id: 1, key } },
-      heartbeatMs: nodes.heartbeatMs,
-      electionTimeoutMs: 1_000, // A busy machine is no reason for an election here.
-      priority: 50,
-      knownToDatabase: false,
-      termAtLeast: 0,
-    });
-    thread.reportHealth({ databaseReachable: true, fit: true, reason: null });
-    return thread;
-  };
-  const threads = await Promise.all(members.map(start));
-  const leader = () => threads.find((thread) => thread.status().role.kind === 'leader');
-  const settled = () =>
-    until(
-      () => {
-        const first = leader();
-        const followed = threads.every((thread) => {
-          const { role } = thread.status();
-          return thread === first || (role.kind === 'follower' && role.leader !== null);
-        });
-        return followed && first;
-      },
-      20_000,
-      'one leader that all follow',
+  const keys = { current: { id: 1, key: randomBytes(32).toString('base64') } };
+  const members = membersAt(await freePorts(3));
+  const start = ({ id }: Member): Promise<RaftThread> =>
+    startThread(
+      threadOptions(id, {
+        folder,
+        members,
+        keys,
+        heartbeatMs: nodes.heartbeatMs,
+        electionTimeoutMs: 1_000, // A busy machine is no reason for an election here.
+      }),
     );
+  const threads = await Promise.all(members.map(start));
+  const settled = () => until(() => agreedLeader(threads), 20_000, 'one leader that all follow');
   try {
     const first = await settled();
     const { term } = first.status();

@@ -1,6 +1,5 @@
 // A cluster of real raft threads in one process: real sockets, real vote files, real timers.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,20 +8,19 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Member } from '../../../contracts/environment.ts';
 import type { Note, RoleView } from '../../../nodes/raft/types.ts';
 import { startRaftThread, type RaftThread, type RaftThreadOptions } from '../../../nodes/raft-thread.ts';
+import { agreedLeader, membersAt, newBoot, startThread, threadOptions } from '../../support/raft-threads.ts';
 import { freePorts, until } from './ports.ts';
 
 const electionTimeoutMs = 200;
 const startWithinMs = 20_000; // Three processes on a busy machine.
 const heartbeatMs = 40;
 const keys = { current: { id: 1, key: Buffer.alloc(32, 9).toString('base64') } };
-const clusterId = '6f1c2d3e-4b5a-4978-8796-a5b4c3d2e1f0';
 
 let folder: string;
 beforeAll(() => {
   folder = fs.mkdtempSync(join(tmpdir(), 'baton-raft-'));
 });
 afterAll(() => fs.rmSync(folder, { recursive: true }));
-const newBoot = () => randomBytes(16).toString('hex');
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 interface Node {
@@ -32,71 +30,31 @@ interface Node {
   readonly notes: Note[];
 }
 
-function membersAt(ports: readonly number[]): Member[] {
-  return ports.map((port, index) => ({
-    id: `node-${index + 1}`,
-    udp: `127.0.0.1:${port}`,
-    internalUrl: `https://127.0.0.1:${port}`,
-    publicUrl: `http://127.0.0.1:${port}`,
-    voter: true,
-  }));
-}
 function optionsOf(
   id: string,
   members: readonly Member[],
   over: Partial<RaftThreadOptions> = {},
 ): RaftThreadOptions {
-  const dataDir = join(folder, id);
-  fs.mkdirSync(dataDir, { recursive: true });
-  const member = members.find((one) => one.id === id);
-  return {
-    clusterId,
-    nodeId: id,
-    bootId: newBoot(),
-    generation: 1,
-    members,
-    bind: '127.0.0.1',
-    udpPort: Number(member?.udp.split(':')[1]),
-    dataDir,
-    keys,
-    heartbeatMs,
-    electionTimeoutMs,
-    priority: 50,
-    knownToDatabase: false,
-    termAtLeast: 0,
-    ...over,
-  };
+  return { ...threadOptions(id, { folder, members, keys, heartbeatMs, electionTimeoutMs }), ...over };
 }
 async function startNode(
   id: string,
   members: readonly Member[],
   over: Partial<RaftThreadOptions> = {},
 ): Promise<Node> {
-  const thread = await startRaftThread(optionsOf(id, members, over));
+  const thread = await startThread(optionsOf(id, members, over));
   const node: Node = { id, thread, roles: [], notes: [] };
   thread.onRole((change) => node.roles.push(change));
   thread.onNote((note) => node.notes.push(note));
-  thread.reportHealth({ databaseReachable: true, fit: true, reason: null });
   return node;
 }
 async function stopNode(node: Node): Promise<void> {
   await node.thread.close();
 }
-/** The one leader that all of these agree on. */
-function agreed(nodes: readonly Node[]): Node | undefined {
-  const leaders = nodes.filter(({ thread }) => thread.status().role.kind === 'leader');
-  const [leader] = leaders;
-  if (!leader || leaders.length !== 1) return undefined;
-  const { term } = leader.thread.status();
-  const all = nodes.every(({ thread }) => {
-    const status = thread.status();
-    return (
-      status.term === term &&
-      (status.role.kind === 'leader' || ('leader' in status.role && status.role.leader === leader.id))
-    );
-  });
-  return all ? leader : undefined;
-}
+const agreed = (nodes: readonly Node[]): Node | undefined => {
+  const leader = agreedLeader(nodes.map(({ thread }) => thread));
+  return nodes.find(({ thread }) => thread === leader);
+};
 
 // One cluster for all of these: each test takes it as the one before left it, and leaves three nodes running.
 describe('raft threads', () => {
