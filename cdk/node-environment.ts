@@ -48,6 +48,7 @@ export function nodeEnvironment(
     BATON_TOKENS_URI: names.secretUri('tokens'),
     BATON_ANNOUNCE_QUEUE_URL: announceQueueUrl,
     BATON_MAIL_FROM: stage.mailFrom,
+    BATON_PAGE_URL: `https://${stage.domain.name}/`,
     BATON_BROKER_URL: brokerUrl,
     BATON_BROKER_CREDENTIALS_URI: names.secretUri('broker/nodes'),
     BATON_BROKER_CA_URI: names.secretUri('trust', 'broker'),

@@ -98,6 +98,8 @@ export const environments = {
     BATON_FAULTS_TOKEN_URI: secretUri.optional(),
     BATON_ANNOUNCE_QUEUE_URL: z.url(),
     BATON_MAIL_FROM: z.string().min(3),
+    /** Where the links of mails lead: an address that outlives each node. Without it they lead to the node that made the mail. */
+    BATON_PAGE_URL: z.url({ protocol: /^https?$/ }).optional(),
     ...awsEndpoint,
     ...broker,
     ...itemPartitions,

@@ -1,5 +1,5 @@
-// What a node's public listener answers to readers: the page and the CLI read these. Types alone, since the page is
-// served by the node that answers it. Lists are newest first and hold no address of a person.
+// What a node's public listener answers to readers: the page and the CLI read these. Types, since the page is served by the
+// node that answers it; and the one address that mails carry. Lists are newest first and hold no address of a person.
 import type { Member } from './environment.ts';
 import type { BatonEvent, EventType } from './event.ts';
 import type { LeaderHint } from './node-api.ts';
@@ -47,3 +47,6 @@ type Latest<T extends EventType> = Omit<
 export type FileView = Latest<'file.changed'>;
 export type CrawlView = Latest<'crawl.changed'>;
 export type MailView = Latest<'mail.changed'> & { readonly kind: string };
+
+/** Where a watch is ended by its id alone: stands in the header of each mail (RFC 8058), and `:id` makes the route. */
+export const endOfWatch = (id: string): string => `/watches/${id}/end`;

@@ -114,6 +114,7 @@ async function main(): Promise<void> {
       publicHosts: environment.BATON_PUBLIC_HOSTS,
       internalPort: environment.BATON_INTERNAL_PORT,
       mailFrom: environment.BATON_MAIL_FROM,
+      pageUrl: environment.BATON_PAGE_URL,
       itemPartitions: environment.BATON_ITEM_PARTITIONS,
     },
     {

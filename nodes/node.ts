@@ -42,6 +42,8 @@ export interface NodeSettings {
   readonly publicHosts?: readonly string[];
   readonly internalPort: number;
   readonly mailFrom: string;
+  /** Where the links of mails lead; without it to this node. */
+  readonly pageUrl?: string | undefined;
   /** Of the queue `items`. */
   readonly itemPartitions?: number;
 }
@@ -182,6 +184,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
   });
   const standby = standBy({ leadership, store, ask: (request) => internal.inject(request) });
   const work = watchWork({ broker, store, problems, itemPartitions });
+  const pageUrl = settings.pageUrl ?? member.publicUrl;
   const domain = /@(?<domain>[^\s>]+)/.exec(settings.mailFrom)?.groups?.['domain'] ?? 'baton.invalid';
   const jobs = startLeaderJobs({
     leadership,
@@ -191,8 +194,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
       {
         name: 'gathering mails',
         everyMs: 500,
-        run: (term) =>
-          queueDigests(term, store, { from: settings.mailFrom, domain, pageUrl: member.publicUrl }),
+        run: (term) => queueDigests(term, store, { from: settings.mailFrom, domain, pageUrl }),
       },
       { name: 'publishing mails', everyMs: 500, run: (term) => publishDueMails(term, store, broker) },
       { name: 'noting deliveries', everyMs: 500, run: (term) => deliveries.store(term, nodeId, store) },

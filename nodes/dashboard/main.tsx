@@ -1,5 +1,5 @@
 // The page of a node: its cluster, the stream of items, queues, files, crawls and mails, live. It changes nothing but a
-// watch, which a reader may end; and on a laptop it breaks what it shows.
+// watch, which whoever got its mail may end; and on a laptop it breaks what it shows.
 import { effect } from '@preact/signals';
 import { render } from 'preact';
 import { Announcement, startAnnouncing } from './announce.tsx';

@@ -1,7 +1,9 @@
 // The place that a link of a mail leads to, from the address bar's `#`: a watch, or an item. What is there is asked for
-// when the place changes, and again when an event tells that its item did. Ending a watch is the page's one change.
+// when the place changes, and again when an event tells that its item did. Whoever has the link of a
+// watch may end it.
 import { effect, signal } from '@preact/signals';
 import type { Item } from '../../contracts/item.ts';
+import { endOfWatch } from '../../contracts/public-views.ts';
 import { changes } from './state.ts';
 
 export interface ItemKey {
@@ -28,7 +30,7 @@ export interface Found {
   readonly item?: ItemView;
 }
 export type Answer = 'asking' | 'missing' | 'silent' | Found;
-export type Ending = 'possible' | 'asked' | 'ended' | 'refused' | 'failed';
+export type Ending = 'possible' | 'asked' | 'ended' | 'failed';
 
 export const place = signal<Place>(undefined);
 export const answer = signal<Answer>('asking');
@@ -105,16 +107,14 @@ async function ask<T>(path: string): Promise<T | undefined> {
   return (await response.json()) as T;
 }
 
-/** Needs a session: without one the page says how to get it. */
 export async function endWatch(id: string): Promise<void> {
   ending.value = 'asked';
   try {
-    const { ok, status } = await fetch(`/watches/${id}`, {
-      method: 'DELETE',
+    const { ok, status } = await fetch(endOfWatch(id), {
+      method: 'POST',
       signal: AbortSignal.timeout(answerWithinMs),
     });
-    if (ok || status === 404) ending.value = 'ended';
-    else ending.value = status === 401 || status === 403 ? 'refused' : 'failed';
+    ending.value = ok || status === 404 ? 'ended' : 'failed';
   } catch {
     ending.value = 'failed'; // Shown on the page, with the button to try again.
   }

@@ -43,12 +43,6 @@ function End({ watch }: { watch: WatchView }) {
       <button type="button" disabled={ending.value === 'asked'} onClick={() => void endWatch(watch.id)}>
         End this watch
       </button>
-      {ending.value === 'refused' && (
-        <span class="bad">
-          Only an editor may end it. Open the page with the link that <code>npm start</code> prints, or ask
-          whoever runs this.
-        </span>
-      )}
       {ending.value === 'failed' && <span class="bad">It could not be ended now. Try again.</span>}
     </p>
   );

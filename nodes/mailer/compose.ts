@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import MailComposer from 'nodemailer/lib/mail-composer/index.js';
 import { z } from 'zod';
+import { endOfWatch } from '../../contracts/public-views.ts';
 import type { OutgoingMail } from '../store.ts';
 import { writeLetter, type Entry, type Letter } from './letter.ts';
 import type { Digest } from './notice.ts';
@@ -34,6 +35,7 @@ export async function composeMail(
   const letter = writeLetter(notices);
   const link = (anchor: string): string => new URL(anchor, pageUrl).href;
   const manage = link(`#watch-${digest.watch}`);
+  const unsubscribe = new URL(endOfWatch(digest.watch), pageUrl);
   const bytes = await new MailComposer({
     from,
     to: { name: '', address: recipient },
@@ -41,7 +43,12 @@ export async function composeMail(
     text: asText(letter, { link, manage }),
     html: asHtml(letter, { link, manage }),
     messageId,
-    headers: { 'Auto-Submitted': 'auto-generated', 'List-Unsubscribe': `<${manage}>` },
+    headers: {
+      'Auto-Submitted': 'auto-generated',
+      'List-Unsubscribe': `<${unsubscribe.href}>`,
+      // RFC 8058 wants HTTPS for the one click; a laptop's page has none, and the address leads to the page.
+      ...(unsubscribe.protocol === 'https:' ? { 'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click' } : {}),
+    },
     disableFileAccess: true,
     disableUrlAccess: true,
   })

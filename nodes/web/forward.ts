@@ -11,21 +11,28 @@ const answerWithinMs = 10_000;
 const answerBytesMax = 1024 * 1024;
 const writes = new Set(['POST', 'PUT', 'DELETE']);
 
-/** `isLocal`: routes of this very node, which are never forwarded. */
+/** `isLocal`: routes of this very node, which are never forwarded. `needsNoRole`: anybody's, and forwarded as such. */
 export function forwardWrites(
   app: FastifyInstance,
   {
     leadership,
     guard,
     isLocal,
-  }: { leadership: Leadership; guard: Guard; isLocal: (route: string) => boolean },
+    needsNoRole,
+  }: {
+    leadership: Leadership;
+    guard: Guard;
+    isLocal: (route: string) => boolean;
+    needsNoRole: (route: string) => boolean;
+  },
 ): void {
   app.addHook('preHandler', async (request, reply) => {
     if (!writes.has(request.method) || leadership.state.kind === 'leading') return;
-    if (request.headers[headers.forwarded] !== undefined || isLocal(request.routeOptions.url ?? '')) return;
+    const route = request.routeOptions.url ?? '';
+    if (request.headers[headers.forwarded] !== undefined || isLocal(route)) return;
     const token = await guard.tokenOf(request);
     // Without a role or a leader the route itself has the right answer.
-    if (token === undefined) return;
+    if (token === undefined && !needsNoRole(route)) return;
     await leadership.settled();
     const leader = leadership.leader();
     if (leadership.state.kind !== 'following' || !leader) return;
@@ -36,7 +43,7 @@ export function forwardWrites(
 async function forward(
   request: FastifyRequest,
   reply: FastifyReply,
-  { from, to, token }: { from: string; to: string; token: string },
+  { from, to, token }: { from: string; to: string; token: string | undefined },
 ): Promise<FastifyReply> {
   try {
     // Path and query as they came; the leader's own address is the base, so no request leads elsewhere.
@@ -47,7 +54,7 @@ async function forward(
     } = await send(new URL(request.url, to), {
       method: request.method as 'POST' | 'PUT' | 'DELETE',
       headers: {
-        authorization: `Bearer ${token}`,
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         [headers.forwarded]: from,
         ...(request.body === undefined || request.body === null
           ? {}

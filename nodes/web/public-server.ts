@@ -31,6 +31,7 @@ import { forwardWrites } from './forward.ts';
 import { itemListSchema, openApi, type Operation } from './openapi.ts';
 import { useProblems } from './problems.ts';
 import { addTraces, traceOperations } from './traces.ts';
+import { addUnsubscribe, unsubscribeOperations, unsubscribeRoute } from './unsubscribe.ts';
 import { addPage, type Page } from './page.ts';
 
 export interface PublicServerOptions {
@@ -113,6 +114,7 @@ export const operations: readonly Operation[] = [
     role: 'operator',
     body: erasureSchema,
   },
+  ...unsubscribeOperations,
   ...deadLetterOperations,
   ...traceOperations,
   ...faultOperations,
@@ -165,7 +167,12 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
   });
   // A key opens a session of the very node that made it; and whoever breaks the leader must not need it.
   const local = new Set(['/session-keys', '/faults']);
-  forwardWrites(app, { leadership, guard, isLocal: (route) => local.has(route) });
+  forwardWrites(app, {
+    leadership,
+    guard,
+    isLocal: (route) => local.has(route),
+    needsNoRole: (route) => route === unsubscribeRoute,
+  });
 
   app.after(() => {
     app.get('/openapi.json', async () => openApi(operations));
@@ -174,6 +181,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     addDeadLetters(app, options);
     addTraces(app, options);
     addFaults(app, options);
+    addUnsubscribe(app, options);
     options.live.addTo(app);
     addPage(app, options.page, guard);
 

@@ -102,6 +102,7 @@ const optionalOnAws: Partial<Record<ProcessName, readonly string[]>> = {
     'BATON_GENERATION',
     'BATON_HEARTBEAT_MS',
     'BATON_ITEM_PARTITIONS',
+    'BATON_PAGE_URL',
     'BATON_PUBLIC_BEHIND_PROXY',
     'BATON_PUBLIC_HOSTS',
   ],

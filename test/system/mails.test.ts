@@ -65,13 +65,36 @@ test('a price drop and a rejected file reach their owner, once each', async () =
   expect(await subjectsFor(owner)).toHaveLength(2);
 });
 
+test('one click in the mail program ends the watch, at whichever node', async () => {
+  const { body } = await request(`${system.ready.inbox}/api/mails`);
+  const { mails } = (await body.json()) as { mails: { id: number; subject: string }[] };
+  const price = mails.find(({ subject }) => subject.startsWith('Teapot'));
+  const raw = await (await request(`${system.ready.inbox}/mails/${price?.id}/raw`)).body.text();
+  const address = /^List-Unsubscribe: <(?<url>[^>]+)>/im.exec(raw.replaceAll(/\r\n[ \t]+/g, ' '))?.groups?.[
+    'url'
+  ];
+  const { pathname } = new URL(address ?? '');
+  const { leader } = await system.status();
+  const follower = system.ready.nodes.find(({ id }) => id !== leader);
+  const { statusCode } = await request(`${follower?.url}${pathname}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: 'List-Unsubscribe=One-Click',
+  });
+  expect(statusCode).toBe(204);
+  const { editor } = await system.secret<{ editor: string }>('tokens.json');
+  const left = await request(`${follower?.url}/watches`, { headers: { authorization: `Bearer ${editor}` } });
+  const { watches } = (await left.body.json()) as { watches: { email: string; about: string }[] };
+  expect(watches.filter(({ email }) => email === owner).map(({ about }) => about)).toEqual(['files']);
+});
+
 test('another leader is told to whoever watches it, in one mail however often it changes', async () => {
   expect((await system.baton('kill', 'leader')).code).toBe(0);
   expect(await arrives(operator, /^node-\d leads/)).toHaveLength(1);
 });
 
 test('an erased address is watched no more, and stands in no log', async () => {
-  expect((await system.baton('erase', owner.toUpperCase())).stdout).toContain('2 watches, 2 mails');
+  expect((await system.baton('erase', owner.toUpperCase())).stdout).toContain('1 watches, 2 mails');
   expect((await system.baton('erase', owner)).stdout).toContain('0 watches, 0 mails');
   const folder = join(system.folder, '.baton', 'logs');
   const logs = await readdir(folder);

@@ -8,6 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { endOfWatch } from '../../../contracts/public-views.ts';
 import { createNode, type BatonNode } from '../../../nodes/node.ts';
 import { operations } from '../../../nodes/web/public-server.ts';
 import { createLogger } from '../../../runtime/logger.ts';
@@ -136,6 +137,31 @@ test('a session opened on the follower changes things at the leader, with the to
   expect(answer.status).toBe(201);
   expect(seen[0]?.headers['authorization']).toBe(`Bearer ${tokens.operator}`);
   expect(seen[0]?.headers['cookie']).toBeUndefined();
+});
+
+test('the one click of a mail ends its watch without a role, whatever form the mail program sends', async () => {
+  const id = randomUUID();
+  const click = { method: 'POST', body: 'List-Unsubscribe=One-Click' };
+  const form = new FormData();
+  form.set('List-Unsubscribe', 'One-Click');
+  await fetch(`${node.publicUrl}${endOfWatch(id)}`, {
+    ...click,
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+  });
+  expect(seen).toMatchObject([{ method: 'POST', url: endOfWatch(id) }]);
+  expect(seen[0]?.headers['authorization']).toBeUndefined();
+
+  edges.become({ kind: 'leader' }, 7);
+  const ended = await fetch(`${node.publicUrl}${endOfWatch(id)}`, { method: 'POST', body: form });
+  expect(ended.status).toBe(204);
+  expect(edges.ended).toEqual([id]);
+});
+
+test('a program that only looks at the address of the one click ends nothing', async () => {
+  const id = randomUUID();
+  const looked = await fetch(`${node.publicUrl}${endOfWatch(id)}`, { redirect: 'manual' });
+  expect([looked.status, looked.headers.get('location')]).toEqual([303, `/#watch-${id}`]);
+  expect(seen).toEqual([]);
 });
 
 test('without a leader a write is 503 with a wait', async () => {

@@ -44,6 +44,8 @@ export function simulatedStore() {
   const feed: ItemEvent[] = [];
   const staged: StagedRow[] = [];
   const applied: string[] = [];
+  /** Watches. */
+  const ended: string[] = [];
   const files = new Map<string, { name: string; intake: number; size: number; settled?: FileAnswer }>();
   const orders = { databaseTerm: 0, feedId: '3f0e8a52-9a68-4f0c-8d5e-0c8b4a1d2e11', first: 1 };
   const known: Partial<Store> = {
@@ -65,6 +67,7 @@ export function simulatedStore() {
     dueDigests: async () => [],
     dueMails: async () => [],
     deferredMails: async () => 0,
+    deleteWatch: async (_term, id) => ended.push(id) > 0,
     openDeadLetters: async () => ({}),
     keepDeliveries: async () => undefined,
     deadLettersToSend: async () => [],
@@ -106,7 +109,7 @@ export function simulatedStore() {
         throw new Error(`the test did not order ${String(name)}`);
       }),
   }) as Store;
-  return { store, feed, staged, applied, files, orders };
+  return { store, feed, staged, applied, ended, files, orders };
 }
 
 export function itemEvent(id: number): ItemEvent {

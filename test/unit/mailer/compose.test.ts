@@ -34,7 +34,10 @@ test('mail: a price drop is one message with text, escaped HTML and the headers 
   const mail = await read(compose(drop({ title: 'Cup <b>&"x"' })));
   expect(mail.messageId).toBe((await compose(drop()))?.messageId);
   expect(mail.headers.get('auto-submitted')).toBe('auto-generated');
-  expect(mail.headers.has('list')).toBe(true);
+  expect(mail.headers.get('list')).toEqual({
+    unsubscribe: { url: `https://example.org/watches/${watch}/end` },
+    'unsubscribe-post': { name: 'List-Unsubscribe=One-Click' },
+  });
   expect(mail.subject).toBe('Cup <b>&"x" now €8.00');
   expect(mail.text).toContain('€8.00, was €10.00 (−20\u00a0%)');
   expect(mail.html).toContain('Cup &#60;b&#62;&#38;&#34;x&#34;');
