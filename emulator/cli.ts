@@ -120,7 +120,7 @@ function createProgram(finish: (code: number) => void): Command {
     .addOption(targetOption())
     .action(async (services: string[], options: Place) => finish(await showLogs(services, options)));
   const describes = {
-    kill: 'end a service as a crash would; it is started again',
+    kill: 'end a service as a crash would, or on AWS stop its task in order; it is started again',
     pause: 'freeze a service (SIGSTOP)',
     resume: 'let a frozen service go on',
   };

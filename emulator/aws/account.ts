@@ -77,9 +77,11 @@ function explain(cause: Error, { action, on }: { action: string; on: string }): 
       `these credentials may not ${action} on ${on}: docs/aws.md, "The same tool", lists what is needed`,
       { cause },
     );
-  if (name === 'AbortError' || name === 'TimeoutError' || 'code' in cause)
+  const isLate = name === 'AbortError' || name === 'TimeoutError';
+  // What the network says has a code, what AWS says has none.
+  if (isLate || 'code' in cause)
     return new Error(
-      `${service} does not answer within ${answerWithinMs / 1_000} s (${action} on ${on}): is the network there, and is AWS_REGION right?`,
+      `${service} ${isLate ? `does not answer within ${answerWithinMs / 1_000} s` : 'cannot be reached'} (${action} on ${on}): is the network there, and is AWS_REGION right?`,
       { cause },
     );
   return Object.assign(new Error(`${action} on ${on} failed`, { cause }), { name });

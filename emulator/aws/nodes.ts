@@ -16,8 +16,7 @@ export async function cloudNodes(
     withinMs: askMs,
     runsAs: ({ id }) => {
       const task = tasks.get(id);
-      if (!task) return null;
-      return `task ${task.id} of ${task.revision}${task.startedAt === null ? '' : ` since ${task.startedAt}`}`;
+      return task ? { kind: 'task', ...task } : null;
     },
   });
   return { nodes, problems: status.problems };

@@ -25,9 +25,9 @@ export interface CloudService {
 }
 export interface CloudTask {
   readonly id: string;
-  /** Of the task definition: another one for every release. */
-  readonly revision: string;
-  readonly startedAt: string | null;
+  /** With its revision: another one for every release. */
+  readonly definition: string;
+  readonly since: string | null;
 }
 
 /** @throws CommandError when there is no cluster. */
@@ -92,8 +92,8 @@ export async function readTasks({ names }: Account): Promise<ReadonlyMap<string,
       group.replace(/^service:/, ''),
       {
         id: lastOf(taskArn),
-        revision: lastOf(taskDefinitionArn),
-        startedAt: startedAt?.toISOString() ?? null,
+        definition: lastOf(taskDefinitionArn),
+        since: startedAt?.toISOString() ?? null,
       },
     ]),
   );

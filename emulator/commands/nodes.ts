@@ -1,8 +1,17 @@
 // `baton nodes`: each node as it sees itself, and how long ago the leader heard it; what `status` has no room for.
-import type { NodeStatus, SystemStatus } from '../status.ts';
 import { readCluster, type SeenCluster } from '../cluster-view.ts';
-import { table } from './table.ts';
+import type { NodeStatus, SystemStatus } from '../status.ts';
+import { table, timeText } from './table.ts';
 
+export type RunsAs =
+  | { readonly kind: 'process'; readonly pid: number }
+  /** `definition`: with its revision, which is another one for every release. */
+  | {
+      readonly kind: 'task';
+      readonly id: string;
+      readonly definition: string;
+      readonly since: string | null;
+    };
 export interface NodeDetail {
   readonly id: string;
   /** `leader`, `candidate`, `follower`, `learner`, as the election sees it; `unknown` when it does not answer. */
@@ -15,8 +24,8 @@ export interface NodeDetail {
   readonly votes: boolean | null;
   /** Since the leader heard it; null for the leader itself, and when nobody says. */
   readonly heardMsAgo: number | null;
-  /** A process id, or on AWS a task with its task definition, which is the release. */
-  readonly runs: string | null;
+  /** Null when it does not run, or nobody says. */
+  readonly runsAs: RunsAs | null;
   readonly health: NodeStatus['health'];
   readonly url: string;
 }
@@ -24,7 +33,7 @@ export interface NodeDetail {
 /** `runsAs`: what is known of a node's process beside what `status` says. */
 export async function nodeDetails(
   { nodes, leader }: Pick<SystemStatus, 'nodes' | 'leader'>,
-  { withinMs, runsAs = ofProcess }: { withinMs: number; runsAs?: (node: NodeStatus) => string | null },
+  { withinMs, runsAs = ofProcess }: { withinMs: number; runsAs?: (node: NodeStatus) => RunsAs | null },
 ): Promise<NodeDetail[]> {
   const seen = new Map(await Promise.all(nodes.map(async (node) => [node.id, await look(node)] as const)));
   const heard = new Map(
@@ -42,8 +51,8 @@ export async function nodeDetails(
       term: view?.term ?? null,
       generation: view?.generation ?? null,
       votes: view ? !view.abstaining && (ownEntry(view)?.voter ?? true) : null,
-      heardMsAgo: heard.get(node.id) ?? null,
-      runs: runsAs(node),
+      heardMsAgo: rounded(heard.get(node.id)),
+      runsAs: runsAs(node),
       health: node.health,
       url: node.url,
     };
@@ -61,23 +70,36 @@ export function nodesText(nodes: readonly NodeDetail[]): string {
   const known = (value: number | null): string => (value === null ? '?' : String(value));
   return table(
     ['NODE', 'ROLE', 'STATE', 'TERM', 'GENERATION', 'VOTES', 'HEARD', 'HEALTH', 'URL', 'RUNS AS'],
-    nodes.map(({ id, role, state, term, generation, votes, heardMsAgo, health, url, runs }) => [
+    nodes.map(({ id, role, state, term, generation, votes, heardMsAgo, health, url, runsAs }) => [
       id,
       role,
       state,
       known(term),
       known(generation),
       votes === null ? '?' : votes ? 'yes' : 'no',
-      role === 'leader' ? '-' : heardMsAgo === null ? '?' : `${Math.round(heardMsAgo)} ms ago`,
+      role === 'leader' ? '-' : heardMsAgo === null ? '?' : `${heardMsAgo} ms ago`,
       health,
       url,
-      runs ?? '?',
+      runsText(runsAs),
     ]),
   );
 }
 
-function ofProcess({ pid }: NodeStatus): string | null {
-  return pid === null ? null : `pid ${pid}`;
+function rounded(ms: number | null | undefined): number | null {
+  return ms === null || ms === undefined ? null : Math.round(ms);
+}
+function ofProcess({ pid }: NodeStatus): RunsAs | null {
+  return pid === null ? null : { kind: 'process', pid };
+}
+function runsText(runsAs: RunsAs | null): string {
+  switch (runsAs?.kind) {
+    case undefined:
+      return '?';
+    case 'process':
+      return `pid ${runsAs.pid}`;
+    case 'task':
+      return `${runsAs.definition}${runsAs.since === null ? '' : ` since ${timeText(runsAs.since)}`}`;
+  }
 }
 function ownEntry({ nodeId, members }: SeenCluster): SeenCluster['members'][number] | undefined {
   return members.find(({ id }) => id === nodeId);

@@ -22,7 +22,12 @@ export function targetOption(): Option {
 export function addGlobalTarget(program: Command): void {
   program
     .enablePositionalOptions()
-    .addOption(new Option('--target <system>', 'as the same option of a command').argParser(parseTarget))
+    .addOption(
+      new Option(
+        '--target <system>',
+        'local, compose or aws:<stage>, for the command that follows',
+      ).argParser(parseTarget),
+    )
     .hook('preAction', (_program, command) => {
       const { target } = program.opts<{ target?: Target }>();
       if (target === undefined) return;
@@ -33,10 +38,6 @@ export function addGlobalTarget(program: Command): void {
       if (command.getOptionValueSource(name) === 'default')
         command.setOptionValueWithSource(name, target, 'cli');
     });
-}
-
-export function targetText(target: Target): string {
-  return target.kind === 'aws' ? `aws:${target.stage}` : target.kind;
 }
 
 /** `mail test` */
