@@ -295,19 +295,16 @@ describe('faults on a stage', () => {
     });
   });
 
-  test.each([
-    ['kill', 'leader'],
-    ['kill', 'node-1'],
-    ['pause', 'node-1'],
-    ['transfer'],
-    ['chaos', 'partition', 'leader'],
-  ])('%s %s: a stage that allows no faults refuses, and AWS is asked nothing', async (...words) => {
-    const { code, stderr } = await baton(...words, '--target', 'aws:prod');
-    expect(code).toBe(1);
-    expect(stderr).toContain('the stage prod allows no faults');
-    expect(operations()).toEqual([]);
-    expect(tokensSeen).toEqual([]);
-  });
+  test.each(['kill leader', 'kill node-1', 'pause node-1', 'transfer', 'chaos partition leader'])(
+    '%s: a stage that allows no faults refuses, and AWS is asked nothing',
+    async (words) => {
+      const { code, stderr } = await baton(...words.split(' '), '--target', 'aws:prod');
+      expect(code).toBe(1);
+      expect(stderr).toContain('the stage prod allows no faults');
+      expect(operations()).toEqual([]);
+      expect(tokensSeen).toEqual([]);
+    },
+  );
 
   test.each([
     [['pause', 'node-1'], /`pause` is not there on AWS/],
@@ -354,6 +351,26 @@ describe('what goes wrong says where and what to do, in one line', () => {
       );
     },
   );
+
+  test('a cluster that is gone is nothing that runs', async () => {
+    aws.answers.set('DescribeServices', () => awsError('ClusterNotFoundException', 'Cluster not found.'));
+    const { code, stderr } = await baton('status', '--target', 'aws:dev');
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/^the ECS cluster baton-dev is not there in eu-central-1/);
+  });
+
+  test('a load balancer without a node behind it is no node', async () => {
+    const page = createServer((_request, response) => response.writeHead(503).end('<html>503</html>'));
+    servers.push(page);
+    page.listen(0, '127.0.0.1');
+    await once(page, 'listening');
+    const PublicUrl = `http://127.0.0.1:${(page.address() as AddressInfo).port}`;
+    aws.answers.set('DescribeStacks', () => describedStack({ PublicUrl }));
+    const { code, stderr } = await baton('dlq', 'list', '--target', 'aws:dev');
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^no node answers at [^\n]*: http:\/\/127\.0\.0\.1:\d+\/cluster answers 503\n$/);
+    expect(operations()).not.toContain('GetSecretValue');
+  });
 
   test('an action that is not granted is named, with its resource', async () => {
     aws.answers.set('GetSecretValue', () => awsError('AccessDeniedException', 'User: me is not authorized'));
