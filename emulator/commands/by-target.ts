@@ -1,5 +1,4 @@
-// The commands that are there for every target, each with its three ways. What belongs to AWS is loaded for AWS alone:
-// its clients would make every local command slower.
+// The commands that are there for every target, each with its three ways. What belongs to AWS is loaded for AWS alone.
 import { userInfo } from 'node:os';
 import { callControl, type FaultAction } from '../control.ts';
 import type { SystemStatus } from '../status.ts';
@@ -14,6 +13,7 @@ import {
 } from './compose-status.ts';
 import { CommandError, exitCodes, orFailed } from './exit-codes.ts';
 import { withLeader } from './leader-api.ts';
+import { loadAws } from './load-aws.ts';
 import { logs } from './logs.ts';
 import { nodeDetails, nodesText, type NodeDetail } from './nodes.ts';
 import { fault, findRunning, status } from './running.ts';
@@ -32,7 +32,7 @@ export async function showStatus({ target, ...options }: Place & { json: boolean
       return await orFailed(() => statusOfCompose(options));
     case 'aws':
       return await orFailed(async () => {
-        const { cloudStatus, cloudStatusText } = await import('../aws/status.ts');
+        const { cloudStatus, cloudStatusText } = await loadAws(() => import('../aws/status.ts'));
         const found = await cloudStatus(await accountOf(target));
         print(options.json ? `${JSON.stringify(found)}\n` : cloudStatusText(found));
         return exitCodes.ok;
@@ -58,7 +58,7 @@ export async function showNodes({ target, data, json }: Place & { json: boolean 
         return found ? tell(await nodeDetails(found, { withinMs: nodeWithinMs })) : nothingRuns();
       }
       case 'aws': {
-        const { cloudNodes } = await import('../aws/nodes.ts');
+        const { cloudNodes } = await loadAws(() => import('../aws/nodes.ts'));
         const { nodes, problems } = await cloudNodes(await accountOf(target));
         for (const problem of problems) process.stderr.write(`${problem}\n`);
         return tell(nodes);
@@ -131,7 +131,7 @@ export async function breakNetwork(words: readonly string[], options: Place & Ch
 }
 
 async function logsInAws(services: readonly string[], target: InAws): Promise<number> {
-  const { logPlaces, readLogEnd } = await import('../aws/logs.ts');
+  const { logPlaces, readLogEnd } = await loadAws(() => import('../aws/logs.ts'));
   const account = await accountOf(target);
   const places = logPlaces(account);
   const unknown = services.find((service) => !places.has(service));
@@ -160,7 +160,7 @@ async function faultInAws(action: FaultAction, service: string, target: InAws): 
   const account = await accountForFaults(target);
   switch (action) {
     case 'kill': {
-      const { stopTask } = await import('../aws/services.ts');
+      const { stopTask } = await loadAws(() => import('../aws/services.ts'));
       print(`${await stopTask(account, { service: await leaderFor(service), by: userInfo().username })}\n`);
       return exitCodes.ok;
     }
@@ -174,7 +174,7 @@ async function faultInAws(action: FaultAction, service: string, target: InAws): 
 
   async function leaderFor(named: string): Promise<string> {
     if (named !== 'leader') return named;
-    const { readClusterAt, readPublicUrl } = await import('../aws/cluster.ts');
+    const { readClusterAt, readPublicUrl } = await loadAws(() => import('../aws/cluster.ts'));
     const { leader } = await readClusterAt(await readPublicUrl(account));
     if (!leader) throw new Error('nobody leads right now');
     return leader.nodeId;
@@ -182,11 +182,11 @@ async function faultInAws(action: FaultAction, service: string, target: InAws): 
 }
 
 async function accountOf({ stage }: InAws) {
-  const { openAccount } = await import('../aws/account.ts');
+  const { openAccount } = await loadAws(() => import('../aws/account.ts'));
   return openAccount(stage);
 }
 async function accountForFaults(target: InAws) {
-  const { requireFaultsAllowed } = await import('../aws/account.ts');
+  const { requireFaultsAllowed } = await loadAws(() => import('../aws/account.ts'));
   const account = await accountOf(target);
   requireFaultsAllowed(account);
   return account;

@@ -13,6 +13,7 @@ import type { NodeStatus, SystemStatus } from '../status.ts';
 import { docker, findContainer } from './compose-project.ts';
 import { composeStatus, nothingRuns } from './compose-status.ts';
 import { exitCodes, orFailed } from './exit-codes.ts';
+import { loadAws } from './load-aws.ts';
 import { findRunning } from './running.ts';
 import type { Place } from './target.ts';
 
@@ -52,11 +53,8 @@ async function findLeader({ data, target }: Place): Promise<Found | undefined> {
     case 'compose':
       return await inContainers();
     case 'aws': {
-      // Loaded here: its clients would make every local command slower.
-      const [{ openAccount }, aws] = await Promise.all([
-        import('../aws/account.ts'),
-        import('../aws/cluster.ts'),
-      ]);
+      const { openAccount } = await loadAws(() => import('../aws/account.ts'));
+      const aws = await loadAws(() => import('../aws/cluster.ts'));
       return await aws.findLeader(openAccount(target.stage));
     }
   }

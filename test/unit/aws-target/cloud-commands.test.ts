@@ -438,3 +438,19 @@ registerHooks({ resolve(specifier, context, next) {
     expect(inCloud).toContain(part);
   expect(inCloud).not.toContain('aws-cdk-lib');
 });
+
+test('without the clients of AWS it says what to install', async () => {
+  const absent = `import { registerHooks } from 'node:module';
+registerHooks({ resolve(specifier, context, next) {
+  if (!specifier.startsWith('@aws-sdk/client-cloudformation')) return next(specifier, context);
+  throw Object.assign(new Error('no package'), { code: 'ERR_MODULE_NOT_FOUND' });
+} });`;
+  const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(absent)}`;
+  for (const words of [['status'], ['dlq', 'list']]) {
+    const { code, stderr } = await batonOnAws(aws, ['--target', 'aws:dev', ...words], {
+      env: { NODE_OPTIONS },
+    });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^`--target aws:<stage>` needs what `npm ci` installs without --omit=dev: /);
+  }
+});
