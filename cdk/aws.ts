@@ -1,28 +1,16 @@
 // `npm run aws -- diff|deploy|outputs|smoke|destroy --stage <stage>`: the pinned CDK, and around it what a person needs:
 // addresses, the reason when a task cannot start, a check of the whole, what is left over at the end.
 // Exit codes: 0 ok, 1 failed, 2 usage.
-import { readFileSync } from 'node:fs';
 import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { ECSClient } from '@aws-sdk/client-ecs';
 import { Command, CommanderError } from 'commander';
-import { z } from 'zod';
 import { deploy } from './command/deploy.ts';
 import { describeOutputs, readOutputs } from './command/outputs.ts';
 import { leftovers } from './command/leftovers.ts';
 import { runCdk } from './command/run-cdk.ts';
 import { smoke } from './command/smoke.ts';
-import { readStage, type AwsStage } from './stage.ts';
-
-const contextSchema = z.object({ context: z.record(z.string(), z.unknown()) });
-
-/** @throws Error naming what is wrong in cdk.json. */
-function awsStage(name: string): AwsStage {
-  const text = readFileSync(new URL('../cdk.json', import.meta.url), 'utf8');
-  const { context } = contextSchema.parse(JSON.parse(text));
-  const stage = readStage({ tryGetContext: (key) => (key === 'stage' ? name : context[key]) });
-  if (stage.kind !== 'aws') throw new Error(`stage ${name} is of the emulators: npm run compose deploys it`);
-  return stage;
-}
+import { readAwsStage } from './cdk-json.ts';
+import type { AwsStage } from './stage.ts';
 
 function createProgram(finish: (code: number) => void): Command {
   const program = new Command('aws').description('Baton on AWS: see docs/aws.md').exitOverride();
@@ -31,7 +19,7 @@ function createProgram(finish: (code: number) => void): Command {
       .command(name)
       .description(about)
       .requiredOption('--stage <stage>', 'of cdk.json')
-      .action(async ({ stage }: { stage: string }) => finish(await run(awsStage(stage))));
+      .action(async ({ stage }: { stage: string }) => finish(await run(readAwsStage(stage))));
   const cloudFormation = new CloudFormationClient({ maxAttempts: 3 });
 
   command('diff', 'what a deploy would change', (stage) => runCdk(['diff'], stage).ended);

@@ -79,7 +79,7 @@ export class BrokerStack extends Stack {
         BATON_ITEM_PARTITIONS: String(stage.itemPartitions),
       },
       reads: usersToDeclare.map((user) => names.secret(`broker/${user}`)),
-      logGroupName: `/baton/${stage.name}/functions/broker-topology`,
+      logGroupName: names.logGroup('functions/broker-topology'),
       logRetentionDays: stage.logRetentionDays,
       placement: { vpc: network.vpc, securityGroup: network.groups.topology },
     });

@@ -220,7 +220,7 @@ export class DataStack extends Stack {
         BATON_CERTIFICATES: JSON.stringify(owners),
         BATON_METRIC_NAMESPACE: metricNamespace(stage),
       },
-      logGroupName: `/baton/${stage.name}/functions/secret-keeper`,
+      logGroupName: names.logGroup('functions/secret-keeper'),
       logRetentionDays: stage.logRetentionDays,
     });
     const filled = new CustomResource(this, 'Filled', {

@@ -65,7 +65,7 @@ export class FtpServer extends Construct {
       stopTimeout: Duration.seconds(30),
       logging: ecs.LogDrivers.awsLogs({
         logGroup: new logs.LogGroup(this, 'Log', {
-          logGroupName: `/baton/${stage.name}/ftp`,
+          logGroupName: names.logGroup('ftp'),
           retention: retentionOf(stage.logRetentionDays),
           removalPolicy: RemovalPolicy.DESTROY,
         }),

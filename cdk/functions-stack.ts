@@ -107,7 +107,7 @@ export class FunctionsStack extends Stack {
         memoryMb,
         timeoutS,
         environment: present(environments[name]),
-        logGroupName: `/baton/${stage.name}/functions/${name}`,
+        logGroupName: names.logGroup(`functions/${name}`),
         logRetentionDays: stage.kind === 'aws' ? stage.logRetentionDays : localLogRetentionDays,
         ...(placement && !outsideVpc.has(name) ? { placement } : {}),
       });

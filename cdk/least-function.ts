@@ -8,7 +8,8 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.ts';
-import { retentionOf, type LogRetentionDays } from './log-retention.ts';
+import { retentionOf } from './log-retention.ts';
+import type { LogRetentionDays } from './stage.ts';
 import { secretsIn } from './function-environment.ts';
 import { bundleHandler } from '../functions/bundle.ts';
 

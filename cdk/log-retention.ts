@@ -1,5 +1,6 @@
-// How long logs are kept: the few lengths a stage may choose, as CloudWatch names them.
+// The lengths of stage.ts for which logs are kept, as CloudWatch's construct names them.
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import type { LogRetentionDays } from './stage.ts';
 
 const retentions = {
   7: RetentionDays.ONE_WEEK,
@@ -8,10 +9,7 @@ const retentions = {
   90: RetentionDays.THREE_MONTHS,
   180: RetentionDays.SIX_MONTHS,
   365: RetentionDays.ONE_YEAR,
-} as const;
-export type LogRetentionDays = keyof typeof retentions;
-
-export const logRetentionDays = [7, 14, 30, 90, 180, 365] as const satisfies readonly LogRetentionDays[];
+} as const satisfies Record<LogRetentionDays, RetentionDays>;
 
 export function retentionOf(days: LogRetentionDays): RetentionDays {
   return retentions[days];

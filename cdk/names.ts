@@ -38,6 +38,9 @@ export class Names {
   stack(name: string): string {
     return `baton-${this.#stage.name}-${name}`;
   }
+  logGroup(of: 'nodes' | 'ftp' | `functions/${string}`): string {
+    return `/baton/${this.#stage.name}/${of}`;
+  }
 }
 
 /**

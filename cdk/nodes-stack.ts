@@ -66,7 +66,7 @@ export class NodesStack extends Stack {
       vpc: network.vpc,
     });
     this.logGroup = new logs.LogGroup(this, 'Log', {
-      logGroupName: `/baton/${stage.name}/nodes`,
+      logGroupName: names.logGroup('nodes'),
       retention: retentionOf(stage.logRetentionDays),
       removalPolicy: RemovalPolicy.DESTROY,
     });

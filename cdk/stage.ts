@@ -1,9 +1,12 @@
 // The settings of a stage, from cdk.json: what differs between dev, prod and the emulators, and nothing else.
-// Never looks anything up in an account, so that synthesis needs none.
-import type { Node } from 'constructs';
+// Never looks anything up in an account, so that synthesis needs none, and imports nothing of the CDK: `baton --target
+// aws:<stage>` reads it too.
 import { z } from 'zod';
 import { itemPartitionsSchema } from '../contracts/item-partitions.ts';
-import { logRetentionDays } from './log-retention.ts';
+
+/** Of the lengths that CloudWatch knows. */
+const logRetentionDays = [7, 14, 30, 90, 180, 365] as const;
+export type LogRetentionDays = (typeof logRetentionDays)[number];
 
 const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'host:port');
 
@@ -31,7 +34,7 @@ const awsStageSchema = z.strictObject({
   /** What holds state survives the deletion of its stack, and refuses to be deleted by hand. */
   retainData: z.boolean(),
   budgetUsd: z.int().min(1),
-  /** Whether `baton chaos` may touch it. */
+  /** Whether `baton kill` and `baton transfer` may touch it. */
   faultsAllowed: z.boolean(),
 });
 
@@ -55,8 +58,8 @@ export type AwsStage = z.infer<typeof awsStageSchema> & { readonly name: string 
 export type LocalStage = z.infer<typeof localStageSchema> & { readonly name: string };
 export type Stage = AwsStage | LocalStage;
 
-/** @throws Error naming the stage and every wrong setting. */
-export function readStage(node: Pick<Node, 'tryGetContext'>): Stage {
+/** `node`: a construct's. @throws Error naming the stage and every wrong setting. */
+export function readStage(node: { tryGetContext(key: string): unknown }): Stage {
   const name = stageNameSchema.parse(node.tryGetContext('stage'));
   const stages = z.record(z.string(), z.looseObject({})).parse(node.tryGetContext('stages'));
   if (stages[name] === undefined)
@@ -65,7 +68,7 @@ export function readStage(node: Pick<Node, 'tryGetContext'>): Stage {
     );
   // What a stage leaves out may come from the command line: containers are built with it.
   const parsed = stageSchema.safeParse({
-    itemPartitions: node.tryGetContext('itemPartitions') as unknown,
+    itemPartitions: node.tryGetContext('itemPartitions'),
     ...stages[name],
   });
   if (!parsed.success)

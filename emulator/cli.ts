@@ -1,23 +1,30 @@
 #!/usr/bin/env node
-// `baton`: the command line of the local system. Parses and dispatches; each command is a file of its own.
+// `baton`: the command line of the system, of processes, of containers or on AWS. Parses and dispatches; each command is a
+// file of its own.
 // Exit codes: 0 ok, 1 failed, 2 usage, 3 nothing running.
 import { userInfo } from 'node:os';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { nodes } from '../contracts/topology.ts';
-import { chaos, type ChaosOptions } from './commands/chaos.ts';
+import {
+  breakNetwork,
+  injectFault,
+  showLogs,
+  showNodes,
+  showStatus,
+  transfer,
+} from './commands/by-target.ts';
+import type { ChaosOptions } from './commands/chaos.ts';
 import { addCompose, addLocalstack } from './commands/compose-commands.ts';
-import { orFailed } from './commands/compose-project.ts';
-import { faultInCompose, logsOfCompose, statusOfCompose } from './commands/compose-status.ts';
 import { addDlq } from './commands/dlq-commands.ts';
 import { doctor } from './commands/doctor.ts';
 import { erase } from './commands/erase.ts';
 import { invokeFunction } from './commands/invoke.ts';
 import { itemPartitionsOption } from './commands/item-partitions-option.ts';
-import { down, exitCodes, fault, status } from './commands/running.ts';
-import { logs } from './commands/logs.ts';
-import type { Place, Target } from './commands/leader-api.ts';
+import { exitCodes } from './commands/exit-codes.ts';
+import { down } from './commands/running.ts';
 import { mailTest } from './commands/mail.ts';
 import { recoverNode, type RecoverOptions } from './commands/node-recover.ts';
+import { addGlobalTarget, targetOption, type Place } from './commands/target.ts';
 import { trace } from './commands/trace.ts';
 import { dataDefault, up } from './commands/up.ts';
 import { faultActions } from './control.ts';
@@ -26,11 +33,6 @@ import type { BrokerChoice, Timeouts } from './stack.ts';
 
 const dataOption = () => new Option('--data <folder>', 'where everything is kept').default(dataDefault);
 const jsonOption = () => new Option('--json', 'one JSON object per line, for programs').default(false);
-const targetOption = () =>
-  new Option('--target <system>', 'which one: of processes, or of containers')
-    .choices(['local', 'compose'])
-    .default('local');
-
 function countOfNodes(text: string): number {
   const count = Number(text);
   if (!(nodes.countsAllowed as readonly number[]).includes(count))
@@ -48,9 +50,10 @@ function timeouts(text: string): Timeouts {
 
 function createProgram(finish: (code: number) => void): Command {
   const program = new Command('baton')
-    .description('Runs, watches and breaks the whole system on this machine.')
+    .description('Runs, watches and breaks the whole system on this machine; watches and repairs one on AWS.')
     .showHelpAfterError('(--help shows what is possible)')
     .exitOverride();
+  addGlobalTarget(program);
   program
     .command('up', { isDefault: true })
     .description('start everything and stay until Ctrl-C')
@@ -101,26 +104,23 @@ function createProgram(finish: (code: number) => void): Command {
     .addOption(dataOption())
     .addOption(jsonOption())
     .addOption(targetOption())
-    .action(async (options: { data: string; json: boolean; target: Target }) =>
-      finish(
-        await (options.target === 'compose' ? orFailed(() => statusOfCompose(options)) : status(options)),
-      ),
-    );
+    .action(async (options: Place & { json: boolean }) => finish(await showStatus(options)));
+  program
+    .command('nodes')
+    .description('each node: role, term, generation, whether it votes, when the leader heard it')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .addOption(targetOption())
+    .action(async (options: Place & { json: boolean }) => finish(await showNodes(options)));
   program
     .command('logs')
     .description('the end of what each service printed')
     .argument('[services...]', 'as `status` names them; all without it')
     .addOption(dataOption())
     .addOption(targetOption())
-    .action(async (services: string[], options: { data: string; target: Target }) =>
-      finish(
-        await (options.target === 'compose'
-          ? orFailed(() => logsOfCompose(services, { follow: false }))
-          : logs(services, options)),
-      ),
-    );
+    .action(async (services: string[], options: Place) => finish(await showLogs(services, options)));
   const describes = {
-    kill: 'end a service as a crash would; it is started again',
+    kill: 'end a service as a crash would, or on AWS stop its task in order; it is started again',
     pause: 'freeze a service (SIGSTOP)',
     resume: 'let a frozen service go on',
   };
@@ -128,16 +128,10 @@ function createProgram(finish: (code: number) => void): Command {
     program
       .command(action)
       .description(describes[action])
-      .argument('<target>', 'leader, or a service as `status` names it')
+      .argument('<service>', 'leader, or a service as `status` names it')
       .addOption(dataOption())
       .addOption(targetOption())
-      .action(async (target: string, options: { data: string; target: Target }) =>
-        finish(
-          await (options.target === 'compose'
-            ? orFailed(() => faultInCompose(action, target))
-            : fault(action, target, options)),
-        ),
-      );
+      .action(async (service: string, options: Place) => finish(await injectFault(action, service, options)));
   program
     .command('chaos')
     .description('break the network between the nodes, or a service, for a while')
@@ -146,16 +140,18 @@ function createProgram(finish: (code: number) => void): Command {
     .option('--for <time>', 'heals by itself after that: 30s without it')
     .option('--seed <number>', 'the same seed loses the same datagrams again')
     .addOption(dataOption())
+    .addOption(targetOption())
     .addHelpText('after', `\nCommands:\n${chaosUsage}`)
-    .action(async (words: string[], options: ChaosOptions) => finish(await chaos(words, options)));
+    .action(async (words: string[], options: Place & ChaosOptions) =>
+      finish(await breakNetwork(words, options)),
+    );
   program
     .command('transfer')
     .description('hand leadership over without a gap')
     .argument('[node]', 'who is to lead; the first in rank without it', 'first')
     .addOption(dataOption())
-    .action(async (node: string, options: { data: string }) =>
-      finish(await fault('transfer', node, options)),
-    );
+    .addOption(targetOption())
+    .action(async (node: string, options: Place) => finish(await transfer(node, options)));
   program
     .command('node')
     .description('repair a node by hand')

@@ -63,14 +63,15 @@ const unknownCounts: Counts = {
 export async function systemStatus(
   members: readonly Member[],
   services: readonly ServiceView[],
-  faults: readonly string[] = [],
+  /** `withinMs`: for each question; nodes that are far away need more. */
+  { faults = [], withinMs = askMs }: { faults?: readonly string[]; withinMs?: number } = {},
 ): Promise<SystemStatus> {
   const [nodes, counts] = await Promise.all([
-    Promise.all(members.map((member) => nodeStatus(member, services))),
+    Promise.all(members.map((member) => nodeStatus(member, { services, withinMs }))),
     // The first node that knows; all read the same database and broker.
-    Promise.any(members.map(({ publicUrl }) => ask(`${publicUrl}/counts`, countsSchema))).catch(
-      () => unknownCounts,
-    ),
+    Promise.any(
+      members.map(({ publicUrl }) => ask(`${publicUrl}/counts`, { schema: countsSchema, withinMs })),
+    ).catch(() => unknownCounts),
   ]);
   // Two may say so for a moment while leadership moves; the higher term is right.
   const leader = nodes
@@ -87,7 +88,10 @@ export async function systemStatus(
   };
 }
 
-async function nodeStatus(member: Member, services: readonly ServiceView[]): Promise<NodeStatus> {
+async function nodeStatus(
+  member: Member,
+  { services, withinMs }: { services: readonly ServiceView[]; withinMs: number },
+): Promise<NodeStatus> {
   const service = services.find(({ name }) => name === member.id);
   const about = {
     id: member.id,
@@ -97,7 +101,10 @@ async function nodeStatus(member: Member, services: readonly ServiceView[]): Pro
     pid: service?.pid ?? null,
   };
   try {
-    const { state, term, problems } = await ask(`${member.publicUrl}/health`, viewSchema);
+    const { state, term, problems } = await ask(`${member.publicUrl}/health`, {
+      schema: viewSchema,
+      withinMs,
+    });
     return { ...about, role: state, term, health: 'ok', problems };
   } catch {
     const health = service?.state === 'paused' ? 'paused' : service?.pid ? 'unreachable' : 'down';
@@ -105,11 +112,14 @@ async function nodeStatus(member: Member, services: readonly ServiceView[]): Pro
   }
 }
 
-async function ask<T>(url: string, schema: z.ZodType<T>): Promise<T> {
+async function ask<T>(
+  url: string,
+  { schema, withinMs }: { schema: z.ZodType<T>; withinMs: number },
+): Promise<T> {
   const { statusCode, body } = await request(url, {
-    signal: AbortSignal.timeout(askMs),
-    headersTimeout: askMs,
-    bodyTimeout: askMs,
+    signal: AbortSignal.timeout(withinMs),
+    headersTimeout: withinMs,
+    bodyTimeout: withinMs,
   });
   const json = await body.json();
   if (statusCode !== 200) throw new Error(`${url} answered ${statusCode}`);

@@ -3,7 +3,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { request } from 'undici';
-import { z } from 'zod';
 import type { BatonEvent, EventDraft } from '../contracts/event.ts';
 import { eventVersion } from '../contracts/event.ts';
 import { routes } from '../contracts/node-api.ts';
@@ -26,6 +25,7 @@ import { provisionAws } from './services/aws/provision.ts';
 import { describeStack, type Stack, type StackSettings } from './stack.ts';
 import { systemStatus, type SystemStatus } from './status.ts';
 import { Supervisor, type ServiceView } from './supervisor.ts';
+import { handedOver, transferAnswerSchema, transferRequest } from './transfer.ts';
 
 /** What happens between the first line of `baton up` and its end. */
 export type SystemEvent =
@@ -47,11 +47,6 @@ export interface System {
   /** At once, by force. */
   stopNow(): void;
 }
-
-const transferSchema = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('done') }),
-  z.object({ kind: z.literal('failed'), reason: z.string() }),
-]);
 
 const leaderWithinMs = 30_000;
 const reportMs = 500;
@@ -154,7 +149,7 @@ export async function startSystem(
   });
   const chaos = (command: string): Promise<string> => faults.carryOut(parseChaos(command));
   const status = (): Promise<SystemStatus> =>
-    systemStatus(stack.members, supervisor.views(), faults.list().map(activeText));
+    systemStatus(stack.members, supervisor.views(), { faults: faults.list().map(activeText) });
   async function fault(action: FaultAction, target: string): Promise<string> {
     const name = target === 'leader' ? await leaderNow() : target;
     const pid = supervisor[action](name);
@@ -174,16 +169,15 @@ export async function startSystem(
   }
 
   async function transfer(target: string): Promise<string> {
-    const answer = transferSchema.parse(
+    const answer = transferAnswerSchema.parse(
       await callLeader(system, {
         method: 'POST',
         path: '/cluster/transfer',
         role: 'operator',
-        json: { target: target === 'first' ? null : target },
+        json: transferRequest(target),
       }),
     );
-    if (answer.kind === 'failed') throw new Error(`nobody took over: ${answer.reason}`);
-    return `handed over to ${target === 'first' ? 'the first in rank' : target}`;
+    return handedOver(answer, target);
   }
 
   async function recover(target: string, how: { by: string; yes: boolean }): Promise<string> {

@@ -2,7 +2,8 @@
 import { describeError } from '../../runtime/failure.ts';
 import { callControl } from '../control.ts';
 import { parseChaos } from '../faults/grammar.ts';
-import { exitCodes, findRunning } from './running.ts';
+import { exitCodes } from './exit-codes.ts';
+import { findRunning } from './running.ts';
 
 export interface ChaosOptions {
   readonly data: string;

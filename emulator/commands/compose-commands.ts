@@ -1,7 +1,7 @@
 // `baton compose ...` and `baton localstack ...` as commander sees them.
 import { Option, type Command } from 'commander';
 import { composeDown, composeUp, lambdaPlaces, localstackUp } from './compose.ts';
-import { orFailed } from './compose-project.ts';
+import { orFailed } from './exit-codes.ts';
 import { itemPartitionsOption } from './item-partitions-option.ts';
 import { logsOfCompose, statusOfCompose } from './compose-status.ts';
 

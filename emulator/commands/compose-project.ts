@@ -6,10 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { loadEnvFile } from 'node:process';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { describeError } from '../../runtime/failure.ts';
 import type { FaultAction } from '../control.ts';
 import { pause } from '../pause.ts';
-import { exitCodes } from './running.ts';
 
 const run = promisify(execFile);
 const emulatorFolder = fileURLToPath(new URL('..', import.meta.url));
@@ -68,16 +66,6 @@ export async function docker(...args: string[]): Promise<string> {
     const { code, stderr = '' } = cause as { code?: unknown; stderr?: string };
     if (code === 'ENOENT') throw new Error('there is no `docker` on this machine: install Docker', { cause });
     throw new Error(`docker ${args[0]}: ${stderr.trim().slice(-1_000) || String(cause)}`, { cause });
-  }
-}
-
-/** A command's exit code; what goes wrong is said in one line. */
-export async function orFailed(command: () => Promise<number>): Promise<number> {
-  try {
-    return await command();
-  } catch (error) {
-    process.stderr.write(`${describeError(error)}\n`);
-    return exitCodes.failed;
   }
 }
 

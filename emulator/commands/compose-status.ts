@@ -6,7 +6,8 @@ import type { ServiceKind } from '../service.ts';
 import { systemStatus, type SystemStatus } from '../status.ts';
 import type { ServiceState, ServiceView } from '../supervisor.ts';
 import { compose, injectFault, listContainers, projectName, type Container } from './compose-project.ts';
-import { exitCodes, statusText } from './running.ts';
+import { exitCodes } from './exit-codes.ts';
+import { statusText } from './running.ts';
 
 const logLines = '200'; // Of each container.
 

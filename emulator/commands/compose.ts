@@ -6,7 +6,7 @@ import { pause } from '../pause.ts';
 import { compose, docker, findContainer, listContainers, projectName } from './compose-project.ts';
 import { composeStatus, viewOf } from './compose-status.ts';
 import { tokensInContainer } from './leader-api.ts';
-import { exitCodes } from './running.ts';
+import { exitCodes } from './exit-codes.ts';
 
 export const lambdaPlaces = ['localstack', 'host'] as const;
 type LambdaPlace = (typeof lambdaPlaces)[number];

@@ -16,7 +16,8 @@ import {
   type ActionAnswer,
 } from '../../contracts/dead-letter.ts';
 import { actionsText, groupsText, letterText, lettersText, prettyBody } from './dlq-text.ts';
-import { withLeader, type LeaderApi, type Place } from './leader-api.ts';
+import { withLeader, type LeaderApi } from './leader-api.ts';
+import type { Place } from './target.ts';
 import { plural } from './table.ts';
 
 interface Filter {

@@ -6,7 +6,7 @@ import { layoutOf, readRecord } from '../instance/instance.ts';
 import { isFree, usualPorts } from '../instance/ports.ts';
 import { isAlive } from '../instance/process-table.ts';
 import { findRabbitmq } from '../services/rabbitmq/rabbitmq.ts';
-import { exitCodes } from './running.ts';
+import { exitCodes } from './exit-codes.ts';
 
 interface Finding {
   readonly what: string;

@@ -1,7 +1,8 @@
 // `baton erase <address>`: deletes everything that holds a mail address: its watches, what it was to be told, its mails and
 // a suppression. Asks the leader, which does it in one statement; prints numbers and never the address.
 import { z } from 'zod';
-import { withLeader, type Place } from './leader-api.ts';
+import { withLeader } from './leader-api.ts';
+import type { Place } from './target.ts';
 
 const erasedSchema = z.object({ watches: z.int(), mails: z.int(), suppressions: z.int() });
 

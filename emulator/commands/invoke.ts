@@ -8,7 +8,7 @@ import { createInvokeClient, invokeBytesMax } from '../event-sources/invoke-clie
 import { layoutOf, readRecord } from '../instance/instance.ts';
 import { isAlive } from '../instance/process-table.ts';
 import type { SystemStatus } from '../status.ts';
-import { exitCodes } from './running.ts';
+import { exitCodes } from './exit-codes.ts';
 
 export async function invokeFunction(
   name: string,

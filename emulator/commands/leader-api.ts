@@ -1,25 +1,22 @@
 // The public API of a running system's leader, as operator: for commands that read and change what nodes keep. The system
-// is the one of processes or the one of containers.
+// is the one of processes, the one of containers, or a stage on AWS.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { request } from 'undici';
 import { z } from 'zod';
 import { failures, type FailureCode } from '../../contracts/failures.ts';
 import { problemSchema } from '../../contracts/node-api.ts';
-import { describeError, Failure } from '../../runtime/failure.ts';
+import { Failure } from '../../runtime/failure.ts';
 import { callControl } from '../control.ts';
 import { layoutOf } from '../instance/instance.ts';
-import type { SystemStatus } from '../status.ts';
+import type { NodeStatus, SystemStatus } from '../status.ts';
 import { docker, findContainer } from './compose-project.ts';
 import { composeStatus, nothingRuns } from './compose-status.ts';
-import { exitCodes, findRunning } from './running.ts';
+import { exitCodes, orFailed } from './exit-codes.ts';
+import { loadAws } from './load-aws.ts';
+import { findRunning } from './running.ts';
+import type { Place } from './target.ts';
 
-export type Target = 'local' | 'compose';
-/** Which system a command is for; `data` counts for the local one. */
-export interface Place {
-  readonly data: string;
-  readonly target: Target;
-}
 export interface LeaderApi {
   /** @throws Failure with the leader's code and reason. */
   ask<T>(method: 'GET' | 'POST' | 'PUT', path: string, schema: z.ZodType<T>, json?: unknown): Promise<T>;
@@ -31,39 +28,64 @@ const tokensSchema = z.object({ operator: z.string() });
 
 /** Runs a command against the leader; says what went wrong, and answers the exit code. */
 export async function withLeader(
-  { data, target }: Place,
+  place: Place,
   command: (leader: LeaderApi) => Promise<void>,
 ): Promise<number> {
-  try {
-    const system = target === 'compose' ? await inContainers() : await ofProcesses(data);
-    if (!system) return exitCodes.nothingRunning;
-    const { leader, nodes } = system.status;
-    const node = nodes.find(({ id }) => id === leader);
-    if (!node) throw new Error('nobody leads right now: try again when `baton status` names a leader');
-    const tokens = await system.readTokens(node.id);
-    await command(leaderAt(node.url, tokensSchema.parse(JSON.parse(tokens)).operator));
+  return await orFailed(async () => {
+    const found = await findLeader(place);
+    if (!found) return exitCodes.nothingRunning;
+    await command(leaderAt(found.url, found.token));
     return exitCodes.ok;
-  } catch (error) {
-    process.stderr.write(`${describeError(error)}\n`);
-    return exitCodes.failed;
+  });
+}
+
+interface Found {
+  readonly url: string;
+  /** Of an operator. */
+  readonly token: string;
+}
+
+/** Undefined, and said, when nothing runs. @throws Error when nobody leads. */
+async function findLeader({ data, target }: Place): Promise<Found | undefined> {
+  switch (target.kind) {
+    case 'local':
+      return await amongProcesses(data);
+    case 'compose':
+      return await inContainers();
+    case 'aws': {
+      const { openAccount } = await loadAws(() => import('../aws/account.ts'));
+      const aws = await loadAws(() => import('../aws/cluster.ts'));
+      return await aws.findLeader(openAccount(target.stage));
+    }
   }
 }
 
-/** Undefined, and said, when nothing runs. */
-type Found = { status: SystemStatus; readTokens: (node: string) => Promise<string> } | undefined;
-
-async function ofProcesses(data: string): Promise<Found> {
+async function amongProcesses(data: string): Promise<Found | undefined> {
   const record = await findRunning(data);
   if (!record) return undefined;
   const status = (await callControl(record, { path: 'status', timeoutMs: statusWithinMs })) as SystemStatus;
-  return { status, readTokens: () => readFile(join(layoutOf(data).secrets, 'tokens.json'), 'utf8') };
+  const { url } = leaderOf(status);
+  return { url, token: operatorOf(await readFile(join(layoutOf(data).secrets, 'tokens.json'), 'utf8')) };
 }
 
-async function inContainers(): Promise<Found> {
+async function inContainers(): Promise<Found | undefined> {
   const status = await composeStatus();
-  if (status) return { status, readTokens: tokensInContainer };
+  if (status) {
+    const { id, url } = leaderOf(status);
+    return { url, token: operatorOf(await tokensInContainer(id)) };
+  }
   nothingRuns();
   return undefined;
+}
+
+function leaderOf({ leader, nodes }: SystemStatus): NodeStatus {
+  const node = nodes.find(({ id }) => id === leader);
+  if (!node) throw new Error('nobody leads right now: try again when `baton status` names a leader');
+  return node;
+}
+
+function operatorOf(tokens: string): string {
+  return tokensSchema.parse(JSON.parse(tokens)).operator;
 }
 
 /** Of a node that runs: in a paused container nothing can be read. */
@@ -74,7 +96,7 @@ export async function tokensInContainer(node: string): Promise<string> {
 function leaderAt(url: string, token: string): LeaderApi {
   return {
     async ask(method, path, schema, json) {
-      const { statusCode, body } = await request(url + path, {
+      const answered = await request(url + path, {
         method,
         headers: {
           authorization: `Bearer ${token}`,
@@ -82,8 +104,14 @@ function leaderAt(url: string, token: string): LeaderApi {
         },
         body: json === undefined ? null : JSON.stringify(json),
         signal: AbortSignal.timeout(answerWithinMs),
+      }).catch((cause: unknown) => {
+        throw new Error(`the leader does not answer at ${url}`, { cause });
       });
-      const answer = await body.json();
+      const { statusCode, body } = answered;
+      const answer = await body.json().catch((cause: unknown) => {
+        // Not a node: a load balancer that has none behind it answers a page.
+        throw new Error(`${url} answers ${statusCode}, and not as a node does`, { cause });
+      });
       if (statusCode === 200) return schema.parse(answer);
       const { code, detail, title } = problemSchema.parse(answer);
       throw new Failure(code in failures ? (code as FailureCode) : 'INTERNAL', detail ?? title);

@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { layoutOf } from '../instance/instance.ts';
-import { exitCodes } from './running.ts';
+import { exitCodes } from './exit-codes.ts';
 
 const linesOfEach = 200;
 const extension = '.log';

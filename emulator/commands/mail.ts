@@ -7,7 +7,7 @@ import { callControl } from '../control.ts';
 import { layoutOf, readRecord } from '../instance/instance.ts';
 import { isAlive } from '../instance/process-table.ts';
 import type { SystemStatus } from '../status.ts';
-import { exitCodes } from './running.ts';
+import { exitCodes } from './exit-codes.ts';
 
 const statusWithinMs = 2_000;
 

@@ -3,7 +3,8 @@
 import { createInterface } from 'node:readline/promises';
 import { describeError } from '../../runtime/failure.ts';
 import { callControl } from '../control.ts';
-import { exitCodes, findRunning } from './running.ts';
+import { exitCodes } from './exit-codes.ts';
+import { findRunning } from './running.ts';
 
 const recoverWithinMs = 120_000; // It stops and starts the node.
 

@@ -5,8 +5,7 @@ import { layoutOf, readRecord, type InstanceRecord } from '../instance/instance.
 import { isAlive } from '../instance/process-table.ts';
 import { pause } from '../pause.ts';
 import type { SystemStatus } from '../status.ts';
-
-export const exitCodes = { ok: 0, failed: 1, usage: 2, nothingRunning: 3 } as const;
+import { exitCodes } from './exit-codes.ts';
 
 const statusWithinMs = 950; // `status` answers within a second, whatever is down.
 const faultWithinMs = 5_000;
@@ -34,18 +33,28 @@ export async function status(options: { data: string; json: boolean }): Promise<
   }
 }
 
-export function statusText({ leader, term, nodes, services, counts, faults }: SystemStatus): string {
+export function statusText(status: SystemStatus): string {
+  return statusPage(
+    status,
+    status.services
+      .filter(({ kind }) => kind !== 'node')
+      .map(({ name, state, restarts, pid }) =>
+        `${name.padEnd(14)} ${state.padEnd(11)} ${`pid ${pid ?? '-'}`.padEnd(12)} ${restarts > 0 ? `restarted ${restarts} times` : ''}`.trimEnd(),
+      ),
+  );
+}
+
+/** `services`: a line for each; what is known of one differs between processes and the cloud. */
+export function statusPage(
+  { leader, term, nodes, counts, faults }: Omit<SystemStatus, 'services'>,
+  services: readonly string[],
+): string {
   const lines = [leader === null ? 'Nobody leads.' : `${leader} leads in term ${term}.`, ''];
   for (const { id, role, term: nodeTerm, url, health } of nodes)
     lines.push(
       `  ${id === leader ? '*' : ' '} ${id.padEnd(10)} ${role.padEnd(10)} ${`term ${nodeTerm ?? '?'}`.padEnd(9)} ${health.padEnd(12)} ${url}`,
     );
-  lines.push('');
-  for (const { name, kind, state, restarts, pid } of services)
-    if (kind !== 'node')
-      lines.push(
-        `    ${name.padEnd(14)} ${state.padEnd(11)} ${`pid ${pid ?? '-'}`.padEnd(12)} ${restarts > 0 ? `restarted ${restarts} times` : ''}`.trimEnd(),
-      );
+  lines.push('', ...services.map((line) => `    ${line}`));
   const problems = new Set(nodes.flatMap((node) => node.problems));
   if (problems.size > 0) lines.push('', ...[...problems].map((problem) => `  ! ${problem}`));
   if (faults.length > 0) lines.push('', '  broken on purpose:', ...faults.map((fault) => `    ${fault}`));

@@ -2,7 +2,8 @@
 import type { FailureCode } from '../../contracts/failures.ts';
 import { itemTraceSchema, messageTraceSchema } from '../../contracts/trace.ts';
 import { Failure } from '../../runtime/failure.ts';
-import { withLeader, type Place } from './leader-api.ts';
+import { withLeader } from './leader-api.ts';
+import type { Place } from './target.ts';
 import { itemTraceText, messageTraceText } from './trace-text.ts';
 
 /** `what`: `<source>/<sku>`, else a message id. */

@@ -2,8 +2,6 @@
 // that it never waits for a task that cannot start.
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +12,7 @@ import { deploy } from '../../cdk/command/deploy.ts';
 import { smoke } from '../../cdk/command/smoke.ts';
 import { findTrouble, type ServiceState } from '../../cdk/command/trouble.ts';
 import type { AwsStage } from '../../cdk/stage.ts';
+import { awsError, describedStack, startSimulatedAws, type SimulatedAws } from '../support/simulated-aws.ts';
 import { synthesized } from './synthesize.ts';
 
 const run = promisify(execFile);
@@ -22,31 +21,16 @@ const stage = synthesized('dev').stage as AwsStage;
 const credentials = { accessKeyId: 'none', secretAccessKey: 'none' };
 
 let folder: string;
-let server: Server;
+let simulated: SimulatedAws;
 let url: string;
-/** What the test's AWS answers: by the header that names the operation, or by path. */
-const answers = new Map<
-  string,
-  (body: string) => { status?: number; headers?: Record<string, string>; body: string }
->();
+let answers: SimulatedAws['answers'];
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'baton-aws-'));
-  server = createServer((request, response) => {
-    let body = '';
-    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
-    request.on('end', () => {
-      const target = request.headers['x-amz-target']?.toString().split('.').at(-1);
-      const answer = answers.get(target ?? `${request.method} ${request.url}`)?.(body);
-      response.writeHead(answer ? (answer.status ?? 200) : 501, answer?.headers);
-      response.end(answer?.body ?? `the test said nothing about ${target ?? request.url}`);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  simulated = await startSimulatedAws();
+  ({ url, answers } = simulated);
 });
 afterAll(async () => {
-  server.closeAllConnections();
-  server.close();
+  simulated.close();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -129,11 +113,7 @@ describe('aws deploy', () => {
   });
 
   test.each([0, 1])('aws deploy: it ends with what CDK says: %d', async (code) => {
-    answers.set('DescribeServices', () => ({
-      status: 400,
-      headers: { 'x-amzn-errortype': 'ClusterNotFoundException' },
-      body: '{"__type":"ClusterNotFoundException"}',
-    }));
+    answers.set('DescribeServices', () => awsError('ClusterNotFoundException'));
     const program = await cdkThat({ ms: 500, code });
     expect(await deploy(stage, { ecs: ecs(), everyMs: 50, program })).toBe(code);
   });
@@ -201,14 +181,13 @@ describe('aws command line', () => {
 
   test('aws outputs: addresses, dashboard and budget', async () => {
     const described: string[] = [];
-    answers.set('POST /', (body) => {
+    answers.set('DescribeStacks', (body) => {
       described.push(new URLSearchParams(body).get('StackName') ?? '');
-      const [key, value] = body.includes('functions')
-        ? ['FrontUrl', 'https://front.example/']
-        : ['PublicUrl', 'https://dev.baton.example.com'];
-      return {
-        body: `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>s</StackName><CreationTime>2026-11-25T10:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs><member><OutputKey>${key}</OutputKey><OutputValue>${value}</OutputValue></member></Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`,
-      };
+      return describedStack(
+        body.includes('functions')
+          ? { FrontUrl: 'https://front.example/' }
+          : { PublicUrl: 'https://dev.baton.example.com' },
+      );
     });
     const { code, stdout, stderr } = await aws('outputs', '--stage', 'dev');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

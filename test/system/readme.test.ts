@@ -51,6 +51,7 @@ const tried: Readonly<Record<string, (command: string) => Promise<void>>> = {
     expect(scripts['test']).toContain('vitest run');
   },
   'npm run baton -- status': onSystem,
+  'npm run baton -- nodes': onSystem,
   'npm run baton -- kill leader': onSystem,
   'npm run baton -- kill broker': onSystem,
   'npm run baton -- pause leader': onSystem,

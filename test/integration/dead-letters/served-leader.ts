@@ -13,7 +13,7 @@ import { createLogger } from '../../../runtime/logger.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
 import { simulatedRaft } from '../node/simulated-edges.ts';
 
-const tokens = {
+export const tokens = {
   reader: 'reader-token-of-the-test',
   editor: 'editor-token-of-the-test',
   operator: 'operator-token-of-the-test',
@@ -38,7 +38,10 @@ export async function serveLeader(options: {
   store: Store;
   broker: NodeBroker;
   term: number;
+  /** Where it is to listen, and what it tells of itself. */
+  publicUrl?: string;
 }): Promise<ServedLeader> {
+  const { publicUrl = 'http://127.0.0.1:1' } = options;
   const { raft, become } = simulatedRaft();
   const problems: string[] = [];
   const logger = createLogger({ process: 'node-1', write: () => undefined });
@@ -58,12 +61,12 @@ export async function serveLeader(options: {
           id: 'node-1',
           udp: '127.0.0.1:1',
           internalUrl: 'https://127.0.0.1:1',
-          publicUrl: 'http://127.0.0.1:1',
+          publicUrl,
           voter: true,
         },
       ],
       bind: '127.0.0.1',
-      publicPort: 0,
+      publicPort: options.publicUrl === undefined ? 0 : Number(new URL(publicUrl).port),
       internalPort: 0,
       mailFrom: 'baton@example.org',
     },

@@ -42,6 +42,14 @@ describe('imports point one way', () => {
     ['functions/scraper/planted.ts', '../../nodes/store.ts'],
     ['cdk/planted.ts', '../runtime/config.ts'],
     ['emulator/planted.ts', '../nodes/node.ts'],
+    ['emulator/planted.ts', '../cdk/stage.ts'],
+    ['emulator/aws/planted.ts', '../../nodes/node.ts'],
+    ['emulator/aws/planted.ts', '../../cdk/nodes-stack.ts'],
+    ['emulator/aws/planted.ts', '../../cdk/command/deploy.ts'],
+    // What the command line reads of cdk stays free of the CDK.
+    ['cdk/stage.ts', 'aws-cdk-lib/aws-logs'],
+    ['cdk/names.ts', 'aws-cdk-lib'],
+    ['cdk/stage.ts', '../runtime/config.ts'],
   ])('lint refuses an import in %s of %s', async (file, target) => {
     await plant(file, `import { thing } from '${target}';\nprocess.stdout.write(String(thing));\n`);
     const { code, said } = await inCopy('oxlint', ['--deny-warnings', file]);
@@ -49,12 +57,14 @@ describe('imports point one way', () => {
     expect(code).not.toBe(0);
   });
 
-  test('lint lets the allowed direction pass', async () => {
-    await plant(
-      'functions/allowed.ts',
-      `import { thing } from '../contracts/ids.ts';\nprocess.stdout.write(String(thing));\n`,
-    );
-    expect(await inCopy('oxlint', ['--deny-warnings', 'functions/allowed.ts'])).toMatchObject({ code: 0 });
+  test.each([
+    ['functions/allowed.ts', '../contracts/ids.ts'],
+    ['emulator/aws/allowed.ts', '../../cdk/stage.ts'],
+    ['emulator/aws/allowed.ts', '../../cdk/names.ts'],
+    ['cdk/allowed-stack.ts', 'aws-cdk-lib'],
+  ])('lint lets an import in %s of %s pass', async (file, target) => {
+    await plant(file, `import { thing } from '${target}';\nprocess.stdout.write(String(thing));\n`);
+    expect(await inCopy('oxlint', ['--deny-warnings', file])).toMatchObject({ code: 0 });
   });
 });
 

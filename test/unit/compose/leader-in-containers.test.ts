@@ -1,4 +1,4 @@
-// `baton dlq`, `trace` and `erase` with `--target compose`, without Docker: a `docker` of ours tells of containers whose
+// `baton dlq`, `trace`, `erase`, `nodes` and `transfer` with `--target compose`, without Docker: a `docker` of ours tells of containers whose
 // published ports are listeners of this test. What is ours, from the command line to the request, is real.
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
@@ -141,6 +141,55 @@ describe('commands for the leader in a container', () => {
     const unknown = await baton('trace', 'demo-shop/BOO-002');
     expect(unknown.code).toBe(1);
     expect(unknown.stderr).toContain('nothing is known of an item or a message demo-shop/BOO-002');
+  });
+
+  test('nodes: as each sees itself; transfer: the leader hands over', async () => {
+    const cluster = (nodeId: string, kind: string) => ({
+      nodeId,
+      role: { kind },
+      term: 7,
+      state: { kind: kind === 'leader' ? 'leading' : 'following' },
+      abstaining: false,
+      leader: null,
+      generation: 3,
+      members: ['node-1', 'node-2'].map((id) => ({
+        id,
+        udp: '',
+        internalUrl: '',
+        publicUrl: 'http://127.0.0.1:1',
+        voter: true,
+        lastContactMs: id === nodeId ? null : 41.6,
+      })),
+    });
+    await containers([
+      {
+        service: 'node-1',
+        port: await listen('following', { 'GET /cluster': cluster('node-1', 'follower') }),
+      },
+      {
+        service: 'node-2',
+        port: await listen('leading', {
+          'GET /cluster': cluster('node-2', 'leader'),
+          'POST /cluster/transfer': { kind: 'failed', reason: 'nobody is near enough' },
+        }),
+      },
+    ]);
+    const { code, stdout } = await baton('nodes', '--json');
+    expect(code).toBe(0);
+    expect(
+      stdout
+        .trimEnd()
+        .split('\n')
+        .map((line): unknown => JSON.parse(line)),
+    ).toMatchObject([
+      { id: 'node-1', role: 'follower', generation: 3, heardMsAgo: 42, runsAs: { kind: 'process', pid: 1 } },
+      { id: 'node-2', role: 'leader', state: 'leading', heardMsAgo: null },
+    ]);
+    expect(await baton('transfer', 'node-1')).toMatchObject({
+      code: 1,
+      stderr: 'nobody took over: nobody is near enough\n',
+    });
+    expect(JSON.parse(asked.at(-1)?.body ?? '')).toEqual({ target: 'node-1' });
   });
 
   test('say so when nobody leads, and when no container is there', async () => {

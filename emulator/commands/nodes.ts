@@ -1,0 +1,106 @@
+// `baton nodes`: each node as it sees itself, and how long ago the leader heard it; what `status` has no room for.
+import { readCluster, type SeenCluster } from '../cluster-view.ts';
+import type { NodeStatus, SystemStatus } from '../status.ts';
+import { table, timeText } from './table.ts';
+
+export type RunsAs =
+  | { readonly kind: 'process'; readonly pid: number }
+  /** `definition`: with its revision, which is another one for every release. */
+  | {
+      readonly kind: 'task';
+      readonly id: string;
+      readonly definition: string;
+      readonly since: string | null;
+    };
+export interface NodeDetail {
+  readonly id: string;
+  /** `leader`, `candidate`, `follower`, `learner`, as the election sees it; `unknown` when it does not answer. */
+  readonly role: string;
+  /** `leading`, `waiting`, `following`, `resigned`: as writes see it. */
+  readonly state: string;
+  readonly term: number | null;
+  readonly generation: number | null;
+  /** False while it abstains, having lost its vote file. */
+  readonly votes: boolean | null;
+  /** Since the leader heard it; null for the leader itself, and when nobody says. */
+  readonly heardMsAgo: number | null;
+  /** Null when it does not run, or nobody says. */
+  readonly runsAs: RunsAs | null;
+  readonly health: NodeStatus['health'];
+  readonly url: string;
+}
+
+/** `runsAs`: what is known of a node's process beside what `status` says. */
+export async function nodeDetails(
+  { nodes, leader }: Pick<SystemStatus, 'nodes' | 'leader'>,
+  { withinMs, runsAs = ofProcess }: { withinMs: number; runsAs?: (node: NodeStatus) => RunsAs | null },
+): Promise<NodeDetail[]> {
+  const seen = new Map(await Promise.all(nodes.map(async (node) => [node.id, await look(node)] as const)));
+  const heard = new Map(
+    (leader === null ? undefined : seen.get(leader))?.members.map(({ id, lastContactMs }) => [
+      id,
+      lastContactMs,
+    ]),
+  );
+  return nodes.map((node) => {
+    const view = seen.get(node.id);
+    return {
+      id: node.id,
+      role: view?.role.kind ?? 'unknown',
+      state: view?.state.kind ?? 'unknown',
+      term: view?.term ?? null,
+      generation: view?.generation ?? null,
+      votes: view ? !view.abstaining && (ownEntry(view)?.voter ?? true) : null,
+      heardMsAgo: rounded(heard.get(node.id)),
+      runsAs: runsAs(node),
+      health: node.health,
+      url: node.url,
+    };
+  });
+
+  /** Undefined when it does not answer, or when another one answers in its name. */
+  async function look({ id, url, health }: NodeStatus): Promise<SeenCluster | undefined> {
+    if (health !== 'ok') return undefined;
+    const view = await readCluster(url, { withinMs }).catch(() => undefined);
+    return view?.nodeId === id ? view : undefined;
+  }
+}
+
+export function nodesText(nodes: readonly NodeDetail[]): string {
+  const known = (value: number | null): string => (value === null ? '?' : String(value));
+  return table(
+    ['NODE', 'ROLE', 'STATE', 'TERM', 'GENERATION', 'VOTES', 'HEARD', 'HEALTH', 'URL', 'RUNS AS'],
+    nodes.map(({ id, role, state, term, generation, votes, heardMsAgo, health, url, runsAs }) => [
+      id,
+      role,
+      state,
+      known(term),
+      known(generation),
+      votes === null ? '?' : votes ? 'yes' : 'no',
+      role === 'leader' ? '-' : heardMsAgo === null ? '?' : `${heardMsAgo} ms ago`,
+      health,
+      url,
+      runsText(runsAs),
+    ]),
+  );
+}
+
+function rounded(ms: number | null | undefined): number | null {
+  return ms === null || ms === undefined ? null : Math.round(ms);
+}
+function ofProcess({ pid }: NodeStatus): RunsAs | null {
+  return pid === null ? null : { kind: 'process', pid };
+}
+function runsText(runsAs: RunsAs | null): string {
+  switch (runsAs?.kind) {
+    case undefined:
+      return '?';
+    case 'process':
+      return `pid ${runsAs.pid}`;
+    case 'task':
+      return `${runsAs.definition}${runsAs.since === null ? '' : ` since ${timeText(runsAs.since)}`}`;
+  }
+}
+function ownEntry({ nodeId, members }: SeenCluster): SeenCluster['members'][number] | undefined {
+  return members.find(({ id }) => id === nodeId);
+}
