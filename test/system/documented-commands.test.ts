@@ -1,5 +1,5 @@
-// Every command of the README is run, as it stands there: those that need a running system against one of their own. A
-// command that nobody knows how to try fails, so that none is added without being tried.
+// Every command of the README and of docs/local.md is run, as it stands there: those that need a running system against one
+// of their own. A command that nobody knows how to try fails, so that none is added without being tried.
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -8,9 +8,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const commands = [
-  ...readFileSync(`${root}/README.md`, 'utf8').matchAll(/```sh\n(?<block>[^`]*)```/g),
-].flatMap((match) => (match.groups?.['block'] ?? '').split('\n').filter((line) => line !== ''));
+const commandsOf = (document: string): string[] =>
+  [...readFileSync(`${root}/${document}`, 'utf8').matchAll(/```sh\n(?<block>[^`]*)```/g)].flatMap((match) =>
+    (match.groups?.['block'] ?? '').split('\n').filter((line) => line !== ''),
+  );
 const run = promisify(execFile);
 let system: RunningSystem;
 
@@ -28,6 +29,8 @@ const spoken = (command: string): string[] => command.replace('npm ci && ', '').
 const inStep = (step: string) => async (): Promise<void> => {
   expect(readFileSync(`${root}/.ci/run`, 'utf8')).toContain(step);
 };
+
+const inContainers = inStep('npm run --silent test:compose');
 
 const tried: Readonly<Record<string, (command: string) => Promise<void>>> = {
   'npm ci && npm start': async () => {
@@ -88,8 +91,33 @@ const tried: Readonly<Record<string, (command: string) => Promise<void>>> = {
       await other.close();
     }
   },
-  'npm run compose -- up': inStep('npm run --silent test:compose'),
-  'npm run compose -- down': inStep('npm run --silent test:compose'),
+  'npm run baton -- chaos partition node-1 / node-2,node-3 --one-way --for 1m': onWholeSystem,
+  'npm run baton -- chaos delay node-1 20ms+-5': onWholeSystem,
+  'npm run baton -- chaos loss all 30%': onWholeSystem,
+  'npm run baton -- chaos duplicate all 50%': onWholeSystem,
+  'npm run baton -- chaos reorder node-2 / node-3 25%': onWholeSystem,
+  'npm run baton -- chaos pause leader --for 10s': onWholeSystem,
+  'npm run baton -- chaos list': onSystem,
+  'npm run baton -- transfer node-2': async (command) => {
+    // Who leads already takes nothing over.
+    if ((await system.status()).leader === 'node-2') await system.baton('transfer', 'node-1');
+    await onWholeSystem(command);
+  },
+  'npm run compose -- up': inContainers,
+  'npm run compose -- status': inContainers,
+  'npm run compose -- logs event-sources': inContainers,
+  'npm run compose -- down': inContainers,
+  'npm run baton -- kill leader --target compose': inContainers,
+  'npm run baton -- pause leader --target compose': inContainers,
+  'npm run baton -- resume node-1 --target compose': inContainers,
+  'npm run baton -- trace demo-shop/BOO-001 --target compose': inContainers,
+  'npm run baton -- dlq list --target compose': inContainers,
+  'docker compose -f emulator/compose.yaml up --build --detach': inContainers,
+  'docker compose -f emulator/compose.yaml down --volumes': inContainers,
+  'BATON_LAMBDA=host npm run compose -- up': inContainers,
+  'npm run localstack -- up': inContainers,
+  'AWS_ENDPOINT_URL=http://127.0.0.1:4566 npm start': inContainers,
+  'npm run localstack -- down': inContainers,
   'npm run simulate -- --elections 2000 --seed 7': plainly,
   'npm run chaos -- --minutes 1': inStep('npm run --silent chaos -- --minutes 1'),
   'npm run baton -- doctor': plainly,
@@ -106,6 +134,11 @@ async function onSystem(command: string): Promise<void> {
   );
   expect(done.stdout).not.toBe('');
 }
+/** All of the faults at once would leave no majority that hears each other. */
+async function onWholeSystem(command: string): Promise<void> {
+  await system.baton('chaos', 'heal');
+  await onSystem(command);
+}
 async function plainly(command: string): Promise<void> {
   const [program = '', ...args] = spoken(command);
   await run(program, args, { cwd: root, timeout: 120_000, maxBuffer: 64 * 1024 * 1024 });
@@ -120,7 +153,10 @@ describe('README', () => {
     expect(line).toBeGreaterThan(0);
     expect(line).toBeLessThan(15);
   });
-  test.each(commands)('%s', async (command) => {
+});
+
+describe.each(['docs/local.md', 'README.md'])('%s', (document) => {
+  test.each(commandsOf(document))('%s', async (command) => {
     expect(Object.keys(tried), 'a command that this test does not know how to try').toContain(command);
     await tried[command]?.(command);
   });
