@@ -152,7 +152,10 @@ export async function startSystem(
     systemStatus(stack.members, supervisor.views(), { faults: faults.list().map(activeText) });
   async function fault(action: FaultAction, target: string): Promise<string> {
     const name = target === 'leader' ? await leaderNow() : target;
+    const before = supervisor.views().find((view) => view.name === name)?.state;
     const pid = supervisor[action](name);
+    if (action === 'resume' && before !== 'paused')
+      return `${name} was not paused: it is ${before} (pid ${pid})`;
     report({ type: 'fault.injected', target: name, action, detail: `pid ${pid}` });
     return `${{ kill: 'killed', pause: 'paused', resume: 'resumed' }[action]} ${name} (pid ${pid})`;
   }

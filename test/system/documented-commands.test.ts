@@ -63,6 +63,7 @@ const tried: Readonly<Record<string, (command: string) => Promise<void>>> = {
     const { services } = await system.status();
     const paused = services.find(({ state }) => state === 'paused')?.name ?? 'node-1';
     expect((await system.baton('resume', paused)).code).toBe(0);
+    expect((await system.baton('resume', paused)).stdout).toContain(`${paused} was not paused: it is up`);
   },
   'npm run baton -- chaos partition leader': onSystem,
   'npm run baton -- chaos heal': onSystem,
