@@ -17,6 +17,7 @@ import { makeNotices, publishDueMails, queueDigests } from './mailer/mailer.ts';
 import type { NodeBroker } from './node-broker.ts';
 import { Problems } from './problems.ts';
 import type { RaftThread } from './raft-thread.ts';
+import { watchSources } from './source-watch.ts';
 import { standBy } from './standby.ts';
 import type { Store } from './store.ts';
 import { Guard, type Tokens } from './web/guard.ts';
@@ -177,6 +178,13 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
   });
   const standby = standBy({ leadership, store, ask: (request) => internal.inject(request) });
   const work = watchWork({ broker, store, problems, itemPartitions });
+  const sources = watchSources({
+    store,
+    problems,
+    leads: () => leadership.state.kind === 'leading',
+    emit: logger.emit,
+    report: warn,
+  });
   const domain = /@(?<domain>[^\s>]+)/.exec(settings.mailFrom)?.groups?.['domain'] ?? 'baton.invalid';
   const jobs = startLeaderJobs({
     leadership,
@@ -213,6 +221,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
       database.close();
       standby.close();
       work.close();
+      sources.close();
       await Promise.all([jobs.close(), announcer.close()]);
       unlisten();
       await Promise.all([web.close(), internal.close()]);
