@@ -20,6 +20,7 @@ import type { RaftThread } from './raft-thread.ts';
 import { watchSources } from './source-watch.ts';
 import { standBy } from './standby.ts';
 import type { Store } from './store.ts';
+import { TraceExport, type SpanSender } from './trace-export.ts';
 import { Guard, type Tokens } from './web/guard.ts';
 import { createInternalServer } from './web/internal-server.ts';
 import { Live } from './web/live.ts';
@@ -52,6 +53,8 @@ export interface NodeAdapters {
   readonly sendAnnouncement: SendAnnouncement;
   readonly tls: TlsMaterial;
   readonly tokens: () => Promise<Tokens>;
+  /** Where traces are told to; undefined tells nobody. */
+  readonly collector?: SpanSender | undefined;
   readonly page: Page | undefined;
   readonly logger: Logger;
 }
@@ -124,8 +127,12 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
   const live = new Live(store, warn);
   const unlisten = logger.onEvent((event: BatonEvent) => live.show(event));
   const deliveries = new Deliveries();
+  const traces =
+    adapters.collector &&
+    new TraceExport({ sender: adapters.collector, problems, report: (words) => logger.warn(words) });
   const internal = createInternalServer({
     deliveries,
+    traces,
     tls: adapters.tls,
     leadership,
     raft,
@@ -225,6 +232,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
       await Promise.all([jobs.close(), announcer.close()]);
       unlisten();
       await Promise.all([web.close(), internal.close()]);
+      await traces?.close();
       await raft.close();
     },
   };

@@ -9,6 +9,7 @@ import { expect, vi } from 'vitest';
 import { createNode } from '../../../nodes/node.ts';
 import type { NodeBroker } from '../../../nodes/node-broker.ts';
 import type { Store } from '../../../nodes/store.ts';
+import type { SpanSender } from '../../../nodes/trace-export.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
 import { simulatedRaft } from '../node/simulated-edges.ts';
@@ -38,6 +39,7 @@ export async function serveLeader(options: {
   store: Store;
   broker: NodeBroker;
   term: number;
+  collector?: SpanSender;
 }): Promise<ServedLeader> {
   const { raft, become } = simulatedRaft();
   const problems: string[] = [];
@@ -71,6 +73,7 @@ export async function serveLeader(options: {
       raft,
       store: options.store,
       broker: options.broker,
+      collector: options.collector,
       tls,
       page: undefined,
       sendAnnouncement: async () => undefined,
