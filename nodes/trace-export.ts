@@ -81,8 +81,7 @@ export class TraceExport {
       };
       this.#waiting.push({ ...message, source, verdicts, node, term, postedAt, writtenAt, told });
     }
-    const beyond = this.#waiting.length - waitingMax;
-    if (beyond > 0) this.#lose(this.#waiting.splice(0, beyond)); // It is newer that people look for.
+    this.#keepNewest();
   }
 
   /** What waits is offered once more, for half a second. */
@@ -110,8 +109,11 @@ export class TraceExport {
         this.#wentWell();
         continue;
       }
-      if (outcome.kind === 'refused') this.#lose(portion);
-      else this.#waiting.unshift(...portion); // note() bounds it again.
+      if (outcome.kind === 'refused') this.#lost += portion.length;
+      else {
+        this.#waiting.unshift(...portion);
+        this.#keepNewest();
+      }
       this.#wentWrong(outcome.reason);
       return;
     }
@@ -144,8 +146,10 @@ export class TraceExport {
     );
   }
 
-  #lose(deliveries: readonly TracedDelivery[]): void {
-    this.#lost += deliveries.length;
+  /** It is newer that people look for. */
+  #keepNewest(): void {
+    const beyond = this.#waiting.length - waitingMax;
+    if (beyond > 0) this.#lost += this.#waiting.splice(0, beyond).length;
   }
 
   #wasTold(traceparent: string): boolean {
