@@ -88,7 +88,7 @@ function overdueWords(standings: readonly SourceStanding[]): string | null {
         `${source} (no good ${kind === 'shop' ? 'crawl' : 'file'} for ${minutes(ageS)})`,
     );
   const more = overdue.length > named ? [`${overdue.length - named} more`] : [];
-  return `${overdue.length === 1 ? 'a source is' : `${overdue.length} sources are`} overdue by more than ${overdueAfterIntervals} intervals: ${[...some, ...more].join(', ')}`;
+  return `${overdue.length === 1 ? 'a source is' : `${overdue.length} sources are`} overdue, with nothing good for more than ${overdueAfterIntervals} intervals: ${[...some, ...more].join(', ')}`;
 }
 
 function minutes(seconds: number): string {

@@ -36,12 +36,14 @@ test('a source is said to be overdue by every node after three intervals, for as
   const { problems, watch, events } = watched(async () => ages);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(problems.list()).toEqual([
-    'a source is overdue by more than 3 intervals: late (no good crawl for 3 hours)',
+    'a source is overdue, with nothing good for more than 3 intervals: late (no good crawl for 3 hours)',
   ]);
   ages = ['a', 'b', 'c', 'd', 'e'].map((name) => ({ ...age(name, 100 * hour), kind: 'partner' }));
   await vi.advanceTimersByTimeAsync(60_000);
   expect(problems.list()).toEqual([
-    expect.stringMatching(/^5 sources are overdue .*: a \(no good file for 100 hours\), b .*, c .*, 2 more$/),
+    expect.stringMatching(
+      /^5 sources are overdue, .*: a \(no good file for 100 hours\), b .*, c .*, 2 more$/,
+    ),
   ]);
   ages = [];
   await vi.advanceTimersByTimeAsync(60_000);
