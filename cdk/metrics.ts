@@ -69,5 +69,43 @@ export function eventMetric(
   return new cloudwatch.Metric({ namespace, metricName: metric.name, statistic: 'Sum', period });
 }
 
+/** Numbers of `source.judged`, a series a source: a new source has its own with its first line, and no deployment. */
+export const sourceMetrics = {
+  /** Seconds since the last good crawl or file. */
+  age: { name: 'SourceAge', field: 'ageS' },
+  /** The same in intervals of the source; of a source without one there is none. */
+  intervals: { name: 'SourceIntervals', field: 'intervals' },
+} as const satisfies Record<string, { name: string; field: FieldOf<'source.judged'> }>;
+const byEvent = 'source.judged' satisfies EventType;
+const bySource = 'source' satisfies FieldOf<'source.judged'>;
+
+/**
+ * Measures it from now on. @returns the largest of each source in a period, as a query: the series are not known here.
+ * At most 500 of them are returned, which is how many sources the leader judges.
+ */
+export function sourceMetric(
+  scope: Construct,
+  { name, field }: (typeof sourceMetrics)[keyof typeof sourceMetrics],
+  { logGroup, namespace, period }: { logGroup: logs.ILogGroup; namespace: string; period: Duration },
+): cloudwatch.MathExpression {
+  new logs.MetricFilter(scope, `Filter-${name}`, {
+    logGroup,
+    metricNamespace: namespace,
+    metricName: name,
+    // What is null is not compared, and so not measured.
+    filterPattern: logs.FilterPattern.literal(
+      `{ ($.event IS TRUE) && ($.type = "${byEvent}") && ($.${field} >= 0) }`,
+    ),
+    metricValue: `$.${field}`,
+    dimensions: { [bySource]: `$.${bySource}` }, // CloudWatch takes no default value beside it.
+  });
+  return new cloudwatch.MathExpression({
+    // Both clauses are needed for an alarm in which each source has a state of its own.
+    expression: `SELECT MAX(${name}) FROM SCHEMA("${namespace}", ${bySource}) GROUP BY ${bySource} ORDER BY MAX() DESC`,
+    period,
+    label: name,
+  });
+}
+
 /** Written by functions/secret-keeper in embedded metric format. */
 export const certificateDaysLeft = 'CertificateDaysLeft';

@@ -10,11 +10,19 @@ import * as kms from 'aws-cdk-lib/aws-kms';
 import * as sns from 'aws-cdk-lib/aws-sns';
 import * as subscriptions from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Construct } from 'constructs';
+import { overdueAfterIntervals } from '../contracts/source.ts';
 import { functionNames, queuesOf, sqsQueues } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
 import type { DataStack } from './data-stack.ts';
 import type { FunctionsStack } from './functions-stack.ts';
-import { certificateDaysLeft, eventMetric, eventMetrics, type EventMetricName } from './metrics.ts';
+import {
+  certificateDaysLeft,
+  eventMetric,
+  eventMetrics,
+  sourceMetric,
+  sourceMetrics,
+  type EventMetricName,
+} from './metrics.ts';
 import { metricNamespace, type Names } from './names.ts';
 import type { NodesStack } from './nodes-stack.ts';
 import type { AwsStage } from './stage.ts';
@@ -49,6 +57,7 @@ const hour = Duration.hours(1);
 export class MonitoringStack extends Stack {
   readonly #props: MonitoringStackProps;
   readonly #events: Readonly<Record<EventMetricName, cloudwatch.Metric>>;
+  readonly #sources: Readonly<Record<keyof typeof sourceMetrics, cloudwatch.MathExpression>>;
   readonly #topic: sns.Topic;
   readonly #alarms: cloudwatch.Alarm[] = [];
 
@@ -57,6 +66,7 @@ export class MonitoringStack extends Stack {
     this.#props = props;
     this.#topic = this.#alarmTopic();
     this.#events = this.#countEvents();
+    this.#sources = this.#measureSources();
     for (const alarm of [...this.#cluster(), ...this.#intake(), ...this.#services()]) this.#alarm(alarm);
     this.#dashboard();
     this.#budget();
@@ -144,6 +154,14 @@ export class MonitoringStack extends Stack {
         metric: crawlsFinished.with({ period: Duration.hours(6) }),
         below: 1,
         silenceIsBad: true,
+      },
+      {
+        // Each source is a contributor of this one alarm: it names those that are overdue, and tells of each by itself.
+        name: 'source-overdue',
+        section: 'a-source-is-overdue',
+        means: `The last good crawl or file of a source is older than ${overdueAfterIntervals} of its intervals.`,
+        metric: this.#sources.intervals,
+        above: overdueAfterIntervals,
       },
       {
         name: 'file-rejected',
@@ -292,6 +310,20 @@ export class MonitoringStack extends Stack {
     return Object.fromEntries(counters) as Record<EventMetricName, cloudwatch.Metric>;
   }
 
+  #measureSources(): Record<keyof typeof sourceMetrics, cloudwatch.MathExpression> {
+    const { stage, nodes } = this.#props;
+    // Five judgements, so that a change of leader leaves no gap.
+    const how = {
+      logGroup: nodes.logGroup,
+      namespace: metricNamespace(stage),
+      period: fiveMinutes,
+    };
+    return {
+      age: sourceMetric(this, sourceMetrics.age, how),
+      intervals: sourceMetric(this, sourceMetrics.intervals, how),
+    };
+  }
+
   /** Amazon MQ has no metrics per queue on RabbitMQ 4: these are the broker's own. */
   #broker(metricName: string, statistic: string): cloudwatch.Metric {
     return aws('AmazonMQ', metricName, statistic, fiveMinutes, { Broker: this.#props.names.cluster });
@@ -328,8 +360,8 @@ export class MonitoringStack extends Stack {
 
   #dashboard(): void {
     const { names } = this.#props;
-    const graph = (title: string, left: cloudwatch.IMetric[]) =>
-      new cloudwatch.GraphWidget({ title, left, width: 8 });
+    const graph = (title: string, left: cloudwatch.IMetric[], width = 8) =>
+      new cloudwatch.GraphWidget({ title, left, width });
     const { termsClaimed, fenceRefusals, ticks, crawlsFinished, filesRejected, mailsFailed, mailsPostponed } =
       this.#events;
     new cloudwatch.Dashboard(this, 'Dashboard', {
@@ -354,6 +386,10 @@ export class MonitoringStack extends Stack {
             this.#props.nodes.loadBalancer.metrics.requestCount(),
             this.#props.nodes.loadBalancer.metrics.httpCodeTarget(elb.HttpCodeTarget.TARGET_5XX_COUNT),
           ]),
+        ],
+        [
+          graph('Sources: seconds since the last good crawl or file', [this.#sources.age], 12),
+          graph('Sources: the same in their intervals', [this.#sources.intervals], 12),
         ],
         [
           new cloudwatch.TextWidget({

@@ -49,6 +49,7 @@ export class Names {
  * with its key, readable by the function that renews certificates alone.
  */
 export type SecretName =
+  | 'otlp-headers' // Made by hand, where a stage's collector wants headers.
   | `tls/${string}`
   | `broker/${BrokerUser}`
   | 'authority'

@@ -49,6 +49,7 @@ export function nodeEnvironment(
     BATON_ANNOUNCE_QUEUE_URL: announceQueueUrl,
     BATON_MAIL_FROM: stage.mailFrom,
     BATON_PAGE_URL: `https://${stage.domain.name}/`,
+    ...collectorEnvironment(stage, names),
     BATON_BROKER_URL: brokerUrl,
     BATON_BROKER_CREDENTIALS_URI: names.secretUri('broker/nodes'),
     BATON_BROKER_CA_URI: names.secretUri('trust', 'broker'),
@@ -56,5 +57,13 @@ export function nodeEnvironment(
     BATON_TLS_CA_URI: names.secretUri(`tls/${nodeId}`, 'ca'),
     BATON_TLS_CERT_URI: names.secretUri(`tls/${nodeId}`, 'cert'),
     BATON_TLS_KEY_URI: names.secretUri(`tls/${nodeId}`, 'key'),
+  };
+}
+
+function collectorEnvironment({ collector }: AwsStage, names: Names): Record<string, string> {
+  if (!collector) return {};
+  return {
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+    ...(collector.headersSecret ? { OTEL_EXPORTER_OTLP_HEADERS_URI: names.secretUri('otlp-headers') } : {}),
   };
 }

@@ -34,6 +34,13 @@ const awsStageSchema = z.strictObject({
   /** What holds state survives the deletion of its stack, and refuses to be deleted by hand. */
   retainData: z.boolean(),
   budgetUsd: z.int().min(1),
+  /**
+   * A collector of OpenTelemetry, told by OTLP over HTTP; left out, traces are told to nobody. `headersSecret` says that
+   * `baton/<stage>/otlp-headers` holds headers for it, which is made by hand before a deploy.
+   */
+  collector: z
+    .strictObject({ url: z.url({ protocol: /^https$/ }), headersSecret: z.boolean().default(false) })
+    .optional(),
   /** Whether `baton kill` and `baton transfer` may touch it. */
   faultsAllowed: z.boolean(),
 });

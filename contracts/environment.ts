@@ -50,6 +50,15 @@ const leaderSearch = {
   ...awsEndpoint,
 };
 
+/** It may hold addresses of pages and ids of messages, so beyond this machine it goes encrypted. */
+const collectorUrl = z
+  .url({ protocol: /^https?$/ })
+  .refine(
+    (value) => URL.parse(value)?.protocol === 'https:' || loopback.has(URL.parse(value)?.hostname ?? ''),
+    'https://, or http:// to this machine alone',
+  );
+const loopback = new Set(['127.0.0.1', '[::1]', 'localhost']);
+
 export const environments = {
   node: z.object({
     BATON_NODE_ID: nodeIdSchema,
@@ -100,6 +109,12 @@ export const environments = {
     BATON_MAIL_FROM: z.string().min(3),
     /** Where the links of mails lead: an address that outlives each node. Without it they lead to the node that made the mail. */
     BATON_PAGE_URL: z.url({ protocol: /^https?$/ }).optional(),
+    /** Where traces are told to, by OTLP over HTTP: `/v1/traces` is added. Without it and the next, nowhere. */
+    OTEL_EXPORTER_OTLP_ENDPOINT: collectorUrl.optional(),
+    /** The same as it stands; it wins. */
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: collectorUrl.optional(),
+    /** Where what OTEL_EXPORTER_OTLP_HEADERS would hold lies, `name=value,name=value`: it is a secret mostly. */
+    OTEL_EXPORTER_OTLP_HEADERS_URI: secretUri.optional(),
     ...awsEndpoint,
     ...broker,
     ...itemPartitions,

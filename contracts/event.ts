@@ -82,6 +82,18 @@ export const batonEventSchema = z.discriminatedUnion('type', [
     itemsPublished: z.int(),
     reason: z.string().nullable(),
   }),
+  /** Once a minute and source, by the leader: for metrics and logs. Shown on no page, which asks for GET /sources. */
+  event('source.judged', {
+    source: z.string(),
+    kind: z.enum(['shop', 'partner']),
+    /** Since its last crawl that read a page and saw an item, or its last applied file, or since one is expected of it. */
+    ageS: z.number(),
+    /** How often one is expected; null for a partner of whom nobody said. */
+    intervalS: z.number().nullable(),
+    /** The age in intervals. */
+    intervals: z.number().nullable(),
+    overdue: z.boolean(),
+  }),
   event('mail.changed', {
     mailId: z.string(),
     state: z.enum(['queued', 'claimed', 'sent', 'failed', 'suppressed', 'unknown']),

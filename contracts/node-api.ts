@@ -77,7 +77,7 @@ export const batchItemsMax = 1_000;
 export const batchBytesMax = 8 * 1024 * 1024;
 export const tracedUrlLengthMax = 500;
 /** What is said of the messages comes on top: each character may be escaped. */
-export const batchBodyBytesMax = batchBytesMax + batchItemsMax * (6 * tracedUrlLengthMax + 500);
+export const batchBodyBytesMax = batchBytesMax + batchItemsMax * (6 * tracedUrlLengthMax + 600);
 
 export const batchRequestSchema = z.strictObject({
   items: z
@@ -92,6 +92,8 @@ export const batchRequestSchema = z.strictObject({
       z.strictObject({
         /** Of its items, too. */
         traceparent: traceparentSchema,
+        /** The message's own: of the span that published it, and the parent of the one above. */
+        publishedTraceparent: traceparentSchema.optional(),
         messageId: z.string().max(80),
         url: z.string().max(tracedUrlLengthMax),
         fetchedAt: z.iso.datetime(),

@@ -38,6 +38,20 @@ export interface QueuesView {
   readonly depths: Readonly<Record<string, number | null>>;
 }
 
+/** GET /sources: `standings` of the sources that are switched on, the most overdue first. */
+export interface SourceStanding {
+  readonly source: string;
+  readonly kind: 'shop' | 'partner';
+  /** Null while there is no crawl that finished, or no file that was applied. */
+  readonly lastGoodAt: string | null;
+  /** Since then, or since one is expected of it. */
+  readonly ageS: number;
+  /** How often one is expected; null for a partner of whom nobody said. */
+  readonly intervalS: number | null;
+  readonly intervals: number | null;
+  readonly isOverdue: boolean;
+}
+
 /** The state of a thing has the fields of the event that tells its change; `at` is when it changed last. */
 type Latest<T extends EventType> = Omit<
   Extract<BatonEvent, { type: T }>,

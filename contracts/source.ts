@@ -16,6 +16,12 @@ export const selectorsSchema = z.strictObject({
   next: z.string().max(500).optional(),
 });
 
+/**
+ * A source is overdue when its last good crawl or file is older than this many of its intervals. One is what passes in
+ * health; a crawl that fails or pauses and is taken up again makes it two; in the fourth nothing is left to wait for.
+ */
+export const overdueAfterIntervals = 3;
+
 export const shopSourceSchema = z.strictObject({
   kind: z.literal('shop'),
   name: sourceNameSchema,
@@ -43,6 +49,12 @@ export const partnerSourceSchema = z.strictObject({
   currency: currencySchema.nullable().default(null),
   /** A snapshot names every item the partner has, so what is missing from it has vanished. */
   snapshot: z.boolean().default(false),
+  /** How often a good file is expected. Left out, files come when they come, and the source is never overdue. */
+  fileEverySeconds: z
+    .int()
+    .min(60)
+    .max(90 * 86_400)
+    .optional(),
   /** A file with a larger share of bad rows is rejected whole; below it, bad rows are counted and named. */
   badRowsShareMax: z.number().min(0).max(1).default(0.1),
   enabled: z.boolean().default(true),

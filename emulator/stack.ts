@@ -42,7 +42,13 @@ export interface StackSettings {
   readonly awsEndpoint: string | undefined;
   /** Lambda served elsewhere. */
   readonly lambdaEndpoint: string | undefined;
+  /** Where the nodes tell traces to, in the words of contracts/environment.ts; empty: nowhere. */
+  readonly collector: CollectorSettings;
 }
+export type CollectorSettings = Pick<
+  EnvironmentInput<'node'>,
+  'OTEL_EXPORTER_OTLP_ENDPOINT' | 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT' | 'OTEL_EXPORTER_OTLP_HEADERS_URI'
+>;
 export interface Stack {
   readonly cluster: string;
   readonly members: readonly Member[];
@@ -151,6 +157,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
     BATON_FAULTS_TOKEN_URI: credentials.faultsToken.uri,
     BATON_ANNOUNCE_QUEUE_URL: `${sqs}/000000000000/${sqsQueues.announcements.name}`,
     BATON_MAIL_FROM: mailFrom,
+    ...settings.collector,
     ...aws,
     ...brokerEnvironment,
     ...partitionsEnvironment,

@@ -15,6 +15,7 @@ import { sendAnnouncementsTo } from './announcer.ts';
 import { openDatabase } from './database/database.ts';
 import { joinCluster } from './join-cluster.ts';
 import { createNode } from './node.ts';
+import { openNamedCollector } from './open-collector.ts';
 import { renewal, watchRenewals } from './renewals.ts';
 import { clusterKeysSchema, startRaftThread } from './raft-thread.ts';
 import { readIdentity } from './vote-file.ts';
@@ -77,6 +78,7 @@ async function main(): Promise<void> {
   const sqs = new SQSClient({ region: environment.AWS_REGION });
   lifecycle.opened({ name: 'announcements', close: () => sqs.destroy() });
 
+  const collector = await openNamedCollector(environment, secrets);
   const bootId = randomBytes(16).toString('hex');
   const page = await bundlePage(fileURLToPath(new URL('dashboard', import.meta.url)));
   const raft = await startRaftThread({
@@ -124,6 +126,7 @@ async function main(): Promise<void> {
       sendAnnouncement: sendAnnouncementsTo(sqs, environment.BATON_ANNOUNCE_QUEUE_URL),
       tls,
       tokens: () => secrets.json(environment.BATON_TOKENS_URI, tokensSchema),
+      collector,
       page,
       launcher:
         launcherUrl !== undefined && launcherTokenUri !== undefined

@@ -17,9 +17,11 @@ import { makeNotices, publishDueMails, queueDigests } from './mailer/mailer.ts';
 import type { NodeBroker } from './node-broker.ts';
 import { Problems } from './problems.ts';
 import type { RaftThread } from './raft-thread.ts';
+import { watchSources } from './source-watch.ts';
 import { standBy } from './standby.ts';
 import type { Store } from './store.ts';
 import type { Launcher } from './web/faults.ts';
+import { TraceExport, type SpanSender } from './trace-export.ts';
 import { Guard, type Tokens } from './web/guard.ts';
 import { createInternalServer } from './web/internal-server.ts';
 import { Live } from './web/live.ts';
@@ -54,6 +56,8 @@ export interface NodeAdapters {
   readonly sendAnnouncement: SendAnnouncement;
   readonly tls: TlsMaterial;
   readonly tokens: () => Promise<Tokens>;
+  /** Where traces are told to; undefined tells nobody. */
+  readonly collector?: SpanSender | undefined;
   readonly page: Page | undefined;
   /** Where there is one: see nodes/web/faults.ts. */
   readonly launcher?: Launcher | undefined;
@@ -129,8 +133,12 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
   const live = new Live(store, warn);
   const unlisten = logger.onEvent((event: BatonEvent) => live.show(event));
   const deliveries = new Deliveries();
+  const traces =
+    adapters.collector &&
+    new TraceExport({ sender: adapters.collector, problems, report: (words) => logger.warn(words) });
   const internal = createInternalServer({
     deliveries,
+    traces,
     tls: adapters.tls,
     leadership,
     raft,
@@ -185,6 +193,13 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
   const standby = standBy({ leadership, store, ask: (request) => internal.inject(request) });
   const work = watchWork({ broker, store, problems, itemPartitions });
   const pageUrl = settings.pageUrl ?? member.publicUrl;
+  const sources = watchSources({
+    store,
+    problems,
+    leads: () => leadership.state.kind === 'leading',
+    emit: logger.emit,
+    report: warn,
+  });
   const domain = /@(?<domain>[^\s>]+)/.exec(settings.mailFrom)?.groups?.['domain'] ?? 'baton.invalid';
   const jobs = startLeaderJobs({
     leadership,
@@ -220,9 +235,11 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
       database.close();
       standby.close();
       work.close();
+      sources.close();
       await Promise.all([jobs.close(), announcer.close()]);
       unlisten();
       await Promise.all([web.close(), internal.close()]);
+      await traces?.close();
       await raft.close();
     },
   };

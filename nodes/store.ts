@@ -71,6 +71,17 @@ export interface OutgoingMail {
   readonly traceparent: string;
 }
 
+/** Of a source that is switched on. Seconds by the database's clock. */
+export interface SourceAge {
+  readonly source: string;
+  readonly kind: 'shop' | 'partner';
+  readonly lastGoodAt: string | null;
+  /** Since its last good crawl or file, or since one is expected of it. */
+  readonly ageS: number;
+  /** How often one is expected; null when nobody said. */
+  readonly intervalS: number | null;
+}
+
 /** What was deleted because an address stood in it. */
 export interface ErasedCounts {
   readonly watches: number;
@@ -168,6 +179,8 @@ export interface Store extends DeadLetterStore, TraceStore {
 
   sources(): Promise<Source[]>;
   putSource(term: number, source: Source): Promise<void>;
+  /** Those that have waited most of their intervals first. `intervalSMin`: no shop is expected more often. */
+  sourceAges(options: { limit: number; intervalSMin: number }): Promise<SourceAge[]>;
   watches(): Promise<Watch[]>;
   /** Without the address: whoever has a watch's id got it by mail. */
   watch(id: string): Promise<Omit<Watch, 'email'> | undefined>;

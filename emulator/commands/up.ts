@@ -4,7 +4,7 @@ import { isatty } from 'node:tty';
 import { describeError } from '../../runtime/failure.ts';
 import { seedDemo } from '../demo.ts';
 import { layoutOf } from '../instance/instance.ts';
-import type { BrokerChoice, Timeouts } from '../stack.ts';
+import type { BrokerChoice, CollectorSettings, Timeouts } from '../stack.ts';
 import { callLeader, startSystem, type System, type SystemEvent } from '../system.ts';
 
 export interface UpOptions {
@@ -54,6 +54,7 @@ export async function up(options: UpOptions): Promise<number> {
       links: options.links,
       awsEndpoint: process.env['AWS_ENDPOINT_URL'] || undefined,
       lambdaEndpoint: process.env['AWS_ENDPOINT_URL_LAMBDA'] || undefined,
+      collector: collectorOf(process.env),
     },
     (event) => {
       if (!over.signal.aborted) say.event(event);
@@ -87,6 +88,16 @@ export async function up(options: UpOptions): Promise<number> {
   clearTimeout(late);
   say.stopped();
   return 0;
+}
+
+/** As everybody names a collector; what is set to nothing is not set. */
+function collectorOf(variables: NodeJS.ProcessEnv): CollectorSettings {
+  const names = [
+    'OTEL_EXPORTER_OTLP_ENDPOINT',
+    'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT',
+    'OTEL_EXPORTER_OTLP_HEADERS_URI',
+  ] as const satisfies readonly (keyof CollectorSettings)[];
+  return Object.fromEntries(names.flatMap((name) => (variables[name] ? [[name, variables[name]]] : [])));
 }
 
 /** A link that opens the page as operator, once: it holds a key that is good for ten minutes. */

@@ -176,6 +176,7 @@ function messagesOf(batch: readonly Candidate<Origin>[]): BatchRequest['messages
   return [...firsts].map(([{ message, page, receivedAt }, { messageId, traceparent }]) => ({
     messageId,
     traceparent,
+    publishedTraceparent: page.traceparent,
     url: page.url.slice(0, tracedUrlLengthMax),
     fetchedAt: page.fetchedAt,
     publishedAt: publishedAtOf(message),

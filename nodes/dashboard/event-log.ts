@@ -88,6 +88,7 @@ function describe(event: BatonEvent): [LogEntry['tone'], string, string] | undef
     case 'vote.refused': // One election has many; the outcome is what counts here.
     case 'batch.applied':
     case 'item.changed':
+    case 'source.judged':
     case 'file.changed':
     case 'file.exported':
     case 'crawl.changed':

@@ -7,7 +7,7 @@ import { Cluster } from './cluster.tsx';
 import { ConnectionBadge, LostBanner } from './connection.tsx';
 import { Faults } from './faults.tsx';
 import { Items } from './items.tsx';
-import { Crawls, EventLog, Files, Mails, Queues } from './panels.tsx';
+import { Crawls, EventLog, Files, Mails, Queues, Sources } from './panels.tsx';
 import { startPlace } from './place.ts';
 import { cluster, start } from './state.ts';
 import { Watched } from './watched.tsx';
@@ -34,6 +34,7 @@ function App() {
           <div class="side">
             <EventLog />
             <Queues />
+            <Sources />
             <Files />
             <Crawls />
             <Mails />

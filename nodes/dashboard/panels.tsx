@@ -1,8 +1,8 @@
 // The smaller panels: events, queue depths, and the last files, crawls and mails.
 import type { ComponentChildren } from 'preact';
-import type { CrawlView, FileView, MailView } from '../../contracts/public-views.ts';
-import { formatClock, formatCount } from './format.ts';
-import { crawls, files, log, mails, queues, silentSince, type Known } from './state.ts';
+import type { CrawlView, FileView, MailView, SourceStanding } from '../../contracts/public-views.ts';
+import { formatClock, formatCount, formatSpan } from './format.ts';
+import { crawls, files, log, mails, queues, silentSince, sources, type Known } from './state.ts';
 
 const listed = 8;
 
@@ -73,6 +73,43 @@ function Depth({ depth, isBad = false }: { depth: number | null | undefined; isB
       {depth === null && <span class="unseen"> unknown</span>}
     </td>
   );
+}
+
+/** The most overdue first, so that those beyond what is listed are the ones that are well. */
+export function Sources() {
+  const standings = sources.value.value?.standings;
+  const shown = standings?.slice(0, listed) ?? [];
+  const more = (standings?.length ?? 0) - shown.length;
+  return (
+    <Panel id="sources" title="Sources" stale={sources.value.stale}>
+      {shown.length === 0 ? (
+        <p class="quiet empty">{standings ? 'No source is switched on.' : 'Not known yet.'}</p>
+      ) : (
+        <ul class="recent timeless">
+          {shown.map((standing) => (
+            <li key={standing.source}>
+              <p>
+                <span class="name">{standing.source}</span>{' '}
+                <span class={`state${standing.isOverdue ? ' bad' : ''}`}>
+                  {standing.isOverdue ? 'overdue' : standing.kind}
+                </span>
+                <span class="quiet detail">{agedText(standing)}</span>
+              </p>
+            </li>
+          ))}
+        </ul>
+      )}
+      {more > 0 && <p class="quiet">and {formatCount(more)} less late</p>}
+    </Panel>
+  );
+}
+function agedText({ kind, lastGoodAt, ageS, intervalS }: SourceStanding): string {
+  const what = kind === 'shop' ? 'crawl' : 'file';
+  const since =
+    lastGoodAt === null
+      ? `no good ${what} for ${formatSpan(ageS)}`
+      : `last good ${what} ${formatSpan(ageS)} ago`;
+  return intervalS === null ? since : `${since}, one expected every ${formatSpan(intervalS)}`;
 }
 
 export function Files() {

@@ -2,7 +2,14 @@
 // Holds a bounded number of everything, however long the page stays open.
 import { batch, computed, signal } from '@preact/signals';
 import type { BatonEvent, EventType } from '../../contracts/event.ts';
-import type { ClusterView, CrawlView, FileView, MailView, QueuesView } from '../../contracts/public-views.ts';
+import type {
+  ClusterView,
+  CrawlView,
+  FileView,
+  MailView,
+  QueuesView,
+  SourceStanding,
+} from '../../contracts/public-views.ts';
 import { addChanges, type ChangeFilter, type ItemChange } from './changes.ts';
 import { addToLog, type LogEntry } from './event-log.ts';
 import { openLive, type StreamState } from './live.ts';
@@ -17,6 +24,7 @@ const unknown = { value: undefined, stale: false };
 
 export const cluster = signal<Known<ClusterView>>(unknown);
 export const queues = signal<Known<QueuesView>>(unknown);
+export const sources = signal<Known<{ standings: SourceStanding[] }>>(unknown);
 export const files = signal<Known<{ files: FileView[] }>>(unknown);
 export const crawls = signal<Known<{ crawls: CrawlView[] }>>(unknown);
 export const mails = signal<Known<{ mails: MailView[] }>>(unknown);
@@ -73,6 +81,7 @@ export function start(): void {
       }),
   });
   ask('/queues', 2_000, queues);
+  ask('/sources', 10_000, sources);
   const askFiles = ask('/files', 5_000, files);
   const askCrawls = ask('/crawls', 5_000, crawls);
   const askMails = ask('/mails', 5_000, mails);

@@ -35,6 +35,7 @@ import {
 } from './mails.ts';
 import { connectionConfig, failureOf, openPool, type ConnectionOptions, type Queries } from './pool.ts';
 import { exportItems, feedBounds, findItem, listItems, readFeed } from './read-items.ts';
+import { sourceAges } from './source-ages.ts';
 import { traceQueries } from './traces.ts';
 import { rehearseBatch, writeBatch } from './write-items.ts';
 import { Failure } from '../../runtime/failure.ts';
@@ -157,6 +158,7 @@ function createStore(queries: Queries): Store {
 
     sources: () => listSources(queries),
     putSource: (term, source) => putSource(queries, term, source),
+    sourceAges: (options) => sourceAges(queries, options),
     watches: () => listWatches(queries),
     watch: (id) => findWatch(queries, id),
     putWatch: (term, watch) => putWatch(queries, term, watch),

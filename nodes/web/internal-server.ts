@@ -29,6 +29,7 @@ import { Failure } from '../../runtime/failure.ts';
 import type { TlsMaterial } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Deliveries } from '../deliveries.ts';
+import type { TraceExport } from '../trace-export.ts';
 import type { Leadership } from '../leadership.ts';
 import type { RaftThread } from '../raft-thread.ts';
 import type { Store } from '../store.ts';
@@ -44,6 +45,8 @@ export interface InternalServerOptions {
   /** Batches at once; one more is answered BUSY. */
   readonly batchesInFlightMax: number;
   readonly deliveries: Pick<Deliveries, 'note'>;
+  /** Undefined where traces are told to nobody. */
+  readonly traces?: Pick<TraceExport, 'note'> | undefined;
   /** Events of other processes, to be shown live. */
   readonly show: (event: BatonEvent) => void;
 }
@@ -104,6 +107,7 @@ export function createInternalServer(options: InternalServerOptions): FastifyIns
     try {
       const answer = await writeBatch(items);
       options.deliveries.note(messages, { term: answer.term, postedAt });
+      options.traces?.note({ messages, items, ...answer, node: leadership.nodeId, postedAt });
       return answer;
     } finally {
       batches -= 1;

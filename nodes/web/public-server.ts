@@ -21,6 +21,7 @@ import type { Leadership } from '../leadership.ts';
 import type { RaftThread } from '../raft-thread.ts';
 import { watchTopics, type Store } from '../store.ts';
 import type { NodeBroker } from '../node-broker.ts';
+import { judgeSources } from '../source-watch.ts';
 import type { Problems } from '../problems.ts';
 import { Guard, sessionCookie } from './guard.ts';
 import { parse } from './internal-server.ts';
@@ -87,7 +88,7 @@ export const operations: readonly Operation[] = [
   { method: 'get', path: '/cluster', summary: 'The cluster as this node sees it' },
   { method: 'get', path: '/counts', summary: 'How much is stored, waits and is dead' },
   { method: 'get', path: '/queues', summary: 'Depths of the queues' },
-  { method: 'get', path: '/sources', summary: 'Configured sources' },
+  { method: 'get', path: '/sources', summary: 'Configured sources, and how long ago each brought something' },
   {
     method: 'put',
     path: '/sources/{name}',
@@ -281,7 +282,10 @@ function addReads(
       })),
     };
   });
-  app.get('/sources', async () => ({ sources: await store.sources() }));
+  app.get('/sources', async () => {
+    const [sources, { standings }] = await Promise.all([store.sources(), judgeSources(store)]);
+    return { sources, standings };
+  });
   app.get('/watches', async (request) => {
     await guard.require(request, 'editor'); // It names persons.
     return { watches: await store.watches() };

@@ -166,6 +166,24 @@ test('a refused write, a fault and a dead letter stand in the event log, once ea
   ]);
 });
 
+test('a source that brought nothing for too long is marked, above those that did', async () => {
+  const shop = { kind: 'shop' as const, lastGoodAt: new Date().toISOString(), intervalS: 3_600 };
+  node.lists.sourceAges.push(
+    { ...shop, source: 'late-shop', ageS: 14_400 },
+    { ...shop, source: 'shop', ageS: 90 },
+    { ...shop, source: 'acme', kind: 'partner', ageS: 700_000, intervalS: null, lastGoodAt: null },
+  );
+  await open();
+  await page.waitForSelector('.sources li');
+  expect(await page.locator('.sources li').allInnerTexts()).toEqual([
+    expect.stringMatching(/^late-shop overdue\s+last good crawl 4 h ago, one expected every 60 min$/),
+    expect.stringMatching(/^shop shop\s+last good crawl 90 s ago, one expected every 60 min$/),
+    expect.stringMatching(/^acme partner\s+no good file for 8 days$/),
+  ]);
+  expect(await page.locator('.sources .bad').allInnerTexts()).toEqual(['overdue']);
+  expect(await violations(page)).toEqual([]);
+});
+
 test('queues, files, crawls and mails show, and a changed file shows at once', async () => {
   node.depths.set('items', 1_204).set('items.dead', 2);
   const at = new Date().toISOString();

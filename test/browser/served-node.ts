@@ -8,7 +8,7 @@ import { queues } from '../../contracts/topology.ts';
 import { Leadership } from '../../nodes/leadership.ts';
 import type { RaftStatus } from '../../nodes/raft-messages.ts';
 import type { RaftThread } from '../../nodes/raft-thread.ts';
-import type { Store, Watch } from '../../nodes/store.ts';
+import type { SourceAge, Store, Watch } from '../../nodes/store.ts';
 import type { Launcher } from '../../nodes/web/faults.ts';
 import { Guard } from '../../nodes/web/guard.ts';
 import { Live } from '../../nodes/web/live.ts';
@@ -26,13 +26,20 @@ const page = await bundlePage(new URL('../../nodes/dashboard', import.meta.url).
 
 export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
   const simulated = { ...simulatedRaft(), ...simulatedStore() };
-  const lists = { files: [] as FileView[], crawls: [] as CrawlView[], mails: [] as MailView[] };
+  const lists = {
+    files: [] as FileView[],
+    crawls: [] as CrawlView[],
+    mails: [] as MailView[],
+    sourceAges: [] as SourceAge[],
+  };
   const watches = new Map<string, Omit<Watch, 'email'>>();
   const items = new Map<string, { item: Item; history: Item[] }>();
   const depths = new Map<string, number>(Object.values(queues).map(({ name }) => [name, 0]));
   const heardMsAgo = new Map<string, number>();
   const ownAnswers: Partial<Store> = {
     fence: async () => ({ term: simulated.orders.databaseTerm, holder: 'node-1' }),
+    sources: async () => [],
+    sourceAges: async () => lists.sourceAges,
     recentFiles: async () => lists.files,
     recentCrawls: async () => lists.crawls,
     recentMails: async () => lists.mails,

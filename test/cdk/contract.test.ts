@@ -17,7 +17,15 @@ import {
 import { readEnvironment } from '../../runtime/config.ts';
 import { deployedContract, operations, type Deployed } from './contract.ts';
 import { region } from './resolve.ts';
-import { ofType, stackOf, synthesize, synthesized, type Resource } from './synthesize.ts';
+import {
+  cdkJson,
+  ofType,
+  stackOf,
+  synthesize,
+  synthesized,
+  type Resource,
+  type Synthesized,
+} from './synthesize.ts';
 
 type Settings = Omit<Deployed, 'variables'>;
 
@@ -88,6 +96,43 @@ describe('contract: partitions of items', () => {
   test.each(['0', '3.5', '65', 'two'])('%s of them are refused by name', (itemPartitions) => {
     expect(() => synthesize('dev', undefined, { itemPartitions })).toThrow(
       'cdk.json, stage dev: itemPartitions: a whole number from 1 to 64',
+    );
+  });
+});
+
+describe('contract: a collector of traces', () => {
+  const withCollector = (collector: unknown) => {
+    const stages = cdkJson().context['stages'] as Record<string, object>;
+    return synthesize('dev', undefined, { stages: { ...stages, dev: { ...stages['dev'], collector } } });
+  };
+  const toldTo = ({ resources }: Pick<Synthesized, 'resources'>) =>
+    [...deployedContract(resources, 'dev').variables].flatMap(([process, has]) =>
+      Object.entries(has)
+        .filter(([name]) => name.startsWith('OTEL_'))
+        .map(([name, value]) => `${process} ${name} ${value}`),
+    );
+
+  test('a stage that names one has each node tell it, with headers that every node may read; others tell nobody', () => {
+    const url = 'https://otlp.example.com/base';
+    const named = withCollector({ url, headersSecret: true });
+    expect(toldTo(named)).toEqual(
+      ['node-1', 'node-2', 'node-3'].flatMap((node) => [
+        `${node} OTEL_EXPORTER_OTLP_ENDPOINT ${url}`,
+        `${node} OTEL_EXPORTER_OTLP_HEADERS_URI secretsmanager:baton/dev/otlp-headers`,
+      ]),
+    );
+    const readers = (all: readonly Resource[]) =>
+      ofType(all, 'AWS::IAM::Policy').filter(({ Properties }) =>
+        JSON.stringify(Properties).includes('otlp-headers'),
+      ).length;
+    expect(readers(named.resources)).toBe(3);
+    expect(toldTo(withCollector({ url }))).toHaveLength(3);
+    expect(toldTo(synthesized('dev'))).toEqual([]);
+  });
+
+  test('one that would be spoken to in plain text is refused by name', () => {
+    expect(() => withCollector({ url: 'http://otlp.example.com' })).toThrow(
+      /cdk.json, stage dev: collector.url/,
     );
   });
 });

@@ -16,12 +16,28 @@ const alarmSchema = z.object({
   AlarmName: z.string(),
   AlarmDescription: z.string(),
   AlarmActions: z.array(z.string()).min(1),
-  Metrics: z.array(z.object({ MetricStat: z.object({ Metric: metricSchema }).optional() })).optional(),
+  Threshold: z.number(),
+  Metrics: z
+    .array(
+      z.object({
+        MetricStat: z.object({ Metric: metricSchema }).optional(),
+        Expression: z.string().optional(),
+      }),
+    )
+    .optional(),
 });
 const filterSchema = z.object({
   FilterPattern: z.string(),
   LogGroupName: z.string(),
-  MetricTransformations: z.tuple([z.object({ MetricName: z.string(), MetricNamespace: z.string() })]),
+  MetricTransformations: z.tuple([
+    z.object({
+      MetricName: z.string(),
+      MetricNamespace: z.string(),
+      MetricValue: z.string(),
+      DefaultValue: z.number().optional(),
+      Dimensions: z.array(z.object({ Key: z.string(), Value: z.string() })).default([]),
+    }),
+  ]),
 });
 
 /** What AWS measures of which resource, and by what it is named: only what is used here. */
@@ -99,6 +115,10 @@ describe.each(['dev', 'prod'])('monitoring: stage %s', (stage) => {
     return (line) => (lines.get(owner) ?? []).includes(line) && matches(filter.FilterPattern, line);
   }
   const all = () => [...lines.values()].flat();
+  const filterOf = (metric: string) =>
+    ofType(resources, 'AWS::Logs::MetricFilter')
+      .map(({ Properties }) => filterSchema.parse(Properties))
+      .find(({ MetricTransformations: [made] }) => made.MetricName === metric);
 
   test('there are alarms, each with somebody who hears it and a section of the runbook that exists', () => {
     expect(alarms.length).toBeGreaterThanOrEqual(16);
@@ -118,6 +138,50 @@ describe.each(['dev', 'prod'])('monitoring: stage %s', (stage) => {
       const isCounted = counts(MetricName) ?? ((line: string) => isEmbedded(line, { namespace, MetricName }));
       expect({ MetricName, lines: all().filter(isCounted).length > 0 }).toEqual({ MetricName, lines: true });
     }
+  });
+
+  const ofSources =
+    /^SELECT MAX\((?<metric>\w+)\) FROM SCHEMA\("(?<namespace>[^"]+)", source\) GROUP BY source ORDER BY MAX\(\) DESC$/;
+  test('a source that is overdue is a series of its own: the query of the alarm asks for what the filter makes of the line', () => {
+    const [alarm, ...more] = alarms.filter(({ Metrics }) =>
+      Metrics?.some(({ Expression }) => Expression?.includes('SELECT')),
+    );
+    expect(more).toEqual([]);
+    expect(alarm).toMatchObject({ AlarmName: `baton-${stage}-source-overdue`, Threshold: 3 });
+    const asked = alarm?.Metrics?.map(({ Expression }) => ofSources.exec(Expression ?? '')?.groups) ?? [];
+    expect(asked).toEqual([{ metric: 'SourceIntervals', namespace }]);
+    const points = seriesOf('SourceIntervals');
+    expect(points).toEqual([
+      { source: 'late-shop', value: 7.5 },
+      { source: 'shop', value: 0.5 },
+    ]);
+    // A partner of whom no file is expected has an age, and nothing to be late for.
+    expect(seriesOf('SourceAge').map(({ source }) => source)).toEqual(['late-shop', 'shop', 'partner']);
+  });
+
+  /** What the filter makes of the lines: CloudWatch takes no default value beside dimensions. */
+  function seriesOf(metric: string): { source: unknown; value: unknown }[] {
+    const filter = filterOf(metric);
+    const [made] = filter?.MetricTransformations ?? [];
+    expect(made).toMatchObject({
+      MetricNamespace: namespace,
+      Dimensions: [{ Key: 'source', Value: '$.source' }],
+    });
+    expect(made?.DefaultValue).toBeUndefined();
+    const field = /^\$\.(?<field>\w+)$/.exec(made?.MetricValue ?? '')?.groups?.['field'] ?? '';
+    return all()
+      .filter((line) => counts(metric)?.(line))
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .map((json) => ({ source: json['source'], value: json[field] }));
+  }
+
+  test('every query of the dashboard asks for a metric that a filter makes', () => {
+    const [dashboard] = ofType(resources, 'AWS::CloudWatch::Dashboard');
+    const queries = [
+      ...JSON.stringify(dashboard?.Properties['DashboardBody']).matchAll(/SELECT MAX\((?<metric>\w+)\)/g),
+    ].map(({ groups }) => groups?.['metric'] ?? '');
+    expect(queries.toSorted()).toEqual(['SourceAge', 'SourceIntervals']);
+    for (const metric of queries) expect(seriesOf(metric)).not.toEqual([]);
   });
 
   test('every other metric is one that AWS measures of a resource in the templates', () => {
@@ -144,12 +208,14 @@ describe.each(['dev', 'prod'])('monitoring: stage %s', (stage) => {
     }
   });
 
-  test('a filter counts nothing else: each line is of one metric, and most lines of none', () => {
+  test('a filter counts nothing else: each line is of one metric or the two of a source, and most lines of none', () => {
     const filters = ofType(resources, 'AWS::Logs::MetricFilter').map(
       ({ Properties }) => filterSchema.parse(Properties).MetricTransformations[0].MetricName,
     );
     for (const line of all())
-      expect(filters.filter((metric) => counts(metric)?.(line)).length).toBeLessThanOrEqual(1);
+      expect([[], ['SourceAge'], ['SourceAge', 'SourceIntervals']].map(String).concat(filters)).toContain(
+        String(filters.filter((metric) => counts(metric)?.(line))),
+      );
     const [line] = lines.get('deliver') ?? [];
     const other = JSON.stringify({ ...(JSON.parse(line ?? '{}') as object), type: 'problem' });
     for (const filter of ofType(resources, 'AWS::Logs::MetricFilter'))
@@ -162,7 +228,7 @@ describe.each(['dev', 'prod'])('monitoring: stage %s', (stage) => {
   });
 });
 
-const condition = /^\(\$\.(?<field>\w+) (?:IS (?<is>TRUE)|= "(?<equals>[^"]*)")\)$/;
+const condition = /^\(\$\.(?<field>\w+) (?:IS (?<is>TRUE)|>= (?<least>\d+)|= "(?<equals>[^"]*)")\)$/;
 
 /** The part of CloudWatch's filter patterns that is used here. @throws for a pattern beyond it. */
 function matches(pattern: string, line: string): boolean {
@@ -170,8 +236,9 @@ function matches(pattern: string, line: string): boolean {
   if (inner === undefined) throw new Error(`no filter pattern for JSON: ${pattern}`);
   const json = z.record(z.string(), z.unknown()).parse(JSON.parse(line));
   return inner.split(' && ').every((text) => {
-    const { field, is, equals } = condition.exec(text)?.groups ?? {};
+    const { field, is, least, equals } = condition.exec(text)?.groups ?? {};
     if (field === undefined) throw new Error(`this test cannot read ${text} of ${pattern}`);
+    if (least !== undefined) return typeof json[field] === 'number' && json[field] >= Number(least);
     return json[field] === (is === undefined ? equals : true);
   });
 }

@@ -3,6 +3,8 @@
 import { Leadership } from '../../nodes/leadership.ts';
 import { routes, type CrawlLease, type MailClaimAnswer } from '../../contracts/node-api.ts';
 import { queues, sqsQueues } from '../../contracts/topology.ts';
+import { Problems } from '../../nodes/problems.ts';
+import { watchSources } from '../../nodes/source-watch.ts';
 import type { FtpSource } from '../../functions/ftp-sync/ftp-source.ts';
 import { handleEvent } from '../../functions/ftp-sync/handle-event.ts';
 import { deliver } from '../../functions/intermediary/deliver.ts';
@@ -27,7 +29,7 @@ const deadline = () => performance.now() + 60_000;
 /** By whose log they stand in: `nodes`, or a function. */
 export async function producedLines(namespace: string): Promise<ReadonlyMap<string, readonly string[]>> {
   return new Map([
-    ['nodes', await nodeLines()],
+    ['nodes', [...(await nodeLines()), ...(await sourceLines())]],
     ['deliver', await deliverLines()],
     ['mail', [...(await mailLines('rejected')), ...(await mailLines('retry'))]],
     ['ftp-sync', await ftpSyncLines()],
@@ -59,6 +61,31 @@ async function nodeLines(): Promise<string[]> {
   await leadership
     .write('a write of term 3', () => Promise.reject(new Failure('STALE_TERM', 'the fence has seen term 4')))
     .catch(() => undefined);
+  return lines;
+}
+
+/** A leader looks at a shop that is late, one that is not, and a partner of whom nobody said when. */
+async function sourceLines(): Promise<string[]> {
+  const lines: string[] = [];
+  const logger = createLogger({ process: 'node-1', write: (line) => lines.push(line) });
+  const age = { kind: 'shop' as const, lastGoodAt: null, intervalS: 3_600 };
+  const looked = watchSources({
+    store: {
+      sourceAges: async () => [
+        { ...age, source: 'late-shop', ageS: 27_000 },
+        { ...age, source: 'shop', ageS: 1_800 },
+        { ...age, source: 'partner', kind: 'partner', ageS: 86_400, intervalS: null },
+      ],
+    },
+    problems: new Problems(),
+    leads: () => true,
+    emit: logger.emit,
+    report: (error) => {
+      throw error;
+    },
+  });
+  await looked.look();
+  looked.close();
   return lines;
 }
 

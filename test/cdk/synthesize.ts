@@ -72,7 +72,7 @@ export function synthesized(stageName: string): Synthesized {
 export function synthesize(
   stageName: string,
   prepare: (app: App) => void = () => undefined,
-  context: Readonly<Record<string, string>> = {},
+  context: Readonly<Record<string, unknown>> = {},
 ): Synthesized {
   const folder = mkdtempSync(join(tmpdir(), 'baton-cdk-'));
   try {

@@ -39,6 +39,7 @@ beforeAll(async () => {
       links: false, // The recorder stands in their place.
       awsEndpoint: undefined,
       lambdaEndpoint: undefined,
+      collector: {},
     },
     () => undefined,
     (settings) => describeRecorded(settings, recorder),

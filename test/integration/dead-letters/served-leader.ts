@@ -9,6 +9,7 @@ import { expect, vi } from 'vitest';
 import { createNode } from '../../../nodes/node.ts';
 import type { NodeBroker } from '../../../nodes/node-broker.ts';
 import type { Store } from '../../../nodes/store.ts';
+import type { SpanSender } from '../../../nodes/trace-export.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
 import { simulatedRaft } from '../node/simulated-edges.ts';
@@ -40,6 +41,7 @@ export async function serveLeader(options: {
   term: number;
   /** Where it is to listen, and what it tells of itself. */
   publicUrl?: string;
+  collector?: SpanSender;
 }): Promise<ServedLeader> {
   const { publicUrl = 'http://127.0.0.1:1' } = options;
   const { raft, become } = simulatedRaft();
@@ -74,6 +76,7 @@ export async function serveLeader(options: {
       raft,
       store: options.store,
       broker: options.broker,
+      collector: options.collector,
       tls,
       page: undefined,
       sendAnnouncement: async () => undefined,

@@ -12,7 +12,9 @@ import { createPublisher } from '../../../functions/scraper/publish-pages.ts';
 import { createInternalClient } from '../../../runtime/internal-http.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { connectBroker, type BrokerClient, type TakenMessage } from '../../../runtime/rabbitmq.ts';
+import { openCollector } from '../../../nodes/otlp.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { startCollector, type TestCollector } from '../../support/collector.ts';
 import { item, lead, useDatabases, type FreshDatabase } from '../database/fresh-database.ts';
 import { asked, serveLeader, type ServedLeader } from '../dead-letters/served-leader.ts';
 
@@ -24,6 +26,7 @@ let server: TestBroker;
 let broker: BrokerClient;
 let database: FreshDatabase;
 let leader: ServedLeader;
+let collector: TestCollector;
 
 beforeAll(async () => {
   server = await startTestBroker('development');
@@ -37,9 +40,23 @@ afterAll(async () => {
 beforeEach(async () => {
   database = await databases.fresh();
   await lead(database.store);
-  leader = await serveLeader({ store: database.store, broker, term: 2 });
+  collector = await startCollector();
+  leader = await serveLeader({
+    store: database.store,
+    broker,
+    term: 2,
+    collector: openCollector({
+      url: `${collector.url}/v1/traces`,
+      headers: undefined,
+      cluster: 'test',
+      nodeId: 'node-1',
+    }),
+  });
 });
-afterEach(() => leader.close());
+afterEach(async () => {
+  await leader.close();
+  await collector.close();
+});
 
 /** As a crawl says it. @returns when its page was fetched. */
 async function publish(intake: number, price: unknown): Promise<string> {
@@ -158,4 +175,77 @@ test('a message leads to its rows and to those of its items that died', async ()
     deadLetters: [{ messageId: `${bad.messageId}/0`, code: 'ITEM_MALFORMED', state: 'waiting' }],
   });
   expect(await messageTrace('nobody')).toMatchObject({ status: 404, json: { code: 'NOT_FOUND' } });
+});
+
+test('a collector is told one trace: fetch, publish, process and write, each the child of the one before', async () => {
+  const fetchedAt = await publish(1, 10);
+  const [message] = await takeFrom('items');
+  if (!message) throw new Error('nothing was published');
+  const published = JSON.parse(String(message.body)) as { traceparent: string };
+  await deliverAll([message]);
+  await vi.waitUntil(() => collector.spans.length > 0, { timeout: 10_000 });
+  const { spans } = collector;
+  expect(spans.map(({ service, name, kind }) => [service, name, kind])).toEqual([
+    ['scraper', 'fetch page', 'CLIENT'],
+    ['scraper', 'publish baton', 'PRODUCER'],
+    ['deliver', 'process items', 'CONSUMER'],
+    ['node', 'write items', 'CLIENT'],
+  ]);
+  expect(new Set(spans.map((span) => span.traceId))).toEqual(new Set([traceId]));
+  expect(spans.map(({ parentSpanId }) => parentSpanId)).toEqual([
+    undefined,
+    ...spans.slice(0, 3).map(({ spanId }) => spanId),
+  ]);
+  // The ids that crossed the broker and the database, and none of the collector's own.
+  const { rows } = await (
+    await database.connect()
+  ).query<{ traceparent: string }>('SELECT traceparent FROM items');
+  expect(spans[1]?.spanId).toBe(published.traceparent.slice(36, 52));
+  expect(spans[2]?.spanId).toBe(rows[0]?.traceparent.slice(36, 52));
+
+  const [fetched, sent, processed, written] = spans;
+  expect(fetched?.startMs).toBe(Date.parse(fetchedAt));
+  expect(fetched?.attributes).toMatchObject({
+    'url.full': 'https://shop.example/page-of-1',
+    'server.address': 'shop.example',
+    'baton.source': 'shop',
+  });
+  expect(sent?.attributes).toMatchObject({
+    'messaging.system': 'rabbitmq',
+    'messaging.operation.type': 'send',
+    'messaging.message.id': message.messageId,
+  });
+  expect(processed?.attributes).toMatchObject({ 'messaging.operation.type': 'process', 'baton.attempt': 1 });
+  expect(written?.attributes).toMatchObject({
+    'baton.leader': 'node-1',
+    'baton.term': 2,
+    'baton.items': 1,
+    'baton.items.applied': 1,
+    'baton.items.invalid': 0,
+  });
+  for (const span of spans) expect(span.endMs).toBeGreaterThanOrEqual(span.startMs);
+
+  // Handed out a second time it is another receipt of the same publication.
+  await deliverAll([message]);
+  await vi.waitUntil(() => collector.spans.length > 4, { timeout: 10_000 });
+  expect(collector.spans.slice(4).map(({ name, parentSpanId }) => [name, parentSpanId])).toEqual([
+    ['process items', sent?.spanId],
+    ['write items', collector.spans[4]?.spanId],
+  ]);
+  expect(collector.spans[5]?.attributes).toMatchObject({ 'baton.items.unchanged': 1 });
+});
+
+test('a collector that never answers holds up no write, and no end of a node', async () => {
+  collector.answer = () => new Promise(() => undefined);
+  await publish(1, 10);
+  await deliverAll(await takeFrom('items'));
+  await vi.waitUntil(() => collector.requests > 0, { timeout: 10_000 });
+  // One request hangs; what comes now is written all the same.
+  await publish(2, 8);
+  const startedAt = performance.now();
+  await deliverAll(await takeFrom('items'));
+  expect((await database.store.item({ source: 'shop', sku: 'a/1' }))?.item.price).toBe(8);
+  await leader.close();
+  expect(performance.now() - startedAt).toBeLessThan(4_000);
+  expect(collector.requests).toBe(1);
 });

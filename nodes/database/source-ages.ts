@@ -1,0 +1,33 @@
+// How old the last good crawl or file of each source is, by the database's clock. Reads only.
+import type { SourceAge } from '../store.ts';
+import type { Queries } from './pool.ts';
+
+/**
+ * From the end of one crawl to the end of the next: the pause that is set and what its pages take at the pace that is
+ * set, but not less than the schedule, which calls the scraper once a minute.
+ */
+const shopIntervalS = `greatest($2, (definition->>'everySeconds')::numeric
+  + (definition->>'pagesMax')::numeric * (definition->>'requestEveryMs')::numeric / 1000)`;
+
+const statement = `
+SELECT source, kind, good_at AS "lastGoodAt", age::float8 AS "ageS", interval_s::float8 AS "intervalS"
+FROM (SELECT name AS source, definition->>'kind' AS kind, good_at,
+    greatest(0, extract(epoch FROM clock_timestamp() - greatest(good_at, active_since))) AS age,
+    CASE definition->>'kind' WHEN 'shop' THEN ${shopIntervalS} ELSE (definition->>'fileEverySeconds')::numeric END AS interval_s
+  FROM sources CROSS JOIN LATERAL (SELECT CASE definition->>'kind'
+      WHEN 'shop' THEN (SELECT max(changed_at) FROM crawls WHERE crawls.source = sources.name
+        AND is_good_crawl(status, counts, counts_before))
+      ELSE (SELECT max(opened_at) FROM files WHERE substring(files.name FROM '^[a-z0-9-]+') = sources.name AND state = 'applied')
+    END AS good_at) AS last
+  WHERE (definition->>'enabled')::boolean) AS aged
+ORDER BY age / interval_s DESC NULLS LAST, source LIMIT $1`;
+
+export async function sourceAges(
+  queries: Queries,
+  { limit, intervalSMin }: { limit: number; intervalSMin: number },
+): Promise<SourceAge[]> {
+  const rows = await queries.query<
+    Omit<SourceAge, 'lastGoodAt'> & { lastGoodAt: Date | null } & Record<string, unknown>
+  >('looking at the age of sources', statement, [limit, intervalSMin]);
+  return rows.map((row) => ({ ...row, lastGoodAt: row.lastGoodAt?.toISOString() ?? null }));
+}

@@ -1,0 +1,124 @@
+// What the look at the sources says where: words on /health of every node, events of the leader alone.
+import fastify from 'fastify';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { EventDraft } from '../../../contracts/event.ts';
+import { Problems } from '../../../nodes/problems.ts';
+import { watchSources } from '../../../nodes/source-watch.ts';
+import { Live } from '../../../nodes/web/live.ts';
+import type { SourceAge } from '../../../nodes/store.ts';
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const hour = 3_600;
+const age = (source: string, ageS: number): SourceAge => ({
+  source,
+  kind: 'shop',
+  lastGoodAt: null,
+  ageS,
+  intervalS: hour,
+});
+function watched(ages: () => Promise<SourceAge[]>) {
+  const [problems, events, reports] = [new Problems(), [] as EventDraft[], [] as unknown[]];
+  const orders = { leads: false };
+  const watch = watchSources({
+    store: { sourceAges: ages },
+    problems,
+    leads: () => orders.leads,
+    emit: (event) => void events.push(event),
+    report: (error) => void reports.push(error),
+  });
+  return { problems, events, reports, orders, watch };
+}
+
+test('a source is said to be overdue by every node after three intervals, for as long as it is', async () => {
+  let ages = [age('late', 3 * hour + 60), age('young', 3 * hour)];
+  const { problems, watch, events } = watched(async () => ages);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(problems.list()).toEqual([
+    'a source is overdue, with nothing good for more than 3 intervals: late (no good crawl for 3 hours)',
+  ]);
+  ages = ['a', 'b', 'c', 'd', 'e'].map((name) => ({ ...age(name, 100 * hour), kind: 'partner' }));
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(problems.list()).toEqual([
+    expect.stringMatching(
+      /^5 sources are overdue, .*: a \(no good file for 100 hours\), b .*, c .*, 2 more$/,
+    ),
+  ]);
+  ages = [];
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(problems.list()).toEqual([]);
+  expect(events).toEqual([]);
+  watch.close();
+});
+
+test('the leader alone logs an event a source and minute, 500 at most, and says that there are more', async () => {
+  const { problems, watch, events, orders } = watched(async () =>
+    Array.from({ length: 501 }, (_, index) => age(`shop-${index}`, 60)),
+  );
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(events).toEqual([]);
+  orders.leads = true;
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(events).toHaveLength(500);
+  expect(events[0]).toEqual({
+    type: 'source.judged',
+    source: 'shop-0',
+    kind: 'shop',
+    ageS: 60,
+    intervalS: hour,
+    intervals: 0.02,
+    overdue: false,
+  });
+  expect(problems.list()).toEqual([expect.stringMatching(/^there are more than 500 sources/)]);
+  watch.close();
+});
+
+test('a database that is away is reported once, takes nothing back, and one look is under way at a time', async () => {
+  let answer: () => Promise<SourceAge[]> = async () => [age('late', 9 * hour)];
+  let looks = 0;
+  const { problems, watch, reports } = watched(() => {
+    looks++;
+    return answer();
+  });
+  await vi.advanceTimersByTimeAsync(60_000);
+  answer = () => Promise.reject(new Error('the database is gone'));
+  await vi.advanceTimersByTimeAsync(180_000);
+  expect(reports).toHaveLength(1);
+  expect(problems.list()).toHaveLength(1);
+  answer = () => new Promise(() => undefined);
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(looks).toBe(5);
+  watch.close();
+});
+
+test('what is judged is no news: a page that opens later finds elections, not a thousand judgements', async () => {
+  vi.useRealTimers();
+  const app = fastify();
+  const live = new Live(
+    { feedBounds: async () => ({ feed: 'a', first: 0, last: 0 }), feed: async () => [] },
+    (error) => {
+      throw error;
+    },
+  );
+  live.addTo(app);
+  const common = { version: 1 as const, at: '2026-01-01T00:00:00.000Z', process: 'node-1' };
+  live.show({ ...common, type: 'fence.claimed', node: 'node-1', term: 7, tookMs: 1 });
+  for (let minute = 0; minute < 1_001; minute++)
+    live.show({
+      ...common,
+      type: 'source.judged',
+      source: 'shop',
+      kind: 'shop',
+      ageS: 60,
+      intervalS: hour,
+      intervals: 0.02,
+      overdue: false,
+    });
+  const stream = await fetch(`${await app.listen({ host: '127.0.0.1', port: 0 })}/live`);
+  let text = '';
+  const reader = stream.body?.pipeThrough(new TextDecoderStream()).getReader();
+  while (!text.includes('fence.claimed')) text += (await reader?.read())?.value ?? '';
+  expect(text).not.toContain('source.judged');
+  await app.close();
+});
