@@ -50,6 +50,8 @@ export interface System {
 
 const leaderWithinMs = 30_000;
 const reportMs = 500;
+/** What it tells of is often the end of a leader, and then the nodes have to do before they show it. */
+const reportAfterMs = 250;
 
 /** `nodes`: undefined keeps what the data folder has. */
 type SystemSettings = Omit<StackSettings, 'nodes' | 'generation'> & {
@@ -121,15 +123,17 @@ export async function startSystem(
       process: 'emulator',
       ...draft,
     } as BatonEvent;
-    for (const { internalUrl } of stack.members)
-      internal
-        .call(internalUrl, {
-          method: 'POST',
-          path: routes.events,
-          json: { events: [event] },
-          timeoutMs: reportMs,
-        })
-        .catch(() => undefined); // That node is down or starting.
+    setTimeout(() => {
+      for (const { internalUrl } of stack.members)
+        internal
+          .call(internalUrl, {
+            method: 'POST',
+            path: routes.events,
+            json: { events: [event] },
+            timeoutMs: reportMs,
+          })
+          .catch(() => undefined); // That node is down or starting.
+    }, reportAfterMs).unref();
   }
 
   const links = settings.links ? await FaultLinks.open(stack.links) : undefined;

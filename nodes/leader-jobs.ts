@@ -4,6 +4,9 @@ import { describeError, Failure } from '../runtime/failure.ts';
 import type { Emit } from '../runtime/logger.ts';
 import type { Leadership } from './leadership.ts';
 
+/** So long those who wait to write come first: a job needs a connection of its own, and runs code that never ran here. */
+const giveWayMs = 250;
+
 export interface LeaderJob {
   readonly name: string;
   readonly everyMs: number;
@@ -27,9 +30,13 @@ export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadershi
       reported.set(job.name, detail);
     }
   }
+  let ledSince = Infinity;
+  leadership.onChange(({ kind }) => {
+    ledSince = kind === 'leading' ? performance.now() : Infinity;
+  });
   const timers = options.jobs.map((job) =>
     setInterval(() => {
-      if (leadership.state.kind !== 'leading' || running.has(job.name)) return;
+      if (performance.now() - ledSince < giveWayMs || running.has(job.name)) return;
       running.set(
         job.name,
         round(job).finally(() => running.delete(job.name)),

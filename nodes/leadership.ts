@@ -133,7 +133,7 @@ export class Leadership {
     return result;
   }
 
-  /** Takes no more writes, lets those under way end (bounded), then hands leadership over and says to whom. */
+  /** Takes no more writes, lets those under way end (bounded), then hands leadership over. */
   async resign(reason: string): Promise<void> {
     const led = this.#state.kind === 'leading' || this.#state.kind === 'waiting';
     clearTimeout(this.#repeat);
@@ -144,7 +144,6 @@ export class Leadership {
     const handedOver = led ? this.#options.raft.transfer(null, reason) : undefined;
     this.#become(this.#state);
     await handedOver;
-    if (this.#waiting.size > 0) await this.settled();
   }
 
   /** Resolves when no write is under way, at the latest after `withinMs`. */
@@ -169,7 +168,7 @@ export class Leadership {
   }
 
   #follow(): void {
-    if (this.#state.kind === 'resigned') return this.#look();
+    if (this.#state.kind === 'resigned') return;
     const { role, term } = this.#options.raft.status();
     if (role.kind !== 'leader') {
       clearTimeout(this.#repeat);
@@ -233,7 +232,8 @@ export class Leadership {
   /** Lets those who wait go on as soon as there is an answer for them. */
   #look(): void {
     const { kind } = this.#state;
-    const isOpen = kind === 'waiting' || (kind !== 'leading' && this.leader() === undefined);
+    // One that ends sends away at once: whoever asks another node meanwhile has a connection there when it leads.
+    const isOpen = kind === 'waiting' || (kind === 'following' && this.leader() === undefined);
     this.#openSince = isOpen ? (this.#openSince ?? performance.now()) : undefined;
     if (!isOpen) for (const go of this.#waiting) go();
   }

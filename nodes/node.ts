@@ -190,7 +190,15 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
       );
     },
   });
-  const standby = standBy({ leadership, store, ask: (request) => internal.inject(request) });
+  let { tls } = adapters;
+  const standby = standBy({
+    leadership,
+    store,
+    url: `https://${new URL(member.internalUrl).hostname}:${new URL(internalUrl).port}`,
+    tls: () => tls,
+    problems,
+    report: warn,
+  });
   const work = watchWork({ broker, store, problems, itemPartitions });
   const pageUrl = settings.pageUrl ?? member.publicUrl;
   const sources = watchSources({
@@ -227,8 +235,10 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     publicUrl,
     internalUrl,
     leadership,
-    useTls({ ca, cert, key }) {
+    useTls(renewed) {
+      const { ca, cert, key } = renewed;
       (internal.server as SecureServer).setSecureContext({ ca, cert, key, minVersion: 'TLSv1.3' });
+      tls = renewed;
     },
     async close(reason) {
       await leadership.resign(reason);

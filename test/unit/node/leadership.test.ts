@@ -143,14 +143,17 @@ describe('a write while nobody can say who writes', () => {
     expect(answers.filter((answer) => answer.endsWith('written'))).toHaveLength(64);
   });
 
-  test('at a node that ends, hears who leads now', async () => {
+  test('at a node that ends, is sent away at once, and hears who leads as soon as that is known', async () => {
     const ended = leadership.resign('SIGTERM');
-    const sentAway = failureOf(write());
+    expect(await failureOf(write())).toMatchObject({ code: 'NO_LEADER' });
     await turn();
     become({ kind: 'follower', leader: null }, 4);
     settle({ kind: 'done' });
     become({ kind: 'follower', leader: 'node-2' }, 4);
-    expect(await sentAway).toMatchObject({ code: 'NOT_LEADER', details: { leader: { nodeId: 'node-2' } } });
+    expect(await failureOf(write())).toMatchObject({
+      code: 'NOT_LEADER',
+      details: { leader: { nodeId: 'node-2' } },
+    });
     await ended;
     expect(leadership.state).toMatchObject({ kind: 'resigned' });
   });
