@@ -15,7 +15,7 @@ import { sendAnnouncementsTo } from './announcer.ts';
 import { openDatabase } from './database/database.ts';
 import { joinCluster } from './join-cluster.ts';
 import { createNode } from './node.ts';
-import { openNamedCollector } from './open-collector.ts';
+import { openNamedCollector } from './tracing/open-collector.ts';
 import { renewal, watchRenewals } from './renewals.ts';
 import { clusterKeysSchema, startRaftThread } from './raft-thread.ts';
 import { readIdentity } from './vote-file.ts';

@@ -19,7 +19,7 @@ import type {
 import type { CrawlView, FileView, MailView } from '../contracts/public-views.ts';
 import type { Source } from '../contracts/source.ts';
 import type { DeadLetterStore } from './dead-letters/store.ts';
-import type { TraceStore } from './deliveries.ts';
+import type { TraceStore } from './tracing/deliveries.ts';
 import type { Digest, DigestRules, NoticeKind } from './mailer/notice.ts';
 
 /** A term that was claimed, or the newer one the database has seen. */

@@ -1,6 +1,6 @@
 // How items and messages went: what the leader noted of deliveries, beside the rows, files and mails they became.
 import type { Delivery, ItemTrace, MessageTrace, TracedVersion } from '../../contracts/trace.ts';
-import type { NotedDelivery, TraceStore } from '../deliveries.ts';
+import type { NotedDelivery, TraceStore } from '../tracing/deliveries.ts';
 import { deadLettersOf } from './dead-letters.ts';
 import type { Queries, Query } from './pool.ts';
 

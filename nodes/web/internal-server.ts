@@ -28,8 +28,8 @@ import {
 import { Failure } from '../../runtime/failure.ts';
 import type { TlsMaterial } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import type { Deliveries } from '../deliveries.ts';
-import type { TraceExport } from '../trace-export.ts';
+import type { Deliveries } from '../tracing/deliveries.ts';
+import type { TraceExport } from '../tracing/trace-export.ts';
 import type { Leadership } from '../leadership.ts';
 import type { RaftThread } from '../raft-thread.ts';
 import type { Store } from '../store.ts';

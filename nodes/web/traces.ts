@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { sourceNameSchema } from '../../contracts/ids.ts';
 import { itemTraceSchema, messageTraceSchema } from '../../contracts/trace.ts';
 import { Failure } from '../../runtime/failure.ts';
-import type { TraceStore } from '../deliveries.ts';
+import type { TraceStore } from '../tracing/deliveries.ts';
 import { parse } from './internal-server.ts';
 import type { Operation } from './openapi.ts';
 

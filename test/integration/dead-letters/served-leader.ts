@@ -9,7 +9,7 @@ import { expect, vi } from 'vitest';
 import { createNode } from '../../../nodes/node.ts';
 import type { NodeBroker } from '../../../nodes/node-broker.ts';
 import type { Store } from '../../../nodes/store.ts';
-import type { SpanSender } from '../../../nodes/trace-export.ts';
+import type { SpanSender } from '../../../nodes/tracing/trace-export.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
 import { simulatedRaft } from '../node/simulated-edges.ts';

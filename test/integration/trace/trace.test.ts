@@ -12,7 +12,7 @@ import { createPublisher } from '../../../functions/scraper/publish-pages.ts';
 import { createInternalClient } from '../../../runtime/internal-http.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { connectBroker, type BrokerClient, type TakenMessage } from '../../../runtime/rabbitmq.ts';
-import { openCollector } from '../../../nodes/otlp.ts';
+import { openCollector } from '../../../nodes/tracing/otlp.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { startCollector, type TestCollector } from '../../support/collector.ts';
 import { item, lead, useDatabases, type FreshDatabase } from '../database/fresh-database.ts';

@@ -1,6 +1,6 @@
 // What the leader notes beside its writes is bounded, and belongs to the term that wrote it.
 import { expect, test } from 'vitest';
-import { Deliveries, type NotedDelivery } from '../../../nodes/deliveries.ts';
+import { Deliveries, type NotedDelivery } from '../../../nodes/tracing/deliveries.ts';
 
 const message = (messageId: string) => ({
   messageId,

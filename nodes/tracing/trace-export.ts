@@ -1,10 +1,10 @@
 // What the leader wrote, told to a collector of OpenTelemetry beside the writes: noted in memory, sent a little later.
 // Best effort: nothing waits for it, a collector that is away or slow costs the oldest of what waits, and a crash or a
 // fail-over at most what was not sent yet. Made only where somebody names a collector.
-import type { BatchRequest, ItemVerdict } from '../contracts/node-api.ts';
-import { describeError } from '../runtime/failure.ts';
+import type { BatchRequest, ItemVerdict } from '../../contracts/node-api.ts';
+import { describeError } from '../../runtime/failure.ts';
 import type { TracedDelivery } from './delivery-spans.ts';
-import type { Problems } from './problems.ts';
+import type { Problems } from '../problems.ts';
 
 /** `refused`: sending it again would be no use. */
 export type SendOutcome = { kind: 'taken' } | { kind: 'refused' | 'not-now'; reason: string };

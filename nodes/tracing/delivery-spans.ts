@@ -3,8 +3,8 @@
 // sent again, their answer having been lost, are the same spans.
 // Attributes are those of OpenTelemetry's semantic conventions for messaging, HTTP and databases; ours begin with `baton.`.
 import { createHash } from 'node:crypto';
-import type { ItemVerdict } from '../contracts/node-api.ts';
-import { exchanges, queues } from '../contracts/topology.ts';
+import type { ItemVerdict } from '../../contracts/node-api.ts';
+import { exchanges, queues } from '../../contracts/topology.ts';
 import type { NotedDelivery } from './deliveries.ts';
 
 export interface TracedDelivery extends NotedDelivery {

@@ -5,7 +5,7 @@ import { JsonTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { Agent, request } from 'undici';
 import { z } from 'zod';
-import { describeError } from '../runtime/failure.ts';
+import { describeError } from '../../runtime/failure.ts';
 import { spansOf, type Span } from './delivery-spans.ts';
 import type { SendOutcome, SpanSender } from './trace-export.ts';
 

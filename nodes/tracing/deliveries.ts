@@ -1,8 +1,8 @@
 // What the leader notes of the messages whose items it wrote, for whoever traces an item later: gathered in memory and
 // stored by a job, so that no write waits for it. Best effort: a crash loses the last half second of it, and what is more
 // than the buffer holds is not noted.
-import type { BatchRequest } from '../contracts/node-api.ts';
-import type { ItemTrace, MessageTrace } from '../contracts/trace.ts';
+import type { BatchRequest } from '../../contracts/node-api.ts';
+import type { ItemTrace, MessageTrace } from '../../contracts/trace.ts';
 
 export type NotedDelivery = NonNullable<BatchRequest['messages']>[number] & {
   readonly postedAt: string;

@@ -1,6 +1,6 @@
 // The collector that the environment names, or none: then nothing of what speaks to one is loaded.
-import type { Environment } from '../contracts/environment.ts';
-import type { Secrets } from '../runtime/secrets.ts';
+import type { Environment } from '../../contracts/environment.ts';
+import type { Secrets } from '../../runtime/secrets.ts';
 import type { SpanSender } from './trace-export.ts';
 
 export async function openNamedCollector(
