@@ -246,7 +246,7 @@ async function loadedWith(
     });
     await import('${nodes}node.ts');
     await import('${nodes}database/database.ts');
-    const { openNamedCollector } = await import('${nodes}open-collector.ts');
+    const { openNamedCollector } = await import('${nodes}tracing/open-collector.ts');
     const collector = await openNamedCollector({ BATON_CLUSTER: 'test', BATON_NODE_ID: 'node-1', ...${JSON.stringify(variables)} }, {});
     console.log(JSON.stringify({ collector: typeof collector, loaded: [...loaded] }));`;
   const { stdout } = await promisify(execFile)(
