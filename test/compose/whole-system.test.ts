@@ -109,7 +109,8 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
     'up: says when a leader is there, when the first items are stored and when all is healthy',
     { timeout: 920_000 },
     async () => {
-      const { code, stdout, stderr } = await baton('compose', 'up');
+      // Two partitions of items: with one, half of what follows would arrive in the same way.
+      const { code, stdout, stderr } = await baton('compose', 'up', '--item-partitions', '2');
       expect(code, stderr).toBe(0);
       expect(stdout).toMatch(/\d\.\d s {2}node-\d leads in term \d+/);
       expect(stdout).toMatch(/\d\.\d s {2}the first \d+ items are stored/);
