@@ -12,6 +12,23 @@ export interface Result {
 }
 export type Bench = (options: { rounds: number }) => Promise<Result[]>;
 
+/** A figure that nothing was measured beside. */
+export function measured(what: string, unit: string, value: number, atMost?: number): Result {
+  return {
+    what,
+    unit,
+    ours: round(value, value < 100 ? 1 : 0),
+    peer: null,
+    ratio: null,
+    goal: atMost === undefined ? null : `<= ${atMost} ${unit}`.trim(),
+    met: atMost === undefined ? null : value <= atMost,
+  };
+}
+/** What could not be measured here, and why. */
+export function unmeasured(what: string, unit: string): Result {
+  return { what, unit, ours: NaN, peer: null, ratio: null, goal: null, met: null };
+}
+
 /** @throws RangeError without values. */
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5);

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { unpackFunction } from '../emulator/lambda/unpack.ts';
 import { bundleAll } from '../functions/bundle.ts';
 import { functionNames } from '../contracts/topology.ts';
-import { median, round, type Bench, type Result } from './bench.ts';
+import { measured, median, round, type Bench, type Result } from './bench.ts';
 
 const run = promisify(execFile);
 const goals = { bytes: 1024 * 1024, importMs: 150 };
@@ -31,15 +31,7 @@ export const bench: Bench = async ({ rounds }) => {
       ours.push(await importMs(join(taskRoot, 'index.mjs')));
       floor.push(await importMs(empty));
     }
-    results.push({
-      what: `${name}: zip`,
-      unit: 'bytes',
-      ours: bytes,
-      peer: null,
-      ratio: null,
-      goal: `<= ${goals.bytes}`,
-      met: bytes <= goals.bytes,
-    });
+    results.push(measured(`${name}: zip`, 'bytes', bytes, goals.bytes));
     const ms = median(ours);
     results.push({
       what: `${name}: cold import, beside an empty module`,

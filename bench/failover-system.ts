@@ -11,7 +11,7 @@ import { createInternalClient, type InternalClient } from '../runtime/internal-h
 import { parseEventLine } from '../runtime/logger.ts';
 import { newTraceparent } from '../runtime/trace.ts';
 import { eventually, startRunningSystem, type RunningSystem } from '../test/support/running-system.ts';
-import { quantile, round, type Result } from './bench.ts';
+import { measured, quantile, round, type Result } from './bench.ts';
 import { measureLock } from './peers/advisory-lock.ts';
 import { costOf } from './process-cost.ts';
 
@@ -40,13 +40,13 @@ export async function measureSystem({ rounds }: { rounds: number }): Promise<Res
     return [
       ...(cost
         ? [
-            result('whole node at 15/150, idle: share of a core', '%', cost.cpu, 2),
-            result('whole node at 15/150, idle: resident memory', 'MB', cost.rssMb, 170),
+            measured('whole node at 15/150, idle: share of a core', '%', cost.cpu, 2),
+            measured('whole node at 15/150, idle: resident memory', 'MB', cost.rssMb, 170),
           ]
         : []),
       ...rows('kill -9 of a whole node at 15/150', killed, { writable: { p50: 25, p95: 60 } }),
       ...rows('SIGTERM under writes at 15/150', ended, { written: { p95: 20 } }),
-      result('writes that failed, by a client that follows redirects', '', writer.failed, 0),
+      measured('writes that failed, by a client that follows redirects', '', writer.failed, 0),
       {
         what: 'kill -9, p50 until writes are possible, beside an advisory lock in the same PostgreSQL',
         unit: 'ms',
@@ -225,20 +225,8 @@ type Goals = Partial<Record<keyof Losses, { p50?: number; p95?: number }>>;
 function rows(what: string, losses: Losses, goals: Goals): Result[] {
   const names = { elected: 'elected', writable: 'fence claimed', written: 'first write elsewhere' } as const;
   return (['elected', 'writable', 'written'] as const).flatMap((of) => [
-    result(`${what}: ${names[of]} p50`, 'ms', quantile(losses[of], 0.5), goals[of]?.p50),
-    result(`${what}: ${names[of]} p95`, 'ms', quantile(losses[of], 0.95), goals[of]?.p95),
-    result(`${what}: ${names[of]} max`, 'ms', quantile(losses[of], 1)),
+    measured(`${what}: ${names[of]} p50`, 'ms', quantile(losses[of], 0.5), goals[of]?.p50),
+    measured(`${what}: ${names[of]} p95`, 'ms', quantile(losses[of], 0.95), goals[of]?.p95),
+    measured(`${what}: ${names[of]} max`, 'ms', quantile(losses[of], 1)),
   ]);
-}
-
-function result(what: string, unit: string, value: number, atMost?: number): Result {
-  return {
-    what,
-    unit,
-    ours: round(value, 1),
-    peer: null,
-    ratio: null,
-    goal: atMost === undefined ? null : `<= ${atMost} ${unit}`.trim(),
-    met: atMost === undefined ? null : value <= atMost,
-  };
 }

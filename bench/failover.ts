@@ -2,7 +2,7 @@
 // and etcd's take turns in one run, with the same timeouts; a round of ours here is nodes that elect and do nothing else.
 // What a whole node adds (the claim in the database, the first write elsewhere) is in failover-system.ts.
 import { RaftCluster } from '../test/support/raft-cluster.ts';
-import { quantile, round, type Bench, type Result } from './bench.ts';
+import { measured, quantile, round, unmeasured, type Bench, type Result } from './bench.ts';
 import { noRounds, playRound, type Loss, type Rounds } from './election-rounds.ts';
 import { measureSystem } from './failover-system.ts';
 import type { ClusterOptions, ElectingCluster } from './peers/electing-cluster.ts';
@@ -164,15 +164,14 @@ async function idleCosts(): Promise<Result[]> {
         costWatchMs,
       );
       if (cost)
-        results.push({
-          what: `election alone, ${nodes} nodes at 15/150, idle: a node's share of a core (and ${round(cost.rssMb)} MB)`,
-          unit: '%',
-          ours: round(cost.cpu, 2),
-          peer: null,
-          ratio: null,
-          goal: nodes === 3 ? '<= 2 %' : null,
-          met: nodes === 3 ? cost.cpu <= 2 : null,
-        });
+        results.push(
+          measured(
+            `election alone, ${nodes} nodes at 15/150, idle: a node's share of a core (and ${round(cost.rssMb)} MB)`,
+            '%',
+            cost.cpu,
+            nodes === 3 ? 2 : undefined,
+          ),
+        );
     } finally {
       await cluster.close();
     }
@@ -187,12 +186,5 @@ function pool(into: Rounds, from: Rounds): void {
   into.spurious += from.spurious;
 }
 
-const missingEtcd = (): Result => ({
-  what: 'etcd is not installed, so ours ran alone (apt-get install etcd-server)',
-  unit: '',
-  ours: NaN,
-  peer: null,
-  ratio: null,
-  goal: null,
-  met: null,
-});
+const missingEtcd = (): Result =>
+  unmeasured('etcd is not installed, so ours ran alone (apt-get install etcd-server)', '');

@@ -1,7 +1,7 @@
 // What a node holds in memory at rest and under a steady stream of items, and what the development broker holds when nobody
 // takes its messages. The goal for a node is after ten minutes: BATON_BENCH_MINUTES=10 measures that. From /proc, so on Linux.
 import { startBenchSystem, type BenchSystem } from './bench-system.ts';
-import { round, type Bench, type Result } from './bench.ts';
+import { measured, type Bench } from './bench.ts';
 import { pageMessage } from './item-messages.ts';
 import { publishPages, type Shape } from './pipeline-stages.ts';
 import { rssMb } from './process-cost.ts';
@@ -28,11 +28,12 @@ export const bench: Bench = async () => {
     const flooded = await broker();
     system.signal('event-sources', 'SIGCONT');
     return [
-      result('a node at rest, the largest', rest, goals.restMb),
-      result(`a node after ${minutes} min at ${perSecond} items/s, the largest`, busy, goals.busyMb),
-      result('the development broker after the same', calm),
-      result(
+      measured('a node at rest, the largest', 'MB', rest, goals.restMb),
+      measured(`a node after ${minutes} min at ${perSecond} items/s, the largest`, 'MB', busy, goals.busyMb),
+      measured('the development broker after the same', 'MB', calm),
+      measured(
         `the development broker with ${flood.items} messages that nobody takes`,
+        'MB',
         flooded,
         goals.floodedMb,
       ),
@@ -60,16 +61,4 @@ async function publishSteadily({ publisher }: BenchSystem): Promise<number> {
     await publisher.publish(pageMessage({ intake, page: page % pagesPerIntake, itemsPerPage }));
   }
   return intake;
-}
-
-function result(what: string, mb: number, atMost?: number): Result {
-  return {
-    what,
-    unit: 'MB',
-    ours: round(mb),
-    peer: null,
-    ratio: null,
-    goal: atMost === undefined ? null : `<= ${atMost} MB`,
-    met: atMost === undefined ? null : mb <= atMost,
-  };
 }

@@ -7,7 +7,7 @@ import { startRabbitmqMapping } from '../emulator/event-sources/rabbitmq.ts';
 import { createLogger } from '../runtime/logger.ts';
 import { eventually } from '../test/support/running-system.ts';
 import { startBenchSystem, type BenchSystem } from './bench-system.ts';
-import { median, round, type Bench, type Result } from './bench.ts';
+import { measured, median, round, type Bench, type Result } from './bench.ts';
 import { benchSource, inParallel, pageMessage } from './item-messages.ts';
 import { drainByPath } from './pipeline-peers.ts';
 import { publishesInFlight, rate } from './pipeline-stages.ts';
@@ -46,7 +46,7 @@ function results(what: string, rates: readonly (readonly number[])[]): Result[] 
   const named = (partitions: number | undefined) =>
     `${what}, ${partitions} partition${partitions === 1 ? '' : 's'}`;
   return [
-    { what: named(1), unit: 'items/s', ours: round(one), peer: null, ratio: null, goal: null, met: null },
+    measured(named(1), 'items/s', one),
     ...more.map((ours, place) => ({
       what: named(curve[place + 1]),
       unit: 'items/s',

@@ -6,7 +6,7 @@ import { createInvokeClient } from '../emulator/event-sources/invoke-client.ts';
 import { startRabbitmqMapping } from '../emulator/event-sources/rabbitmq.ts';
 import { createLogger } from '../runtime/logger.ts';
 import { startBenchSystem, type BenchSystem } from './bench-system.ts';
-import { median, quantile, round, type Bench, type Result } from './bench.ts';
+import { measured, median, quantile, round, type Bench, type Result } from './bench.ts';
 import { consumePlainly, consumeWithRascal } from './peers/item-consumers.ts';
 import { howToInstall } from './peers/installed.ts';
 import { measureLatency } from './pipeline-latency.ts';
@@ -130,12 +130,12 @@ async function liveResults(
       peer: slowest?.perSecond,
       ratioMin: 0.6,
     }),
-    ...alone.map(({ stage, perSecond }) => single(`  ${stage} alone, ${way}`, 'items/s', perSecond)),
-    single(`CPU of all processes, ${way}`, 'us/item', total, cpuGoals[name]),
+    ...alone.map(({ stage, perSecond }) => measured(`  ${stage} alone, ${way}`, 'items/s', perSecond)),
+    measured(`CPU of all processes, ${way}`, 'us/item', total, cpuGoals[name]),
     ...[...cost]
       .filter(([, us]) => us >= 0.5)
       .toSorted(([, one], [, other]) => other - one)
-      .map(([service, us]) => single(`  ${service}, ${way}`, 'us/item', us)),
+      .map(([service, us]) => measured(`  ${service}, ${way}`, 'us/item', us)),
   ];
 }
 
@@ -191,7 +191,7 @@ async function drainResults(
       ratioMin: 0.8,
       missing: 'no RabbitMQ is installed: apt-get install rabbitmq-server',
     }),
-    single('drain of a backlog, 20 a message', 'items/s', median(rates.pages)),
+    measured('drain of a backlog, 20 a message', 'items/s', median(rates.pages)),
     compared('drain, 1 a message, beside rascal 21 with prefetch 100, an item a request', {
       ours,
       peer: rates.rascal.length > 0 ? median(rates.rascal) : undefined,
@@ -225,8 +225,8 @@ async function latencyResults(system: BenchSystem, intakes: Intakes): Promise<Re
   const windowed = await throughWindow(system, intakes.take());
   const ms = (took: readonly number[], share: number): number => quantile(took, share);
   return [
-    single('publish to committed row at 1,000/s, window 0: p50', 'ms', ms(fast, 0.5), 5),
-    single('publish to committed row at 1,000/s, window 0: p99', 'ms', ms(fast, 0.99), 50),
+    measured('publish to committed row at 1,000/s, window 0: p50', 'ms', ms(fast, 0.5), 5),
+    measured('publish to committed row at 1,000/s, window 0: p99', 'ms', ms(fast, 0.99), 50),
     {
       what: rascal
         ? 'the same at 100/s: p50, beside rascal'
@@ -238,13 +238,13 @@ async function latencyResults(system: BenchSystem, intakes: Intakes): Promise<Re
       goal: '<= 1.5 of rascal',
       met: rascal ? ms(calm, 0.5) <= 1.5 * ms(rascal, 0.5) : null,
     },
-    single(
+    measured(
       `the same at 100/s through a window of ${windowMs} ms: p50`,
       'ms',
       ms(windowed, 0.5),
       windowMs / 2 + 10,
     ),
-    single(`the same at 100/s through a window of ${windowMs} ms: p99`, 'ms', ms(windowed, 0.99)),
+    measured(`the same at 100/s through a window of ${windowMs} ms: p99`, 'ms', ms(windowed, 0.99)),
   ];
 }
 
@@ -259,18 +259,18 @@ async function leaderLossResults(
   const middle = (read: (loss: LeaderLoss) => number): number => median(losses.map(read));
   const missing = losses.reduce((sum, loss) => sum + loss.missing, 0);
   return [
-    single(
+    measured(
       `${what}: until the next leader's first row`,
       'ms',
       middle(({ firstRowMs }) => firstRowMs),
     ),
-    single(
+    measured(
       `${what}: until the full rate is back`,
       'ms',
       middle(({ fullRateMs }) => fullRateMs),
       nodes.electionTimeoutMs + 1_000,
     ),
-    single(`${what}: items missing in the end`, '', missing, 0),
+    measured(`${what}: items missing in the end`, '', missing, 0),
   ];
 }
 
@@ -302,18 +302,6 @@ async function throughWindow(system: BenchSystem, intake: number): Promise<numbe
       await invoke.close();
     }
   });
-}
-
-function single(what: string, unit: string, value: number, atMost?: number): Result {
-  return {
-    what,
-    unit,
-    ours: round(value, value < 100 ? 1 : 0),
-    peer: null,
-    ratio: null,
-    goal: atMost === undefined ? null : `<= ${atMost} ${unit}`,
-    met: atMost === undefined ? null : value <= atMost,
-  };
 }
 
 function compared(

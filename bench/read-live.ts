@@ -3,8 +3,8 @@
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 import type { BenchSystem } from './bench-system.ts';
-import { quantile, type Result } from './bench.ts';
-import { result, type Writer } from './read.ts';
+import { measured, quantile, type Result } from './bench.ts';
+import type { Writer } from './item-writer.ts';
 
 const subscribers = 199; // A node takes 200; one place is left for whoever looks at its page.
 const eventsPerSecond = 1_000;
@@ -33,7 +33,7 @@ export async function measureSubscribers(system: BenchSystem, writer: Writer): P
   const p95 = quantile(late, 0.95);
   return [
     {
-      ...result(
+      ...measured(
         `live: ${subscribers} subscribers at ${eventsPerSecond} changes a second, oldest of what came, p95`,
         'ms',
         p95,
@@ -70,7 +70,7 @@ export async function measureSlowReader(system: BenchSystem, writer: Writer): Pr
   const missed = Number(next) - Number(last.split('-').at(-1)) - 1;
   return [
     {
-      ...result(
+      ...measured(
         'live: a reader that does not read: sent to it before it was cut off',
         'MB',
         got.length / 1e6,
@@ -78,7 +78,7 @@ export async function measureSlowReader(system: BenchSystem, writer: Writer): Pr
       goal: `<= ${slowBytesMax / 1e6} MB`,
       met: got.length > 0 && got.length <= slowBytesMax,
     },
-    { ...result('live: changes it misses when it comes again', '', missed), goal: '0', met: missed === 0 },
+    { ...measured('live: changes it misses when it comes again', '', missed), goal: '0', met: missed === 0 },
   ];
 }
 

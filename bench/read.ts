@@ -1,16 +1,14 @@
 // Reading and writing beside a million items, and the live stream with as many readers as a node takes. Everything goes
 // over HTTP, as users reach it; only the million is put there by SQL.
-import { batchItemsMax, routes } from '../contracts/node-api.ts';
 import { request } from 'undici';
 import { startBenchSystem, type BenchSystem } from './bench-system.ts';
-import { median, quantile, round, type Bench, type Result } from './bench.ts';
+import { measured, median, quantile, round, type Bench, type Result } from './bench.ts';
 import { benchSource } from './item-messages.ts';
-import { entryOf, rate } from './pipeline-stages.ts';
+import { Writer } from './item-writer.ts';
 import { measureSlowReader, measureSubscribers } from './read-live.ts';
 
 const itemsInTable = 1_000_000;
 const rowsAtOnce = 50_000; // A statement has ten seconds.
-const writesPerTurn = 10 * batchItemsMax;
 const readsPerTurn = 20; // A node answers 1,200 requests a minute from one address.
 const pageLength = 100;
 const flatWithin = 1.2;
@@ -29,7 +27,7 @@ export const bench: Bench = async ({ rounds }) => {
     const slow = await measureSlowReader(system, writer);
     return [
       {
-        ...result(
+        ...measured(
           'writes with a million items in the table, beside an empty one',
           'items/s',
           median(full.writes),
@@ -37,7 +35,7 @@ export const bench: Bench = async ({ rounds }) => {
         ...beside(median(full.writes), median(empty.writes), { least: 1 / flatWithin }),
       },
       {
-        ...result(
+        ...measured(
           `a page of ${pageLength}, p95 with a million items, beside an empty table`,
           'ms',
           first ?? NaN,
@@ -45,11 +43,11 @@ export const bench: Bench = async ({ rounds }) => {
         ...beside(first ?? NaN, emptyP95, { most: flatWithin }),
       },
       {
-        ...result('the same page half way down, beside the first one', 'ms', middle ?? NaN),
+        ...measured('the same page half way down, beside the first one', 'ms', middle ?? NaN),
         ...beside(middle ?? NaN, first ?? NaN, { most: flatWithin }),
       },
       {
-        ...result('the same page after nine tenths, beside the first one', 'ms', deep ?? NaN),
+        ...measured('the same page after nine tenths, beside the first one', 'ms', deep ?? NaN),
         ...beside(deep ?? NaN, first ?? NaN, { most: flatWithin }),
       },
       ...live,
@@ -59,35 +57,6 @@ export const bench: Bench = async ({ rounds }) => {
     await system.close();
   }
 };
-
-/** Items that nobody has written before, in requests as large as the leader takes. */
-export class Writer {
-  readonly #system: BenchSystem;
-  #ordinal = 0;
-
-  constructor(system: BenchSystem) {
-    this.#system = system;
-  }
-
-  /** Items a second. */
-  async write(): Promise<number> {
-    const { internalUrl } = await this.#system.leader();
-    return await rate(writesPerTurn, async () => {
-      for (let sent = 0; sent < writesPerTurn; sent += batchItemsMax)
-        await this.post(internalUrl, batchItemsMax);
-    });
-  }
-
-  async post(internalUrl: string, count: number): Promise<void> {
-    const items = Array.from({ length: count }, () => entryOf(1, this.#ordinal++));
-    await this.#system.http.call(internalUrl, {
-      method: 'POST',
-      path: routes.batches,
-      json: { items },
-      timeoutMs: 30_000,
-    });
-  }
-}
 
 async function measure(
   system: BenchSystem,
@@ -139,18 +108,6 @@ async function fill({ database }: BenchSystem): Promise<void> {
       [benchSource, first, first + rowsAtOnce - 1],
     );
   await database.query('filling the tables', 'VACUUM (ANALYZE) items'); // As the server would, a minute later.
-}
-
-export function result(what: string, unit: string, value: number): Result {
-  return {
-    what,
-    unit,
-    ours: round(value, value < 100 ? 1 : 0),
-    peer: null,
-    ratio: null,
-    goal: null,
-    met: null,
-  };
 }
 
 function beside(

@@ -2,7 +2,7 @@
 // With the development broker, and with RabbitMQ where one is installed.
 import { findRabbitmq } from '../emulator/services/rabbitmq/rabbitmq.ts';
 import { eventually, startRunningSystem } from '../test/support/running-system.ts';
-import { median, round, type Bench, type Result } from './bench.ts';
+import { measured, median, unmeasured, type Bench, type Result } from './bench.ts';
 
 const goals = { leaderMs: 3_000, firstItemsMs: { development: 10_000, rabbitmq: 20_000 } };
 const firstItemsWithinMs = 60_000;
@@ -11,15 +11,7 @@ export const bench: Bench = async ({ rounds }) => {
   const results: Result[] = [];
   for (const broker of ['development', 'rabbitmq'] as const) {
     if (broker === 'rabbitmq' && !findRabbitmq()) {
-      results.push({
-        what: 'with RabbitMQ: not installed (apt-get install rabbitmq-server)',
-        unit: 'ms',
-        ours: NaN,
-        peer: null,
-        ratio: null,
-        goal: null,
-        met: null,
-      });
+      results.push(unmeasured('with RabbitMQ: not installed (apt-get install rabbitmq-server)', 'ms'));
       continue;
     }
     const leader: number[] = [];
@@ -43,21 +35,9 @@ export const bench: Bench = async ({ rounds }) => {
     }
     const limit = goals.firstItemsMs[broker];
     results.push(
-      timed(`${broker} broker: start to leader with fence`, median(leader), goals.leaderMs),
-      timed(`${broker} broker: start to the first scraped items`, median(firstItems), limit),
+      measured(`${broker} broker: start to leader with fence`, 'ms', median(leader), goals.leaderMs),
+      measured(`${broker} broker: start to the first scraped items`, 'ms', median(firstItems), limit),
     );
   }
   return results;
 };
-
-function timed(what: string, ms: number, goalMs: number): Result {
-  return {
-    what,
-    unit: 'ms',
-    ours: round(ms),
-    peer: null,
-    ratio: null,
-    goal: `<= ${goalMs} ms`,
-    met: ms <= goalMs,
-  };
-}
