@@ -30,8 +30,8 @@ export interface LeadershipOptions {
 
 /** An operator's wish must not stop writes for long; a node that ends has nothing else to do. */
 const drainWithinMs = { transfer: 1_000, resign: 5_000 };
-/** Writes that wait for a leader at once; one more is refused. */
-const waitingMax = 64;
+/** Writes that wait for a leader at once; one more is refused. Twice what a leader has in flight: each may hold 8 MB. */
+const waitingMax = 16;
 
 export class Leadership {
   readonly #options: LeadershipOptions;

@@ -99,6 +99,8 @@ export function createInternalServer(options: InternalServerOptions): FastifyIns
 
   let batches = 0;
   app.post(routes.batches, { bodyLimit: batchBodyBytesMax }, async (request): Promise<BatchAnswer> => {
+    // Those who wait for an election are not in flight: nobody here could tell them that the leader is busy.
+    await leadership.settled();
     if (batches >= options.batchesInFlightMax)
       throw new Failure('BUSY', `${batches} batches are in flight`, { details: { retryAfterMs: 200 } });
     const { items, messages } = parse(batchRequestSchema, request.body);

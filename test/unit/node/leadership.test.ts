@@ -127,20 +127,20 @@ describe('a write while nobody can say who writes', () => {
     expect(refused).toBe(true);
   });
 
-  test('is refused at once when 64 wait already', async () => {
+  test('is refused at once when 16 wait already', async () => {
     become({ kind: 'follower', leader: null }, 4);
     const answers: string[] = [];
-    const writes = Array.from({ length: 65 }, (_, index) =>
+    const writes = Array.from({ length: 17 }, (_, index) =>
       write().then(
         () => answers.push(`${index} written`),
         () => answers.push(`${index} refused`),
       ),
     );
     await turn();
-    expect(answers).toEqual(['64 refused']);
+    expect(answers).toEqual(['16 refused']);
     become({ kind: 'leader' }, 5);
     await Promise.all(writes);
-    expect(answers.filter((answer) => answer.endsWith('written'))).toHaveLength(64);
+    expect(answers.filter((answer) => answer.endsWith('written'))).toHaveLength(16);
   });
 
   test('at a node that ends, is sent away at once, and hears who leads as soon as that is known', async () => {
