@@ -1,13 +1,18 @@
 // Leading: heartbeats, the count of who still hears them, and handing leadership over when asked or when unwell.
 // Never believes in its own leadership longer than a majority vouches for it.
 import type { Draft, Leader, PeerView, Transfer } from './state.ts';
-import type { Input, Message, NodeId, StepDownRule, TransferRule } from './types.ts';
+import type { Config, Input, Message, NodeId, StepDownRule, TransferRule } from './types.ts';
 import { leaveLeadership, noteTransfer, send } from './state.ts';
 import { quorumHeardAt } from './quorum.ts';
 import { askAgainMs, successionOf } from './succession.ts';
 
 /** So long a follower must report a database while this leader has none: an outage of all is not seen by all at once. */
 const databaseSteadyMs = 1_000;
+/**
+ * A leader that no majority answers asks so many times as often for what is left of its timeout: on a network that loses
+ * and delays, few heartbeats are sent early enough to be answered within it, and each is a chance to stay.
+ */
+const urgency = 3;
 
 export function onHeartbeatAnswer(
   draft: Draft,
@@ -61,7 +66,9 @@ function sendHeartbeats(draft: Draft, role: Leader): void {
   const { config, now, term } = state;
   const sequence = role.sequence + 1;
   const order = successionOf(config, role.peers, now);
-  state.role = { ...role, sequence, order, heartbeatAt: now + config.heartbeatMs };
+  const quorumIsSilent = now - quorumHeardAt(config, role.peers, now) > quietMs(config);
+  const pauseMs = quorumIsSilent ? config.heartbeatMs / urgency : config.heartbeatMs;
+  state.role = { ...role, sequence, order, heartbeatAt: now + pauseMs };
   const beat = {
     kind: 'heartbeat',
     term,
@@ -73,10 +80,13 @@ function sendHeartbeats(draft: Draft, role: Leader): void {
   for (const [to, { probe }] of role.peers) send(draft, to, { ...beat, probe });
 }
 
-/** Nothing that was sent within two heartbeats and a bit has been answered. */
+/** So long nothing is missed: two heartbeats and a bit. */
+const quietMs = ({ heartbeatMs, electionTimeoutMs }: Config): number =>
+  Math.max(2 * heartbeatMs, electionTimeoutMs / 3);
+
+/** Nothing that was sent of late has been answered. */
 function isSilent({ state }: Draft, peer: PeerView): boolean {
-  const { heartbeatMs, electionTimeoutMs } = state.config;
-  return peer.sequence === 0 || state.now - peer.ackedAt > Math.max(2 * heartbeatMs, electionTimeoutMs / 3);
+  return peer.sequence === 0 || state.now - peer.ackedAt > quietMs(state.config);
 }
 
 /** Who could take over now, best first. */
