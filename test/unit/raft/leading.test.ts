@@ -31,6 +31,24 @@ describe('quorum', () => {
     expect(node.view.role.kind).toBe('follower');
   });
 
+  test('once two heartbeats went without a majority, a leader asks three times as often, until it is answered', () => {
+    const node = new Node().lead();
+    let last = { sequence: 0, sentAt: 0 };
+    const beatsIn = (ms: number): number => {
+      const before = last.sequence;
+      for (let turn = 0; turn < ms; turn++) {
+        node.wait(1);
+        last = node.sent('heartbeat')[0] ?? last;
+      }
+      return last.sequence - before;
+    };
+    beatsIn(60);
+    expect(beatsIn(30)).toBe(4);
+    node.acknowledge('b', { sequence: last.sequence, sentAt: last.sentAt });
+    expect(beatsIn(40)).toBe(2);
+    expect(node.view.role.kind).toBe('leader');
+  });
+
   test('the answers of learners do not count', () => {
     const node = new Node().lead();
     node.wait(20);
