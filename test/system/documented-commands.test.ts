@@ -1,7 +1,9 @@
 // Every command of the README and of docs/local.md is run, as it stands there: those that need a running system against one
 // of their own. A command that nobody knows how to try fails, so that none is added without being tried.
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -76,6 +78,29 @@ const tried: Readonly<Record<string, (command: string) => Promise<void>>> = {
   },
   'npm run baton -- down': async () => {
     expect((await system.baton('down')).code).toBe(0);
+  },
+  'OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 npm start': async (command) => {
+    const [variable = '', url = ''] = (command.split(' ')[0] ?? '').split('=');
+    const told: string[] = [];
+    const collector = createServer((asked, answer) => {
+      told.push(`${asked.method} ${asked.url}`);
+      asked.resume();
+      answer.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+    });
+    collector.listen(Number(new URL(url).port), '127.0.0.1');
+    await once(collector, 'listening');
+    const other = await startRunningSystem([], { env: { [variable]: url } });
+    try {
+      await eventually(
+        'spans',
+        async () => told,
+        (seen) => seen.includes('POST /v1/traces'),
+        60_000,
+      );
+    } finally {
+      await other.close();
+      collector.close();
+    }
   },
   'npm run baton -- invoke ftp-sync --event test/support/events/sqs-tick.json': async () => {
     const other = await startRunningSystem(['--no-demo', '--broker', 'development']);
