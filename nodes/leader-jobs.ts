@@ -30,13 +30,15 @@ export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadershi
       reported.set(job.name, detail);
     }
   }
-  let ledSince = Infinity;
+  // A node may lead before its jobs are there: from then on they count.
+  let ledSince = performance.now();
   leadership.onChange(({ kind }) => {
-    ledSince = kind === 'leading' ? performance.now() : Infinity;
+    if (kind === 'leading') ledSince = performance.now();
   });
   const timers = options.jobs.map((job) =>
     setInterval(() => {
-      if (performance.now() - ledSince < giveWayMs || running.has(job.name)) return;
+      if (leadership.state.kind !== 'leading' || performance.now() - ledSince < giveWayMs) return;
+      if (running.has(job.name)) return;
       running.set(
         job.name,
         round(job).finally(() => running.delete(job.name)),

@@ -40,10 +40,16 @@ export function standBy(options: StandbyOptions) {
     running = true;
     // A new one each time, so that the handshake is rehearsed too, and the certificate looked at.
     const client = createInternalClient(tls());
-    await listen(client);
-    for (let time = 0; time < times && leadership.state.kind === 'following'; time++) await rehearse(client);
-    await client.close();
-    running = false;
+    try {
+      await listen(client);
+      for (let time = 0; time < times && leadership.state.kind === 'following'; time++)
+        await rehearse(client);
+      await client.close();
+    } catch (error) {
+      report(error); // Nothing here may end a node.
+    } finally {
+      running = false;
+    }
   }
 
   async function listen(client: InternalClient): Promise<void> {

@@ -1,0 +1,73 @@
+// The jobs of whoever leads: when they begin, and that they rest while this node may not write.
+import { beforeEach, expect, test, vi, afterEach } from 'vitest';
+import type { EventDraft } from '../../../contracts/event.ts';
+import { startLeaderJobs } from '../../../nodes/leader-jobs.ts';
+import { Leadership } from '../../../nodes/leadership.ts';
+import { simulatedRaft } from '../../integration/node/simulated-edges.ts';
+
+let leadership: Leadership;
+let become: ReturnType<typeof simulatedRaft>['become'];
+let rounds: number[];
+let told: EventDraft[];
+let jobs: ReturnType<typeof startLeaderJobs> | undefined;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  const simulated = simulatedRaft();
+  ({ become } = simulated);
+  [rounds, told, jobs] = [[], [], undefined];
+  leadership = new Leadership({
+    nodeId: 'node-1',
+    bootId: '0'.repeat(32),
+    members: [],
+    // It never answers: a node that ends waits for it.
+    raft: { ...simulated.raft, transfer: () => new Promise(() => undefined) },
+    claim: async () => ({ kind: 'claimed' }),
+    emit: () => undefined,
+    repeatClaimMs: 10,
+    patienceMs: 20,
+  });
+});
+afterEach(async () => {
+  await jobs?.close();
+  vi.useRealTimers();
+});
+
+function startJobs(): void {
+  jobs = startLeaderJobs({
+    leadership,
+    emit: (event) => void told.push(event),
+    jobs: [{ name: 'counting', everyMs: 50, run: async (term) => void rounds.push(term) }],
+  });
+}
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+test('they give way to those who wait to write, and then run in the term of the moment', async () => {
+  startJobs();
+  become({ kind: 'leader' }, 3);
+  await pass(200);
+  expect(rounds).toEqual([]);
+  await pass(200);
+  expect(new Set(rounds)).toEqual(new Set([3]));
+});
+
+test('a node that led before its jobs were there runs them all the same', async () => {
+  become({ kind: 'leader' }, 3);
+  await pass(0);
+  expect(leadership.state).toMatchObject({ kind: 'leading' });
+  startJobs();
+  await pass(400);
+  expect(rounds.length).toBeGreaterThan(0);
+});
+
+test('none begins while a node that ends lets its writes go through, and nothing is said about that', async () => {
+  startJobs();
+  become({ kind: 'leader' }, 3);
+  await pass(400);
+  void leadership.write('slow', () => new Promise(() => undefined));
+  void leadership.resign('SIGTERM');
+  const before = rounds.length;
+  await pass(1_000);
+  expect(rounds).toHaveLength(before);
+  expect(told).toEqual([]);
+});
