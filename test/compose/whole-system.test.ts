@@ -128,6 +128,8 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
       expect(nodes.filter(({ role }) => role === 'leading')).toHaveLength(1);
       expect(services.length).toBeGreaterThan(10);
       expect(services.filter(({ state }) => state !== 'up')).toEqual([]);
+      const logs = await baton('compose', 'logs', 'event-sources');
+      expect([logs.code, logs.stdout]).toEqual([0, expect.stringContaining('consuming')]);
     });
 
     test('items of the shop pass RabbitMQ, the function in LocalStack and the leader, and are rows', async () => {

@@ -1,5 +1,6 @@
-// Every command of the README and of docs/local.md is run, as it stands there: those that need a running system against one
-// of their own. A command that nobody knows how to try fails, so that none is added without being tried.
+// Every command of the README and of docs/local.md is tried, as it stands there: those that need a running system against one
+// of their own, those in containers by the tests of the containers. One that nobody knows how to try fails, so that none is
+// added without being tried, and one that is not run is named with its reason.
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -32,7 +33,17 @@ const inStep = (step: string) => async (): Promise<void> => {
   expect(readFileSync(`${root}/.ci/run`, 'utf8')).toContain(step);
 };
 
-const inContainers = inStep('npm run --silent test:compose');
+/** By a test of the containers, which CI runs; only its call is looked for here. */
+const byTest = (file: 'whole-system' | 'other-ways', call: string) => async (): Promise<void> => {
+  const path = `test/compose/${file}.test.ts`;
+  expect(readFileSync(`${root}/${path}`, 'utf8')).toContain(call);
+  expect(readFileSync(`${root}/.ci/run`, 'utf8')).toContain(path);
+};
+const whole = (call: string) => byTest('whole-system', call);
+const notRun: Readonly<Record<string, string>> = {
+  'docker compose -f emulator/compose.yaml up --build --detach': '`baton compose up` runs the same and waits',
+  'docker compose -f emulator/compose.yaml down --volumes': '`baton compose down --volumes` runs the same',
+};
 
 const tried: Readonly<Record<string, (command: string) => Promise<void>>> = {
   'npm ci && npm start': async () => {
@@ -129,21 +140,25 @@ const tried: Readonly<Record<string, (command: string) => Promise<void>>> = {
     if ((await system.status()).leader === 'node-2') await system.baton('transfer', 'node-1');
     await onWholeSystem(command);
   },
-  'npm run compose -- up': inContainers,
-  'npm run compose -- status': inContainers,
-  'npm run compose -- logs event-sources': inContainers,
-  'npm run compose -- down': inContainers,
-  'npm run baton -- kill leader --target compose': inContainers,
-  'npm run baton -- pause leader --target compose': inContainers,
-  'npm run baton -- resume node-1 --target compose': inContainers,
-  'npm run baton -- trace demo-shop/BOO-001 --target compose': inContainers,
-  'npm run baton -- dlq list --target compose': inContainers,
-  'docker compose -f emulator/compose.yaml up --build --detach': inContainers,
-  'docker compose -f emulator/compose.yaml down --volumes': inContainers,
-  'BATON_LAMBDA=host npm run compose -- up': inContainers,
-  'npm run localstack -- up': inContainers,
-  'AWS_ENDPOINT_URL=http://127.0.0.1:4566 npm start': inContainers,
-  'npm run localstack -- down': inContainers,
+  'npm run compose -- up': whole("baton('compose', 'up'"),
+  'npm run compose -- status': whole("baton('compose', 'status')"),
+  'npm run compose -- logs event-sources': whole("baton('compose', 'logs', 'event-sources')"),
+  'npm run compose -- down': whole("baton('compose', 'down'"),
+  'npm run baton -- kill leader --target compose': whole("baton('kill', killed, '--target', 'compose')"),
+  'npm run baton -- pause leader --target compose': whole("baton('pause', frozen, '--target', 'compose')"),
+  'npm run baton -- resume node-1 --target compose': whole("baton('resume', frozen, '--target', 'compose')"),
+  'npm run baton -- trace demo-shop/BOO-001 --target compose': whole("baton('trace', `demo-shop/"),
+  'npm run baton -- dlq list --target compose': whole("baton('dlq', 'list', '--target', 'compose')"),
+  'BATON_LAMBDA=host npm run compose -- up': byTest(
+    'other-ways',
+    "baton('compose', 'up', '--lambda', 'host')",
+  ),
+  'npm run localstack -- up': byTest('other-ways', "baton('localstack', 'up')"),
+  'AWS_ENDPOINT_URL=http://127.0.0.1:4566 npm start': byTest(
+    'other-ways',
+    'env: { AWS_ENDPOINT_URL: localstackUrl }',
+  ),
+  'npm run localstack -- down': byTest('other-ways', "baton('localstack', 'down')"),
   'npm run simulate -- --elections 2000 --seed 7': plainly,
   'npm run chaos -- --minutes 1': inStep('npm run --silent chaos -- --minutes 1'),
   'npm run baton -- doctor': plainly,
@@ -182,7 +197,9 @@ describe('README', () => {
 });
 
 describe.each(['docs/local.md', 'README.md'])('%s', (document) => {
-  test.each(commandsOf(document))('%s', async (command) => {
+  test.for(commandsOf(document))('%s', async (command, context) => {
+    const why = notRun[command];
+    if (why !== undefined) context.skip(why);
     expect(Object.keys(tried), 'a command that this test does not know how to try').toContain(command);
     await tried[command]?.(command);
   });
