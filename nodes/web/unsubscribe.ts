@@ -1,5 +1,5 @@
 // Ends a watch for whoever got its mail: by one click in the mail program (RFC 8058), or on the page that the mail leads to.
-// A watch's id is random and stands in its mails alone, so it is all that is asked for.
+// A watch's id is random and told to its mails and to editors alone, so it is all that is asked for.
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { endOfWatch } from '../../contracts/public-views.ts';
