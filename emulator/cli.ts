@@ -215,6 +215,12 @@ function createProgram(finish: (code: number) => void): Command {
   return program;
 }
 
+// Who reads no more (`| head`, a terminal that closed) cuts nothing in half: a command goes on to its end.
+const output = [process.stdout, process.stderr];
+for (const stream of output)
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
+  });
 try {
   await createProgram((code) => (process.exitCode = code)).parseAsync();
 } catch (error) {
@@ -222,4 +228,6 @@ try {
   if (!(error instanceof CommanderError)) throw error;
   process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
 }
+// Whoever reads slowly gets all of it: ending would drop what does not fit into the pipe.
+await Promise.all(output.map((stream) => new Promise((resolve) => stream.write('', resolve))));
 process.exit();

@@ -82,14 +82,17 @@ export class Leadership {
   async settled(): Promise<void> {
     if (this.#openSince === undefined || this.#waiting.size >= waitingMax) return;
     const leftMs = this.#openSince + this.#options.patienceMs - performance.now();
-    if (leftMs < 1) return;
+    if (leftMs <= 0) return;
     await new Promise<void>((resolve) => {
       const go = (): void => {
         clearTimeout(late);
         this.#waiting.delete(go);
         resolve();
       };
-      const late = setTimeout(go, leftMs);
+      const late = setTimeout(() => {
+        this.#openSince = Number.NEGATIVE_INFINITY; // A timer may come a little early; nobody after it waits for the rest.
+        go();
+      }, Math.ceil(leftMs));
       this.#waiting.add(go);
     });
   }

@@ -1,7 +1,13 @@
 // The commands that talk to a running system from another terminal: status, kill, pause, resume, down.
 import { describeError } from '../../runtime/failure.ts';
 import { callControl, type FaultAction } from '../control.ts';
-import { layoutOf, readRecord, type InstanceRecord } from '../instance/instance.ts';
+import {
+  endLeftovers,
+  layoutOf,
+  readRecord,
+  removeRecord,
+  type InstanceRecord,
+} from '../instance/instance.ts';
 import { isAlive } from '../instance/process-table.ts';
 import { pause } from '../pause.ts';
 import type { SystemStatus } from '../status.ts';
@@ -87,6 +93,16 @@ export async function fault(
 }
 
 export async function down(options: { data: string }): Promise<number> {
+  const layout = layoutOf(options.data);
+  const earlier = await readRecord(layout);
+  if (earlier && !isAlive(earlier.launcher)) {
+    const left = await endLeftovers(earlier);
+    await removeRecord(layout);
+    if (left.length > 0) {
+      process.stdout.write(`The launcher was gone; ended what it had left running: ${left.join(', ')}.\n`);
+      return exitCodes.ok;
+    }
+  }
   const record = await findRunning(options.data);
   if (!record) return exitCodes.nothingRunning;
   await callControl(record, { path: 'down', timeoutMs: faultWithinMs });

@@ -1,4 +1,5 @@
-// `baton up`: starts the system, says what comes up and what to try, and stays until Ctrl-C, SIGTERM or `baton down`.
+// `baton up`: starts the system, says what comes up and what to try, and stays until Ctrl-C, SIGTERM, `baton down` or the
+// end of its terminal.
 import { join } from 'node:path';
 import { isatty } from 'node:tty';
 import { describeError } from '../../runtime/failure.ts';
@@ -40,6 +41,9 @@ export async function up(options: UpOptions): Promise<number> {
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  // The terminal closed, or whoever read this ended: both may come several times, and nobody is left to end it otherwise.
+  process.on('SIGHUP', () => over.abort());
+  process.stdout.on('error', () => over.abort());
 
   const layout = layoutOf(options.data);
   const starting = startSystem(
