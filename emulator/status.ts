@@ -66,17 +66,15 @@ export async function systemStatus(
   /** `withinMs`: for each question; nodes that are far away need more. */
   { faults = [], withinMs = askMs }: { faults?: readonly string[]; withinMs?: number } = {},
 ): Promise<SystemStatus> {
-  const [nodes, counts] = await Promise.all([
-    Promise.all(members.map((member) => nodeStatus(member, { services, withinMs }))),
+  const [seen, counts] = await Promise.all([
+    Promise.all(members.map((member) => lookAt(member, { services, withinMs }))),
     // The first node that knows; all read the same database and broker.
     Promise.any(
       members.map(({ publicUrl }) => ask(`${publicUrl}/counts`, { schema: countsSchema, withinMs })),
     ).catch(() => unknownCounts),
   ]);
-  // Two may say so for a moment while leadership moves; the higher term is right.
-  const leader = nodes
-    .filter(({ role }) => role === 'leading')
-    .sort((one, other) => (other.term ?? 0) - (one.term ?? 0))[0];
+  const nodes = seen.map(({ node }) => node);
+  const leader = leaderOf(seen);
   const terms = nodes.flatMap(({ term }) => term ?? []);
   return {
     leader: leader?.id ?? null,
@@ -88,10 +86,29 @@ export async function systemStatus(
   };
 }
 
-async function nodeStatus(
+interface Seen {
+  readonly node: NodeStatus;
+  /** Whom it follows. */
+  readonly follows: string | null;
+}
+
+/** Who says so itself, else whom the others follow, if that node runs and only gave no answer in time. */
+function leaderOf(seen: readonly Seen[]): { id: string; term: number | null } | undefined {
+  // Two may lead, or be followed, for a moment while leadership moves; the higher term is right.
+  const newestFirst = seen.toSorted((one, other) => (other.node.term ?? 0) - (one.node.term ?? 0));
+  const leading = newestFirst.find(({ node }) => node.role === 'leading')?.node;
+  if (leading) return leading;
+  const follower = newestFirst.find(({ follows }) => follows !== null);
+  const followed = seen.find(({ node }) => node.id === follower?.follows)?.node;
+  return followed?.health === 'unreachable'
+    ? { id: followed.id, term: follower?.node.term ?? null }
+    : undefined;
+}
+
+async function lookAt(
   member: Member,
   { services, withinMs }: { services: readonly ServiceView[]; withinMs: number },
-): Promise<NodeStatus> {
+): Promise<Seen> {
   const service = services.find(({ name }) => name === member.id);
   const about = {
     id: member.id,
@@ -101,14 +118,15 @@ async function nodeStatus(
     pid: service?.pid ?? null,
   };
   try {
-    const { state, term, problems } = await ask(`${member.publicUrl}/health`, {
+    const { state, term, leader, problems } = await ask(`${member.publicUrl}/health`, {
       schema: viewSchema,
       withinMs,
     });
-    return { ...about, role: state, term, health: 'ok', problems };
+    const node: NodeStatus = { ...about, role: state, term, health: 'ok', problems };
+    return { node, follows: state === 'following' ? leader : null };
   } catch {
     const health = service?.state === 'paused' ? 'paused' : service?.pid ? 'unreachable' : 'down';
-    return { ...about, role: 'unknown', term: null, health, problems: [] };
+    return { node: { ...about, role: 'unknown', term: null, health, problems: [] }, follows: null };
   }
 }
 

@@ -319,11 +319,16 @@ function addReads(
 
 type Depths = Record<string, number | null>;
 
-/** Depths of all queues, null where unknown. All readers of one second share one look. */
+/** Depths of all queues, null where unknown. All readers of one second share one look, unless it did not find all. */
 function sharedDepths(read: () => Promise<Depths>): () => Promise<Depths> {
   let last: { at: number; value: Promise<Depths> } | undefined;
+  const look = async (): Promise<Depths> => {
+    const depths = await read();
+    if (Object.values(depths).includes(null)) last = undefined;
+    return depths;
+  };
   return () => {
-    if (!last || performance.now() - last.at > 1_000) last = { at: performance.now(), value: read() };
+    if (!last || performance.now() - last.at > 1_000) last = { at: performance.now(), value: look() };
     return last.value;
   };
 }
