@@ -1,11 +1,13 @@
 // What runs only while this node leads: mails and retention, each round in the term it holds. One round of a job at
-// a time; a failing job is reported once per cause and tried again. Never writes without Leadership.
+// a time; a job that fails for long is reported once per cause, and tried again all the time. Never writes without Leadership.
 import { describeError, Failure } from '../runtime/failure.ts';
 import type { Emit } from '../runtime/logger.ts';
 import type { Leadership } from './leadership.ts';
 
 /** So long those who wait to write come first: a job needs a connection of its own, and runs code that never ran here. */
 const giveWayMs = 250;
+/** What a job needs may come up a little after its node, or be started again: only what lasts is a problem. */
+const problemAfterMs = 10_000;
 
 export interface LeaderJob {
   readonly name: string;
@@ -16,18 +18,20 @@ export interface LeaderJob {
 export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadership: Leadership; emit: Emit }) {
   const { leadership } = options;
   const running = new Map<string, Promise<void>>();
-  const reported = new Map<string, string>();
+  const failing = new Map<string, { since: number; reported: string | undefined }>();
   async function round(job: LeaderJob): Promise<void> {
     try {
       await leadership.write(job.name, job.run);
-      reported.delete(job.name);
+      failing.delete(job.name);
     } catch (error) {
       // Losing leadership in the middle of a round is no problem of the job.
       if (error instanceof Failure && error.rule.next === 'find-leader') return;
       const detail = `${job.name}: ${describeError(error)}`;
-      if (reported.get(job.name) !== detail)
+      const { since, reported } = failing.get(job.name) ?? { since: performance.now(), reported: undefined };
+      const lasts = performance.now() - since >= problemAfterMs;
+      if (lasts && reported !== detail)
         options.emit({ type: 'problem', code: error instanceof Failure ? error.code : 'INTERNAL', detail });
-      reported.set(job.name, detail);
+      failing.set(job.name, { since, reported: lasts ? detail : reported });
     }
   }
   // A node may lead before its jobs are there: from then on they count.

@@ -33,11 +33,11 @@ afterEach(async () => {
   vi.useRealTimers();
 });
 
-function startJobs(): void {
+function startJobs(run = async (term: number) => void rounds.push(term)): void {
   jobs = startLeaderJobs({
     leadership,
     emit: (event) => void told.push(event),
-    jobs: [{ name: 'counting', everyMs: 50, run: async (term) => void rounds.push(term) }],
+    jobs: [{ name: 'counting', everyMs: 50, run }],
   });
 }
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
@@ -70,4 +70,24 @@ test('none begins while a node that ends lets its writes go through, and nothing
   await pass(1_000);
   expect(rounds).toHaveLength(before);
   expect(told).toEqual([]);
+});
+
+test('a failure that lasts is said once, and again when its cause is another', async () => {
+  let cause: string | undefined = 'no broker';
+  startJobs(async () => {
+    if (cause !== undefined) throw new Error(cause);
+  });
+  become({ kind: 'leader' }, 3);
+  await pass(9_000);
+  expect(told).toEqual([]);
+  await pass(60_000);
+  expect(told).toMatchObject([{ type: 'problem', detail: 'counting: no broker' }]);
+  cause = 'no disk';
+  await pass(1_000);
+  expect(told).toHaveLength(2);
+  cause = undefined;
+  await pass(1_000);
+  cause = 'no broker';
+  await pass(9_000);
+  expect(told).toHaveLength(2);
 });
