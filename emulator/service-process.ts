@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { createLogger, type Logger } from '../runtime/logger.ts';
 import { createLifecycle, type Closable } from '../runtime/lifecycle.ts';
 import { EnvironmentError } from '../runtime/config.ts';
+import { describeIssues, issuesOf } from '../runtime/issues.ts';
 
 export const serviceSettingsVariable = 'BATON_SERVICE_SETTINGS';
 
@@ -23,9 +24,7 @@ export async function runService<T>(
   const lifecycle = createLifecycle({ logger, graceMs: 4_000 });
   const settings = settingsSchema.safeParse(JSON.parse(process.env[serviceSettingsVariable] ?? 'null'));
   if (!settings.success) {
-    const problems = settings.error.issues.map(
-      (issue) => `${serviceSettingsVariable}.${issue.path.join('.')}: ${issue.message}`,
-    );
+    const problems = [`${serviceSettingsVariable}: ${describeIssues(issuesOf(settings.error))}`];
     process.stderr.write(`${new EnvironmentError(name, problems).message}\n`);
     process.exit(2);
   }

@@ -3,6 +3,7 @@
 import * as z from 'zod';
 import type { FailureCode } from '../contracts/failures.ts';
 import type { RabbitmqMessage } from '../contracts/rabbitmq-event.ts';
+import { describeIssues, issuesOf } from '../runtime/issues.ts';
 
 export interface MessageContract<T> {
   readonly schema: z.ZodType<T>;
@@ -15,7 +16,6 @@ export type ReadMessage<T> =
   | { readonly kind: 'poison'; readonly code: FailureCode; readonly reason: string };
 
 const envelopeSchema = z.object({ version: z.number() });
-const issuesShownMax = 10;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 export function readMessage<T>(message: RabbitmqMessage, contract: MessageContract<T>): ReadMessage<T> {
@@ -40,15 +40,7 @@ export function readMessage<T>(message: RabbitmqMessage, contract: MessageContra
       'VERSION_UNSUPPORTED',
       `version ${envelope.data.version}, this release reads ${contract.version}`,
     );
-  return poison('MESSAGE_MALFORMED', describeIssues(parsed.error));
-}
-
-/** "price: expected number; sku: too long", the first ten. */
-export function describeIssues(error: z.ZodError): string {
-  return error.issues
-    .slice(0, issuesShownMax)
-    .map((issue) => `${issue.path.join('.') || '(whole)'}: ${issue.message}`)
-    .join('; ');
+  return poison('MESSAGE_MALFORMED', describeIssues(issuesOf(parsed.error)));
 }
 
 function poison(code: FailureCode, reason: string): { kind: 'poison'; code: FailureCode; reason: string } {

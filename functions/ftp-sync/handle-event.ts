@@ -12,6 +12,7 @@ import { routes } from '../../contracts/node-api.ts';
 import { rabbitmqEventSchema, type RabbitmqMessage } from '../../contracts/rabbitmq-event.ts';
 import { queues, routingKeys } from '../../contracts/topology.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
+import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { childTraceparent, newTraceparent } from '../../runtime/trace.ts';
 import { deadLetter, publishRetry } from '../dead-letter.ts';
@@ -172,10 +173,7 @@ export function readCommand(message: RabbitmqMessage): FileCommand {
       'VERSION_UNSUPPORTED',
       `version ${version.data.version}, this release reads ${fileCommandVersion}`,
     );
-  throw new Failure(
-    'MESSAGE_MALFORMED',
-    parsed.error.issues.map((issue) => `${issue.path.join('.') || '(whole)'}: ${issue.message}`).join('; '),
-  );
+  throw new Failure('MESSAGE_MALFORMED', describeIssues(issuesOf(parsed.error)));
 }
 
 /** Undefined when another worker holds the lease. */

@@ -12,7 +12,7 @@ import type { FailureCode } from '../../contracts/failures.ts';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { DirectoryEntry, LeaderDirectory } from '../leader-directory.ts';
-import { describeIssues } from '../read-message.ts';
+import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 
 export interface AnnouncePorts {
   readonly directory: Pick<LeaderDirectory, 'read' | 'store'>;
@@ -40,7 +40,7 @@ export async function announce(
 ): Promise<AnnounceOutcome> {
   const records = sqsEventSchema.safeParse(event);
   if (!records.success) {
-    malformed(ports, `not an SQS event: ${describeIssues(records.error)}`);
+    malformed(ports, `not an SQS event: ${describeIssues(issuesOf(records.error))}`);
     return { kind: 'nothing' };
   }
   let newest: DirectoryEntry | undefined;
@@ -54,7 +54,8 @@ export async function announce(
 /** Undefined for what is no announcement of this cluster; the log says why. */
 function readRecord(ports: AnnouncePorts, record: unknown, cluster: string): DirectoryEntry | undefined {
   const parsed = sqsRecordSchema.safeParse(record);
-  if (!parsed.success) return malformed(ports, `not an SQS message: ${describeIssues(parsed.error)}`);
+  if (!parsed.success)
+    return malformed(ports, `not an SQS message: ${describeIssues(issuesOf(parsed.error))}`);
   const { messageId, body, attributes } = parsed.data;
   let json: unknown;
   try {
@@ -69,7 +70,7 @@ function readRecord(ports: AnnouncePorts, record: unknown, cluster: string): Dir
       ports,
       typeof version === 'number' && version > announcementVersion
         ? `${messageId} has version ${version}, this release reads ${announcementVersion}`
-        : `${messageId} is malformed: ${describeIssues(announcement.error)}`,
+        : `${messageId} is malformed: ${describeIssues(issuesOf(announcement.error))}`,
     );
   }
   if (announcement.data.cluster !== cluster)

@@ -11,7 +11,8 @@ import {
 import { itemSchema, type Item } from '../../contracts/item.ts';
 import type { FailureCode } from '../../contracts/failures.ts';
 import type { RabbitmqMessage } from '../../contracts/rabbitmq-event.ts';
-import { describeIssues, readMessage } from '../read-message.ts';
+import { describeIssues, issuesOf } from '../../runtime/issues.ts';
+import { readMessage } from '../read-message.ts';
 
 export interface BadItem {
   /** Position in the page. */
@@ -43,7 +44,8 @@ export function judgePage(message: RabbitmqMessage): JudgedPage {
   const bad: BadItem[] = [];
   for (const [index, candidate] of page.items.entries()) {
     const parsed = itemSchema.safeParse(candidate);
-    if (!parsed.success) bad.push({ index, code: 'ITEM_MALFORMED', reason: describeIssues(parsed.error) });
+    if (!parsed.success)
+      bad.push({ index, code: 'ITEM_MALFORMED', reason: describeIssues(issuesOf(parsed.error)) });
     else if (parsed.data.source !== page.source)
       bad.push({
         index,

@@ -3,6 +3,7 @@
 import { getElementsByTagName, textContent } from 'domutils';
 import { itemContentSchema, type ItemContent } from '../../contracts/item.ts';
 import type { ShopSource } from '../../contracts/source.ts';
+import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 import { readJsonLd } from './json-ld.ts';
 import { readMicrodata } from './microdata.ts';
 import {
@@ -96,7 +97,7 @@ function toContent(
     stock,
   });
   if (result.success) return result.data;
-  return `${title ?? 'untitled'}: ${result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')}`;
+  return `${title ?? 'untitled'}: ${describeIssues(issuesOf(result.error))}`;
 }
 
 function readPrice(text: string): { amount: number; currency: string | undefined } | undefined {

@@ -7,6 +7,7 @@ import { itemPageSchema } from '../../contracts/item-page.ts';
 import { itemSchema } from '../../contracts/item.ts';
 import { mailMessageSchema } from '../../contracts/mail-message.ts';
 import { queues } from '../../contracts/topology.ts';
+import { issuesOf } from '../../runtime/issues.ts';
 
 const problemsMax = 50;
 const schemas: Readonly<Record<string, z.ZodType>> = {
@@ -40,8 +41,6 @@ function problemsOf(
   value: unknown,
   at: readonly PropertyKey[],
 ): BodyProblem[] {
-  const issues = schema?.safeParse(value).error?.issues ?? [];
-  return issues
-    .slice(0, problemsMax)
-    .map(({ path, message }) => ({ path: [...at, ...path].map(String).join('.'), message }));
+  const error = schema?.safeParse(value).error;
+  return error ? issuesOf(error, at) : [];
 }

@@ -20,6 +20,7 @@ import {
   type DeadLetterSelection,
 } from '../../contracts/dead-letter.ts';
 import { Failure } from '../../runtime/failure.ts';
+import { describeIssues } from '../../runtime/issues.ts';
 import { judgeBody } from '../dead-letters/judge-body.ts';
 import type { DeadLetterStore, StoredDeadLetter } from '../dead-letters/store.ts';
 import type { Leadership } from '../leadership.ts';
@@ -139,10 +140,7 @@ export function addDeadLetters(
       if (problems.length > 0)
         throw new Failure(
           'REQUEST_MALFORMED',
-          `${queue} would not take it: ${problems.map(({ path, message }) => `${path || '(whole)'}: ${message}`).join('; ')}`.slice(
-            0,
-            1_000,
-          ),
+          `${queue} would not take it: ${describeIssues(problems)}`.slice(0, 1_000),
           { details: { issues: problems.slice(0, 20) } },
         );
       if (!(await store.editDeadLetter(term, { action: randomUUID(), who: by, id, body })))

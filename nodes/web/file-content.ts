@@ -11,6 +11,7 @@ import { itemVersion } from '../../contracts/ids.ts';
 import { itemSchema } from '../../contracts/item.ts';
 import { fileMetaSchema, routes, type FileAnswer } from '../../contracts/node-api.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
+import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 import type { Leadership } from '../leadership.ts';
 import type { StagedRow, Store } from '../store.ts';
 import { readRows } from './read-rows.ts';
@@ -123,9 +124,10 @@ export function addFileContent(
         if (judged?.success) staged.push({ row, item: judged.data });
         else {
           loaded.invalid += 1;
-          const first = judged?.error.issues[0];
           if (loaded.problems.length < problemsShownMax)
-            loaded.problems.push(`row ${row}: ${problem ?? `${first?.path.join('.')}: ${first?.message}`}`);
+            loaded.problems.push(
+              `row ${row}: ${problem ?? describeIssues(judged ? issuesOf(judged.error) : [])}`,
+            );
         }
         if (staged.length >= rowsPerTransaction) await flush();
       }
@@ -162,7 +164,7 @@ function readMeta(value: unknown, opened: { name: string; size: number }): numbe
       throw new Failure('REQUEST_MALFORMED', 'the part `meta` is not JSON', { cause });
     }
   const meta = fileMetaSchema.safeParse(json);
-  if (!meta.success) throw new Failure('REQUEST_MALFORMED', `meta: ${meta.error.issues[0]?.message}`);
+  if (!meta.success) throw new Failure('REQUEST_MALFORMED', `meta: ${describeIssues(issuesOf(meta.error))}`);
   if (meta.data.name !== opened.name || meta.data.size !== opened.size)
     throw new Failure(
       'REQUEST_MALFORMED',

@@ -27,6 +27,7 @@ import {
 } from '../../contracts/node-api.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { TlsMaterial } from '../../runtime/internal-http.ts';
+import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Deliveries } from '../tracing/deliveries.ts';
 import type { TraceExport } from '../tracing/trace-export.ts';
@@ -59,14 +60,8 @@ const leaseName = z.object({ name: z.string().min(1).max(100) });
 export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const issues = result.error.issues
-    .slice(0, 20)
-    .map((issue) => ({ path: issue.path.join('.'), message: issue.message }));
-  throw new Failure(
-    'REQUEST_MALFORMED',
-    issues.map(({ path, message }) => `${path || '(whole)'}: ${message}`).join('; '),
-    { details: { issues } },
-  );
+  const issues = issuesOf(result.error);
+  throw new Failure('REQUEST_MALFORMED', describeIssues(issues), { details: { issues } });
 }
 
 export function createInternalServer(options: InternalServerOptions): FastifyInstance {
@@ -124,9 +119,7 @@ export function createInternalServer(options: InternalServerOptions): FastifyIns
       const parsed = itemSchema.safeParse(entry.item);
       if (parsed.success) valid.push({ index, entry: { ...entry, item: parsed.data } });
       else {
-        const reason = parsed.error.issues
-          .map((issue) => `${issue.path.join('.')}: ${issue.message}`)
-          .join('; ');
+        const reason = describeIssues(issuesOf(parsed.error));
         results[index] = { kind: 'invalid', code: 'ITEM_MALFORMED', reason: reason.slice(0, 1_000) };
       }
     }

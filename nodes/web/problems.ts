@@ -4,6 +4,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { failures } from '../../contracts/failures.ts';
 import type { LeaderHint, Problem } from '../../contracts/node-api.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
+import { describeIssues } from '../../runtime/issues.ts';
 import type { Logger } from '../../runtime/logger.ts';
 
 interface ValidationIssue {
@@ -20,13 +21,7 @@ export function failureOf(error: unknown): Failure {
       path: (issue.instancePath ?? '').replace(/^\//, '').replaceAll('/', '.'),
       message: issue.message ?? 'wrong',
     }));
-    return new Failure(
-      'REQUEST_MALFORMED',
-      issues.map(({ path, message: why }) => `${path}: ${why}`).join('; '),
-      {
-        details: { issues },
-      },
-    );
+    return new Failure('REQUEST_MALFORMED', describeIssues(issues), { details: { issues } });
   }
   if (statusCode === 413) return new Failure('BODY_TOO_LARGE', message ?? 'the body is too large');
   if (statusCode === 429)

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { z } from 'zod';
+import { describeIssues, issuesOf } from '../../../runtime/issues.ts';
 import { createCatalogue, type ShopState } from './catalogue.ts';
 import { renderPage } from './pages.ts';
 
@@ -132,9 +133,7 @@ export async function startDemoShop(options: DemoShopOptions): Promise<DemoShop>
     const change = priceChangeSchema.safeParse(parseJson(bytes));
     if (!change.success)
       return reply(400, {
-        error: change.error.issues
-          .map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`)
-          .join('; '),
+        error: describeIssues(issuesOf(change.error)),
       });
     const { sku, price } = change.data;
     const before = catalogue.state().products.get(sku)?.price;
