@@ -61,6 +61,8 @@ export const routes = {
   mailResult: (mailId: string) => `/internal/mails/${mailId}/result`,
   /** POST { events: BatonEvent[] }: shown live, not stored. Best effort. */
   events: '/internal/events',
+  /** A public route's path and query behind it: a write that came to a follower, with the token of the caller's role. */
+  forwarded: '/internal/public',
   /** GET -> TermAnswer, by each node for itself: for whoever recovers another one by hand. */
   term: '/internal/term',
 } as const;

@@ -4,7 +4,7 @@ import type { Server as SecureServer } from 'node:https';
 import type { Member } from '../contracts/environment.ts';
 import type { BatonEvent } from '../contracts/event.ts';
 import { describeError } from '../runtime/failure.ts';
-import type { TlsMaterial } from '../runtime/internal-http.ts';
+import { createInternalClient, type TlsMaterial } from '../runtime/internal-http.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { startAnnouncer, type SendAnnouncement } from './announcer.ts';
 import { watchDatabase } from './database-watch.ts';
@@ -22,6 +22,7 @@ import { standBy } from './standby.ts';
 import type { Store } from './store.ts';
 import type { Launcher } from './web/faults.ts';
 import { TraceExport, type SpanSender } from './tracing/trace-export.ts';
+import { takeForwarded } from './web/forward.ts';
 import { Guard, type Tokens } from './web/guard.ts';
 import { createInternalServer } from './web/internal-server.ts';
 import { Live } from './web/live.ts';
@@ -149,8 +150,11 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
   });
   const hosts = new Set<string>([new URL(member.publicUrl).host, ...(settings.publicHosts ?? [])]);
   const guard = new Guard({ tokens: adapters.tokens, hosts: () => hosts });
+  let others = createInternalClient(adapters.tls);
   const web = createPublicServer({
     nodeId,
+    others: () => others,
+    behindProxy: settings.publicBehindProxy ?? false,
     generation: settings.generation,
     members,
     leadership,
@@ -165,6 +169,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     page: adapters.page,
     launcher: adapters.launcher,
   });
+  takeForwarded(internal, web, { host: new URL(member.publicUrl).host });
   const internalUrl = await internal.listen({ host: settings.bind, port: settings.internalPort });
   const publicUrl = await web.listen({ host: settings.bind, port: settings.publicPort });
   const { port } = new URL(publicUrl);
@@ -239,6 +244,9 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
       const { ca, cert, key } = renewed;
       (internal.server as SecureServer).setSecureContext({ ca, cert, key, minVersion: 'TLSv1.3' });
       tls = renewed;
+      const before = others;
+      others = createInternalClient(renewed);
+      before.close().catch(warn); // Once what is under way has its answer.
     },
     async close(reason) {
       await leadership.resign(reason);
@@ -248,7 +256,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
       sources.close();
       await Promise.all([jobs.close(), announcer.close()]);
       unlisten();
-      await Promise.all([web.close(), internal.close()]);
+      await Promise.all([web.close(), internal.close(), others.close()]);
       await traces?.close();
       await raft.close();
     },

@@ -1,6 +1,6 @@
-// HTTPS with mutual TLS between the cluster's own processes: the caller's side. Follows a follower's 421
-// to the leader; every wait has a bound. Streams bodies with undici.request, never fetch (which keeps a
+// HTTPS with mutual TLS between the cluster's own processes: the caller's side. Every wait has a bound. Streams bodies with undici.request, never fetch (which keeps a
 // file in memory: nodejs/undici#4058).
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { Agent, request } from 'undici';
 import { apiVersion, headers as headerNames, problemSchema, type Problem } from '../contracts/node-api.ts';
@@ -15,7 +15,7 @@ export interface TlsMaterial {
 }
 
 export interface InternalRequest {
-  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly path: string;
   readonly json?: unknown;
   /** A streamed body: called anew for each try, since a stream can be sent once. */
@@ -23,6 +23,8 @@ export interface InternalRequest {
   readonly timeoutMs: number;
   readonly traceparent?: string;
   readonly idempotencyKey?: string;
+  /** Beside those that the fields above make. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface InternalAnswer {
@@ -72,9 +74,21 @@ export function createInternalClient(tls: TlsMaterial) {
     );
   }
 
+  /** An answer as it came, whatever its status, for whoever passes it on. @throws Failure as `call`, when there is none. */
+  async function relay(
+    baseUrl: string,
+    what: InternalRequest,
+  ): Promise<{ status: number; headers: IncomingHttpHeaders; bytes: Buffer }> {
+    const answer = await send(baseUrl, what, AbortSignal.timeout(what.timeoutMs));
+    return { status: answer.statusCode, headers: answer.headers, bytes: await readBounded(answer.body) };
+  }
+
   async function send(baseUrl: string, what: InternalRequest, signal: AbortSignal) {
     const streamed = what.body?.();
-    const headers: Record<string, string> = { [headerNames.apiVersion]: String(apiVersion) };
+    const headers: Record<string, string> = {
+      ...what.headers,
+      [headerNames.apiVersion]: String(apiVersion),
+    };
     if (what.traceparent !== undefined) headers[headerNames.traceparent] = what.traceparent;
     if (what.idempotencyKey !== undefined) headers[headerNames.idempotencyKey] = what.idempotencyKey;
     if (streamed) {
@@ -102,7 +116,7 @@ export function createInternalClient(tls: TlsMaterial) {
     }
   }
 
-  return { call, download, close: () => agent.close() };
+  return { call, relay, download, close: () => agent.close() };
 }
 export type InternalClient = ReturnType<typeof createInternalClient>;
 

@@ -4,7 +4,7 @@ import { hash } from 'node:crypto';
 import { fileCommandType, fileCommandVersion, type FileCommand } from '../../contracts/file-command.ts';
 import { pageMessageIdInput } from '../../contracts/ids.ts';
 import {
-  itemPageBytesMax,
+  itemPageFilledBytesMax,
   itemPageType,
   itemPageVersion,
   itemsPerPageMax,
@@ -33,7 +33,6 @@ export interface PublisherOptions {
 
 const publishMs = 10_000;
 const publishTries = 3;
-const messageBytesMax = itemPageBytesMax - 64 * 1024; // Leaves room for the envelope.
 
 export function createPublisher({ broker, source, intake, trace, deadline, logger }: PublisherOptions) {
   /** @throws Pause when the broker does not take it. */
@@ -132,7 +131,7 @@ function* fitting(items: readonly ChangedItem[]): Generator<ChangedItem[]> {
   let bytes = 0;
   for (const item of items) {
     const size = Buffer.byteLength(JSON.stringify(item.content)) + 200;
-    if (part.length > 0 && (part.length >= itemsPerPageMax || bytes + size > messageBytesMax)) {
+    if (part.length > 0 && (part.length >= itemsPerPageMax || bytes + size > itemPageFilledBytesMax)) {
       yield part;
       part = [];
       bytes = 0;

@@ -1,15 +1,17 @@
 // A write that reaches a follower goes on to the leader: one hop, never two, with the role the caller has here. So a client
-// need not know who leads, and a session that was opened on one node works while another one leads.
+// need not know who leads, and a session that was opened on one node works while another one leads. It goes from one internal
+// listener to the other: nodes need not reach each other's public address, which may be a load balancer's.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { request as send } from 'undici';
-import { headers } from '../../contracts/node-api.ts';
+import { headers, routes } from '../../contracts/node-api.ts';
 import { Failure } from '../../runtime/failure.ts';
+import type { InternalClient } from '../../runtime/internal-http.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Guard } from './guard.ts';
 
 const answerWithinMs = 10_000;
-const answerBytesMax = 1024 * 1024;
-const writes = new Set(['POST', 'PUT', 'DELETE']);
+const writes = ['POST', 'PUT', 'DELETE'] as const;
+type Write = (typeof writes)[number];
+const isWrite = (method: string): method is Write => (writes as readonly string[]).includes(method);
 
 /** `isLocal`: routes of this very node, which are never forwarded. `needsNoRole`: anybody's, and forwarded as such. */
 export function forwardWrites(
@@ -17,17 +19,20 @@ export function forwardWrites(
   {
     leadership,
     guard,
+    others,
     isLocal,
     needsNoRole,
   }: {
     leadership: Leadership;
     guard: Guard;
+    /** Of the moment: certificates are renewed. */
+    others: () => Pick<InternalClient, 'relay'>;
     isLocal: (route: string) => boolean;
     needsNoRole: (route: string) => boolean;
   },
 ): void {
   app.addHook('preHandler', async (request, reply) => {
-    if (!writes.has(request.method) || leadership.state.kind === 'leading') return;
+    if (!isWrite(request.method) || leadership.state.kind === 'leading') return;
     const route = request.routeOptions.url ?? '';
     if (request.headers[headers.forwarded] !== undefined || isLocal(route)) return;
     const token = await guard.tokenOf(request);
@@ -36,42 +41,96 @@ export function forwardWrites(
     await leadership.settled();
     const leader = leadership.leader();
     if (leadership.state.kind !== 'following' || !leader) return;
-    return await forward(request, reply, { from: leadership.nodeId, to: leader.publicUrl, token });
+    return await forward(request, reply, {
+      others: others(),
+      method: request.method,
+      from: leadership.nodeId,
+      to: leader.internalUrl,
+      token,
+    });
   });
 }
 
 async function forward(
   request: FastifyRequest,
   reply: FastifyReply,
-  { from, to, token }: { from: string; to: string; token: string | undefined },
+  {
+    others,
+    method,
+    from,
+    to,
+    token,
+  }: {
+    others: Pick<InternalClient, 'relay'>;
+    method: Write;
+    from: string;
+    to: string;
+    token: string | undefined;
+  },
 ): Promise<FastifyReply> {
-  try {
-    // Path and query as they came; the leader's own address is the base, so no request leads elsewhere.
-    const {
-      statusCode,
-      headers: answered,
-      body,
-    } = await send(new URL(request.url, to), {
-      method: request.method as 'POST' | 'PUT' | 'DELETE',
+  const answer = await others
+    .relay(to, {
+      method,
+      // Path and query as they came, behind a fixed one: no request leads elsewhere.
+      path: `${routes.forwarded}${request.url}`,
       headers: {
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         [headers.forwarded]: from,
-        ...(request.body === undefined || request.body === null
-          ? {}
-          : { 'content-type': 'application/json' }),
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       },
-      body: request.body === undefined || request.body === null ? null : JSON.stringify(request.body),
-      signal: AbortSignal.timeout(answerWithinMs),
+      json: request.body ?? undefined,
+      timeoutMs: answerWithinMs,
+    })
+    .catch((cause: unknown) => {
+      throw new Failure('NO_LEADER', `the leader at ${to} gave no answer`, {
+        cause,
+        details: { retryAfterMs: 500 },
+      });
     });
-    const bytes = Buffer.from(await body.arrayBuffer());
-    if (bytes.length > answerBytesMax) throw new Error(`the leader's answer has ${bytes.length} bytes`);
-    const type = answered['content-type'];
-    if (typeof type === 'string') reply.type(type);
-    return reply.code(statusCode).send(bytes.length === 0 ? undefined : bytes);
-  } catch (cause) {
-    throw new Failure('NO_LEADER', `the leader at ${to} gave no answer`, {
-      cause,
-      details: { retryAfterMs: 500 },
-    });
+  return pass(reply, answer);
+}
+
+/** The other end: what came to the internal listener is answered as if it had come to the public one. */
+export function takeForwarded(
+  internal: FastifyInstance,
+  web: FastifyInstance,
+  { host }: { host: string },
+): void {
+  internal.route({
+    method: [...writes],
+    url: `${routes.forwarded}/*`,
+    async handler(request, reply) {
+      const { authorization, [headers.forwarded]: from } = request.headers;
+      const {
+        statusCode,
+        rawPayload,
+        headers: answered,
+      } = await web.inject({
+        method: request.method as Write,
+        url: request.url.slice(routes.forwarded.length),
+        remoteAddress: request.ip,
+        headers: {
+          host,
+          [headers.forwarded]: from ?? 'unknown',
+          ...(authorization === undefined ? {} : { authorization }),
+        },
+        ...(request.body === undefined || request.body === null ? {} : { payload: request.body }),
+      });
+      return pass(reply, { status: statusCode, headers: answered, bytes: rawPayload });
+    },
+  });
+}
+
+function pass(
+  reply: FastifyReply,
+  {
+    status,
+    headers: answered,
+    bytes,
+  }: { status: number; headers: Readonly<Record<string, unknown>>; bytes: Buffer },
+): FastifyReply {
+  for (const name of ['content-type', 'retry-after']) {
+    const value = answered[name];
+    if (typeof value === 'string') reply.header(name, value);
   }
+  return reply.code(status).send(bytes.length === 0 ? undefined : bytes);
 }

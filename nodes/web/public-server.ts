@@ -14,6 +14,7 @@ import type { ClusterView, QueuesView } from '../../contracts/public-views.ts';
 import { sourceSchema } from '../../contracts/source.ts';
 import { exchanges, queuesOf, routingKeys } from '../../contracts/topology.ts';
 import { Failure } from '../../runtime/failure.ts';
+import type { InternalClient } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { newTraceparent } from '../../runtime/trace.ts';
 import { deadQueues } from '../dead-letters/collect.ts';
@@ -39,6 +40,10 @@ export interface PublicServerOptions {
   readonly nodeId: string;
   readonly generation: number;
   readonly members: readonly Member[];
+  /** A proxy in front says who asks; without one, that would be anybody's claim. */
+  readonly behindProxy: boolean;
+  /** The internal listeners of the other nodes. */
+  readonly others: () => Pick<InternalClient, 'relay'>;
   readonly leadership: Leadership;
   readonly raft: Pick<RaftThread, 'status'>;
   readonly store: Store;
@@ -153,7 +158,13 @@ export const operations: readonly Operation[] = [
 
 export function createPublicServer(options: PublicServerOptions): FastifyInstance {
   const { leadership, store, guard } = options;
-  const app = fastify({ bodyLimit: 256 * 1024, requestTimeout: 30_000, forceCloseConnections: true });
+  const app = fastify({
+    bodyLimit: 256 * 1024,
+    requestTimeout: 30_000,
+    forceCloseConnections: true,
+    // Its word counts for who asked it, and for nobody before that.
+    trustProxy: options.behindProxy && ((_address, hop) => hop === 0),
+  });
   useProblems(app, options.logger);
   app.register(helmet, {
     contentSecurityPolicy: {
@@ -171,6 +182,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
   forwardWrites(app, {
     leadership,
     guard,
+    others: options.others,
     isLocal: (route) => local.has(route),
     needsNoRole: (route) => route === unsubscribeRoute,
   });
@@ -372,15 +384,17 @@ function addHealth(
     leader: leadership.leader()?.nodeId ?? null,
     problems: [...leadershipProblems(leadership), ...problems.list()],
   });
-  app.get('/leader', async (_request, reply) =>
+  // A busy reader at the same address must not make a load balancer think that this node is ill.
+  const always = { config: { rateLimit: false } };
+  app.get('/leader', always, async (_request, reply) =>
     reply.code(leadership.state.kind === 'leading' ? 200 : 503).send(view()),
   );
-  app.get('/replica', async (_request, reply) =>
+  app.get('/replica', always, async (_request, reply) =>
     reply.code(leadership.state.kind === 'following' ? 200 : 503).send(view()),
   );
-  app.get('/health', async () => view());
-  app.get('/liveness', async () => view());
-  app.get('/readiness', async () => {
+  app.get('/health', always, async () => view());
+  app.get('/liveness', always, async () => view());
+  app.get('/readiness', always, async () => {
     await store.ping();
     return view();
   });

@@ -95,6 +95,10 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
     const server = createPublicServer({
       nodeId: 'node-1',
       generation: 1,
+      behindProxy: false,
+      others: () => {
+        throw new Error('this node forwards nothing');
+      },
       itemPartitions: 1,
       members,
       leadership,

@@ -55,9 +55,10 @@ const start = (settings: Pick<NodeSettings, 'publicBehindProxy' | 'publicHosts'>
       logger: createLogger({ process: 'node-1', write: () => undefined }),
     },
   );
-const statusAs = (url: string, host: string, path = '/liveness') =>
+const statusAs = (url: string, host: string, path = '/liveness', asker?: string) =>
   new Promise<number | undefined>((resolve, reject) => {
-    request(`${url}${path}`, { headers: { host } }, (answer) => {
+    const headers = { host, ...(asker === undefined ? {} : { 'x-forwarded-for': asker }) };
+    request(`${url}${path}`, { headers }, (answer) => {
       answer.resume();
       resolve(answer.statusCode);
     })
@@ -79,6 +80,24 @@ test('public: behind a proxy it is asked as its publicUrl, as a name it was give
     expect(await statusAs(node.publicUrl, 'evil.example:7101')).toBe(403);
     // A load balancer asks by address.
     expect(await statusAs(node.publicUrl, '10.0.0.7:7101', '/health')).toBe(200);
+  } finally {
+    await node.close('the test ends');
+  }
+});
+
+test('public: behind a proxy one busy reader is sent away, and neither another one nor whoever looks after the node', async () => {
+  const node = await start({ publicBehindProxy: true });
+  const status = (asker: string, path = '/history') =>
+    statusAs(node.publicUrl, 'shown.example:7101', path, asker);
+  try {
+    const busy = '198.51.100.7';
+    for (let time = 0; time < 1_200; time++) expect(await status(busy)).toBe(200);
+    expect(await status(busy)).toBe(429);
+    // What a reader says itself of whom it asks for stands before what the proxy says.
+    expect(await status(`203.0.113.9, ${busy}`)).toBe(429);
+    expect(await status('198.51.100.8')).toBe(200);
+    for (const path of ['/health', '/liveness', '/leader', '/replica'])
+      expect([200, 503]).toContain(await status(busy, path));
   } finally {
     await node.close('the test ends');
   }

@@ -4,7 +4,7 @@ import type { FileAnswer } from '../../../contracts/node-api.ts';
 import type { RoleView } from '../../../nodes/raft/types.ts';
 import type { NodeBroker } from '../../../nodes/node-broker.ts';
 import type { RaftThread } from '../../../nodes/raft-thread.ts';
-import type { ItemEvent, StagedRow, Store } from '../../../nodes/store.ts';
+import type { ItemEvent, StagedRow, Store, Watch } from '../../../nodes/store.ts';
 import { Failure } from '../../../runtime/failure.ts';
 
 export function simulatedRaft() {
@@ -44,6 +44,7 @@ export function simulatedStore() {
   const feed: ItemEvent[] = [];
   const staged: StagedRow[] = [];
   const applied: string[] = [];
+  const watched: Omit<Watch, 'id'>[] = [];
   /** Watches. */
   const ended: string[] = [];
   const files = new Map<string, { name: string; intake: number; size: number; settled?: FileAnswer }>();
@@ -67,6 +68,7 @@ export function simulatedStore() {
     dueDigests: async () => [],
     dueMails: async () => [],
     deferredMails: async () => 0,
+    putWatch: async (_term, watch) => ({ id: `watch-${watched.push(watch)}`, ...watch }),
     deleteWatch: async (_term, id) => ended.push(id) > 0,
     openDeadLetters: async () => ({}),
     keepDeliveries: async () => undefined,
@@ -109,7 +111,7 @@ export function simulatedStore() {
         throw new Error(`the test did not order ${String(name)}`);
       }),
   }) as Store;
-  return { store, feed, staged, applied, ended, files, orders };
+  return { store, feed, staged, applied, watched, ended, files, orders };
 }
 
 export function itemEvent(id: number): ItemEvent {
