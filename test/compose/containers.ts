@@ -93,11 +93,11 @@ export async function get<T>(path: string): Promise<T> {
   );
 }
 
-/** As editor, at the leader. */
+/** As editor, at a node that does not lead: it passes it on. */
 export async function change(method: 'PUT' | 'POST', path: string, json: unknown): Promise<void> {
   const { leader, nodes } = await status();
-  const url = nodes.find(({ id }) => id === leader)?.url;
-  if (url === undefined) throw new Error('nobody leads');
+  const url = nodes.find(({ id }) => id !== leader)?.url;
+  if (leader === null || url === undefined) throw new Error('nobody leads');
   const { editor } = JSON.parse(await secretOf('node-1', 'tokens.json')) as { editor: string };
   const { statusCode, body } = await request(`${url}${path}`, {
     method,
