@@ -101,6 +101,12 @@ async function* readCsv(bytes: Readable, lineMax: number): AsyncGenerator<Row> {
     for await (const record of parser as AsyncIterable<string[]>) {
       if (!header) {
         header = record.map((name) => name.trim());
+        // Else every row would be bad for a reason that none of them has.
+        if (!header.includes('sku'))
+          throw new Failure(
+            'FILE_MALFORMED',
+            `its first line names no column sku, where columns are separated by commas: ${header.join(',').slice(0, 200)}`,
+          );
         continue;
       }
       row += 1;

@@ -21,6 +21,10 @@ test('files: a truncated gzip file, broken JSON and an empty CSV are malformed',
     code: 'FILE_MALFORMED',
   });
   await expect(readAll(Buffer.alloc(0), 'csv')).rejects.toMatchObject({ code: 'FILE_MALFORMED' });
+  // Not a reason that stands at each row.
+  await expect(readAll(Buffer.from('sku;title;price\na;Teapot;1,50\n'), 'csv')).rejects.toThrow(
+    'its first line names no column sku, where columns are separated by commas: sku;title;price',
+  );
 });
 test('files: NDJSON takes CRLF, a byte order mark and a last line without its end', async () => {
   const rows = await readAll(Buffer.from('\ufeff{"a":1}\r\n\r\n{"a":2}'), 'ndjson');
