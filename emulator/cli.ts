@@ -215,11 +215,13 @@ function createProgram(finish: (code: number) => void): Command {
   return program;
 }
 
-// Who reads no more (`| head`, a terminal that closed) cuts nothing in half: a command goes on to its end.
+// Who reads no more (`| head`, a terminal that closed) cuts nothing in half: a command goes on to its end. Any other trouble
+// with the output (a full disk) is a failure of the command; `up` goes down by it, and never leaves its services alone.
 const output = [process.stdout, process.stderr];
+let unwritten: Error | undefined;
 for (const stream of output)
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') unwritten ??= error;
   });
 try {
   await createProgram((code) => (process.exitCode = code)).parseAsync();
@@ -230,4 +232,9 @@ try {
 }
 // Whoever reads slowly gets all of it: ending would drop what does not fit into the pipe.
 await Promise.all(output.map((stream) => new Promise((resolve) => stream.write('', resolve))));
+if (unwritten) {
+  process.exitCode = exitCodes.failed;
+  const line = `Not all could be written to the output: ${unwritten.message}\n`;
+  await new Promise((resolve) => process.stderr.write(line, resolve)); // Where that is the same, the exit code says it.
+}
 process.exit();

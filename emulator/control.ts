@@ -8,6 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { request } from 'undici';
 import { z } from 'zod';
 import { describeError } from '../runtime/failure.ts';
+import { describeIssues, issuesOf } from '../runtime/issues.ts';
 import type { InstanceRecord } from './instance/instance.ts';
 
 export const faultActions = ['kill', 'pause', 'resume'] as const;
@@ -48,7 +49,10 @@ export async function startControl(
   const server = createServer((request, response) => {
     answer(request, tokens, ports).then(
       ({ status, body }) => send(response, status, body),
-      (error: unknown) => send(response, 400, { error: describeError(error) }),
+      (error: unknown) =>
+        send(response, 400, {
+          error: error instanceof z.ZodError ? describeIssues(issuesOf(error)) : describeError(error),
+        }),
     );
   });
   server.listen({ port, host });
@@ -135,6 +139,8 @@ export async function callControl(
     headers: { authorization: `Bearer ${record.control.token}` },
     body: Object.keys(asked).length === 0 ? null : JSON.stringify(asked),
     signal: AbortSignal.timeout(timeoutMs),
+  }).catch((cause: unknown) => {
+    throw new Error(`the launcher (pid ${record.launcher.pid}) does not answer`, { cause });
   });
   const json = await answered.body.json();
   if (answered.statusCode < 300) return json;

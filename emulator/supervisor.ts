@@ -18,6 +18,10 @@ export interface ServiceView {
   readonly address: string;
   readonly pid: number | null;
   readonly restarts: number;
+  /** How it ended the last time, and the last that it said before; null when it never did. */
+  readonly lastEnd: string | null;
+  /** Where its lines are; null where that is not a file. */
+  readonly log: string | null;
 }
 export interface SupervisorOptions {
   readonly logs: string;
@@ -32,10 +36,13 @@ export interface SupervisorOptions {
 const restartBackOff: BackOff = { firstMs: 200, msMax: 5_000 };
 const steadyAfterMs = 10_000; // Up this long, the next restart is quick again.
 const tailLines = 15;
+/** Until what an ended process wrote is read; a process of another group may hold its output open for longer. */
+const lastLinesWithinMs = 300;
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #supervised = new Map<string, Supervised>();
+  #goingDown = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -43,6 +50,7 @@ export class Supervisor {
 
   /** Resolves when it is up. @throws Error with the end of its log when it does not come up in its time. */
   async start(service: Service): Promise<void> {
+    if (this.#goingDown) throw new Error(`${service.name} is not started: everything goes down`);
     const earlier = this.#supervised.get(service.name);
     if (earlier && earlier.view().state !== 'stopped')
       throw new Error(`there is a service ${service.name} already`);
@@ -70,8 +78,13 @@ export class Supervisor {
   async stop(name: string): Promise<void> {
     await this.#supervised.get(name)?.stop();
   }
+  /** From now on nothing is started, also by whoever has not heard yet that everything goes down. */
+  startNoMore(): void {
+    this.#goingDown = true;
+  }
   /** Everything, at once and by force. */
   killAll(): void {
+    this.startNoMore();
     for (const supervised of this.#supervised.values()) supervised.end();
   }
 
@@ -98,6 +111,7 @@ class Supervised {
   #running: Promise<void> = Promise.resolve();
   #restarts = 0;
   #tail: string[] = [];
+  #lastEnd: string | null = null;
 
   constructor(service: Service, options: SupervisorOptions, onGroup: () => void) {
     this.#service = service;
@@ -115,6 +129,8 @@ class Supervised {
       address,
       pid: this.#child?.pid ?? null,
       restarts: this.#restarts,
+      lastEnd: this.#lastEnd,
+      log: this.#log.file,
     };
   }
   group(): (ProcessIdentity & { name: string }) | undefined {
@@ -174,7 +190,7 @@ class Supervised {
       await this.#exited;
       if (this.#stopping.signal.aborted) return;
       if (performance.now() - upSince > steadyAfterMs) tries = 1;
-      this.#become('restarting', this.#tail.at(-1) ?? null);
+      this.#become('restarting', this.#lastEnd);
       await pause(backOffMs(restartBackOff, tries), this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
       this.#restarts += 1;
@@ -189,7 +205,12 @@ class Supervised {
   async #startOnce(): Promise<void> {
     const { name, startWithinMs } = this.#service;
     this.#become('starting', null);
-    await this.#service.prepare?.();
+    try {
+      await this.#service.prepare?.();
+    } catch (error) {
+      this.#lastEnd = describeError(error);
+      throw error;
+    }
     if (this.#stopping.signal.aborted) throw new Error(`${name} is being stopped`);
     this.#tail = [];
     const readyLine = this.#spawn();
@@ -201,7 +222,7 @@ class Supervised {
       signal.addEventListener('abort', () =>
         reject(
           new Error(
-            `${name} ${late.aborted ? `was not up within ${startWithinMs / 1000} s` : 'ended while it started'}${this.#tail.length > 0 ? `, its last lines:\n${this.#tail.map((line) => `  ${line}`).join('\n')}` : ''}\nThe whole log: ${this.#log.file}`,
+            `${name} ${late.aborted ? `was not up within ${startWithinMs / 1000} s` : 'ended while it started'}${this.#tail.length > 0 ? `, its last lines:\n${this.#tail.map((line) => `  ${line.slice(0, 500)}`).join('\n')}` : ''}\nThe whole log: ${this.#log.file}`,
           ),
         ),
       );
@@ -211,6 +232,7 @@ class Supervised {
     } catch (error) {
       if (this.#child?.pid !== undefined) signalGroup(this.#child.pid, 'SIGKILL');
       await this.#exited;
+      if (late.aborted) this.#lastEnd = this.#withLastLine(`not up within ${startWithinMs / 1000} s`);
       throw error;
     }
     this.#become('up', null);
@@ -234,12 +256,11 @@ class Supervised {
       const over = (reason: string): void => {
         if (this.#child !== child) return;
         this.#child = undefined;
-        this.#print(reason);
         // What it left of its group must not hold a port or a lock.
         if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL');
         this.#identity = undefined;
         this.#onGroup();
-        Promise.resolve(this.#service.clean?.())
+        this.#ended(child, reason)
           .catch((error: unknown) => this.#print(`cleaning up failed: ${describeError(error)}`))
           .finally(resolve);
       };
@@ -256,9 +277,23 @@ class Supervised {
     });
   }
 
+  async #ended(child: ChildProcess, reason: string): Promise<void> {
+    // Its end is told before its last lines are read, and they say why.
+    const read = new AbortController();
+    child.once('close', () => read.abort());
+    await pause(lastLinesWithinMs, read.signal);
+    this.#lastEnd = this.#withLastLine(reason);
+    this.#print(reason);
+    await this.#service.clean?.();
+  }
+  #withLastLine(reason: string): string {
+    const said = tellingLine(this.#tail);
+    return said === undefined ? reason : `${reason}: ${said.slice(0, 500)}`;
+  }
+
   #print(line: string): void {
     this.#log.line(line);
-    this.#tail.push(line.slice(0, 500));
+    this.#tail.push(line.slice(0, 4_000)); // Of JSON, all of it.
     if (this.#tail.length > tailLines) this.#tail.shift();
   }
   #livePid(): number {
@@ -269,5 +304,19 @@ class Supervised {
   #become(state: ServiceState, detail: string | null): void {
     this.#state = state;
     this.#options.onChange(this.view(), detail);
+  }
+}
+
+/** The last line that says something to a person: none of a stack trace, and of a line of JSON its message. */
+export function tellingLine(lines: readonly string[]): string | undefined {
+  const line = lines.findLast(
+    (text) => /^\S/.test(text) && !/^(?:Node\.js v|[\]})]|Emitted '|\{"ready")/.test(text),
+  );
+  if (!line?.startsWith('{')) return line;
+  try {
+    const { msg } = JSON.parse(line) as { msg?: unknown };
+    return typeof msg === 'string' && msg !== '' ? msg : line;
+  } catch {
+    return line; // Cut off, or no JSON.
   }
 }

@@ -48,6 +48,9 @@ export interface System {
   stopNow(): void;
 }
 
+/** What can be ended: a system, also while it still starts. */
+export type Endable = Pick<System, 'stop' | 'stopNow' | 'downAsked'>;
+
 const leaderWithinMs = 30_000;
 const reportMs = 500;
 /** What it tells of is often the end of a leader, and then the nodes have to do before they show it. */
@@ -59,13 +62,20 @@ type SystemSettings = Omit<StackSettings, 'nodes' | 'generation'> & {
 };
 
 /**
- * `describe`: tests lead the links through places of their own.
+ * `describe`: tests lead the links through places of their own. `onEndable` is called before the first process starts; who
+ * ends the system then makes the start fail.
  * @throws Error with what to do: one runs already, a service does not come up, nobody is elected.
  */
 export async function startSystem(
   settings: SystemSettings,
   tell: (event: SystemEvent) => void,
-  describe: (settings: StackSettings) => Promise<Stack> = describeStack,
+  {
+    describe = describeStack,
+    onEndable = () => undefined,
+  }: {
+    describe?: (settings: StackSettings) => Promise<Stack>;
+    onEndable?: (system: Endable) => void;
+  } = {},
 ): Promise<System> {
   const { layout } = settings;
   await makeLayout(layout);
@@ -225,6 +235,7 @@ export async function startSystem(
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> =>
     (stopped ??= (async () => {
+      supervisor.startNoMore();
       await Promise.all(stack.last.map(({ name }) => supervisor.stop(name)));
       const isLate = (name: string) => ['database', 'broker'].includes(name);
       // Functions and nodes end while the database and the broker still answer.
@@ -244,8 +255,10 @@ export async function startSystem(
       await removeRecord(layout);
     })());
   const system: System = { stack, status, fault, downAsked, stop, stopNow: () => supervisor.killAll() };
+  onEndable(system);
 
   try {
+    if (stopped) throw new Error('it was ended while it started');
     const databaseUp = Promise.all(
       stack.first.filter(({ kind }) => kind === 'database').map((database) => supervisor.start(database)),
     );

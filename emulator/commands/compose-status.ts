@@ -65,6 +65,8 @@ export function viewOf(container: Container): ServiceView {
     address: Object.values(published)[0] ?? service,
     pid: pid === 0 ? null : pid,
     restarts,
+    lastEnd: null, // `compose logs` has it.
+    log: null,
   };
 }
 

@@ -8,7 +8,7 @@ import { createInvokeClient, invokeBytesMax } from '../event-sources/invoke-clie
 import { layoutOf, readRecord } from '../instance/instance.ts';
 import { isAlive } from '../instance/process-table.ts';
 import type { SystemStatus } from '../status.ts';
-import { exitCodes } from './exit-codes.ts';
+import { exitCodes, orFailed } from './exit-codes.ts';
 
 export async function invokeFunction(
   name: string,
@@ -31,6 +31,10 @@ export async function invokeFunction(
     process.stderr.write(`The event is larger than ${invokeBytesMax} bytes, the most that Lambda takes.\n`);
     return exitCodes.usage;
   }
+  return await orFailed(() => invokeAt(name as FunctionName, json, options));
+}
+
+async function invokeAt(name: FunctionName, json: string, options: { data: string }): Promise<number> {
   const endpoint = process.env['AWS_ENDPOINT_URL_LAMBDA'] || (await findLambda(options.data));
   if (endpoint === undefined) {
     process.stderr.write(`Nothing runs in ${layoutOf(options.data).root}: \`npm start\` starts it.\n`);
@@ -39,7 +43,7 @@ export async function invokeFunction(
   const client = createInvokeClient(endpoint);
   try {
     const outcome = await client.invoke(name, json, {
-      timeoutMs: functions[name as FunctionName].timeoutS * 1_000 + 5_000,
+      timeoutMs: functions[name].timeoutS * 1_000 + 5_000,
     });
     if (outcome.kind === 'answered') process.stdout.write(`${JSON.stringify(outcome.payload, null, 2)}\n`);
     else process.stderr.write(`${name}: ${outcome.reason}\n`);

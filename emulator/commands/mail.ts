@@ -7,11 +7,15 @@ import { callControl } from '../control.ts';
 import { layoutOf, readRecord } from '../instance/instance.ts';
 import { isAlive } from '../instance/process-table.ts';
 import type { SystemStatus } from '../status.ts';
-import { exitCodes } from './exit-codes.ts';
+import { exitCodes, orFailed } from './exit-codes.ts';
 
 const statusWithinMs = 2_000;
 
 export async function mailTest(to: string, options: { data: string }): Promise<number> {
+  return await orFailed(() => tryMail(to, options));
+}
+
+async function tryMail(to: string, options: { data: string }): Promise<number> {
   const layout = layoutOf(options.data);
   const record = await readRecord(layout);
   if (!record || !isAlive(record.launcher)) {

@@ -11,7 +11,8 @@ import {
 import { isAlive } from '../instance/process-table.ts';
 import { pause } from '../pause.ts';
 import type { SystemStatus } from '../status.ts';
-import { exitCodes } from './exit-codes.ts';
+import type { ServiceView } from '../supervisor.ts';
+import { exitCodes, orFailed } from './exit-codes.ts';
 
 const statusWithinMs = 950; // `status` answers within a second, whatever is down.
 const faultWithinMs = 5_000;
@@ -32,33 +33,54 @@ export async function status(options: { data: string; json: boolean }): Promise<
     process.stdout.write(options.json ? `${JSON.stringify(answer)}\n` : statusText(answer));
     return exitCodes.ok;
   } catch (error) {
-    process.stderr.write(
-      `The launcher (pid ${record.launcher.pid}) gives no status: ${describeError(error)}\n`,
-    );
+    process.stderr.write(`There is no status: ${describeError(error)}\n`);
     return exitCodes.failed;
   }
 }
 
 export function statusText(status: SystemStatus): string {
+  const lines = (kind: 'node' | 'other') =>
+    status.services.filter((service) => (service.kind === 'node') === (kind === 'node'));
   return statusPage(
     status,
-    status.services
-      .filter(({ kind }) => kind !== 'node')
-      .map(({ name, state, restarts, pid }) =>
-        `${name.padEnd(14)} ${state.padEnd(11)} ${`pid ${pid ?? '-'}`.padEnd(12)} ${restarts > 0 ? `restarted ${restarts} times` : ''}`.trimEnd(),
-      ),
+    lines('other').flatMap((service) => [
+      `${service.name.padEnd(14)} ${service.state.padEnd(11)} ${`pid ${service.pid ?? '-'}`.padEnd(12)} ${restartsText(service)}`.trimEnd(),
+      ...endText(service),
+    ]),
+    new Map(
+      lines('node').map((node) => [
+        node.name,
+        [...(node.restarts > 0 ? [restartsText(node)] : []), ...endText(node)],
+      ]),
+    ),
   );
 }
 
-/** `services`: a line for each; what is known of one differs between processes and the cloud. */
+function restartsText({ restarts }: ServiceView): string {
+  if (restarts === 0) return '';
+  return restarts === 1 ? 'restarted once' : `restarted ${restarts} times`;
+}
+
+/** Why it ended, and where to read on. */
+function endText({ lastEnd, log }: ServiceView): string[] {
+  if (lastEnd === null) return [];
+  return [`  ${lastEnd.replaceAll(/\s*\n\s*/g, ' ').slice(0, 200)}`, ...(log === null ? [] : [`  ${log}`])];
+}
+
+/**
+ * `services`: lines for each; what is known of one differs between processes and the cloud. `ofNodes`: what else is known
+ * of a node.
+ */
 export function statusPage(
   { leader, term, nodes, counts, faults }: Omit<SystemStatus, 'services'>,
   services: readonly string[],
+  ofNodes: ReadonlyMap<string, readonly string[]> = new Map(),
 ): string {
   const lines = [leader === null ? 'Nobody leads.' : `${leader} leads in term ${term}.`, ''];
   for (const { id, role, term: nodeTerm, url, health } of nodes)
     lines.push(
       `  ${id === leader ? '*' : ' '} ${id.padEnd(10)} ${role.padEnd(10)} ${`term ${nodeTerm ?? '?'}`.padEnd(9)} ${health.padEnd(12)} ${url}`,
+      ...(ofNodes.get(id) ?? []).map((line) => `      ${line}`),
     );
   lines.push('', ...services.map((line) => `    ${line}`));
   const problems = new Set(nodes.flatMap((node) => node.problems));
@@ -93,29 +115,31 @@ export async function fault(
 }
 
 export async function down(options: { data: string }): Promise<number> {
-  const layout = layoutOf(options.data);
-  const earlier = await readRecord(layout);
-  if (earlier && !isAlive(earlier.launcher)) {
-    const left = await endLeftovers(earlier);
-    await removeRecord(layout);
-    if (left.length > 0) {
-      process.stdout.write(`The launcher was gone; ended what it had left running: ${left.join(', ')}.\n`);
-      return exitCodes.ok;
+  return await orFailed(async () => {
+    const layout = layoutOf(options.data);
+    const earlier = await readRecord(layout);
+    if (earlier && !isAlive(earlier.launcher)) {
+      const left = await endLeftovers(earlier);
+      await removeRecord(layout);
+      if (left.length > 0) {
+        process.stdout.write(`The launcher was gone; ended what it had left running: ${left.join(', ')}.\n`);
+        return exitCodes.ok;
+      }
     }
-  }
-  const record = await findRunning(options.data);
-  if (!record) return exitCodes.nothingRunning;
-  await callControl(record, { path: 'down', timeoutMs: faultWithinMs });
-  const deadline = performance.now() + downWithinMs;
-  while (isAlive(record.launcher)) {
-    if (performance.now() > deadline) {
-      process.stderr.write(
-        `The launcher (pid ${record.launcher.pid}) still runs after ${downWithinMs / 1000} s.\n`,
-      );
-      return exitCodes.failed;
+    const record = await findRunning(options.data);
+    if (!record) return exitCodes.nothingRunning;
+    const { pid } = record.launcher;
+    const byForce = `\`kill -9 ${pid}\`, then \`baton down\` again, which ends what it leaves running`;
+    await callControl(record, { path: 'down', timeoutMs: faultWithinMs }).catch((cause: unknown) => {
+      throw new Error(`${describeError(cause)}: ${byForce}`);
+    });
+    const deadline = performance.now() + downWithinMs;
+    while (isAlive(record.launcher)) {
+      if (performance.now() > deadline)
+        throw new Error(`the launcher (pid ${pid}) still runs after ${downWithinMs / 1000} s: ${byForce}`);
+      await pause(50);
     }
-    await pause(50);
-  }
-  process.stdout.write('All down.\n');
-  return exitCodes.ok;
+    process.stdout.write('All down.\n');
+    return exitCodes.ok;
+  });
 }

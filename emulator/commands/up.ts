@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import { isatty } from 'node:tty';
 import { describeError } from '../../runtime/failure.ts';
 import { seedDemo } from '../demo.ts';
-import { layoutOf } from '../instance/instance.ts';
+import { layoutOf, removeRecord } from '../instance/instance.ts';
+import { pause } from '../pause.ts';
 import type { BrokerChoice, CollectorSettings, Timeouts } from '../stack.ts';
-import { callLeader, startSystem, type System, type SystemEvent } from '../system.ts';
+import { callLeader, startSystem, type Endable, type System, type SystemEvent } from '../system.ts';
+import { exitCodes } from './exit-codes.ts';
 
 export interface UpOptions {
   readonly data: string;
@@ -23,29 +25,53 @@ export interface UpOptions {
 
 export const dataDefault = '.baton';
 const stopWithinMs = 5_000;
+const forcedWithinMs = 2_000;
+const sameSignalMs = 1_000;
+const parentLookMs = 1_000;
 const firstItemsWithinMs = 60_000;
 
 /** @returns the exit code. */
 export async function up(options: UpOptions): Promise<number> {
   const startedAt = performance.now();
   const say = options.json ? sayJson(startedAt) : sayPlain(startedAt, isatty(1), options.data);
+  const layout = layoutOf(options.data);
   const over = new AbortController();
-  let system: System | undefined;
-  // Also while it still starts: what is up by then goes down again.
-  const onSignal = (): void => {
-    if (over.signal.aborted) {
-      system?.stopNow();
-      process.exit(1);
-    }
+  let endable: Endable | undefined;
+  let ending: Promise<void> | undefined;
+  const goDown = (): void => {
+    if (over.signal.aborted) return;
     over.abort();
+    say.stopping();
+    // Also while it still starts: what is up by then goes down again.
+    ending = endable?.stop();
+    ending?.catch(() => undefined); // Told where it is waited for.
+    setTimeout(() => endable?.stopNow(), stopWithinMs - 500).unref();
+  };
+  let forced = false;
+  const byForce = async (): Promise<void> => {
+    forced = true;
+    endable?.stopNow();
+    // It goes on in order, which is quick now; whatever keeps it from that, its record must not outlive it.
+    await Promise.race([ending, pause(forcedWithinMs)]).catch(() => undefined);
+    if (endable) await removeRecord(layout).catch(() => undefined);
+    process.exit(exitCodes.failed);
+  };
+  let firstSignalAt = -Infinity;
+  const onSignal = (): void => {
+    // One Ctrl-C comes twice where npm starts us without a shell in between: from the terminal and from npm.
+    if (performance.now() - firstSignalAt < sameSignalMs) return;
+    if (over.signal.aborted) return void byForce();
+    firstSignalAt = performance.now();
+    goDown();
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
   // The terminal closed, or whoever read this ended: both may come several times, and nobody is left to end it otherwise.
-  process.on('SIGHUP', () => over.abort());
-  process.stdout.on('error', () => over.abort());
+  process.on('SIGHUP', goDown);
+  for (const output of [process.stdout, process.stderr]) output.on('error', goDown);
+  if (process.env['npm_lifecycle_event'] !== undefined) whenParentGoes(goDown);
 
-  const layout = layoutOf(options.data);
+  const asked = new Promise<void>((resolve) => over.signal.addEventListener('abort', () => resolve()));
   const starting = startSystem(
     {
       layout,
@@ -63,35 +89,49 @@ export async function up(options: UpOptions): Promise<number> {
     (event) => {
       if (!over.signal.aborted) say.event(event);
     },
+    {
+      onEndable(system) {
+        endable = system;
+        if (over.signal.aborted) ending = system.stop();
+        void system.downAsked.then(goDown);
+      },
+    },
   );
   try {
-    system = await starting;
+    await Promise.race([asked, begin(starting)]);
   } catch (error) {
-    say.failed(describeError(error));
-    return 1;
-  }
-  const running = system;
-  if (!over.signal.aborted)
-    try {
-      await seedDemo(running);
-      say.ready(running, await openPage(running));
-    } catch (error) {
+    if (!over.signal.aborted) {
       say.failed(describeError(error));
-      await running.stop();
-      return 1;
+      over.abort();
+      await endable?.stop();
+      return exitCodes.failed;
     }
+  }
   if (options.demo) setTimeout(() => say.firstItemsLate(), firstItemsWithinMs).unref();
-  const asked = new Promise<void>((resolve) => over.signal.addEventListener('abort', () => resolve()));
-  if (!over.signal.aborted) await Promise.race([asked, running.downAsked]);
-  over.abort();
-  say.stopping();
-  const late = setTimeout(() => {
-    running.stopNow();
-  }, stopWithinMs - 500);
-  await running.stop();
-  clearTimeout(late);
+  await asked;
+  // What comes of a start that was cut short is of no interest, but it has to be over.
+  await starting.catch(() => undefined);
+  await ending;
+  if (forced) return exitCodes.failed;
   say.stopped();
-  return 0;
+  return exitCodes.ok;
+
+  async function begin(system: Promise<System>): Promise<void> {
+    const running = await system;
+    await seedDemo(running);
+    say.ready(running, await openPage(running));
+  }
+}
+
+/** A shell between npm and us dies of npm's signal and tells us nothing. */
+function whenParentGoes(act: () => void): void {
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    act();
+  }, parentLookMs);
+  watch.unref();
 }
 
 /** As everybody names a collector; what is set to nothing is not set. */
@@ -112,6 +152,11 @@ async function openPage(system: System): Promise<string> {
     key: string;
   };
   return `${url}/?key=${answer.key}`;
+}
+
+/** For a shell. */
+function quoted(text: string): string {
+  return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 interface Say {
@@ -151,7 +196,7 @@ function sayJson(startedAt: number): Say {
 
 function sayPlain(startedAt: number, colour: boolean, data: string): Say {
   // As it has to be typed in another terminal.
-  const folder = data === dataDefault ? '' : ` --data ${data}`;
+  const folder = data === dataDefault ? '' : ` --data ${quoted(data)}`;
   const paint = (code: number, text: string): string => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
   const dim = (text: string): string => paint(2, text);
   const seconds = (): string => dim(`${((performance.now() - startedAt) / 1000).toFixed(1).padStart(6)} s`);

@@ -42,7 +42,7 @@ beforeAll(async () => {
       collector: {},
     },
     () => undefined,
-    (settings) => describeRecorded(settings, recorder),
+    { describe: (settings) => describeRecorded(settings, recorder) },
   );
   await seedDemo(system);
 });

@@ -37,6 +37,8 @@ async function statusOf(
       address: '',
       pid: state === 'restarting' ? null : 1,
       restarts: 0,
+      lastEnd: null,
+      log: null,
     };
   });
   const { leader, term } = await systemStatus(members, services, { withinMs: 200 });
