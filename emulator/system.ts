@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { request } from 'undici';
 import type { BatonEvent, EventDraft } from '../contracts/event.ts';
 import { eventVersion } from '../contracts/event.ts';
-import { routes } from '../contracts/node-api.ts';
+import { failures, type FailureCode } from '../contracts/failures.ts';
+import { problemSchema, routes } from '../contracts/node-api.ts';
 import { describeError } from '../runtime/failure.ts';
 import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
 import { parseEventLine } from '../runtime/logger.ts';
@@ -18,6 +19,7 @@ import { changeMembership } from './instance/change-membership.ts';
 import { planMembership, type Generation } from './instance/membership.ts';
 import { runRecovery } from './instance/recover-node.ts';
 import { identify, isAlive, type ProcessIdentity } from './instance/process-table.ts';
+import { giveBackCrawls, type LeftCrawlsPlace } from './left-crawls.ts';
 import { pause } from './pause.ts';
 import { RotatingFile } from './rotating-file.ts';
 import { declareTopology } from './services/declare-topology.ts';
@@ -32,6 +34,7 @@ export type SystemEvent =
   | { readonly event: 'leftovers-ended'; readonly names: readonly string[] }
   | { readonly event: 'described'; readonly broker: string; readonly movedPorts: Stack['movedPorts'] }
   | ({ readonly event: 'membership-changed' } & Generation)
+  | { readonly event: 'crawls-kept'; readonly reason: string }
   | ({ readonly event: 'service'; readonly about: string; readonly detail: string | null } & ServiceView)
   | { readonly event: 'leader'; readonly node: string; readonly term: number }
   | { readonly event: 'first-items'; readonly applied: number }
@@ -282,6 +285,10 @@ export async function startSystem(
       Promise.all(stack.next.map((service) => supervisor.start(service))),
     );
     await Promise.all([...started, around]);
+    // Before anything can crawl. A start does not fail by it: leases end by themselves.
+    await giveBackCrawls(placeOfCrawls(stack)).catch((error: unknown) =>
+      tell({ event: 'crawls-kept', reason: describeError(error) }),
+    );
     await Promise.all(stack.last.map((service) => supervisor.start(service)));
     await leaders.elected(leaderWithinMs);
     return system;
@@ -334,7 +341,18 @@ async function internalClient({ authority }: Stack): Promise<InternalClient> {
   });
 }
 
-/** A request to the leader's public API with a role's token; asks again while leadership moves. */
+function placeOfCrawls({ databaseUrl, credentials, authority, addresses }: Stack): LeftCrawlsPlace {
+  const { hostname: host, port, username: user, pathname } = new URL(databaseUrl);
+  return {
+    ...{ host, port: Number(port), user, database: pathname.slice(1) },
+    ...{ password: credentials.database.password, ca: authority.ca, demoShop: addresses.demoShop },
+  };
+}
+
+/**
+ * A request to the leader's public API with a role's token; asks again while leadership moves.
+ * @throws Error with the leader's reason at once when it refuses.
+ */
 export async function callLeader(
   system: Pick<System, 'stack' | 'status'>,
   call: {
@@ -346,26 +364,54 @@ export async function callLeader(
 ): Promise<unknown> {
   const deadline = performance.now() + 10_000;
   for (;;) {
-    const { leader, nodes } = await system.status();
-    const url = nodes.find(({ id }) => id === leader)?.url;
     try {
-      if (url === undefined) throw new Error('nobody leads');
-      const { statusCode, body } = await request(`${url}${call.path}`, {
-        method: call.method,
-        headers: {
-          authorization: `Bearer ${system.stack.credentials.tokens[call.role]}`,
-          ...(call.json === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        body: call.json === undefined ? null : JSON.stringify(call.json),
-        signal: AbortSignal.timeout(3_000),
-      });
-      const text = await body.text();
-      if (statusCode >= 300) throw new Error(`${call.method} ${call.path}: ${statusCode} ${text}`);
-      return text === '' ? undefined : JSON.parse(text);
+      const { statusCode, text } = await askLeader(system, call);
+      if (statusCode < 300) return text === '' ? undefined : JSON.parse(text);
+      const refused = refusalIn(text);
+      if (refused !== undefined) throw new Refusal(refused);
+      throw new Error(`${call.method} ${call.path}: ${statusCode} ${text}`);
     } catch (error) {
+      if (error instanceof Refusal) throw error;
       if (performance.now() > deadline)
         throw new Error(`the leader does not take ${call.path}: ${describeError(error)}`, { cause: error });
       await pause(100);
     }
+  }
+}
+
+class Refusal extends Error {}
+
+async function askLeader(
+  system: Pick<System, 'stack' | 'status'>,
+  call: Parameters<typeof callLeader>[1],
+): Promise<{ statusCode: number; text: string }> {
+  const { leader, nodes } = await system.status();
+  const url = nodes.find(({ id }) => id === leader)?.url;
+  if (url === undefined) throw new Error('nobody leads');
+  const { statusCode, body } = await request(`${url}${call.path}`, {
+    method: call.method,
+    headers: {
+      authorization: `Bearer ${system.stack.credentials.tokens[call.role]}`,
+      ...(call.json === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    body: call.json === undefined ? null : JSON.stringify(call.json),
+    signal: AbortSignal.timeout(3_000),
+  });
+  return { statusCode, text: await body.text() };
+}
+
+/** Why asking again would not help; undefined when it may: nobody leads, the database is away, or no node answered this. */
+function refusalIn(text: string): string | undefined {
+  const problem = problemSchema.safeParse(parseJson(text));
+  if (!problem.success || problem.data.status >= 500) return undefined;
+  const { code, detail, title } = problem.data;
+  const next = code in failures ? failures[code as FailureCode].next : undefined;
+  return next === 'find-leader' || next === 'retry-same-key' ? undefined : (detail ?? title);
+}
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }

@@ -225,6 +225,9 @@ function sayPlain(startedAt: number, colour: boolean, data: string): Say {
         case 'membership-changed':
           row('membership', `${event.nodes} nodes vote now`, `generation ${event.generation}`);
           break;
+        case 'crawls-kept':
+          row('crawls', paint(33, 'an open crawl may wait for a minute'), event.reason.slice(0, 120));
+          break;
         case 'service':
           if (event.state === 'up' && event.restarts === 0) row(event.name, event.about, event.address);
           else if (event.state === 'restarting')
