@@ -1,9 +1,11 @@
 // AMQP 0-9-1 as bytes: frames in, requests out, and answers back into frames. The encoding of methods, tables and
 // properties is amqplib's own generated codec; here are the types it lacks and the cutting of frames. Knows nothing
 // of exchanges, queues or connections.
+import { isUtf8 } from 'node:buffer';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { AmqpError } from './amqp-error.ts';
+import { limits } from './limits.ts';
 
 /** Values as amqplib decodes them; `{ '!': type, value }` names a type that JavaScript does not have. */
 export type Table = Record<string, unknown>;
@@ -153,6 +155,8 @@ const frameOverhead = frameHeadBytes + 1;
 const basicClass = 60;
 /** Class, weight and body size, which a content header frame has before its properties. */
 const contentHeadBytes = 12;
+/** Before the properties themselves: which there are. */
+const propertyFlagsBytes = 2;
 
 export const protocolHeader = Buffer.from('AMQP\0\0\x09\x01', 'latin1');
 export const heartbeatFrame = frame(frameTypes.heartbeat, 0, []);
@@ -282,7 +286,8 @@ export function encodeAnswer(channel: number, name: AnswerName, fields: object):
 /** @throws AmqpError when the bytes are no properties. */
 export function decodeProperties(properties: Buffer): Properties {
   try {
-    return codec.decode(basicClass, properties);
+    const { headers, ...others } = codec.decode(basicClass, properties) as Properties;
+    return headers === undefined ? others : { ...others, headers: encodable(headers) as Table };
   } catch (cause) {
     throw broken('properties', cause);
   }
@@ -290,6 +295,45 @@ export function decodeProperties(properties: Buffer): Properties {
 
 export function encodeProperties(properties: Properties): Buffer {
   return codec.encodeProperties(basicClass, 0, 0, properties).subarray(frameHeadBytes + contentHeadBytes, -1);
+}
+
+/**
+ * Whoever adds a header to a message encodes all of them again, and the codec cannot write all that it reads: names that
+ * grow because they are no UTF-8, a table with the key `!`.
+ * @throws AmqpError for what may not be taken because of that. `decoded`: the same.
+ */
+export function refuseUnencodable(properties: Buffer, decoded: Properties): void {
+  const values = Object.values(decoded.headers ?? {});
+  if (values.every((value) => isPlain(value)) && isUtf8(properties.subarray(propertyFlagsBytes))) return;
+  let bytes: number;
+  try {
+    bytes = encodeProperties(decoded).length;
+  } catch (cause) {
+    const error = new AmqpError('PRECONDITION_FAILED', 'properties that the development broker cannot write');
+    error.cause = cause;
+    throw error;
+  }
+  if (bytes > limits.propertiesBytesWritten)
+    throw new AmqpError(
+      'PRECONDITION_FAILED',
+      `properties of ${bytes} bytes as written again; the most is ${limits.propertiesBytesWritten}`,
+    );
+}
+
+function isPlain(value: unknown): boolean {
+  return typeof value === 'string' || typeof value === 'boolean' || Number.isSafeInteger(value);
+}
+
+const int64Min = -(2 ** 63);
+
+/** The codec takes a large double for a whole number of 64 bits, and throws where it is none. */
+function encodable(value: unknown): unknown {
+  if (typeof value === 'number')
+    return Number.isInteger(value) && value >= int64Min ? value : { '!': 'double', value };
+  if (Array.isArray(value)) return value.map(encodable);
+  // A type that JavaScript does not have is named by `!`: it stays as it is.
+  if (typeof value !== 'object' || value === null || Buffer.isBuffer(value) || '!' in value) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, encodable(inner)]));
 }
 
 /** The frames of a message after the method that announces it. */

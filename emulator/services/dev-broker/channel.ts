@@ -351,13 +351,15 @@ export class Channel {
 
   /** 0 is all there are. */
   #takeUpTo(tag: number): Unacknowledged[] {
+    // Before anything is taken: what is taken by a wrong request would be lost.
+    if (tag > this.#lastDeliveryTag) throw unknownTag(tag);
     const taken: Unacknowledged[] = [];
     for (const [other, delivery] of this.#unacknowledged) {
       if (tag !== 0 && other > tag) break;
       taken.push(delivery);
       this.#unacknowledged.delete(other);
     }
-    if (tag > this.#lastDeliveryTag || (tag !== 0 && taken.length === 0)) throw unknownTag(tag);
+    if (tag !== 0 && taken.length === 0) throw unknownTag(tag);
     return taken;
   }
 
@@ -390,10 +392,14 @@ export class Channel {
 function propertiesFor(queue: Queue, entry: QueuedMessage, message: Message): Buffer {
   if (queue.settings.kind !== 'quorum' || entry.returns === 0) return message.properties;
   const properties = decodeProperties(message.properties);
-  return encodeProperties({
-    ...properties,
-    headers: { ...properties.headers, 'x-delivery-count': { '!': 'long', value: entry.returns } },
-  });
+  try {
+    return encodeProperties({
+      ...properties,
+      headers: { ...properties.headers, 'x-delivery-count': { '!': 'long', value: entry.returns } },
+    });
+  } catch {
+    return message.properties; // Of an older version's journal: see refuseUnencodable.
+  }
 }
 
 function refuseArguments(what: string, table: object): void {

@@ -1,5 +1,5 @@
 // What a dead letter looks like: the message with RabbitMQ's account of its deaths in its headers. Pure.
-import { decodeProperties, encodeProperties, type Table } from './amqp.ts';
+import { decodeProperties, encodeProperties, type Properties, type Table } from './amqp.ts';
 import { createMessage, type Message } from './message.ts';
 import type { DeathReason } from './queue-state.ts';
 
@@ -31,7 +31,7 @@ export function deadLetter(
   const before = deathsIn(properties.headers);
   const same = before.find((record) => record.queue === queue && record.reason === reason);
   const record: DeathRecord = {
-    count: { '!': 'long', value: (typeof same?.count === 'number' ? same.count : 0) + 1 },
+    count: { '!': 'long', value: (Number.isSafeInteger(same?.count) ? Number(same?.count) : 0) + 1 },
     reason,
     queue,
     time: { '!': 'timestamp', value: death.atS },
@@ -55,9 +55,18 @@ export function deadLetter(
   return createMessage({
     exchange: death.exchange,
     routingKey: death.routingKey ?? message.routingKey,
-    properties: encodeProperties({ ...properties, headers }),
+    properties: encodeOr(properties, headers, () => ({ ...first, 'x-death': [record] })),
     bodyParts: [message.body],
   });
+}
+
+/** A message of an older version's journal may have headers that cannot be written: it dies without them. */
+function encodeOr(properties: Properties, headers: Table, ours: () => Table): Buffer {
+  try {
+    return encodeProperties({ ...properties, headers });
+  } catch {
+    return encodeProperties({ headers: ours() });
+  }
 }
 
 /**

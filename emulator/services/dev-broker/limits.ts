@@ -15,6 +15,8 @@ export const limits = {
   messageBytes: 16 * 1024 * 1024,
   /** Of one message, as sent. The codec writes 64 KiB of headers at most, and x-death has to fit in beside them. */
   propertiesBytes: 24 * 1024,
+  /** The same as the codec writes them: some values grow. */
+  propertiesBytesWritten: 44 * 1024,
   /** Bodies that are being received, of all connections together. */
   receivingBytes: 128 * 1024 * 1024,
   /** Messages that wait for the disk: above it, their publishers' sockets are not read. */

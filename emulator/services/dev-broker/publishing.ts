@@ -1,7 +1,7 @@
 // A message on its way in: basic.publish, then its content header, then its body in parts, as one channel sends them.
 // Refuses what is too large before it is received.
 import { AmqpError, notImplemented } from './amqp-error.ts';
-import { decodeProperties, type Frame, type RequestOf } from './amqp.ts';
+import { decodeProperties, refuseUnencodable, type Frame, type RequestOf } from './amqp.ts';
 import { limits } from './limits.ts';
 import { createMessage, type Message } from './message.ts';
 
@@ -63,7 +63,9 @@ export class Publishing {
         'PRECONDITION_FAILED',
         `properties of ${properties.length} bytes; the most is ${limits.propertiesBytes}`,
       );
-    const { headers = {}, expiration } = decodeProperties(properties);
+    const decoded = decodeProperties(properties);
+    refuseUnencodable(properties, decoded);
+    const { headers = {}, expiration } = decoded;
     for (const name of ['CC', 'BCC'])
       if (headers[name] !== undefined) throw notImplemented(`routing by the header ${name}`);
     const ttlMs = readExpiration(expiration);

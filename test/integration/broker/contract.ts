@@ -427,6 +427,17 @@ export function brokerContract(kind: BrokerKind): void {
       const type = await channelError((own) => own.assertExchange('amq.direct', 'topic', { durable: true }));
       expect(type).toMatchObject({ code: 406 });
     });
+    it('an acknowledgement of more than there is takes nothing', async () => {
+      const queue = await makeQueue();
+      await Promise.all([send(queue, 'a'), send(queue, 'b')]);
+      const tooMany = await channelError(async (own) => {
+        const { message } = await get(queue, own);
+        await get(queue, own);
+        own.ack({ ...message, fields: { ...message.fields, deliveryTag: 9 } }, true);
+      });
+      expect(tooMany).toMatchObject({ code: 406 });
+      await expect.poll(() => ready(queue)).toBe(2);
+    });
     it('what a closed channel held comes back', async () => {
       const queue = await makeQueue();
       await send(queue, 'held');

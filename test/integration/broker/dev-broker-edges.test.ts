@@ -256,6 +256,25 @@ describe('dead letters', () => {
     expect(await (await openChannel()).checkQueue('q')).toMatchObject({ messageCount: 0 });
   });
 
+  it('keep numbers that are no whole ones', async () => {
+    const channel = await openChannel();
+    await channel.assertQueue('end', { arguments: quorum });
+    await channel.assertQueue('q', {
+      arguments: { ...quorum, 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'end' },
+    });
+    const numbers = [NaN, -Infinity, Infinity, 2 ** 51 + 0.5, -1e300, 1e300, 0.5];
+    const headers = { list: numbers.map((value) => ({ '!': 'double', value })) };
+    channel.sendToQueue('q', Buffer.from('x'), { headers, persistent: true });
+    await channel.waitForConfirms();
+    const delivered = await channel.get('q', { noAck: false });
+    if (!delivered) throw new Error('nothing came');
+    channel.nack(delivered, false, false);
+    await expect.poll(async () => (await channel.checkQueue('end')).messageCount).toBe(1);
+    await restart();
+    const dead = await (await openChannel()).get('end', { noAck: true });
+    expect(dead).toMatchObject({ properties: { headers: { list: numbers } } });
+  });
+
   it('that would go round for ever are dropped', async () => {
     const channel = await openChannel();
     const table = (next: string): Record<string, unknown> => ({
