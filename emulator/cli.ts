@@ -2,8 +2,8 @@
 // `baton`: the command line of the system, of processes, of containers or on AWS. Parses and dispatches; each command is a
 // file of its own.
 // Exit codes: 0 ok, 1 failed, 2 usage, 3 nothing running.
-import { userInfo } from 'node:os';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Agent, setGlobalDispatcher } from 'undici';
 import { nodes } from '../contracts/topology.ts';
 import {
   breakNetwork,
@@ -24,14 +24,14 @@ import { exitCodes } from './commands/exit-codes.ts';
 import { down } from './commands/running.ts';
 import { mailTest } from './commands/mail.ts';
 import { recoverNode, type RecoverOptions } from './commands/node-recover.ts';
+import { asOption, countOfVersions, dataOption, notEmpty } from './commands/options.ts';
 import { addGlobalTarget, targetOption, type Place } from './commands/target.ts';
 import { trace } from './commands/trace.ts';
-import { dataDefault, up } from './commands/up.ts';
+import { up } from './commands/up.ts';
 import { faultActions } from './control.ts';
 import { chaosUsage } from './faults/grammar.ts';
 import type { BrokerChoice, Timeouts } from './stack.ts';
 
-const dataOption = () => new Option('--data <folder>', 'where everything is kept').default(dataDefault);
 const jsonOption = () => new Option('--json', 'one JSON object per line, for programs').default(false);
 function countOfNodes(text: string): number {
   const count = Number(text);
@@ -54,9 +54,16 @@ function createProgram(finish: (code: number) => void): Command {
     .showHelpAfterError('(--help shows what is possible)')
     .exitOverride();
   addGlobalTarget(program);
+  // Whatever proxy this machine has: what runs on it is reached without one, which would not find it, and would read its
+  // tokens. A stage on AWS is somewhere else, and may be behind it.
+  program.hook('preAction', (_program, command) => {
+    if (command.opts<Partial<Place>>().target?.kind !== 'aws') setGlobalDispatcher(new Agent());
+  });
   program
     .command('up', { isDefault: true })
     .description('start everything and stay until Ctrl-C')
+    // It is what runs without a command, so a mistyped one comes here, too.
+    .allowExcessArguments()
     .addOption(dataOption())
     .addOption(
       new Option(
@@ -86,17 +93,27 @@ function createProgram(finish: (code: number) => void): Command {
     .option('--no-links', 'nodes reach each other directly, and `chaos` cannot break their network')
     .addOption(jsonOption())
     .action(
-      async (options: {
-        data: string;
-        nodes?: number;
-        isolated: boolean;
-        demo: boolean;
-        broker: BrokerChoice;
-        itemPartitions: number;
-        timeouts: Timeouts;
-        links: boolean;
-        json: boolean;
-      }) => finish(await up({ ...options, nodes: options.nodes })),
+      async (
+        options: {
+          data: string;
+          nodes?: number;
+          isolated: boolean;
+          demo: boolean;
+          broker: BrokerChoice;
+          itemPartitions: number;
+          timeouts: Timeouts;
+          links: boolean;
+          json: boolean;
+        },
+        command: Command,
+      ) => {
+        const [word] = command.args;
+        if (word !== undefined)
+          program.error(
+            `error: there is no command '${word}'; there are ${program.commands.map((known) => known.name()).join(', ')}`,
+          );
+        finish(await up({ ...options, nodes: options.nodes }));
+      },
     );
   program
     .command('status')
@@ -128,7 +145,7 @@ function createProgram(finish: (code: number) => void): Command {
     program
       .command(action)
       .description(describes[action])
-      .argument('<service>', 'leader, or a service as `status` names it')
+      .argument('<service>', 'leader, or a service as `status` names it', notEmpty)
       .addOption(dataOption())
       .addOption(targetOption())
       .action(async (service: string, options: Place) => finish(await injectFault(action, service, options)));
@@ -148,7 +165,7 @@ function createProgram(finish: (code: number) => void): Command {
   program
     .command('transfer')
     .description('hand leadership over without a gap')
-    .argument('[node]', 'who is to lead; the first in rank without it', 'first')
+    .argument('[node]', 'who is to lead; the first in rank without it', notEmpty, 'first')
     .addOption(dataOption())
     .addOption(targetOption())
     .action(async (node: string, options: Place) => finish(await transfer(node, options)));
@@ -159,9 +176,9 @@ function createProgram(finish: (code: number) => void): Command {
     .description(
       'a new vote file for a node that lost its own, when too few others are left for it to vote again',
     )
-    .argument('<node>', 'as `status` names it')
+    .argument('<node>', 'as `status` names it', notEmpty)
     .option('--yes', 'do it without asking', false)
-    .addOption(new Option('--as <name>', 'who you are, for the log').default(userInfo().username))
+    .addOption(asOption('who you are, for the log'))
     .addOption(dataOption())
     .action(async (node: string, options: RecoverOptions) => finish(await recoverNode(node, options)));
   program
@@ -174,11 +191,15 @@ function createProgram(finish: (code: number) => void): Command {
     .command('trace')
     .description('how an item came, from its page to its row and mails; or what became of a message')
     .argument('<what>', 'an item as <source>/<sku>, or the id of a message')
-    .option('--versions <count>', 'how many versions of an item, 20 at most', '3')
+    .addOption(
+      new Option('--versions <count>', 'how many versions of an item, 20 at most')
+        .argParser(countOfVersions)
+        .default(3),
+    )
     .addOption(dataOption())
     .addOption(targetOption())
     .addOption(jsonOption())
-    .action(async (what: string, options: Place & { json: boolean; versions: string }) =>
+    .action(async (what: string, options: Place & { json: boolean; versions: number }) =>
       finish(await trace(what, options)),
     );
   addCompose(program, finish);

@@ -277,7 +277,15 @@ export async function startSystem(
           sqsUrl: settings.awsEndpoint,
           dynamodbUrl: settings.awsEndpoint,
           region: 'us-east-1',
-        }).then(() => undefined),
+        }).then(
+          () => undefined,
+          (cause: unknown) => {
+            throw new Error(
+              `AWS_ENDPOINT_URL names ${settings.awsEndpoint}, which does not answer as SQS and DynamoDB do: start it or unset the variable`,
+              { cause },
+            );
+          },
+        ),
       );
     // The first failure ends the start; what the others still say is of no interest then.
     const cluster = started.filter((_, index) => stack.first[index]?.kind !== 'broker');

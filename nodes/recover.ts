@@ -3,7 +3,6 @@
 // terminal agrees, and not with --dry-run. What people read goes to stderr; stdout gets the event of what was done.
 // Exit codes: 0 done, 1 refused, 2 the environment or an argument is wrong, 3 nothing was done for want of a yes.
 import { mkdirSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
@@ -14,6 +13,7 @@ import { describeError, Failure } from '../runtime/failure.ts';
 import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
 import { createLogger } from '../runtime/logger.ts';
 import { createSecrets } from '../runtime/secrets.ts';
+import { userName } from '../runtime/user-name.ts';
 import { openDatabase, type Database } from './database/database.ts';
 import { takeIdentityLock } from './identity-lock.ts';
 import { judgeRecovery, recoveryText, type Heard, type Recovery } from './judge-recovery.ts';
@@ -173,7 +173,7 @@ function readArguments(): Arguments {
       yes: { type: 'boolean', default: false },
       'dry-run': { type: 'boolean', default: false },
       /** Who does it, for the event. */
-      as: { type: 'string', default: userInfo().username },
+      as: { type: 'string', default: userName() },
     },
   });
   return { yes: values.yes, dryRun: values['dry-run'], by: values.as };

@@ -1,5 +1,5 @@
 // The commands that are there for every target, each with its three ways. What belongs to AWS is loaded for AWS alone.
-import { userInfo } from 'node:os';
+import { userName } from '../../runtime/user-name.ts';
 import { callControl, type FaultAction } from '../control.ts';
 import type { SystemStatus } from '../status.ts';
 import { handedOver, transferAnswerSchema, transferRequest } from '../transfer.ts';
@@ -161,7 +161,7 @@ async function faultInAws(action: FaultAction, service: string, target: InAws): 
   switch (action) {
     case 'kill': {
       const { stopTask } = await loadAws(() => import('../aws/services.ts'));
-      print(`${await stopTask(account, { service: await leaderFor(service), by: userInfo().username })}\n`);
+      print(`${await stopTask(account, { service: await leaderFor(service), by: userName() })}\n`);
       return exitCodes.ok;
     }
     case 'pause':

@@ -1,8 +1,8 @@
 // `baton dlq ...` as commander sees it.
-import { userInfo } from 'node:os';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { deadLetterStates } from '../../contracts/dead-letter.ts';
 import * as dlq from './dlq.ts';
+import { asOption } from './options.ts';
 
 const letterHelp = 'as `list` numbers it';
 
@@ -29,7 +29,7 @@ export function addDlq(
       .option('--source <name>', 'those of one source');
   const audited = (changes: Command): Command =>
     changes
-      .addOption(new Option('--as <name>', 'who you are, for the audit').default(userInfo().username))
+      .addOption(asOption('who you are, for the audit'))
       .option('--dry-run', 'say what would be done, and do nothing', false)
       .addOption(dataOption())
       .addOption(targetOption());

@@ -1,7 +1,7 @@
 // `baton doctor`: what this machine has and lacks for running Baton, each with what to do about it. Changes nothing.
-import { existsSync } from 'node:fs';
-import { mkdir, statfs } from 'node:fs/promises';
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { layoutOf, readRecord } from '../instance/instance.ts';
 import { isFree, usualPorts } from '../instance/ports.ts';
 import { isAlive } from '../instance/process-table.ts';
@@ -60,14 +60,21 @@ function user(): Finding {
 
 async function disk(data: string): Promise<Finding> {
   const { root } = layoutOf(data);
-  await mkdir(root, { recursive: true });
-  const { bavail, bsize } = await statfs(root);
+  const above = nearestThere(root);
+  if (!statSync(above).isDirectory())
+    return { what: 'Disk', state: 'bad', detail: `${above} is no folder: name another with --data` };
+  const { bavail, bsize } = await statfs(above);
   const free = bavail * bsize;
   return {
     what: 'Disk',
     state: free >= freeBytesMin ? 'good' : 'bad',
     detail: `${(free / 1024 ** 3).toFixed(1)} GiB free in ${root}${free >= freeBytesMin ? '' : ': it needs 1 GiB, name another folder with --data'}`,
   };
+}
+
+/** The folder itself, or the one it would be made in. */
+function nearestThere(path: string): string {
+  return existsSync(path) || dirname(path) === path ? path : nearestThere(dirname(path));
 }
 
 function broker(): Finding {

@@ -9,20 +9,30 @@ import { itemTraceText, messageTraceText } from './trace-text.ts';
 /** `what`: `<source>/<sku>`, else a message id. */
 export async function trace(
   what: string,
-  { json, versions, ...place }: Place & { json: boolean; versions: string },
+  { json, versions, ...place }: Place & { json: boolean; versions: number },
 ): Promise<number> {
   return await withLeader(place, async (leader) => {
     const [source = '', ...rest] = what.split('/');
     const sku = rest.join('/');
-    const path = `/items/${encodeURIComponent(source)}/${encodeURIComponent(sku)}/trace?versions=${encodeURIComponent(versions)}`;
-    const item = sku === '' ? undefined : await leader.ask('GET', path, itemTraceSchema).catch(unlessMissing);
+    const path = `/items/${encodeURIComponent(source)}/${encodeURIComponent(sku)}/trace?versions=${versions}`;
+    let refusal: Failure | undefined;
+    const item =
+      sku === ''
+        ? undefined
+        : await leader.ask('GET', path, itemTraceSchema).catch((error: unknown) => {
+            // Ids of messages may hold a slash, too, and what stands before it need be no source.
+            if (error instanceof Failure && error.code === 'REQUEST_MALFORMED') refusal = error;
+            else unlessMissing(error);
+          });
     if (item) return print(json ? `${JSON.stringify(item)}\n` : itemTraceText(item));
-    // Ids of messages may hold a slash, too.
     const message = await leader
       .ask('GET', `/messages/${encodeURIComponent(what)}/trace`, messageTraceSchema)
       .catch(unlessMissing);
     if (!message)
-      throw new Error(`nothing is known of an item or a message ${what}: items are named <source>/<sku>`);
+      throw (
+        refusal ??
+        new Error(`nothing is known of an item or a message ${what}: items are named <source>/<sku>`)
+      );
     print(json ? `${JSON.stringify(message)}\n` : messageTraceText(message));
   });
 }

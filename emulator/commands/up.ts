@@ -9,6 +9,7 @@ import { pause } from '../pause.ts';
 import type { BrokerChoice, CollectorSettings, Timeouts } from '../stack.ts';
 import { callLeader, startSystem, type Endable, type System, type SystemEvent } from '../system.ts';
 import { exitCodes } from './exit-codes.ts';
+import { dataDefault } from './options.ts';
 
 export interface UpOptions {
   readonly data: string;
@@ -23,7 +24,6 @@ export interface UpOptions {
   readonly links: boolean;
 }
 
-export const dataDefault = '.baton';
 const stopWithinMs = 5_000;
 const forcedWithinMs = 2_000;
 const sameSignalMs = 1_000;
@@ -33,7 +33,7 @@ const firstItemsWithinMs = 60_000;
 /** @returns the exit code. */
 export async function up(options: UpOptions): Promise<number> {
   const startedAt = performance.now();
-  const say = options.json ? sayJson(startedAt) : sayPlain(startedAt, isatty(1), options.data);
+  const say = options.json ? sayJson(startedAt) : sayPlain(startedAt, isatty(1), options);
   const layout = layoutOf(options.data);
   const over = new AbortController();
   let endable: Endable | undefined;
@@ -194,7 +194,7 @@ function sayJson(startedAt: number): Say {
   };
 }
 
-function sayPlain(startedAt: number, colour: boolean, data: string): Say {
+function sayPlain(startedAt: number, colour: boolean, { data, broker }: UpOptions): Say {
   // As it has to be typed in another terminal.
   const folder = data === dataDefault ? '' : ` --data ${quoted(data)}`;
   const paint = (code: number, text: string): string => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
@@ -212,7 +212,7 @@ function sayPlain(startedAt: number, colour: boolean, data: string): Say {
           break;
         case 'described':
           print(`${paint(1, 'Baton')} with ${event.broker} as its broker.`);
-          if (event.broker.startsWith('development'))
+          if (event.broker.startsWith('development') && broker === 'auto')
             print(
               dim(
                 'No RabbitMQ is installed (`apt-get install rabbitmq-server` for a real one): this one stands in.',

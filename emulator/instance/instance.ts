@@ -1,7 +1,7 @@
 // One running system and its data folder: where things lie, and the record of what runs, which lets a later start end
 // what a killed launcher left behind, and lets `status`, `kill` and `down` find a running one.
 // Never starts or supervises anything.
-import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { pause } from '../pause.ts';
@@ -38,16 +38,28 @@ export function layoutOf(folder: string): Layout {
   };
 }
 
-/** @throws Error with what to do when the folder cannot be made. */
+/** @throws Error with what to do when the folder cannot be made, or holds what is not ours. */
 export async function makeLayout(layout: Layout): Promise<void> {
+  if (!isOurs(await readdir(layout.root).catch(() => [])))
+    throw new Error(
+      `${layout.root} holds other files than Baton's: name an empty or a new folder with --data, which it keeps for itself`,
+    );
   try {
-    for (const folder of [layout.root, layout.secrets, layout.tls, layout.logs, join(layout.root, 'data')])
+    // The database runs under a user of its own when we are root, and has to pass through the folders above its own. The
+    // mode of a folder that was there before is its owner's.
+    for (const folder of [layout.root, join(layout.root, 'data')])
+      if ((await mkdir(folder, { recursive: true, mode: 0o700 })) !== undefined) await chmod(folder, 0o711);
+    for (const folder of [layout.secrets, layout.tls, layout.logs])
       await mkdir(folder, { recursive: true, mode: 0o700 });
-    // The database runs under a user of its own when we are root, and has to pass through the folders above its own.
-    for (const folder of [layout.root, join(layout.root, 'data')]) await chmod(folder, 0o711);
   } catch (cause) {
     throw new Error(`the data folder ${layout.root} cannot be made: name another with --data`, { cause });
   }
+}
+
+/** Also one that a first start was cut off in. */
+function isOurs(entries: readonly string[]): boolean {
+  const ours = ['secrets', 'tls', 'logs', 'data'];
+  return ours.every((name) => entries.includes(name)) || entries.every((name) => ours.includes(name));
 }
 
 /** Undefined when nothing is recorded, or the record is not ours to read. */

@@ -1,0 +1,28 @@
+// Options and arguments that several commands have, each with what it refuses.
+import { InvalidArgumentError, Option } from 'commander';
+import { userName } from '../../runtime/user-name.ts';
+
+export const dataDefault = '.baton';
+
+export function notEmpty(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('It may not be empty.');
+  return text;
+}
+
+export function dataOption(): Option {
+  return new Option('--data <folder>', 'where everything is kept').argParser(notEmpty).default(dataDefault);
+}
+
+/** `about`: what the name is for. */
+export function asOption(about: string): Option {
+  return new Option('--as <name>', about).argParser(notEmpty).default(userName());
+}
+
+export function countOfVersions(text: string): number {
+  const count = Number(text);
+  if (!/^\d{1,2}$/.test(text) || count < 1 || count > versionsMax)
+    throw new InvalidArgumentError(`1 to ${versionsMax} are possible.`);
+  return count;
+}
+/** As the leader shows them. */
+const versionsMax = 20;
