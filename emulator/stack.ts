@@ -239,6 +239,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
       port: lambdaPort,
       frontPort,
       logDir: layout.logs,
+      workFolder: layout.data('lambda'),
       environments: functionEnvironments,
     },
     startWithinMs: 60_000, // It bundles the functions.

@@ -352,8 +352,13 @@ async function internalClient({ authority }: Stack): Promise<InternalClient> {
 function placeOfCrawls({ databaseUrl, credentials, authority, addresses }: Stack): LeftCrawlsPlace {
   const { hostname: host, port, username: user, pathname } = new URL(databaseUrl);
   return {
-    ...{ host, port: Number(port), user, database: pathname.slice(1) },
-    ...{ password: credentials.database.password, ca: authority.ca, demoShop: addresses.demoShop },
+    host,
+    port: Number(port),
+    user,
+    database: pathname.slice(1),
+    password: credentials.database.password,
+    ca: authority.ca,
+    demoShop: addresses.demoShop,
   };
 }
 

@@ -23,9 +23,19 @@ export async function logs(services: readonly string[], { data }: { data: string
     return exitCodes.failed;
   }
   for (const name of services.length > 0 ? services : names) {
-    const text = await readFile(join(folder, `${name}${extension}`), 'utf8');
-    for (const line of text.trimEnd().split('\n').slice(-linesOfEach))
+    for (const line of await lastLines(join(folder, `${name}${extension}`)))
       process.stdout.write(`${name.padEnd(14)} | ${line}\n`);
   }
   return exitCodes.ok;
+}
+
+/** Of the earlier file, too, right after a rotation. */
+async function lastLines(file: string): Promise<string[]> {
+  const read = async (path: string): Promise<string[]> => {
+    const text = (await readFile(path, 'utf8').catch(() => '')).trimEnd();
+    return text === '' ? [] : text.split('\n').slice(-linesOfEach);
+  };
+  const lines = await read(file);
+  const earlier = lines.length < linesOfEach ? await read(`${file}.1`) : [];
+  return [...earlier, ...lines].slice(-linesOfEach);
 }

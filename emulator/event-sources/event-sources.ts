@@ -82,6 +82,8 @@ export async function startEventSources(options: EventSourcesOptions): Promise<E
     });
     sqsClient = sqs;
     const queueUrls = new Map<string, string>();
+    const retentions = new Map<string, number>();
+    for (const { name, retentionS } of Object.values(sqsQueues)) retentions.set(name, retentionS);
     for (const { name } of Object.values(sqsQueues))
       queueUrls.set(name, reachableQueueUrl(await findQueue(sqs, name), endpoint));
     const queueUrl = (name: string): string => queueUrls.get(name) ?? name;
@@ -91,6 +93,7 @@ export async function startEventSources(options: EventSourcesOptions): Promise<E
           ...mapping,
           queueUrl: queueUrl(queue),
           functionTimeoutS: functions[mapping.function].timeoutS,
+          retentionS: retentions.get(queue) ?? Infinity,
           region,
         },
         sqs,

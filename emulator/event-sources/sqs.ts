@@ -21,6 +21,8 @@ export interface SqsMapping {
   /** 1 to 10 */
   readonly batchSize: number;
   readonly functionTimeoutS: number;
+  /** Of the queue. Not every emulator of SQS drops older messages, so they are dropped here. */
+  readonly retentionS: number;
   readonly region: string;
   /** Whether the function may name the messages that failed; without it one failure is the whole batch's. */
   readonly reportBatchItemFailures: boolean;
@@ -59,7 +61,7 @@ export function startSqsMapping({
   async function poll(): Promise<void> {
     for (let tries = 0; !stopping.signal.aborted;) {
       try {
-        const messages = await receive();
+        const messages = await dropExpired(await receive());
         const ran = messages.length === 0 || (await handle(messages));
         tries = ran ? 0 : tries + 1;
       } catch (error) {
@@ -84,6 +86,19 @@ export function startSqsMapping({
       { abortSignal: stopping.signal },
     );
     return answer.Messages ?? [];
+  }
+
+  /** @returns those that AWS would still hand out. */
+  async function dropExpired(messages: readonly Message[]): Promise<Message[]> {
+    const oldest = Date.now() - mapping.retentionS * 1_000;
+    const expired = messages.filter(
+      ({ Attributes }) => Number(Attributes?.SentTimestamp ?? Infinity) < oldest,
+    );
+    if (expired.length > 0) {
+      logger.warn(`${name}: ${expired.length} message(s) older than ${mapping.retentionS} s are dropped`);
+      await remove(expired);
+    }
+    return messages.filter((message) => !expired.includes(message));
   }
 
   /** False when the function could not be called at all. */

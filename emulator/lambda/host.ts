@@ -1,7 +1,7 @@
 // The Lambda host: runs the zips that `cdk deploy` uploads in processes of their own behind the Lambda Runtime API,
 // and answers the Invoke API and one function URL. Wiring only. It holds no queue, no schedule and no mapping:
 // emulator/event-sources call it from outside, as they would call AWS.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,6 +35,8 @@ export interface LambdaHostOptions {
   readonly functions: Readonly<Record<string, HostedFunction>>;
   /** One file per function is written there. */
   readonly logDir: string;
+  /** Where functions are unpacked; emptied first, so that what an earlier host left there does not stay. Else of its own. */
+  readonly workFolder?: string | undefined;
   readonly logger: Logger;
   readonly bounds?: Partial<PoolBounds> | undefined;
   readonly eventRetryDelaysMs?: readonly number[] | undefined;
@@ -63,7 +65,7 @@ export async function startLambdaHost(options: LambdaHostOptions): Promise<Lambd
     throw new Error(
       `one function may have the URL of this host, not ${withUrl.map(([name]) => name).join(' and ')}`,
     );
-  const folder = await mkdtemp(join(tmpdir(), 'baton-lambda-'));
+  const folder = await openWorkFolder(options.workFolder);
   const closers: (() => Promise<void> | void)[] = [() => rm(folder, { recursive: true, force: true })];
   const close = async (): Promise<void> => {
     for (let last = closers.pop(); last; last = closers.pop()) await last();
@@ -146,6 +148,13 @@ export async function startLambdaHost(options: LambdaHostOptions): Promise<Lambd
     await close();
     throw error;
   }
+}
+
+async function openWorkFolder(named: string | undefined): Promise<string> {
+  if (named === undefined) return await mkdtemp(join(tmpdir(), 'baton-lambda-'));
+  await rm(named, { recursive: true, force: true });
+  await mkdir(named, { recursive: true, mode: 0o700 });
+  return named;
 }
 
 function listener(

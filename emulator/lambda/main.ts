@@ -11,6 +11,7 @@ const settingsSchema = z.strictObject({
   frontPort: z.int().min(0).max(65_535),
   containerName: z.string().min(1).optional(),
   logDir: z.string().min(1),
+  workFolder: z.string().min(1).optional(),
   /** Where the zips are kept; a folder of this checkout when it is not said. */
   zipFolder: z.string().min(1).optional(),
   /** Variables per function: contracts/environment.ts says which. */

@@ -104,6 +104,11 @@ async function writeConfiguration(options: RabbitmqOptions, nodeName: string): P
   }
   await writeFile(join(folder, nodeNameFile), `${nodeName}\n`);
   const definitions = join(folder, 'definitions.json');
+  // It begins a comment there, and no version of RabbitMQ that we start can quote it.
+  if ([caFile, certFile, keyFile, definitions].some((file) => file.includes('#')))
+    throw new Error(
+      `RabbitMQ's configuration cannot name a file with # in its path: name a data folder without it, or start with --broker development`,
+    );
   await writeFile(definitions, JSON.stringify(userDefinitions(options)), { mode: 0o600 });
   await writeFile(
     join(folder, 'rabbitmq.conf'),

@@ -3,7 +3,12 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { GetQueueAttributesCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import {
+  CreateQueueCommand,
+  GetQueueAttributesCommand,
+  SendMessageCommand,
+  SQSClient,
+} from '@aws-sdk/client-sqs';
 import type { ChannelModel, ConfirmChannel } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { rabbitmqEventSchema } from '../../../contracts/rabbitmq-event.ts';
@@ -137,6 +142,7 @@ describe('SQS -> function', () => {
         queueUrl,
         batchSize: 10,
         functionTimeoutS: 5,
+        retentionS: 60,
         region,
         reportBatchItemFailures: true,
       },
@@ -168,6 +174,36 @@ describe('SQS -> function', () => {
     });
   });
 
+  it('a message older than its queue keeps it is dropped', async () => {
+    // Its own: a poll that is given up may still take a message.
+    const { QueueUrl: queueUrl = '' } = await sqs.send(new CreateQueueCommand({ QueueName: 'old' }));
+    const calls = (await recorded('tick')).length;
+    await sqs.send(new SendMessageCommand({ QueueUrl: queueUrl, MessageBody: 'late' }));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const mapping = startSqsMapping({
+      mapping: {
+        function: 'tick',
+        queueUrl,
+        batchSize: 1,
+        functionTimeoutS: 5,
+        retentionS: 0.05,
+        region,
+        reportBatchItemFailures: false,
+      },
+      sqs,
+      invoke,
+      logger,
+    });
+    const left = async () =>
+      (await sqs.send(new GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ['All'] })))
+        .Attributes;
+    await expect
+      .poll(left, { timeout: 5_000 })
+      .toMatchObject({ ApproximateNumberOfMessages: '0', ApproximateNumberOfMessagesNotVisible: '0' });
+    await mapping.close();
+    expect(await recorded('tick')).toHaveLength(calls);
+  });
+
   it('a schedule fires at once and then steadily, into a queue and a function', async () => {
     const mapping = startSqsMapping({
       mapping: {
@@ -175,6 +211,7 @@ describe('SQS -> function', () => {
         queueUrl: aws.queueUrls.tick,
         batchSize: 1,
         functionTimeoutS: 5,
+        retentionS: 60,
         region,
         reportBatchItemFailures: false,
       },

@@ -38,6 +38,11 @@ async function baton(
 }
 async function listen(answer: (server: { url: string }) => void = () => undefined): Promise<string> {
   const server = createServer((request) => answer({ url: request.url ?? '' }));
+  // A proxy is asked for a tunnel first.
+  server.on('connect', (request, socket) => {
+    answer({ url: request.url ?? '' });
+    socket.destroy();
+  });
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -34,6 +34,6 @@ test('lines that cannot be written are counted, and named when it goes again', a
 
 test.skipIf(!existsSync('/dev/full'))('a full disk throws at nobody', () => {
   const log = new RotatingFile('/dev/full');
-  log.line('lost');
+  expect(() => log.line('lost')).not.toThrow();
   log.close();
 });
