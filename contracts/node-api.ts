@@ -256,7 +256,7 @@ export type MailClaimAnswer = z.infer<typeof mailClaimAnswerSchema>;
 export const mailResultSchema = z.strictObject({
   attempt: z.int().min(1),
   owner: z.string().min(1).max(100),
-  /** retry: 4xx or a failure before DATA; rejected: 5xx; unknown: lost after DATA. */
+  /** retry: refused or failed before it was taken; rejected: there is no such recipient; unknown: lost after DATA. */
   outcome: z.enum(['sent', 'retry', 'rejected', 'unknown']),
   detail: z.string().max(2000),
 });
