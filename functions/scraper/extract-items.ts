@@ -81,7 +81,10 @@ function toContent(
 ): ItemContent | string {
   const url = absolute(item.url, context.base) ?? (context.alone ? withoutFragment(context.page) : null);
   const title = collapse(item.title);
-  const price = item.price === undefined || item.price.trim() === '' ? undefined : readPrice(item.price);
+  const price =
+    item.price === undefined || item.price.trim() === ''
+      ? undefined
+      : readPrice(item.price, context.currency);
   if (item.price !== undefined && item.price.trim() !== '' && price === undefined)
     return `${title ?? 'untitled'}: price "${item.price.slice(0, 60)}" is not an amount`;
   const { inStock, stock } = parseStock(item.stock);
@@ -100,19 +103,20 @@ function toContent(
   return `${title ?? 'untitled'}: ${describeIssues(issuesOf(result.error))}`;
 }
 
-function readPrice(text: string): { amount: number; currency: string | undefined } | undefined {
+function readPrice(
+  text: string,
+  home: string | null,
+): { amount: number; currency: string | undefined } | undefined {
   // schema.org writes numbers with a dot and no grouping, so "1299.000" is not 1,299,000.
   if (/^\s*\d+(?:\.\d+)?\s*$/u.test(text)) {
     const amount = Math.round(Number(text) * 10_000) / 10_000;
     return { amount, currency: undefined };
   }
-  return parsePrice(text);
+  return parsePrice(text, home);
 }
 
 function currencyOf(stated: string | undefined, written: string | undefined, fallback: string | null) {
   if (stated !== undefined && /^[A-Z]{3}$/u.test(stated.trim())) return stated.trim();
-  // A bare "$" is the dollar of the source, where the source says which.
-  if (written === 'USD' && fallback !== null && fallback.endsWith('D')) return fallback;
   return written ?? fallback;
 }
 
