@@ -25,9 +25,13 @@ export interface Extracted {
   readonly next: string | null;
   /** Absolute URLs of product pages (JSON-LD ItemList, teasers without a price selector) or of a sitemap's pages. */
   readonly links: readonly string[];
+  /** What the page holds beyond what is read of it: what is not seen behind it has not vanished. */
+  readonly cut: string | null;
 }
 
 const linksMax = 5_000;
+const sitemapLinksMax = 50_000; // What sitemaps.org allows.
+const linksLengthMax = 5 * 1024 * 1024; // As long as a page may be; relative links could make it many times that.
 const itemsMax = 5_000; // Ten times the largest listings; selectors cost about 0.1 ms an item.
 const problemsMax = 20;
 
@@ -60,18 +64,26 @@ export function extractItems({
     else raw = selected.items;
   }
 
-  if (raw.length > itemsMax) problems.push(`more than ${itemsMax} items on one page; the rest is not read`);
+  const tooMany =
+    raw.length > itemsMax ? `more than ${itemsMax} items on one page; the rest is not read` : null;
+  if (tooMany !== null) problems.unshift(tooMany);
   const items = new Map<string, ItemContent>();
   for (const [index, item] of raw.slice(0, itemsMax).entries()) {
     const read = toContent(item, { base, page: url, alone: raw.length === 1, currency: source.currency });
     if (typeof read === 'string') problems.push(`item ${index + 1}: ${read}`);
     else if (!items.has(read.sku)) items.set(read.sku, read);
   }
+  const led = distinct(
+    links.flatMap((link) => absolute(link, base) ?? []),
+    linksMax,
+  );
+  if (led.cut !== null) problems.unshift(led.cut);
   return {
     items: [...items.values()],
     problems: problems.slice(0, problemsMax),
     next: nextPage(document, source, base),
-    links: distinct(links.flatMap((link) => absolute(link, base) ?? [])),
+    links: led.links,
+    cut: tooMany ?? led.cut,
   };
 }
 
@@ -216,10 +228,11 @@ function isSitemap(text: string): boolean {
 /** https://www.sitemaps.org/protocol.html; an index leads to further sitemaps. */
 function readSitemap(xml: string, url: string): Extracted {
   const document = parsePage(xml, { xmlMode: true });
-  const links = getElementsByTagName('loc', document).flatMap(
-    (element) => absolute(textContent(element), url) ?? [],
+  const { links, cut } = distinct(
+    getElementsByTagName('loc', document).flatMap((element) => absolute(textContent(element), url) ?? []),
+    sitemapLinksMax,
   );
-  return { items: [], problems: [], next: null, links: distinct(links) };
+  return { items: [], problems: cut === null ? [] : [cut], next: null, links, cut };
 }
 
 function baseUrl(document: PageDocument, url: string): string {
@@ -241,6 +254,13 @@ function collapse(text: string | undefined): string | undefined {
   const collapsed = text?.replace(/[\s\p{Cc}]+/gu, ' ').trim();
   return collapsed === '' ? undefined : collapsed;
 }
-function distinct(links: readonly string[]): string[] {
-  return [...new Set(links)].slice(0, linksMax);
+function distinct(links: readonly string[], max: number): { links: string[]; cut: string | null } {
+  const all = [...new Set(links)];
+  let length = 0;
+  const fitting = all.slice(0, max);
+  const end = fitting.findIndex((link) => (length += link.length) > linksLengthMax);
+  const kept = end === -1 ? fitting : fitting.slice(0, end);
+  const cut =
+    kept.length < all.length ? `more than ${kept.length} links on one page; the rest is not read` : null;
+  return { links: kept, cut };
 }
