@@ -33,7 +33,7 @@ const itemsPerStore = 64 * itemsPerPageMax;
 /** Learnt since it was stored last, so that what is stored never grows far beyond its limit. */
 const lengthPerStore = 4_000_000;
 /** Below what the leader takes by what may be learnt between two stores. */
-const limitsDefault: StateLimits = { packed: packedStateLengthMax - 1_800_000, plain: 60_000_000 };
+const limitsDefault: StateLimits = { packed: packedStateLengthMax - 1_000_000, plain: 60_000_000 };
 const waitsMax = 3;
 
 export class CrawlProgress {

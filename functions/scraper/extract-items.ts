@@ -10,6 +10,7 @@ import {
   parsePage,
   query,
   queryAll,
+  textsOf,
   type PageDocument,
   type PageElement,
   type PageNode,
@@ -227,9 +228,8 @@ function isSitemap(text: string): boolean {
 
 /** https://www.sitemaps.org/protocol.html; an index leads to further sitemaps. */
 function readSitemap(xml: string, url: string): Extracted {
-  const document = parsePage(xml, { xmlMode: true });
   const { links, cut } = distinct(
-    getElementsByTagName('loc', document).flatMap((element) => absolute(textContent(element), url) ?? []),
+    textsOf(xml, 'loc').flatMap((location) => absolute(location, url) ?? []),
     sitemapLinksMax,
   );
   return { items: [], problems: cut === null ? [] : [cut], next: null, links, cut };
