@@ -80,6 +80,8 @@ export interface SourceAge {
   readonly ageS: number;
   /** How often one is expected; null when nobody said. */
   readonly intervalS: number | null;
+  /** Why the last finished crawl of a shop did not read all of it; null when it did. */
+  readonly incomplete: string | null;
 }
 
 /** What was deleted because an address stood in it. */

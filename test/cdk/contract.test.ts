@@ -216,7 +216,7 @@ describe('contract: a planted difference is seen', () => {
   }
 
   test.each([
-    ['functions', 'AWS::Lambda::Function', 'MemorySize', 1_024],
+    ['functions', 'AWS::Lambda::Function', 'MemorySize', 2_048],
     ['functions', 'AWS::Lambda::Function', 'Timeout', 1],
     ['functions', 'AWS::Lambda::Function', 'Architectures', ['x86_64']],
     ['functions', 'AWS::Lambda::Function', 'FunctionName', 'baton-dev-other'],
