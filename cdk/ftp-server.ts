@@ -62,7 +62,22 @@ export class FtpServer extends Construct {
         TLS_CERT: secret('tls/ftp', 'cert'),
         TLS_KEY: secret('tls/ftp', 'key'),
       },
+      // Process 1 in vsftpd's stead: see entrypoint.sh.
+      linuxParameters: new ecs.LinuxParameters(this, 'Linux', { initProcessEnabled: true }),
       stopTimeout: Duration.seconds(30),
+      healthCheck: {
+        // Whether it greets whoever connects, by what Debian has: bash.
+        command: [
+          'CMD',
+          'bash',
+          '-c',
+          `exec 3<>/dev/tcp/127.0.0.1/${ports.ftp} && read -t 3 line <&3 && [[ $line == 220* ]]`,
+        ],
+        interval: Duration.seconds(30),
+        timeout: Duration.seconds(5),
+        retries: 3,
+        startPeriod: Duration.seconds(30),
+      },
       logging: ecs.LogDrivers.awsLogs({
         logGroup: new logs.LogGroup(this, 'Log', {
           logGroupName: names.logGroup('ftp'),
