@@ -3,7 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { resourceGrants } from './grants.ts';
 import { producedLines } from './produced-lines.ts';
+import { account } from './resolve.ts';
 import { ofType, synthesized, type Resource } from './synthesize.ts';
 
 const metricSchema = z.object({
@@ -222,9 +224,25 @@ describe.each(['dev', 'prod'])('monitoring: stage %s', (stage) => {
       expect(matches(String(filter.Properties['FilterPattern']), other)).toBe(false);
   });
 
-  test('a budget warns before it is spent', () => {
+  test('CloudWatch of this account may publish alarms, and use the key that encrypts them', () => {
+    const allowed = resourceGrants(resources).filter(
+      ({ who, effect }) => who === 'cloudwatch.amazonaws.com' && effect === 'Allow',
+    );
+    const fromHere = { StringEquals: { 'aws:SourceAccount': account } };
+    expect(allowed.map(({ actions, resources: on, condition }) => ({ actions, on, condition }))).toEqual(
+      expect.arrayContaining([
+        { actions: ['sns:Publish'], on: ['Alarms'], condition: fromHere },
+        { actions: ['kms:Decrypt', 'kms:GenerateDataKey'], on: ['AlarmKey'], condition: fromHere },
+      ]),
+    );
+  });
+
+  test('a budget warns before it is spent, by mail and not through the topic', () => {
     const [budget] = ofType(resources, 'AWS::Budgets::Budget');
-    expect(JSON.stringify(budget?.Properties['NotificationsWithSubscribers'])).toContain('"FORECASTED"');
+    const warnings = JSON.stringify(budget?.Properties['NotificationsWithSubscribers']);
+    expect(warnings).toContain('"FORECASTED"');
+    expect(warnings).toContain('"SubscriptionType":"EMAIL"');
+    expect(warnings).not.toContain('"SNS"');
   });
 });
 
