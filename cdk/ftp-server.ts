@@ -2,6 +2,7 @@
 // only; partners reach it over whatever the account uses for that (VPN, peering).
 import { fileURLToPath } from 'node:url';
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as ecrAssets from 'aws-cdk-lib/aws-ecr-assets';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as logs from 'aws-cdk-lib/aws-logs';
@@ -100,6 +101,7 @@ export class FtpServer extends Construct {
       task,
       securityGroup: network.groups.ftp,
       namespace: props.namespace,
+      subnets: { subnetType: ec2.SubnetType.PRIVATE_WITH_EGRESS },
     });
   }
 }
