@@ -1,5 +1,5 @@
-// The FTP server that partners and the scraper drop files on: vsftpd with TLS required, files on EFS. Inside the VPC
-// only; partners reach it over whatever the account uses for that (VPN, peering).
+// The FTP server that partners and the scraper drop files on: vsftpd with TLS required, files on EFS. On private addresses
+// only: the networks that a stage names as `partners` reach it over what the account connects them by (VPN, peering).
 import { fileURLToPath } from 'node:url';
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';

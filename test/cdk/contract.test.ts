@@ -18,10 +18,10 @@ import { readEnvironment } from '../../runtime/config.ts';
 import { deployedContract, operations, type Deployed } from './contract.ts';
 import { region } from './resolve.ts';
 import {
-  cdkJson,
   ofType,
   stackOf,
   synthesize,
+  synthesizeWith,
   synthesized,
   type Resource,
   type Synthesized,
@@ -101,10 +101,7 @@ describe('contract: partitions of items', () => {
 });
 
 describe('contract: a collector of traces', () => {
-  const withCollector = (collector: unknown) => {
-    const stages = cdkJson().context['stages'] as Record<string, object>;
-    return synthesize('dev', undefined, { stages: { ...stages, dev: { ...stages['dev'], collector } } });
-  };
+  const withCollector = (collector: unknown) => synthesizeWith('dev', { collector });
   const toldTo = ({ resources }: Pick<Synthesized, 'resources'>) =>
     [...deployedContract(resources, 'dev').variables].flatMap(([process, has]) =>
       Object.entries(has)

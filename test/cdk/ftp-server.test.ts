@@ -62,31 +62,25 @@ describe.skipIf(missing !== '')(`ftp server${missing === '' ? '' : ` (skipped: $
     folder = await mkdtemp(join(tmpdir(), 'baton-vsftpd-'));
     certificates = await makeCertificates(folder);
     port = await freePort();
-    const secrets: Record<string, string> = {
+    const values: Record<string, string | undefined> = {
       FTP_USERNAME: credentials.username,
       FTP_PASSWORD: credentials.password,
       TLS_CERT: certificates.cert,
       TLS_KEY: certificates.key,
     };
-    expect(Object.keys(secrets)).toEqual(container.Secrets.map(({ Name }) => Name));
-    server = spawn(
-      'bash',
-      [
-        // The output is a pipe, as a container's is; what Node calls one is a socket, which nobody can open again.
-        ...['-c', 'exec "$@" > >(cat) 2>&1', 'bash', 'unshare', ...isolated],
-        ...['sh', file('like-a-container.sh'), configuration, String(port)],
-        ...['sh', file('../../cdk/ftp-server/entrypoint.sh')],
-      ],
-      {
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: {
-          PATH: process.env['PATH'],
-          INIT: String(container.LinuxParameters.InitProcessEnabled),
-          ...Object.fromEntries(container.Environment.map(({ Name, Value }) => [Name, Value])),
-          ...secrets,
-        },
+    const started = ['sh', file('../../cdk/ftp-server/entrypoint.sh')];
+    const contained = ['sh', file('like-a-container.sh'), configuration, String(port), ...started];
+    // The output is a pipe, as a container's is; what Node calls one is a socket, which nobody can open again.
+    const throughPipe = ['-c', 'exec "$@" > >(cat) 2>&1', 'bash'];
+    server = spawn('bash', [...throughPipe, 'unshare', ...isolated, ...contained], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        PATH: process.env['PATH'],
+        INIT: String(container.LinuxParameters.InitProcessEnabled),
+        ...Object.fromEntries(container.Environment.map(({ Name, Value }) => [Name, Value])),
+        ...Object.fromEntries(container.Secrets.map(({ Name }) => [Name, values[Name]])),
       },
-    );
+    });
     for (const stream of [server.stdout, server.stderr])
       stream?.on('data', (chunk: Buffer) => (log += chunk.toString()));
     await eventually(

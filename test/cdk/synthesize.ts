@@ -125,6 +125,14 @@ export function synthesize(
   }
 }
 
+/** A stage of cdk.json with other settings. */
+export function synthesizeWith(stageName: string, settings: Readonly<Record<string, unknown>>): Synthesized {
+  const stages = cdkJson().context['stages'] as Record<string, object>;
+  return synthesize(stageName, undefined, {
+    stages: { ...stages, [stageName]: { ...stages[stageName], ...settings } },
+  });
+}
+
 export function ofType(resources: readonly Resource[], ...types: readonly string[]): Resource[] {
   return resources.filter(({ Type }) => types.includes(Type));
 }
