@@ -165,6 +165,7 @@ export class DataStack extends Stack {
     return new rds.ParameterGroup(this, 'DatabaseParameters', {
       engine,
       description: 'Baton: TLS required, slow statements logged',
+      removalPolicy: this.#removal, // The database that stays uses it.
       parameters: { 'rds.force_ssl': '1', log_min_duration_statement: '1000' },
     });
   }

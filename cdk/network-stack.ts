@@ -1,7 +1,7 @@
 // The VPC and its security groups, which are the only paths there are: each `allow` below is one line of the picture
 // in docs/aws.md. Nothing but the load balancer can be reached from outside, and the FTP server from networks of partners that
 // are connected to this one.
-import { Fn, Stack, type StackProps } from 'aws-cdk-lib';
+import { Fn, RemovalPolicy, Stack, type CfnResource, type StackProps } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as logs from 'aws-cdk-lib/aws-logs';
@@ -39,6 +39,13 @@ export class NetworkStack extends Stack {
       ec2.SecurityGroup
     >;
     this.#connect(props.stage);
+    if (props.stage.retainData) this.#stayWithDatabase();
+  }
+
+  /** A database that outlives its stack lives on in these, and all else can go: gateways cost, these do not. */
+  #stayWithDatabase(): void {
+    for (const { node } of [this.vpc, ...this.vpc.isolatedSubnets, this.groups.database])
+      (node.defaultChild as CfnResource).applyRemovalPolicy(RemovalPolicy.RETAIN);
   }
 
   #vpc(stage: AwsStage): ec2.IVpc {
@@ -57,7 +64,10 @@ export class NetworkStack extends Stack {
         dynamodb: { service: ec2.GatewayVpcEndpointAwsService.DYNAMODB },
       },
     });
-    const flowLog = new logs.LogGroup(this, 'FlowLog', { retention: retentionOf(stage.logRetentionDays) });
+    const flowLog = new logs.LogGroup(this, 'FlowLog', {
+      retention: retentionOf(stage.logRetentionDays),
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
     const role = new iam.Role(this, 'FlowLogRole', {
       assumedBy: new iam.ServicePrincipal('vpc-flow-logs.amazonaws.com'),
     });

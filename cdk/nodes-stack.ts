@@ -194,7 +194,6 @@ export class NodesStack extends Stack {
       internetFacing: true,
       securityGroup: network.groups.loadBalancer,
       dropInvalidHeaderFields: true,
-      deletionProtection: stage.retainData,
       // Less than the 72 s after which Fastify closes a connection at rest, or a request may meet one that is being closed;
       // and more than the 10 s after which a live stream says something.
       idleTimeout: Duration.seconds(60),
