@@ -226,8 +226,8 @@ export class DataStack extends Stack {
     });
     const filled = new CustomResource(this, 'Filled', {
       serviceToken: keeper.function.functionArn,
-      // Another owner or host is another certificate.
-      properties: { owners: JSON.stringify(owners) },
+      // Another owner or host is another certificate; another keeper may make what nodes of its release want to read.
+      properties: { owners: JSON.stringify(owners), code: keeper.codeHash },
     });
     for (const name of made) {
       const secret = this.#secret(name, 'made and renewed by the secret keeper');

@@ -82,7 +82,7 @@ describe.each(['local', 'dev', 'prod'])('contract: stage %s', (stage) => {
 
 describe('contract: partitions of items', () => {
   test('each has a mapping; whoever publishes, looks or declares has their number; the role is no larger', () => {
-    const { resources, stage } = synthesize('dev', undefined, { itemPartitions: '4' });
+    const { resources, stage } = synthesize('dev', undefined, { context: { itemPartitions: '4' } });
     expect(stage.itemPartitions).toBe(4);
     const { rabbitmqEventSources: mappings, variables } = deployedContract(resources, 'dev');
     expect(inOrder(mappings)).toEqual(inOrder(rabbitmqEventSourcesOf(4)));
@@ -94,7 +94,7 @@ describe('contract: partitions of items', () => {
   });
 
   test.each(['0', '3.5', '65', 'two'])('%s of them are refused by name', (itemPartitions) => {
-    expect(() => synthesize('dev', undefined, { itemPartitions })).toThrow(
+    expect(() => synthesize('dev', undefined, { context: { itemPartitions } })).toThrow(
       'cdk.json, stage dev: itemPartitions: a whole number from 1 to 64',
     );
   });
