@@ -26,6 +26,14 @@ const awsStageSchema = z
     smtpAddress: address,
     /** One small PostgreSQL, or Aurora Serverless v2 with a reader in another zone. */
     database: z.enum(['instance', 'aurora']),
+    /** Of a database that was restored from a backup: RDS made another secret for it than for the one of the stack. */
+    databaseSecretArn: z
+      .string()
+      .regex(
+        /^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:rds!\S+-\w{6}$/,
+        'the whole ARN of a secret of RDS, with its last six characters',
+      )
+      .optional(),
     brokerDeployment: z.enum(['SINGLE_INSTANCE', 'CLUSTER_MULTI_AZ']),
     natGateways: z.int().min(1).max(3),
     /** vsftpd on Fargate; without it `ftpAddress` names a server elsewhere. */
