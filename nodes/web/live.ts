@@ -10,7 +10,7 @@ import { parse } from './internal-server.ts';
 
 const ringLength = 1_000;
 const pollEveryMs = 100; // A committed row is to be visible within 250 ms, on every node.
-const keepAliveEveryMs = 10_000;
+export const keepAliveEveryMs = 10_000;
 const pageLength = 500;
 /** A reader without a Last-Event-ID may ask for this many changes of before. */
 const querySchema = z.object({ recent: z.coerce.number().int().min(0).max(pageLength).default(0) });
