@@ -68,7 +68,8 @@ export async function recentCrawls(queries: Queries, limit: number): Promise<Cra
     `SELECT source, intake, status, coalesce((total->>'pages')::integer, 0) AS pages,
        coalesce((total->>'itemsSeen')::integer, 0) AS "itemsSeen", coalesce((total->>'itemsPublished')::integer, 0) AS "itemsPublished",
        reason, changed_at AS at
-     FROM crawls, sum_counts(counts, counts_before) AS total ORDER BY changed_at DESC LIMIT $1`,
+     FROM (SELECT * FROM crawls ORDER BY changed_at DESC LIMIT $1) AS last, sum_counts(counts, counts_before) AS total
+     ORDER BY changed_at DESC`, // The last ones first: counts are summed up for those that are shown alone.
     [limit],
   );
   return rows.map((row) => ({ ...row, at: row.at.toISOString() }));
