@@ -119,7 +119,7 @@ function createStore(queries: Queries): Store {
     },
     claim: (claim) => claimFence(queries, claim),
     async fence() {
-      const [row] = await queries.query<{ term: number; holder: string | null }>(
+      const [row] = await queries.follow<{ term: number; holder: string | null }>(
         'reading the fence',
         'SELECT term, holder FROM fence WHERE id = 1',
       );
