@@ -22,13 +22,13 @@ export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadershi
   const { leadership } = options;
   const running = new Map<string, Promise<void>>();
   const failing = new Map<string, { since: number; reported: string | undefined }>();
-  let closing = false;
+  const closing = new AbortController();
   const paused = new Set<() => void>();
   async function round(job: LeaderJob): Promise<void> {
     try {
       // The interval bounds a round too: what is left then is taken up by the next one.
       const endsAt = performance.now() + job.everyMs;
-      for (let more = true; more && !closing;) {
+      for (let more = true; more && !closing.signal.aborted;) {
         const startedAt = performance.now();
         more = (await leadership.write(job.name, job.run)) === true && performance.now() < endsAt;
         if (more) await pause(performance.now() - startedAt);
@@ -75,7 +75,7 @@ export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadershi
   return {
     name: 'leader jobs',
     async close(): Promise<void> {
-      closing = true;
+      closing.abort();
       for (const go of paused) go();
       for (const timer of timers) clearInterval(timer);
       await Promise.all(running.values());

@@ -13,10 +13,11 @@ test('readers: what is written and what is shown live waits for no slow reader, 
   // Every search takes as long as it may.
   await slow.query('BEGIN');
   await slow.query('LOCK TABLE watches IN ACCESS EXCLUSIVE MODE');
-  let reading = true;
+  const end = new AbortController();
   const failures: Failure[] = [];
   const readers = Array.from({ length: 24 }, async () => {
-    while (reading) await store.watches().catch((error: unknown) => failures.push(error as Failure));
+    while (!end.signal.aborted)
+      await store.watches().catch((error: unknown) => failures.push(error as Failure));
   });
   try {
     await waitForBlocked(watcher, 3);
@@ -28,11 +29,11 @@ test('readers: what is written and what is shown live waits for no slow reader, 
       expect((await store.feedBounds()).last).toBe(version);
       expect(await store.feed({ after: version - 1, limit: 10 })).toHaveLength(1);
       expect(await store.fence()).toMatchObject({ term: 1 });
-    await store.ping();
+      await store.ping();
       await sleep(500);
     }
   } finally {
-    reading = false;
+    end.abort();
   }
   await Promise.all(readers);
   await slow.query('COMMIT');

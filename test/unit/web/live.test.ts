@@ -9,12 +9,12 @@ import { Live } from '../../../nodes/web/live.ts';
 const app = () => fastify({ forceCloseConnections: true });
 let server: ReturnType<typeof app>;
 let reports: unknown[];
-let looks: number;
+let looks: { count: number };
 let trouble: string | undefined;
 beforeEach(async () => {
-  [server, reports, looks, trouble] = [app(), [], 0, undefined];
+  [server, reports, looks, trouble] = [app(), [], { count: 0 }, undefined];
   const feedBounds = async () => {
-    looks += 1;
+    looks.count += 1;
     if (trouble !== undefined) throw new Error(trouble);
     return { feed: 'feed', first: 0, last: 0 };
   };
@@ -28,8 +28,8 @@ afterEach(() => server.close());
 
 async function look(cause: string | undefined): Promise<string[]> {
   trouble = cause;
-  const enough = looks + 4;
-  while (looks < enough) await sleep(10);
+  const enough = looks.count + 4;
+  while (looks.count < enough) await sleep(10);
   return reports.splice(0).map((error) => (error as Error).message);
 }
 
