@@ -84,6 +84,20 @@ export interface SourceAge {
   readonly incomplete: string | null;
 }
 
+/** What has a retention; the migrations say how long. */
+export type Swept =
+  | 'staged_rows'
+  | 'leases'
+  | 'feed'
+  | 'deliveries'
+  | 'item_versions'
+  | 'crawls'
+  | 'files'
+  | 'bytes of mails'
+  | 'mails'
+  | 'dead_letters'
+  | 'dead_letter_actions';
+
 /** What was deleted because an address stood in it. */
 export interface ErasedCounts {
   readonly watches: number;
@@ -193,6 +207,6 @@ export interface Store extends DeadLetterStore, TraceStore {
   recentFiles(limit: number): Promise<FileView[]>;
   recentMails(limit: number): Promise<MailView[]>;
   recentCrawls(limit: number): Promise<CrawlView[]>;
-  /** Removes what is past its retention. */
-  sweep(term: number): Promise<void>;
+  /** Removes at most `rowsMax` rows that are past their retention, the oldest first. @returns how many. */
+  sweep(term: number, table: Swept, rowsMax: number): Promise<number>;
 }
