@@ -65,7 +65,7 @@ test('an item that the database refuses is invalid alone, wherever it stands, an
     many.map((_, index) => (index === 0 || index === 6 ? invalid('ITEM_MALFORMED') : { kind: 'applied' })),
   );
   expect((await store.feedBounds()).last).toBe(7);
-  await expect(store.writeBatch(0, entries(...many))).rejects.toThrow();
+  await expect(store.writeBatch(0, entries(...many))).rejects.toMatchObject({ code: 'STALE_TERM' });
 });
 
 test('prices, the largest version and odd text come back exactly as they were', async () => {
