@@ -1,12 +1,13 @@
 // `npm run aws -- diff|deploy|outputs|smoke|destroy --stage <stage>`: the pinned CDK, and around it what a person needs:
-// addresses, the reason when a task cannot start, a check of the whole, what is left over at the end.
+// addresses, the reason when a task cannot start, a check of the whole, what is left over at the end. `deploy` asks nothing,
+// `destroy` asks once.
 // Exit codes: 0 ok, 1 failed, 2 usage.
 import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { ECSClient } from '@aws-sdk/client-ecs';
 import { Command, CommanderError } from 'commander';
 import { deploy } from './command/deploy.ts';
+import { destroy } from './command/destroy.ts';
 import { describeOutputs, readOutputs } from './command/outputs.ts';
-import { leftovers } from './command/leftovers.ts';
 import { runCdk } from './command/run-cdk.ts';
 import { smoke } from './command/smoke.ts';
 import { readAwsStage } from './cdk-json.ts';
@@ -35,11 +36,7 @@ function createProgram(finish: (code: number) => void): Command {
   command('smoke', 'does the whole answer?', async (stage) =>
     smoke(await readOutputs(stage, cloudFormation)),
   );
-  command('destroy', 'take it down', async (stage) => {
-    const code = await runCdk(['destroy', '--all'], stage).ended;
-    if (code === 0) process.stdout.write(leftovers(stage));
-    return code;
-  });
+  command('destroy', 'take it down', (stage) => destroy(stage));
   return program;
 }
 

@@ -86,8 +86,8 @@ export class BrokerStack extends Stack {
     const topology = JSON.stringify({ exchanges, queues: queuesOf(stage.itemPartitions) });
     const declared = new CustomResource(this, 'Declared', {
       serviceToken: declare.function.functionArn,
-      // A changed contract is declared by the deploy that brings it.
-      properties: { topology: createHash('sha256').update(topology).digest('hex') },
+      // A changed contract is declared by the deploy that brings it, and so is what the function makes of it: permissions.
+      properties: { topology: createHash('sha256').update(topology).digest('hex'), code: declare.codeHash },
     });
     declared.node.addDependency(this.broker, declare);
     return declared;

@@ -33,7 +33,7 @@ export interface DataStackProps extends StackProps {
 }
 export interface Database {
   readonly host: string;
-  /** The secret that RDS makes and rotates: JSON { username, password }. */
+  /** The secret that RDS makes and rotates: JSON { username, password }. Of the restored database where a stage names it. */
   readonly secret: secretsmanager.ISecret;
   readonly kind: 'instance' | 'cluster';
 }
@@ -54,7 +54,8 @@ export class DataStack extends Stack {
     super(scope, id, { ...props, description: 'Baton: database, vote files, secrets' });
     this.#props = props;
     this.#removal = props.stage.retainData ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
-    this.database = props.stage.database === 'aurora' ? this.#aurora() : this.#instance();
+    const database = props.stage.database === 'aurora' ? this.#aurora() : this.#instance();
+    this.database = { ...database, secret: this.#restoredSecret() ?? database.secret };
     this.fileSystem = this.#fileSystem();
     this.secretKeeper = this.#secrets();
     for (const user of brokerUsers) this.#login(`broker/${user}`, user);
@@ -93,6 +94,8 @@ export class DataStack extends Stack {
       deletionProtection: stage.retainData,
       removalPolicy: this.#removal,
       autoMinorVersionUpgrade: true,
+      // Only ever by another `version` above. Of a cluster CloudFormation asks for it by itself, and knows no such property.
+      allowMajorVersionUpgrade: true,
       cloudwatchLogsExports: ['postgresql'],
     });
     instance.node.addDependency(log);
@@ -151,6 +154,13 @@ export class DataStack extends Stack {
     };
   }
 
+  #restoredSecret(): secretsmanager.ISecret | undefined {
+    const { databaseSecretArn: arn } = this.#props.stage;
+    return arn === undefined
+      ? undefined
+      : secretsmanager.Secret.fromSecretCompleteArn(this, 'RestoredSecret', arn);
+  }
+
   /** Made before the database writes to it, so that it has an end; RDS makes one that keeps for ever. */
   #databaseLog(kind: 'instance' | 'cluster'): logs.LogGroup {
     const { stage, names } = this.#props;
@@ -165,6 +175,7 @@ export class DataStack extends Stack {
     return new rds.ParameterGroup(this, 'DatabaseParameters', {
       engine,
       description: 'Baton: TLS required, slow statements logged',
+      removalPolicy: this.#removal, // The database that stays uses it.
       parameters: { 'rds.force_ssl': '1', log_min_duration_statement: '1000' },
     });
   }
@@ -225,8 +236,8 @@ export class DataStack extends Stack {
     });
     const filled = new CustomResource(this, 'Filled', {
       serviceToken: keeper.function.functionArn,
-      // Another owner or host is another certificate.
-      properties: { owners: JSON.stringify(owners) },
+      // Another owner or host is another certificate; another keeper may make what nodes of its release want to read.
+      properties: { owners: JSON.stringify(owners), code: keeper.codeHash },
     });
     for (const name of made) {
       const secret = this.#secret(name, 'made and renewed by the secret keeper');

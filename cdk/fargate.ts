@@ -2,7 +2,6 @@
 // not come up. Roles start empty; the caller grants.
 import { Duration } from 'aws-cdk-lib';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
-import * as ec2Subnets from 'aws-cdk-lib/aws-ec2';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
 import type * as efs from 'aws-cdk-lib/aws-efs';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -41,6 +40,7 @@ export function fargateService(
     task: ecs.FargateTaskDefinition;
     securityGroup: ec2.ISecurityGroup;
     namespace: cloudmap.INamespace;
+    subnets: ec2.SubnetSelection;
   },
 ): ecs.FargateService {
   return new ecs.FargateService(scope, id, {
@@ -55,7 +55,7 @@ export function fargateService(
     // Rebalancing starts the second task first, and is on by default.
     availabilityZoneRebalancing: ecs.AvailabilityZoneRebalancing.DISABLED,
     circuitBreaker: { enable: true, rollback: true },
-    vpcSubnets: { subnetType: ec2Subnets.SubnetType.PRIVATE_WITH_EGRESS },
+    vpcSubnets: props.subnets,
     securityGroups: [props.securityGroup],
     assignPublicIp: false,
     enableExecuteCommand: false,

@@ -1,7 +1,8 @@
-// The FTP server that partners and the scraper drop files on: vsftpd with TLS required, files on EFS. Inside the VPC
-// only; partners reach it over whatever the account uses for that (VPN, peering).
+// The FTP server that partners and the scraper drop files on: vsftpd with TLS required, files on EFS. On private addresses
+// only: the networks that a stage names as `partners` reach it over what the account connects them by (VPN, peering).
 import { fileURLToPath } from 'node:url';
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as ecrAssets from 'aws-cdk-lib/aws-ecr-assets';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as logs from 'aws-cdk-lib/aws-logs';
@@ -62,7 +63,22 @@ export class FtpServer extends Construct {
         TLS_CERT: secret('tls/ftp', 'cert'),
         TLS_KEY: secret('tls/ftp', 'key'),
       },
+      // Process 1 in vsftpd's stead: see entrypoint.sh.
+      linuxParameters: new ecs.LinuxParameters(this, 'Linux', { initProcessEnabled: true }),
       stopTimeout: Duration.seconds(30),
+      healthCheck: {
+        // Whether it greets whoever connects, by what Debian has: bash.
+        command: [
+          'CMD',
+          'bash',
+          '-c',
+          `exec 3<>/dev/tcp/127.0.0.1/${ports.ftp} && read -t 3 line <&3 && [[ $line == 220* ]]`,
+        ],
+        interval: Duration.seconds(30),
+        timeout: Duration.seconds(5),
+        retries: 3,
+        startPeriod: Duration.seconds(30),
+      },
       logging: ecs.LogDrivers.awsLogs({
         logGroup: new logs.LogGroup(this, 'Log', {
           logGroupName: names.logGroup('ftp'),
@@ -85,6 +101,7 @@ export class FtpServer extends Construct {
       task,
       securityGroup: network.groups.ftp,
       namespace: props.namespace,
+      subnets: { subnetType: ec2.SubnetType.PRIVATE_WITH_EGRESS },
     });
   }
 }

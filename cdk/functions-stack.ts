@@ -60,16 +60,15 @@ export class FunctionsStack extends Stack {
     this.frontUrl = this.#front();
   }
 
-  #table({ stage, names }: FunctionsStackProps): dynamodb.Table {
+  #table({ names }: FunctionsStackProps): dynamodb.Table {
     return new dynamodb.Table(this, 'Directory', {
       tableName: names.resource(directoryTable.name),
       partitionKey: { name: directoryTable.key, type: dynamodb.AttributeType.STRING },
       billingMode: dynamodb.BillingMode.PAY_PER_REQUEST,
       encryption: dynamodb.TableEncryption.AWS_MANAGED,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
-      // Every entry ends after seconds and is announced again, so nothing in it is worth keeping.
+      // Every entry ends after seconds and is announced again, so nothing in it is worth keeping or protecting.
       removalPolicy: RemovalPolicy.DESTROY,
-      deletionProtection: stage.kind === 'aws' && stage.retainData,
     });
   }
 

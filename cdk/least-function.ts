@@ -1,5 +1,7 @@
 // A Lambda function with a role that may do nothing but write its own log, read the secrets its variables name, and
 // have a network interface when it lives in the VPC. The caller grants the rest by name.
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -35,6 +37,8 @@ export interface LeastFunctionProps {
 export class LeastFunction extends Construct {
   readonly function: lambda.Function;
   readonly logGroup: logs.LogGroup;
+  /** Another one with every change of its code: a custom resource that has it is run again by the deploy of that change. */
+  readonly codeHash: string;
 
   constructor(scope: Construct, id: string, props: LeastFunctionProps) {
     super(scope, id);
@@ -52,6 +56,7 @@ export class LeastFunction extends Construct {
       secretsmanager.Secret.fromSecretNameV2(this, `Secret-${name}`, name).grantRead(role);
     const { placement } = props;
     if (placement) grantNetworkInterfaces(role);
+    this.codeHash = createHash('sha256').update(readFileSync(props.zipFile)).digest('hex');
     this.function = new lambda.Function(this, 'Function', {
       functionName: props.functionName,
       description: props.description,

@@ -13,6 +13,7 @@ import type { Construct } from 'constructs';
 import { overdueAfterIntervals } from '../contracts/source.ts';
 import { functionNames, queuesOf, sqsQueues } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
+import { nodeIds } from './addresses.ts';
 import type { DataStack } from './data-stack.ts';
 import type { FunctionsStack } from './functions-stack.ts';
 import {
@@ -103,12 +104,14 @@ export class MonitoringStack extends Stack {
         name: 'node-away',
         section: 'a-node-is-away',
         means: 'Fewer nodes than configured are healthy behind the load balancer.',
-        metric: this.#props.nodes.allNodes.metrics.unhealthyHostCount({
+        // Not those that are unhealthy: a task that is gone is deregistered and no longer counted among them.
+        metric: this.#props.nodes.allNodes.metrics.healthyHostCount({
           period: minute,
-          statistic: 'Maximum',
+          statistic: 'Minimum',
         }),
-        above: 0,
+        below: nodeIds.length,
         periods: 5,
+        silenceIsBad: true,
       },
       {
         name: 'certificate-ends',
@@ -349,6 +352,15 @@ export class MonitoringStack extends Stack {
       masterKey: key,
       enforceSSL: true,
     });
+    // A policy with one statement replaces the one that lets the account publish.
+    topic.addToResourcePolicy(
+      new iam.PolicyStatement({
+        principals: [new iam.ServicePrincipal('cloudwatch.amazonaws.com')],
+        actions: ['sns:Publish'],
+        resources: [topic.topicArn],
+        conditions: { StringEquals: { 'aws:SourceAccount': this.account } },
+      }),
+    );
     acknowledge(
       topic,
       'Serverless-SNSRedrivePolicy',

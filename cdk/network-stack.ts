@@ -1,6 +1,7 @@
 // The VPC and its security groups, which are the only paths there are: each `allow` below is one line of the picture
-// in docs/aws.md. Nothing but the load balancer can be reached from outside.
-import { Fn, Stack, type StackProps } from 'aws-cdk-lib';
+// in docs/aws.md. Nothing but the load balancer can be reached from outside, and the FTP server from networks of partners that
+// are connected to this one.
+import { Fn, RemovalPolicy, Stack, type CfnResource, type StackProps } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as logs from 'aws-cdk-lib/aws-logs';
@@ -38,6 +39,13 @@ export class NetworkStack extends Stack {
       ec2.SecurityGroup
     >;
     this.#connect(props.stage);
+    if (props.stage.retainData) this.#stayWithDatabase();
+  }
+
+  /** A database that outlives its stack lives on in these, and all else can go: gateways cost, these do not. */
+  #stayWithDatabase(): void {
+    for (const { node } of [this.vpc, ...this.vpc.isolatedSubnets, this.groups.database])
+      (node.defaultChild as CfnResource).applyRemovalPolicy(RemovalPolicy.RETAIN);
   }
 
   #vpc(stage: AwsStage): ec2.IVpc {
@@ -56,7 +64,10 @@ export class NetworkStack extends Stack {
         dynamodb: { service: ec2.GatewayVpcEndpointAwsService.DYNAMODB },
       },
     });
-    const flowLog = new logs.LogGroup(this, 'FlowLog', { retention: retentionOf(stage.logRetentionDays) });
+    const flowLog = new logs.LogGroup(this, 'FlowLog', {
+      retention: retentionOf(stage.logRetentionDays),
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
     const role = new iam.Role(this, 'FlowLogRole', {
       assumedBy: new iam.ServicePrincipal('vpc-flow-logs.amazonaws.com'),
     });
@@ -87,6 +98,11 @@ export class NetworkStack extends Stack {
       groups.loadBalancer.connections.allowFrom(ec2.Peer.ipv4(network), ec2.Port.tcp(443), 'API and page');
       groups.loadBalancer.connections.allowFrom(ec2.Peer.ipv4(network), ec2.Port.tcp(80), 'to HTTPS');
     }
+    const passive = ec2.Port.tcpRange(ports.ftpPassiveMin, ports.ftpPassiveMax);
+    for (const network of stage.partners) {
+      groups.ftp.connections.allowFrom(ec2.Peer.ipv4(network), ec2.Port.tcp(ports.ftp), 'FTP of partners');
+      groups.ftp.connections.allowFrom(ec2.Peer.ipv4(network), passive, 'FTP data of partners');
+    }
     allow('loadBalancer', 'nodes', ec2.Port.tcp(ports.web), 'public listener');
     allow('nodes', 'nodes', ec2.Port.udp(ports.raft), 'votes and heartbeats');
     allow('nodes', 'nodes', ec2.Port.tcp(ports.raft), 'evidence of a dead leader');
@@ -100,7 +116,7 @@ export class NetworkStack extends Stack {
     allow('broker', 'broker', ec2.Port.tcp(ports.broker), 'event source mappings');
     allow('topology', 'broker', ec2.Port.tcp(443), 'declares queues and users');
     allow('functions', 'ftp', ec2.Port.tcp(ports.ftp), 'FTP commands');
-    allow('functions', 'ftp', ec2.Port.tcpRange(ports.ftpPassiveMin, ports.ftpPassiveMax), 'FTP data');
+    allow('functions', 'ftp', passive, 'FTP data');
     allow('ftp', 'files', ec2.Port.tcp(ports.nfs), 'dropped files');
   }
 }

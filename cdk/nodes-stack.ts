@@ -3,6 +3,7 @@
 import { fileURLToPath } from 'node:url';
 import { CfnOutput, Duration, IgnoreMode, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as acm from 'aws-cdk-lib/aws-certificatemanager';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as ecrAssets from 'aws-cdk-lib/aws-ecr-assets';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as elb from 'aws-cdk-lib/aws-elasticloadbalancingv2';
@@ -170,6 +171,7 @@ export class NodesStack extends Stack {
       task,
       securityGroup: network.groups.nodes,
       namespace,
+      subnets: { subnets: [subnetOf(nodeId, network)] },
     });
   }
 
@@ -192,9 +194,9 @@ export class NodesStack extends Stack {
       internetFacing: true,
       securityGroup: network.groups.loadBalancer,
       dropInvalidHeaderFields: true,
-      deletionProtection: stage.retainData,
-      // Live streams send something every 15 s.
-      idleTimeout: Duration.minutes(2),
+      // Less than the 72 s after which Fastify closes a connection at rest, or a request may meet one that is being closed;
+      // and more than the 10 s after which a live stream says something.
+      idleTimeout: Duration.seconds(60),
     });
     this.#accessLog(loadBalancer);
     loadBalancer.addRedirect({ open: false });
@@ -259,4 +261,11 @@ export class NodesStack extends Stack {
     loadBalancer.setAttribute('access_logs.s3.bucket', bucket.bucketName);
     loadBalancer.node.addDependency(bucket);
   }
+}
+
+/** ECS spreads the tasks of one service over zones, and here each is a service: so each node is given its zone. */
+function subnetOf(nodeId: string, { vpc }: NetworkStack): ec2.ISubnet {
+  const subnet = vpc.privateSubnets[nodeIds.indexOf(nodeId) % vpc.privateSubnets.length];
+  if (!subnet) throw new Error(`no private subnet for ${nodeId}`);
+  return subnet;
 }

@@ -12,38 +12,53 @@ const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'host:port');
 
 /** Of the queue `items`; docs/runbook.md says how it is changed. */
 const itemPartitions = { itemPartitions: itemPartitionsSchema.default(1) };
-const awsStageSchema = z.strictObject({
-  kind: z.literal('aws'),
-  ...itemPartitions,
-  /** Of the public listener: `name` leads to every node, `node-N.name` to one. The zone has to exist. */
-  domain: z.strictObject({ name: z.string().min(4), hostedZoneId: z.string().min(4) }),
-  /** Networks from which the public listener is reached: reading it needs no token. */
-  readers: z.array(z.cidrv4()).min(1).max(20),
-  /** Gets the alarms and the budget's warning. */
-  alarmEmail: z.email(),
-  mailFrom: z.string().min(3),
-  smtpAddress: address,
-  /** One small PostgreSQL, or Aurora Serverless v2 with a reader in another zone. */
-  database: z.enum(['instance', 'aurora']),
-  brokerDeployment: z.enum(['SINGLE_INSTANCE', 'CLUSTER_MULTI_AZ']),
-  natGateways: z.int().min(1).max(3),
-  /** vsftpd on Fargate; without it `ftpAddress` names a server elsewhere. */
-  ftpServer: z.boolean(),
-  ftpAddress: address.optional(),
-  logRetentionDays: z.literal(logRetentionDays),
-  /** What holds state survives the deletion of its stack, and refuses to be deleted by hand. */
-  retainData: z.boolean(),
-  budgetUsd: z.int().min(1),
-  /**
-   * A collector of OpenTelemetry, told by OTLP over HTTP; left out, traces are told to nobody. `headersSecret` says that
-   * `baton/<stage>/otlp-headers` holds headers for it, which is made by hand before a deploy.
-   */
-  collector: z
-    .strictObject({ url: z.url({ protocol: /^https$/ }), headersSecret: z.boolean().default(false) })
-    .optional(),
-  /** Whether `baton kill` and `baton transfer` may touch it. */
-  faultsAllowed: z.boolean(),
-});
+const awsStageSchema = z
+  .strictObject({
+    kind: z.literal('aws'),
+    ...itemPartitions,
+    /** Of the public listener: `name` leads to every node, `node-N.name` to one. The zone has to exist. */
+    domain: z.strictObject({ name: z.string().min(4), hostedZoneId: z.string().min(4) }),
+    /** Networks from which the public listener is reached: reading it needs no token. */
+    readers: z.array(z.cidrv4()).min(1).max(20),
+    /** Gets the alarms and the budget's warning. */
+    alarmEmail: z.email(),
+    mailFrom: z.string().min(3),
+    smtpAddress: address,
+    /** One small PostgreSQL, or Aurora Serverless v2 with a reader in another zone. */
+    database: z.enum(['instance', 'aurora']),
+    /** Of a database that was restored from a backup: RDS made another secret for it than for the one of the stack. */
+    databaseSecretArn: z
+      .string()
+      .regex(
+        /^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:rds!\S+-\w{6}$/,
+        'the whole ARN of a secret of RDS, with its last six characters',
+      )
+      .optional(),
+    brokerDeployment: z.enum(['SINGLE_INSTANCE', 'CLUSTER_MULTI_AZ']),
+    natGateways: z.int().min(1).max(3),
+    /** vsftpd on Fargate; without it `ftpAddress` names a server elsewhere. */
+    ftpServer: z.boolean(),
+    ftpAddress: address.optional(),
+    /** Private networks of partners, who drop files on that server: over a VPN, a peering or a transit gateway of the account's. */
+    partners: z.array(z.cidrv4()).max(20).default([]),
+    logRetentionDays: z.literal(logRetentionDays),
+    /** What holds state survives the deletion of its stack, and refuses to be deleted by hand. */
+    retainData: z.boolean(),
+    budgetUsd: z.int().min(1),
+    /**
+     * A collector of OpenTelemetry, told by OTLP over HTTP; left out, traces are told to nobody. `headersSecret` says that
+     * `baton/<stage>/otlp-headers` holds headers for it, which is made by hand before a deploy.
+     */
+    collector: z
+      .strictObject({ url: z.url({ protocol: /^https$/ }), headersSecret: z.boolean().default(false) })
+      .optional(),
+    /** Whether `baton kill` and `baton transfer` may touch it. */
+    faultsAllowed: z.boolean(),
+  })
+  .refine(({ ftpServer, partners }) => ftpServer || partners.length === 0, {
+    path: ['partners'],
+    error: 'reach the FTP server of the stage, and it has none',
+  });
 
 const localStageSchema = z.strictObject({
   kind: z.literal('local'),

@@ -36,7 +36,8 @@ export const failures = {
     httpStatus: 429,
     definite: true,
     next: 'retry-same-key',
-    means: 'The leader has its full number of batches in flight; try again after Retry-After.',
+    means:
+      'The leader has its full number of batches in flight, or the database is read too much; try again after Retry-After.',
   },
   DATABASE_UNAVAILABLE: {
     httpStatus: 503,

@@ -1,6 +1,6 @@
 // Files on the FTP server: where they lie, what their names mean, how large they may be.
 // in/ is read; done/ and rejected/ are written beside it; out/ is only written.
-import { sourceNameSchema } from './ids.ts';
+import { intakeMax, sourceNameSchema } from './ids.ts';
 
 export const folders = { in: 'in', done: 'done', rejected: 'rejected', out: 'out' } as const;
 
@@ -27,12 +27,14 @@ export function parseFileName(name: string): FileName | undefined {
     name,
   );
   if (!match?.groups || !sourceNameSchema.safeParse(match.groups['source']).success) return undefined;
-  const crawl = /^crawl-(?<intake>[0-9]{1,10})$/.exec(match.groups['rest'] ?? '');
+  // More digits than an intake has are somebody's date.
+  const crawl = /^crawl-(?<intake>[0-9]{1,9})$/.exec(match.groups['rest'] ?? '');
+  const intake = Number(crawl?.groups?.['intake']);
   return {
     source: match.groups['source'] as string,
     format: match.groups['format'] as FileFormat,
     compressed: match.groups['gz'] !== undefined,
-    crawlIntake: crawl?.groups ? Number(crawl.groups['intake']) : undefined,
+    crawlIntake: intake >= 1 && intake <= intakeMax ? intake : undefined,
   };
 }
 

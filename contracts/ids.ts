@@ -14,6 +14,7 @@ export const nodeIdSchema = z
 export const versionSchema = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
 
 const ordinalsPerIntake = 2 ** 24;
+export const intakeMax = 2 ** 29 - 1;
 
 /**
  * The version of an item: never a clock. `intake` rises per source and is handed out, fenced, by the
@@ -21,7 +22,7 @@ const ordinalsPerIntake = 2 ** 24;
  * @throws RangeError when either is out of its range (intake 1 to 2^29-1, ordinal 0 to 2^24-1).
  */
 export function itemVersion({ intake, ordinal }: { intake: number; ordinal: number }): number {
-  if (!Number.isInteger(intake) || intake < 1 || intake >= 2 ** 29)
+  if (!Number.isInteger(intake) || intake < 1 || intake > intakeMax)
     throw new RangeError(`intake ${intake} is not in 1..2^29-1`);
   if (!Number.isInteger(ordinal) || ordinal < 0 || ordinal >= ordinalsPerIntake)
     throw new RangeError(`ordinal ${ordinal} is not in 0..2^24-1`);

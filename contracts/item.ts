@@ -2,9 +2,20 @@
 import * as z from 'zod';
 import { sourceNameSchema, versionSchema } from './ids.ts';
 
-const noControlCharacters = /^\P{Cc}*$/u;
+/** Half a surrogate pair is no character either: neither of them can be stored. */
+const wholeCharacters = [/^[^\p{Cc}\p{Cs}]*$/u, 'no control characters'] as const;
 const text = (max: number) =>
-  z.string().trim().min(1).max(max).regex(noControlCharacters, 'no control characters');
+  z
+    .string()
+    .trim()
+    .min(1)
+    .max(max)
+    .regex(...wholeCharacters);
+const httpUrl = z
+  .url({ protocol: /^https?$/ })
+  .max(2000)
+  .regex(...wholeCharacters);
+export const skuLengthMax = 200;
 
 /** A price in major units with at most four decimals; a JSON number of this kind is exact in numeric(16,4). */
 export const priceSchema = z
@@ -17,16 +28,10 @@ export const currencySchema = z.string().regex(/^[A-Z]{3}$/, 'three capital lett
 
 /** What a page or file says of an item, before the intake gives it a version. */
 export const itemContentSchema = z.strictObject({
-  sku: text(200),
+  sku: text(skuLengthMax),
   title: text(500),
-  url: z
-    .url({ protocol: /^https?$/ })
-    .max(2000)
-    .nullable(),
-  imageUrl: z
-    .url({ protocol: /^https?$/ })
-    .max(2000)
-    .nullable(),
+  url: httpUrl.nullable(),
+  imageUrl: httpUrl.nullable(),
   price: priceSchema.nullable(),
   currency: currencySchema.nullable(),
   inStock: z.boolean(),

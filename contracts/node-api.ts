@@ -43,7 +43,7 @@ export const routes = {
   batches: '/internal/batches',
   /** POST CrawlRequest -> CrawlLease, or 204 when no source is due. */
   crawls: '/internal/crawls',
-  /** PUT CrawlState: stores the frontier and renews the lease. 409 LEASE_LOST when another has it. */
+  /** PUT CrawlUpdate: stores the state and renews the lease, or renews it alone. 409 LEASE_LOST when another has it. */
   crawl: (crawlId: string) => `/internal/crawls/${crawlId}`,
   /** POST FileOpenRequest -> FileOpenAnswer: the ledger row, opened before the upload and reused on a retry. */
   files: '/internal/files',
@@ -128,10 +128,12 @@ export type ItemVerdict = z.infer<typeof itemVerdictSchema>;
 export const batchAnswerSchema = z.object({ term: z.int(), results: z.array(itemVerdictSchema) });
 export type BatchAnswer = z.infer<typeof batchAnswerSchema>;
 
-/** What the scraper remembers of a source between crawls and between the parts of one crawl. At most 4 MB as JSON. */
+/** What the scraper remembers of a source between crawls and between the parts of one crawl. */
 export const crawlStateSchema = z.strictObject({
-  /** Pages still to be fetched, with the page ordinal each one will have. */
-  frontier: z.array(z.strictObject({ url: z.string(), depth: z.int() })).max(100_000),
+  /** Pages still to be fetched; `waits`: how often the site asked us to come back later for it. */
+  frontier: z
+    .array(z.strictObject({ url: z.string(), depth: z.int(), waits: z.int().optional() }))
+    .max(100_000),
   /** Fetched in this crawl. */
   visited: z.array(z.string()).max(100_000),
   /** Page ordinal and item ordinal of the next page and item. */
@@ -146,17 +148,34 @@ export const crawlStateSchema = z.strictObject({
       skus: z.array(z.string()),
       links: z.array(z.string()),
       next: z.string().nullable(),
+      /** What of the page was left out, and why. */
+      cut: z.string().optional(),
     }),
   ),
-  /** By sku: sha256 of the content last published and the version it had, so that unchanged items are not published again. */
+  /** By sku: the content last published and the version it had, so that unchanged items are not published again. */
   contents: z.record(
     z.string(),
-    z.strictObject({ hash: z.string(), version: versionSchema, content: z.unknown() }),
+    z.strictObject({
+      /** Written by the release before; it follows from the content. */
+      hash: z.string().optional(),
+      version: versionSchema,
+      content: z.unknown(),
+    }),
   ),
   /** sha256 of the settings the pages were read with: other selectors read even an unmodified page anew. */
   extraction: z.string().optional(),
+  /** Why this crawl is not whole, so that nothing counts as vanished. */
+  incomplete: z.string().optional(),
 });
 export type CrawlState = z.infer<typeof crawlStateSchema>;
+/** Body and answer of 8 MB, less what stands beside it. */
+export const packedStateLengthMax = 7_800_000;
+/** As it travels and is stored, opaque to nodes: NDJSON, zstd, base64. The release before wrote it as plain JSON. */
+const sentStateSchema = z.union([
+  z.strictObject({ zstd: z.string().max(packedStateLengthMax) }),
+  crawlStateSchema,
+]);
+export type SentCrawlState = z.infer<typeof sentStateSchema>;
 
 export const crawlRequestSchema = z.strictObject({
   owner: z.string().min(1).max(100),
@@ -171,24 +190,34 @@ export const crawlLeaseSchema = z.object({
   /** Kept when a crawl is taken up again after its worker died; new for a new crawl. */
   intake: z.int().min(1),
   /** Null for the first crawl of a source. */
-  state: crawlStateSchema.nullable(),
+  state: sentStateSchema.nullable(),
   resumed: z.boolean(),
 });
 export type CrawlLease = z.infer<typeof crawlLeaseSchema>;
-export const crawlUpdateSchema = z.strictObject({
-  owner: z.string().min(1).max(100),
-  leaseMs: z.int().min(1_000).max(900_000),
-  state: crawlStateSchema,
-  /** `running` renews; `paused` gives the lease back with the frontier kept; `finished` ends the crawl. */
-  status: z.enum(['running', 'paused', 'finished']),
-  counts: z.strictObject({
-    pages: z.int(),
-    notModified: z.int(),
-    failedPages: z.int(),
-    itemsSeen: z.int(),
-    itemsPublished: z.int(),
-  }),
-});
+export const crawlUpdateSchema = z
+  .strictObject({
+    owner: z.string().min(1).max(100),
+    leaseMs: z.int().min(1_000).max(900_000),
+    /** Left out where `running` renews the lease alone. */
+    state: sentStateSchema.optional(),
+    /** `running` renews; `paused` gives the lease back with the frontier kept; `finished` ends the crawl. */
+    status: z.enum(['running', 'paused', 'finished']),
+    /** Why it paused, or why it finished without having read all. */
+    reason: z.string().max(1_000).optional(),
+    /** Of `paused`: nobody takes the crawl before, since the site asked for it. The leader bounds it to a day. */
+    waitMs: z.int().min(0).optional(),
+    counts: z.strictObject({
+      pages: z.int(),
+      notModified: z.int(),
+      failedPages: z.int(),
+      itemsSeen: z.int(),
+      itemsPublished: z.int(),
+    }),
+  })
+  .refine(
+    ({ state, status }) => state !== undefined || status === 'running',
+    'only `running` may leave out the state',
+  );
 export type CrawlUpdate = z.infer<typeof crawlUpdateSchema>;
 
 export const fileOpenRequestSchema = z.strictObject({
@@ -256,7 +285,7 @@ export type MailClaimAnswer = z.infer<typeof mailClaimAnswerSchema>;
 export const mailResultSchema = z.strictObject({
   attempt: z.int().min(1),
   owner: z.string().min(1).max(100),
-  /** retry: 4xx or a failure before DATA; rejected: 5xx; unknown: lost after DATA. */
+  /** retry: refused or failed before it was taken; rejected: there is no such recipient; unknown: lost after DATA. */
   outcome: z.enum(['sent', 'retry', 'rejected', 'unknown']),
   detail: z.string().max(2000),
 });

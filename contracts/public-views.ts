@@ -50,6 +50,8 @@ export interface SourceStanding {
   readonly intervalS: number | null;
   readonly intervals: number | null;
   readonly isOverdue: boolean;
+  /** Why the last finished crawl of a shop did not read all of it; null when it did. */
+  readonly incomplete: string | null;
 }
 
 /** The state of a thing has the fields of the event that tells its change; `at` is when it changed last. */

@@ -159,7 +159,8 @@ export interface FunctionSettings {
   readonly functionUrl: boolean;
 }
 export const functions = {
-  scraper: { memoryMb: 512, timeoutS: 300, entry: 'scraper/handler.ts', functionUrl: false },
+  // A shop at the limit of its state takes 450 MB while that is packed.
+  scraper: { memoryMb: 1024, timeoutS: 300, entry: 'scraper/handler.ts', functionUrl: false },
   deliver: { memoryMb: 512, timeoutS: 60, entry: 'intermediary/deliver-handler.ts', functionUrl: false },
   announce: { memoryMb: 256, timeoutS: 10, entry: 'intermediary/announce-handler.ts', functionUrl: false },
   redirect: { memoryMb: 256, timeoutS: 5, entry: 'intermediary/redirect-handler.ts', functionUrl: true },

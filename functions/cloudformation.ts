@@ -1,9 +1,9 @@
-// Answers CloudFormation for a custom resource: work done, or why not. CloudFormation waits an hour for an answer, so
-// one is always given, before the function's own time ends. Used by functions that exist on AWS alone.
+// Work of a custom resource, which CloudFormation asks for and people and schedules may ask for too. CloudFormation waits an
+// hour for an answer, so one is always given, before the function's own time ends. Used by functions that exist on AWS alone.
 import * as z from 'zod';
 import { describeError } from '../runtime/failure.ts';
 
-export const cloudFormationEventSchema = z.object({
+const cloudFormationEventSchema = z.object({
   RequestType: z.enum(['Create', 'Update', 'Delete']),
   ResponseURL: z.url({ protocol: /^https?$/ }),
   StackId: z.string(),
@@ -11,10 +11,27 @@ export const cloudFormationEventSchema = z.object({
   LogicalResourceId: z.string(),
   PhysicalResourceId: z.string().optional(),
 });
-export type CloudFormationEvent = z.infer<typeof cloudFormationEventSchema>;
+type CloudFormationEvent = z.infer<typeof cloudFormationEventSchema>;
 
 const answerWithinMs = 10_000;
 const reasonLengthMax = 1_000; // The answer may have 4 KB.
+const marginMs = 15_000; // Of the function's time: for the answer.
+
+/**
+ * Does the work, whoever calls: CloudFormation is answered how it went, anybody else gets what it throws.
+ * @throws Error for a request of CloudFormation that cannot be read, which so is no call by hand.
+ */
+export async function doForWhoeverCalls(
+  event: unknown,
+  context: { getRemainingTimeInMillis(): number },
+  work: () => Promise<void>,
+): Promise<void> {
+  const wantsAnswer = typeof event === 'object' && event !== null && 'ResponseURL' in event;
+  if (!wantsAnswer) return await work();
+  await answerCloudFormation(cloudFormationEventSchema.parse(event), work, {
+    withinMs: context.getRemainingTimeInMillis() - marginMs,
+  });
+}
 
 /**
  * Runs `work` on creation and update; what a deleted resource leaves behind belongs to other resources.

@@ -1,4 +1,4 @@
-// What runs only while this node leads: mails and retention, each round in the term it holds. One round of a job at
+// What runs only while this node leads: mails and retention, each step in the term it holds. One round of a job at
 // a time; a job that fails for long is reported once per cause, and tried again all the time. Never writes without Leadership.
 import { describeError, Failure } from '../runtime/failure.ts';
 import type { Emit } from '../runtime/logger.ts';
@@ -8,20 +8,31 @@ import type { Leadership } from './leadership.ts';
 const giveWayMs = 250;
 /** What a job needs may come up a little after its node, or be started again: only what lasts is a problem. */
 const problemAfterMs = 10_000;
+/** Between the steps of one round those who wait to write come first, and have the database for as long as the step had it. */
+const betweenStepsMs = 10;
 
 export interface LeaderJob {
   readonly name: string;
   readonly everyMs: number;
-  readonly run: (term: number) => Promise<void>;
+  /** A round, or a step of one: true asks for the next soon. Each is a write of its own, so that leadership may end in between. */
+  readonly run: (term: number) => Promise<boolean | void>;
 }
 
 export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadership: Leadership; emit: Emit }) {
   const { leadership } = options;
   const running = new Map<string, Promise<void>>();
   const failing = new Map<string, { since: number; reported: string | undefined }>();
+  const closing = new AbortController();
+  const paused = new Set<() => void>();
   async function round(job: LeaderJob): Promise<void> {
     try {
-      await leadership.write(job.name, job.run);
+      // The interval bounds a round too: what is left then is taken up by the next one.
+      const endsAt = performance.now() + job.everyMs;
+      for (let more = true; more && !closing.signal.aborted;) {
+        const startedAt = performance.now();
+        more = (await leadership.write(job.name, job.run)) === true && performance.now() < endsAt;
+        if (more) await pause(performance.now() - startedAt);
+      }
       failing.delete(job.name);
     } catch (error) {
       // Losing leadership in the middle of a round is no problem of the job.
@@ -33,6 +44,18 @@ export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadershi
         options.emit({ type: 'problem', code: error instanceof Failure ? error.code : 'INTERNAL', detail });
       failing.set(job.name, { since, reported: lasts ? detail : reported });
     }
+  }
+  /** Cut short when the node ends. */
+  async function pause(tookMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const go = (): void => {
+        clearTimeout(timer);
+        paused.delete(go);
+        resolve();
+      };
+      const timer = setTimeout(go, Math.max(betweenStepsMs, tookMs));
+      paused.add(go);
+    });
   }
   // A node may lead before its jobs are there: from then on they count.
   let ledSince = performance.now();
@@ -52,6 +75,8 @@ export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadershi
   return {
     name: 'leader jobs',
     async close(): Promise<void> {
+      closing.abort();
+      for (const go of paused) go();
       for (const timer of timers) clearInterval(timer);
       await Promise.all(running.values());
     },

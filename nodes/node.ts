@@ -17,6 +17,7 @@ import { makeNotices, publishDueMails, queueDigests } from './mailer/mailer.ts';
 import type { NodeBroker } from './node-broker.ts';
 import { Problems } from './problems.ts';
 import type { RaftThread } from './raft-thread.ts';
+import { createRetention } from './retention.ts';
 import { watchSources } from './source-watch.ts';
 import { standBy } from './standby.ts';
 import type { Store } from './store.ts';
@@ -232,7 +233,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
         everyMs: 500,
         run: (term) => sendAgain(term, store, broker, itemPartitions),
       },
-      { name: 'retention', everyMs: 60_000, run: (term) => store.sweep(term) },
+      { name: 'retention', everyMs: 60_000, run: createRetention(store) },
     ],
   });
 

@@ -54,6 +54,7 @@ export function watchSources(options: {
     try {
       const { standings, isCutOff } = await judgeSources(store);
       problems.say('sources', overdueWords(standings));
+      problems.say('sources cut', incompleteWords(standings));
       problems.say(
         'sources beyond',
         isCutOff
@@ -89,6 +90,14 @@ function overdueWords(standings: readonly SourceStanding[]): string | null {
     );
   const more = overdue.length > named ? [`${overdue.length - named} more`] : [];
   return `${overdue.length === 1 ? 'a source is' : `${overdue.length} sources are`} overdue, with nothing good for more than ${overdueAfterIntervals} intervals: ${[...some, ...more].join(', ')}`;
+}
+
+function incompleteWords(standings: readonly SourceStanding[]): string | null {
+  const cut = standings.filter(({ incomplete }) => incomplete !== null);
+  if (cut.length === 0) return null;
+  const some = cut.slice(0, named).map(({ source, incomplete }) => `${source} (${incomplete})`);
+  const more = cut.length > named ? [`${cut.length - named} more`] : [];
+  return `${cut.length === 1 ? 'a shop is' : `${cut.length} shops are`} not crawled whole, so that items are missing and none counts as vanished: ${[...some, ...more].join(', ')}`;
 }
 
 function minutes(seconds: number): string {

@@ -80,7 +80,23 @@ export interface SourceAge {
   readonly ageS: number;
   /** How often one is expected; null when nobody said. */
   readonly intervalS: number | null;
+  /** Why the last finished crawl of a shop did not read all of it; null when it did. */
+  readonly incomplete: string | null;
 }
+
+/** What has a retention; the migrations say how long. */
+export type Swept =
+  | 'staged_rows'
+  | 'leases'
+  | 'feed'
+  | 'deliveries'
+  | 'item_versions'
+  | 'crawls'
+  | 'files'
+  | 'bytes of mails'
+  | 'mails'
+  | 'dead_letters'
+  | 'dead_letter_actions';
 
 /** What was deleted because an address stood in it. */
 export interface ErasedCounts {
@@ -191,6 +207,6 @@ export interface Store extends DeadLetterStore, TraceStore {
   recentFiles(limit: number): Promise<FileView[]>;
   recentMails(limit: number): Promise<MailView[]>;
   recentCrawls(limit: number): Promise<CrawlView[]>;
-  /** Removes what is past its retention. */
-  sweep(term: number): Promise<void>;
+  /** Removes at most `rowsMax` rows that are past their retention, the oldest first. @returns how many. */
+  sweep(term: number, table: Swept, rowsMax: number): Promise<number>;
 }

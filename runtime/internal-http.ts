@@ -36,7 +36,7 @@ export interface InternalAnswer {
 
 const answerBytesMax = 8 * 1024 * 1024;
 
-/** One keep-alive pool per process. `close()` ends it. */
+/** One keep-alive pool per process. `close()` ends it once what is under way has its answer; it may be called again. */
 export function createInternalClient(tls: TlsMaterial) {
   const agent = new Agent({
     connect: { ca: tls.ca, cert: tls.cert, key: tls.key, timeout: 2_000, minVersion: 'TLSv1.3' },
@@ -116,7 +116,11 @@ export function createInternalClient(tls: TlsMaterial) {
     }
   }
 
-  return { call, relay, download, close: () => agent.close() };
+  async function close(): Promise<void> {
+    if (!agent.closed && !agent.destroyed) await agent.close();
+  }
+
+  return { call, relay, download, close };
 }
 export type InternalClient = ReturnType<typeof createInternalClient>;
 

@@ -1,5 +1,6 @@
 // Secrets by URI (`file:/path`, `secretsmanager:name-or-arn#field`), read when used and again after 60 s, so that a
-// rotated one is taken up without a restart. Never logs a secret and never quotes one in an error.
+// rotated one is taken up without a restart, and kept for an hour while they cannot be read. Never logs a secret and never
+// quotes one in an error.
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
@@ -7,6 +8,9 @@ import * as z from 'zod';
 
 const refreshAfterMs = 60_000; // The bound on how long a rotated secret's predecessor is still used.
 const answerWithinMs = 3_000;
+/** While it cannot be read again, the last value is still the likeliest one: so long at most, asking as often. */
+const usedWithoutAnswerMs = 60 * 60_000;
+const askAgainMs = 5_000;
 
 export interface Secrets {
   text(uri: string): Promise<string>;
@@ -23,17 +27,35 @@ export function createSecrets(
   now: () => number = () => performance.now(),
   fetchSecret: FetchSecret = fromSecretsManager(),
 ): Secrets {
-  const cache = new Map<string, { value: Promise<string>; readAt: number }>();
+  const asked = new Map<string, Promise<string>>();
+  const known = new Map<string, { value: string; readAt: number; askFrom: number }>();
 
   async function read(place: Place): Promise<string> {
     const key = `${place.kind}:${place.id}`;
-    const cached = cache.get(key);
-    if (cached && now() - cached.readAt < refreshAfterMs) return await cached.value;
-    // The promise is kept, so that callers at a start share one request; a failed one is asked again.
-    const value = place.kind === 'file' ? readFile(place.id, 'utf8') : fetchSecret(place.id);
-    cache.set(key, { value, readAt: now() });
-    value.catch(() => cache.get(key)?.value === value && cache.delete(key));
-    return await value;
+    const last = known.get(key);
+    if (last && now() < last.askFrom) return last.value;
+    try {
+      const value = await ask(key, place);
+      known.set(key, { value, readAt: now(), askFrom: now() + refreshAfterMs });
+      return value;
+    } catch (error) {
+      if (!last || now() - last.readAt >= usedWithoutAnswerMs) throw error;
+      known.set(key, { ...last, askFrom: now() + askAgainMs });
+      return last.value;
+    }
+  }
+
+  /** Those who ask at once share one request. */
+  async function ask(key: string, place: Place): Promise<string> {
+    const under = asked.get(key);
+    if (under) return await under;
+    const answer = place.kind === 'file' ? readFile(place.id, 'utf8') : fetchSecret(place.id);
+    asked.set(key, answer);
+    try {
+      return await answer;
+    } finally {
+      asked.delete(key);
+    }
   }
 
   async function text(uri: string): Promise<string> {

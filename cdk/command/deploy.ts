@@ -17,7 +17,12 @@ export async function deploy(
   { ecs, everyMs = lookEveryMs, program }: { ecs: ECSClient; everyMs?: number; program?: string },
 ): Promise<number> {
   const since = new Date();
-  const cdk = runCdk(['deploy', '--all', '--concurrency', '1'], stage, program);
+  process.stdout.write(
+    `Deploys all stacks of ${stage.name} and asks nothing. What would change: npm run aws -- diff --stage ${stage.name}\n`,
+  );
+  // CDK would ask at each stack that opens something, an hour long, and fail where there is no terminal.
+  const args = ['deploy', '--all', '--concurrency', '1', '--require-approval', 'never'];
+  const cdk = runCdk(args, stage, program);
   const done = new AbortController();
   const watching = watch();
   try {

@@ -1,13 +1,24 @@
-// What a destroyed stage leaves in the account on purpose, so that nobody has to search.
+// What a destroyed stage leaves in the account, and why, so that nobody has to search.
+import { Names } from '../names.ts';
 import type { AwsStage } from '../stage.ts';
 
 export function leftovers(stage: AwsStage): string {
+  const { cluster } = new Names(stage);
   const left = [
-    'the bucket with the access log of the load balancer, and the key of the alarms: they outlive their stacks',
-    'images and zips in the bootstrap stack: npx cdk gc',
+    'the bucket with the access log of the load balancer, and the key of the alarms, which stay on purpose',
+    `log groups that AWS made by itself: /aws/amazonmq/broker/<id of the broker>/*, /aws/ecs/containerinsights/${cluster}/performance, /aws/lambda/${cluster}-network-*`,
+    'backups of the files in the vault aws/efs/automatic-backup-vault, which end by themselves after 35 days',
+    `the record in the zone of ${stage.domain.name} that the certificate was validated by`,
+    'images and zips of the bootstrap stack (npx cdk gc --unstable=gc), and that stack itself, CDKToolkit, which other stages use too',
+    ...(stage.collector?.headersSecret
+      ? [`the secret baton/${stage.name}/otlp-headers, which was made by hand`]
+      : []),
     ...(stage.retainData
-      ? [`database, files and secrets of ${stage.name}, which this stage keeps: delete them by hand`]
+      ? [
+          `what ${stage.name} keeps: database with its log, the file system, the secrets`,
+          'what the database needs: its subnet group and parameter group, and of the network the VPC, three subnets and the security group; they cost nothing, and can be deleted when the database is gone',
+        ]
       : []),
   ];
-  return `Left in the account:\n${left.map((line) => `- ${line}\n`).join('')}`;
+  return `A destroyed stage leaves in the account:\n${left.map((line) => `- ${line}\n`).join('')}`;
 }

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes the one user, writes certificate and key, and becomes vsftpd, so that SIGTERM reaches it.
+# Makes the one user, writes certificate and key, and becomes vsftpd, under an init that the task definition asks for: as
+# process 1 vsftpd is deaf to SIGTERM and crashes when it inherits a process it has not made, as every session leaves one.
 set -eu
 : "${FTP_USERNAME:?}" "${FTP_PASSWORD:?}" "${TLS_CERT:?}" "${TLS_KEY:?}" "${PASSIVE_PORT_MIN:?}" "${PASSIVE_PORT_MAX:?}"
 umask 077

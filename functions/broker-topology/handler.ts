@@ -1,9 +1,9 @@
-// Custom resource of the broker stack: declares what contracts/topology.ts says at every deploy that changes it.
-// Deletes nothing, ever.
+// Custom resource of the broker stack: declares what contracts/topology.ts says at every deploy that changes it, and when a
+// person calls it, say after a new password. Deletes nothing, ever.
 import * as z from 'zod';
 import { itemPartitionsSchema } from '../../contracts/item-partitions.ts';
 import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
-import { answerCloudFormation, cloudFormationEventSchema } from '../cloudformation.ts';
+import { doForWhoeverCalls } from '../cloudformation.ts';
 import { declareTopology, userNames, type CallManagement, type UserName } from './declare-topology.ts';
 
 const environment = z
@@ -18,15 +18,12 @@ const environment = z
   .parse(process.env);
 const secrets = createSecrets();
 const answerWithinMs = 10_000;
-const marginMs = 15_000; // For the answer to CloudFormation.
 
 export const handler = async (
   event: unknown,
   context: { getRemainingTimeInMillis(): number },
 ): Promise<void> => {
-  await answerCloudFormation(cloudFormationEventSchema.parse(event), declare, {
-    withinMs: context.getRemainingTimeInMillis() - marginMs,
-  });
+  await doForWhoeverCalls(event, context, declare);
 };
 
 async function declare(): Promise<void> {

@@ -45,6 +45,8 @@ const filesMax = 1_000; // Of one run; the next tick goes on.
 const workersMax = 3;
 const callTimeoutMs = 10_000;
 const uploadTimeoutMs = 600_000;
+/** One file that fails, for whatever reason, must not take the whole run from those behind it. */
+const triesOfCallMs = 60_000;
 const numbersMax = 1_000;
 
 /** Everything that lies in in/ and is stable. */
@@ -106,6 +108,9 @@ function assertUsable(name: string): void {
 
 async function syncFile(ports: SyncPorts, work: Work, name: string, look: Look): Promise<keyof SyncCounts> {
   const { leader, logger } = ports;
+  const within = (ms: number): { deadline: number } => ({
+    deadline: Math.min(work.deadline, performance.now() + ms),
+  });
   if (work.signal.aborted || performance.now() > work.deadline) return 'left';
   try {
     const opened = fileOpenAnswerSchema.parse(
@@ -123,7 +128,7 @@ async function syncFile(ports: SyncPorts, work: Work, name: string, look: Look):
             timeoutMs: callTimeoutMs,
             traceparent: work.traceparent,
           },
-          { deadline: work.deadline },
+          within(triesOfCallMs),
         )
       ).json,
     );
@@ -139,13 +144,17 @@ async function syncFile(ports: SyncPorts, work: Work, name: string, look: Look):
         timeoutMs: callTimeoutMs,
         traceparent: work.traceparent,
       },
-      { deadline: work.deadline },
+      within(triesOfCallMs),
     );
     const state = reason === null ? 'applied' : 'rejected';
     logger.emit({ type: 'file.changed', fileId: opened.fileId, name, state, rows: null, reason });
     return state;
   } catch (error) {
-    logger.warn(`${name} stays in ${folders.in}/ for the next tick: ${describeError(error)}`);
+    const detail = `${name} stays in ${folders.in}/ for the next tick: ${describeError(error)}`;
+    // What nobody expected may stand in the way at each tick.
+    if (error instanceof Failure && error.code === 'INTERNAL')
+      logger.emit({ type: 'problem', code: error.code, detail });
+    else logger.warn(detail);
     return 'left';
   }
 }
@@ -191,7 +200,7 @@ async function upload(
         timeoutMs: uploadTimeoutMs,
         traceparent: work.traceparent,
       },
-      { deadline: work.deadline },
+      { deadline: Math.min(work.deadline, performance.now() + uploadTimeoutMs) },
     );
     const { kind, reason } = fileAnswerSchema.parse(answer.json);
     return kind === 'applied' ? null : (reason ?? 'the leader gave no reason');

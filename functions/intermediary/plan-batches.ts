@@ -67,7 +67,7 @@ export function splitIntoBatches<Origin>(
 /** An upper bound, since writing every entry twice to know its length costs more than a request now and then. */
 function bytesAtMost({ sku, title, url, imageUrl }: Item): number {
   const characters = sku.length + title.length + (url?.length ?? 0) + (imageUrl?.length ?? 0);
-  return entryBytes + 6 * characters; // Half a surrogate pair is written as \ud83e.
+  return entryBytes + 3 * characters; // Of UTF-16, where four bytes are two; what JSON escapes by more, an item cannot hold.
 }
 
 /** As the leader reads it: see batchRequestSchema. */

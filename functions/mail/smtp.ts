@@ -32,6 +32,8 @@ export const dialogueMsMax = 20_000;
 const stepMsMax = 10_000;
 const detailLengthMax = 1_000;
 const sliceBytes = 16 * 1024;
+/** RFC 3463, 3.2 and 3.3: bad mailbox, bad system, bad syntax, moved without a forward; mailbox disabled. RFC 7505: 5.1.10. */
+const nobody = new Set(['5.1.1', '5.1.2', '5.1.3', '5.1.6', '5.1.10', '5.2.1']);
 
 /** @returns what became of it; a mail whose bytes were all handed over and not answered for is `unknown`. */
 export async function sendMail(
@@ -128,12 +130,21 @@ async function submit(
   return response;
 }
 
-/** Only what the server says of this recipient or this content is a rejection: a refused login or sender is ours. */
+/**
+ * A rejection ends all mail to this recipient, so only what says that there is none counts as one: RFC 3463's codes of the
+ * address and of a mailbox that is disabled, or a bare 550, 551 or 553 to RCPT. A policy, a size, a login, a sender, our own
+ * address in somebody's list: tried again for a day, then this mail alone has failed.
+ */
 function judge(error: unknown, { handedOver }: Stage): SmtpOutcome['outcome'] {
-  const { command, responseCode } = error as { command?: unknown; responseCode?: unknown };
+  const { command, responseCode, response } = error as Partial<Record<string, unknown>>;
   if (handedOver && command !== 'DATA') return 'unknown';
-  const refused = typeof responseCode === 'number' && responseCode >= 500;
-  return refused && (command === 'RCPT TO' || command === 'DATA') ? 'rejected' : 'retry';
+  if (typeof responseCode !== 'number' || responseCode < 500) return 'retry';
+  const detailed = /^5\d\d[ -](?<status>5\.\d{1,3}\.\d{1,3})\b/.exec(String(response))?.groups?.['status'];
+  const saysNobody =
+    detailed === undefined
+      ? command === 'RCPT TO' && [550, 551, 553].includes(responseCode)
+      : nobody.has(detailed) && (command === 'RCPT TO' || command === 'DATA');
+  return saysNobody ? 'rejected' : 'retry';
 }
 
 function presentable(text: string, { to }: Envelope): string {

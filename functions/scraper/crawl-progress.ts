@@ -3,27 +3,38 @@
 //
 // What keeps versions unique: what is stored while a crawl runs says ordinals further on than any that were used, so a
 // worker that takes over after a crash never gives a version to other content (VERSION_REUSED).
+//
+// What is stored has a limit. At it a crawl learns no further pages and items, goes on with those it knows, and says that it
+// is not whole.
 import { hash } from 'node:crypto';
 import { itemVersion } from '../../contracts/ids.ts';
 import { itemsPerPageMax } from '../../contracts/item-page.ts';
 import type { Item, ItemContent } from '../../contracts/item.ts';
-import type { CrawlLease, CrawlState } from '../../contracts/node-api.ts';
+import { packedStateLengthMax, type CrawlLease, type CrawlState } from '../../contracts/node-api.ts';
 import type { ShopSource } from '../../contracts/source.ts';
 
 /** A page still to be read; depth 0 is a start page. */
-export interface Entry {
-  readonly url: string;
-  readonly depth: number;
-}
+export type Entry = Readonly<CrawlState['frontier'][number]>;
 export type KnownPage = CrawlState['pages'][string];
 export interface ChangedItem {
   readonly content: ItemContent;
-  readonly hash: string;
+}
+/** With its state unpacked, which is the crawl's own from then on. */
+export type UnpackedLease = Omit<CrawlLease, 'state'> & { readonly state: CrawlState | null };
+export interface StateLimits {
+  /** As stored. */
+  readonly packed: number;
+  /** Of its text, which says how much memory it takes. */
+  readonly plain: number;
 }
 
-const messagesPerStore = 64;
-const ordinalsPerStore = messagesPerStore * itemsPerPageMax;
-const bytesMax = 3_500_000; // The leader takes 4 MB.
+const messagesPerStore = 1_000;
+const itemsPerStore = 64 * itemsPerPageMax;
+/** Learnt since it was stored last, so that what is stored never grows far beyond its limit. */
+const lengthPerStore = 4_000_000;
+/** Below what the leader takes by what may be learnt between two stores. */
+const limitsDefault: StateLimits = { packed: packedStateLengthMax - 1_000_000, plain: 60_000_000 };
+const waitsMax = 3;
 
 export class CrawlProgress {
   readonly counts = { pages: 0, notModified: 0, failedPages: 0, itemsSeen: 0, itemsPublished: 0 };
@@ -34,11 +45,11 @@ export class CrawlProgress {
   readonly #queued: Set<string>;
   readonly #seen: Set<string>;
   readonly #hosts: Set<string>;
-  #bytes: number;
-  #messagesSinceStored = 0;
-  #incomplete: string | undefined;
+  readonly #limits: StateLimits;
+  #full: string | undefined;
+  #sinceStored = { messages: 0, items: 0, length: 0 };
 
-  constructor(lease: CrawlLease) {
+  constructor(lease: UnpackedLease, limits = limitsDefault) {
     this.#source = lease.source;
     this.#intake = lease.intake;
     this.#state = beginState(lease);
@@ -46,29 +57,48 @@ export class CrawlProgress {
     this.#queued = new Set([...this.#visited, ...this.#state.frontier.map(({ url }) => url)]);
     this.#seen = new Set([...this.#visited].flatMap((url) => this.#state.pages[url]?.skus ?? []));
     this.#hosts = new Set(this.#source.startUrls.map((url) => new URL(url).host));
-    this.#bytes = Buffer.byteLength(JSON.stringify(this.#state));
+    this.#limits = limits;
   }
 
   /** Why nothing counts as vanished, although the crawl came to its end. */
   get incomplete(): string | undefined {
-    return this.#incomplete;
+    return this.#state.incomplete;
   }
-  /** The ordinals that are stored as used are used up: the state has to be stored before the next message. */
+  #cut(reason: string): void {
+    this.#state.incomplete ??= reason;
+  }
+  /** The ordinals that are stored as used are used up, or much was learnt: the state has to be stored before the next message. */
   get mustStore(): boolean {
-    return this.#messagesSinceStored >= messagesPerStore;
+    const { messages, items, length } = this.#sinceStored;
+    return messages >= messagesPerStore || items >= itemsPerStore || length >= lengthPerStore;
+  }
+  /** What the state came to when it was packed. */
+  measured(size: { packed: number; plain: number }): void {
+    const { packed, plain } = this.#limits;
+    this.#full =
+      size.packed > packed || size.plain > plain
+        ? `the limit of ${packed} bytes of packed and ${plain} of plain state`
+        : undefined;
+    if (this.#full === undefined) return;
+    const known = this.#state.frontier.filter(({ url, depth }) => depth === 0 || this.known(url));
+    if (known.length < this.#state.frontier.length) this.#cut(this.#full);
+    this.#state.frontier = known;
   }
 
-  /** The page to read now; undefined at the end, or when no more may be kept. */
+  /** The page to read now; undefined at the end. */
   next(): Entry | undefined {
-    if (this.#bytes > bytesMax) {
-      this.#incomplete ??= `the limit of ${bytesMax} bytes of state`;
-      this.#state.frontier = [];
-    }
     return this.#state.frontier[0];
   }
   done({ url }: Entry): void {
-    this.#state.frontier.shift();
+    // It is gone already when the state became full while it was read.
+    if (this.#state.frontier[0]?.url === url) this.#state.frontier.shift();
     this.#visited.add(url);
+  }
+  /** The site asked us to come back later for this page. @returns false when it did so often enough. */
+  mayWait(entry: Entry): boolean {
+    const waits = (entry.waits ?? 0) + 1;
+    this.#state.frontier[0] = { ...entry, waits };
+    return waits <= waitsMax;
   }
   /** What a page leads to, once each, on the page's own host and those of the source. */
   enqueue(
@@ -81,10 +111,15 @@ export class CrawlProgress {
       const host = URL.parse(url)?.host;
       if (host === undefined || (host !== here && !this.#hosts.has(host)) || this.#queued.has(url)) continue;
       if (this.#queued.size >= this.#source.pagesMax) {
-        this.#incomplete ??= `the limit of ${this.#source.pagesMax} pages`;
+        this.#cut(`the limit of ${this.#source.pagesMax} pages`);
         return;
       }
+      if (this.#full !== undefined && !this.known(url)) {
+        this.#cut(this.#full);
+        continue;
+      }
       this.#queued.add(url);
+      this.#sinceStored.length += url.length;
       this.#state.frontier.push({ url, depth });
     }
   }
@@ -102,7 +137,12 @@ export class CrawlProgress {
   }
   /** The page counts as it was: what could not be read today is unknown, not vanished. */
   keep(url: string): void {
-    for (const sku of this.known(url)?.skus ?? []) {
+    const known = this.known(url);
+    if (known?.cut !== undefined) this.#cut(known.cut);
+    this.#see(known?.skus ?? []);
+  }
+  #see(skus: readonly string[]): void {
+    for (const sku of skus) {
       if (!this.#seen.has(sku)) this.counts.itemsSeen++;
       this.#seen.add(sku);
     }
@@ -110,7 +150,12 @@ export class CrawlProgress {
   /** After its items were published; those whose content is not known are left out. */
   keepAs(url: string, page: KnownPage): void {
     const entry = { ...page, skus: page.skus.filter((sku) => this.#state.contents[sku] !== undefined) };
-    this.#bytes += Buffer.byteLength(JSON.stringify(entry)) + url.length;
+    if (this.#full !== undefined && !this.known(url)) {
+      this.#cut(entry.cut ?? this.#full);
+      this.#see(entry.skus);
+      return;
+    }
+    this.#sinceStored.length += JSON.stringify(entry).length + url.length;
     this.#state.pages[url] = entry;
     this.keep(url);
   }
@@ -118,13 +163,21 @@ export class CrawlProgress {
   /** Those to publish. The first page of a crawl to name an item decides, or two that differ would publish it each time. */
   changed(items: readonly ItemContent[]): ChangedItem[] {
     return items
-      .filter(({ sku }) => !this.#seen.has(sku))
-      .map((content) => ({ content, hash: contentHash(content) }))
-      .filter((item) => this.#state.contents[item.content.sku]?.hash !== item.hash);
+      .filter((content) => {
+        if (this.#seen.has(content.sku)) return false;
+        const known = this.#state.contents[content.sku]?.content;
+        if (known === undefined && this.#full !== undefined) {
+          this.#cut(this.#full);
+          return false;
+        }
+        return known === undefined || canonical(known) !== canonical(content);
+      })
+      .map((content) => ({ content }));
   }
   /** Ordinals for one message and its items. */
   number(items: readonly ChangedItem[]): { page: number; items: (ChangedItem & { version: number })[] } {
-    this.#messagesSinceStored++;
+    this.#sinceStored.messages++;
+    this.#sinceStored.items += items.length;
     return {
       page: this.#state.nextPage++,
       items: items.map((item) => ({
@@ -135,7 +188,7 @@ export class CrawlProgress {
   }
   published(items: readonly (ChangedItem & { version: number })[]): void {
     for (const entry of items) {
-      this.#bytes += Buffer.byteLength(JSON.stringify(entry)) + entry.content.sku.length;
+      this.#sinceStored.length += JSON.stringify(entry).length;
       this.#state.contents[entry.content.sku] = entry;
     }
     this.counts.itemsPublished += items.length;
@@ -158,11 +211,12 @@ export class CrawlProgress {
 
   /** To store while the crawl goes on: with ordinals reserved for what is published until the next time. */
   running(): CrawlState {
-    this.#messagesSinceStored = 0;
+    this.#sinceStored = { messages: 0, items: 0, length: 0 };
     return {
       ...this.paused(),
       nextPage: this.#state.nextPage + messagesPerStore,
-      nextOrdinal: this.#state.nextOrdinal + ordinalsPerStore,
+      // The message that reaches the limit may go beyond it.
+      nextOrdinal: this.#state.nextOrdinal + itemsPerStore + itemsPerPageMax,
     };
   }
   paused(): CrawlState {
@@ -171,9 +225,10 @@ export class CrawlProgress {
   /** Only what this crawl saw. */
   finished(): CrawlState {
     const only = <T>(all: Record<string, T>, isKept: (key: string) => boolean): Record<string, T> =>
-      Object.fromEntries(Object.entries(all).filter(([key]) => isKept(key)));
+      Object.assign(newRecord<T>(), Object.fromEntries(Object.entries(all).filter(([key]) => isKept(key))));
     return {
       ...this.#state,
+      incomplete: undefined,
       frontier: [],
       visited: [],
       nextPage: 0,
@@ -183,30 +238,35 @@ export class CrawlProgress {
     };
   }
   #isThere(sku: string): boolean {
-    return this.#incomplete !== undefined || this.#seen.has(sku);
+    return this.incomplete !== undefined || this.#seen.has(sku);
   }
 }
 
 /** A new crawl starts at the source's pages and knows what the last one saw; a resumed one goes on. */
-function beginState({ source, state, resumed }: CrawlLease): CrawlState {
+function beginState({ source, state, resumed }: UnpackedLease): CrawlState {
   const extraction = hash('sha256', JSON.stringify([source.selectors ?? null, source.currency]));
-  if (state && resumed && state.extraction === extraction) return structuredClone(state);
-  const pages = state?.extraction === extraction ? state.pages : {};
+  if (state && resumed && state.extraction === extraction) return state;
+  const pages = state?.extraction === extraction ? state.pages : newRecord<KnownPage>();
+  const starts = [...new Set(source.startUrls.map((url) => new URL(url).href))];
   return {
-    frontier: [...new Set(source.startUrls)]
-      .slice(0, source.pagesMax)
-      .map((url) => ({ url: new URL(url).href, depth: 0 })),
+    frontier: starts.slice(0, source.pagesMax).map((url) => ({ url, depth: 0 })),
     visited: [],
     // A resumed crawl keeps its intake, so its ordinals go on even when it reads everything anew.
     nextPage: state && resumed ? state.nextPage : 0,
     nextOrdinal: state && resumed ? state.nextOrdinal : 0,
-    pages: structuredClone(pages),
-    contents: structuredClone(state?.contents ?? {}),
+    pages,
+    contents: state?.contents ?? newRecord<CrawlState['contents'][string]>(),
     extraction,
+    incomplete: starts.length > source.pagesMax ? `the limit of ${source.pagesMax} pages` : undefined,
   };
 }
 
-function contentHash(content: ItemContent): string {
-  // Sorted names: the hash must not depend on the order in which a parser wrote them.
-  return hash('sha256', JSON.stringify(Object.entries(content).sort(([a], [b]) => (a < b ? -1 : 1))));
+/** Sorted names: what is the same must not depend on the order in which a parser wrote them. */
+function canonical(content: unknown): string {
+  return JSON.stringify(Object.entries(content as ItemContent).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Without a prototype: a shop may call an item "constructor". */
+export function newRecord<T>(): Record<string, T> {
+  return Object.create(null) as Record<string, T>;
 }

@@ -4,8 +4,7 @@ import { crawlFileName } from '../../contracts/file.ts';
 import {
   crawlLeaseSchema,
   routes,
-  type CrawlLease,
-  type CrawlState,
+  packedStateLengthMax,
   type CrawlUpdate,
 } from '../../contracts/node-api.ts';
 import type { ShopSource } from '../../contracts/source.ts';
@@ -18,9 +17,10 @@ import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { childTraceparent, newTraceparent } from '../../runtime/trace.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import { createEventReporter } from '../report-events.ts';
-import { CrawlProgress, type Entry } from './crawl-progress.ts';
+import { CrawlProgress, newRecord, type Entry, type UnpackedLease } from './crawl-progress.ts';
 import { extractItems } from './extract-items.ts';
 import type { PageFetcher } from './fetch-page.ts';
+import { packState, unpackState } from './pack-state.ts';
 import { Pause } from './pause.ts';
 import { createPoliteSite } from './polite-site.ts';
 import { createPublisher, splitItems } from './publish-pages.ts';
@@ -48,11 +48,15 @@ export type CrawlOutcome =
       readonly source: string;
       readonly intake: number;
       readonly reason: string | undefined;
+      /** The shop wants to be left alone for so long; 0 when it is not the shop that made it pause. */
+      readonly waitMs: number;
       readonly counts: CrawlUpdate['counts'];
     };
 
 const leaseMs = 60_000;
-const storeEveryMs = 10_000; // A sixth of the lease: five times may fail before another takes over.
+const renewEveryMs = 15_000; // Three times may fail before another takes over.
+const storeEveryMsMin = 10_000;
+const storeEveryMsMax = 40_000;
 const callMs = 15_000;
 /** Kept back for the last time, and for the crawl file. */
 const reserveMs = 8_000;
@@ -70,10 +74,16 @@ export async function crawlNext(ports: CrawlPorts, settings: CrawlSettings): Pro
     { deadline: Math.min(deadline, performance.now() + callMs) },
   );
   if (answer.status === 204 || answer.json === undefined) return { kind: 'idle' };
-  return await crawl(ports, settings, crawlLeaseSchema.parse(answer.json));
+  const lease = crawlLeaseSchema.parse(answer.json);
+  const state = lease.state === null ? null : await unpackState(lease.state);
+  return await crawl(ports, settings, { ...lease, state });
 }
 
-async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLease): Promise<CrawlOutcome> {
+async function crawl(
+  ports: CrawlPorts,
+  settings: CrawlSettings,
+  lease: UnpackedLease,
+): Promise<CrawlOutcome> {
   const { source, intake } = lease;
   const { leader, broker, logger } = ports;
   const { itemPartitions = 1 } = settings;
@@ -88,8 +98,10 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
   const publisher = createPublisher({ broker, source: source.name, intake, trace, deadline, logger });
   const events = createEventReporter(ports);
   let storedAt = performance.now();
+  let storeEveryMs = storeEveryMsMin;
+  let lost: Failure | undefined;
 
-  async function store(status: CrawlUpdate['status'], state: CrawlState): Promise<void> {
+  async function update(change: Partial<CrawlUpdate> & Pick<CrawlUpdate, 'status'>): Promise<void> {
     await leader.call(
       {
         method: 'PUT',
@@ -97,25 +109,58 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
         json: {
           owner: settings.owner,
           leaseMs,
-          state,
-          status,
           counts: progress.counts,
+          ...change,
         } satisfies CrawlUpdate,
         timeoutMs: callMs,
         traceparent: childTraceparent(trace),
       },
       { deadline: performance.now() + callMs },
     );
+  }
+  async function store(
+    status: CrawlUpdate['status'],
+    why: Pick<CrawlUpdate, 'reason' | 'waitMs'> = {},
+  ): Promise<void> {
+    const startedAt = performance.now();
+    const state = {
+      running: () => progress.running(),
+      paused: () => progress.paused(),
+      finished: () => progress.finished(),
+    }[status]();
+    let packed = await packState(state);
+    progress.measured({ packed: packed.sent.zstd.length, plain: packed.length });
+    if (packed.sent.zstd.length > packedStateLengthMax) {
+      // No page leads so far beyond the limit by itself. The contents are what must not be lost: versions follow from them.
+      const incomplete = `the limit of ${packedStateLengthMax} bytes of packed state`;
+      packed = await packState({ ...state, incomplete, frontier: [], pages: newRecord() });
+    }
+    // A large shop takes a second or more, so it is stored less often; the lease is renewed beside that.
+    storeEveryMs = Math.min(storeEveryMsMax, Math.max(storeEveryMsMin, 10 * (performance.now() - startedAt)));
+    await update({ status, state: packed.sent, ...why });
     storedAt = performance.now();
     await events.report();
+  }
+  async function renew(): Promise<void> {
+    try {
+      await update({ status: 'running' });
+    } catch (error) {
+      if (error instanceof Failure && error.code === 'LEASE_LOST') lost = error;
+      else logger.warn(`renewing the lease of ${source.name} failed: ${describeError(error)}`);
+    }
   }
 
   async function crawlPages(): Promise<void> {
     // First, so that the ordinals about to be used are reserved.
-    await store('running', progress.running());
-    for (let entry = progress.next(); entry; entry = progress.next()) {
-      if (performance.now() > deadline) throw new Pause('the time of this run is over');
-      if (performance.now() - storedAt > storeEveryMs) await store('running', progress.running());
+    await store('running');
+    for (;;) {
+      if (lost) throw lost;
+      // Before the next page is chosen: what is stored may have become too much to learn more pages.
+      if (progress.mustStore || performance.now() - storedAt > storeEveryMs) await store('running');
+      const entry = progress.next();
+      if (!entry) return;
+      if (performance.now() > deadline)
+        throw new Pause('the time of this run is over', site.waitMs(entry.url));
       await waitForRoom(broker, itemPartitions);
       await readPage(entry);
       progress.done(entry);
@@ -123,13 +168,19 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
   }
 
   /** @throws Pause when the page has to stay in the frontier. */
-  async function readPage({ url, depth }: Entry): Promise<void> {
+  async function readPage(entry: Entry): Promise<void> {
+    const { url, depth } = entry;
     const known = progress.known(url);
     const answer = await site.visit({ url, validators: progress.validators(url) });
     const fetchedAt = new Date().toISOString();
     switch (answer.kind) {
       case 'postponed':
-        throw new Pause(answer.reason);
+        throw new Pause(answer.reason, answer.waitMs);
+      case 'sent-away':
+        if (progress.mayWait(entry)) throw new Pause(answer.reason, answer.waitMs);
+        failPage(url, answer.reason);
+        if (known) progress.enqueue(known, depth + 1, url);
+        return;
       case 'gone':
         logger.info(`${url} is gone: ${answer.reason}`);
         progress.forget(url);
@@ -148,14 +199,24 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
       case 'page': {
         progress.counts.pages++;
         const page = extractPage(answer.body, answer.url, source);
-        if (typeof page === 'string') return failPage(url, page);
+        if (typeof page === 'string') {
+          failPage(url, page);
+          if (known) progress.enqueue(known, depth + 1, url);
+          return;
+        }
         const problems = [...(answer.note === undefined ? [] : [answer.note]), ...page.problems];
         if (problems.length > 0) logger.warn(`${url} was read with problems`, { problems });
         await publishChanged(answer.url, fetchedAt, page.items);
         // An item that broke its schema today has not vanished.
         const kept = page.problems.length > 0 ? (known?.skus ?? []) : [];
         const skus = [...new Set([...page.items.map(({ sku }) => sku), ...kept])];
-        progress.keepAs(url, { ...answer.validators, skus, links: [...page.links], next: page.next });
+        progress.keepAs(url, {
+          ...answer.validators,
+          skus,
+          links: [...page.links],
+          next: page.next,
+          ...(page.cut === null ? {} : { cut: page.cut }),
+        });
         progress.enqueue(page, depth + 1, answer.url);
         return;
       }
@@ -175,7 +236,7 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
   ): Promise<void> {
     const parts = splitItems(progress.changed(items), { source: source.name, partitions: itemPartitions });
     for (const { partition, items: part } of parts) {
-      if (progress.mustStore) await store('running', progress.running());
+      if (progress.mustStore) await store('running');
       const message = progress.number(part);
       await publisher.publishPage({
         page: message.page,
@@ -195,7 +256,7 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
     // An empty one would make every item vanish, and is a broken shop or selector far more often than a sale.
     if (snapshot === '') logger.warn(`${source.name} showed no item at all; no crawl file is deposited`);
     else await deposit(crawlFileName({ source: source.name, intake }), snapshot);
-    await store('finished', progress.finished());
+    await store('finished', progress.incomplete === undefined ? {} : { reason: progress.incomplete });
   }
 
   async function deposit(name: string, snapshot: string): Promise<void> {
@@ -207,7 +268,7 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
     await publisher.publishDeposited(name);
   }
 
-  const outcome = (kind: 'finished' | 'paused' | 'lost', reason?: string): CrawlOutcome => {
+  const outcome = (kind: 'finished' | 'paused' | 'lost', reason?: string, waitMs = 0): CrawlOutcome => {
     const { counts } = progress;
     logger.emit({
       type: 'crawl.changed',
@@ -219,8 +280,14 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
       itemsPublished: counts.itemsPublished,
       reason: reason ?? null,
     });
-    return { kind, source: source.name, intake, reason, counts };
+    return { kind, source: source.name, intake, reason, waitMs, counts };
   };
+  let renewing = false;
+  const renewal = setInterval(() => {
+    if (renewing) return;
+    renewing = true;
+    void renew().finally(() => (renewing = false));
+  }, renewEveryMs);
   try {
     try {
       await crawlPages();
@@ -228,13 +295,15 @@ async function crawl(ports: CrawlPorts, settings: CrawlSettings, lease: CrawlLea
       return outcome('finished', progress.incomplete);
     } catch (error) {
       if (!(error instanceof Pause)) throw error;
-      await store('paused', progress.paused());
-      return outcome('paused', error.message);
+      const { waitMs } = error;
+      await store('paused', { reason: error.message.slice(0, 1_000), ...(waitMs > 0 ? { waitMs } : {}) });
+      return outcome('paused', error.message, waitMs);
     }
   } catch (error) {
     if (error instanceof Failure) return outcome('lost', describeError(error));
     throw error;
   } finally {
+    clearInterval(renewal);
     await events.close();
   }
 }

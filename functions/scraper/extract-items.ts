@@ -10,6 +10,7 @@ import {
   parsePage,
   query,
   queryAll,
+  textsOf,
   type PageDocument,
   type PageElement,
   type PageNode,
@@ -25,9 +26,13 @@ export interface Extracted {
   readonly next: string | null;
   /** Absolute URLs of product pages (JSON-LD ItemList, teasers without a price selector) or of a sitemap's pages. */
   readonly links: readonly string[];
+  /** What the page holds beyond what is read of it: what is not seen behind it has not vanished. */
+  readonly cut: string | null;
 }
 
 const linksMax = 5_000;
+const sitemapLinksMax = 50_000; // What sitemaps.org allows.
+const linksLengthMax = 5 * 1024 * 1024; // As long as a page may be; relative links could make it many times that.
 const itemsMax = 5_000; // Ten times the largest listings; selectors cost about 0.1 ms an item.
 const problemsMax = 20;
 
@@ -60,18 +65,26 @@ export function extractItems({
     else raw = selected.items;
   }
 
-  if (raw.length > itemsMax) problems.push(`more than ${itemsMax} items on one page; the rest is not read`);
+  const tooMany =
+    raw.length > itemsMax ? `more than ${itemsMax} items on one page; the rest is not read` : null;
+  if (tooMany !== null) problems.unshift(tooMany);
   const items = new Map<string, ItemContent>();
   for (const [index, item] of raw.slice(0, itemsMax).entries()) {
     const read = toContent(item, { base, page: url, alone: raw.length === 1, currency: source.currency });
     if (typeof read === 'string') problems.push(`item ${index + 1}: ${read}`);
     else if (!items.has(read.sku)) items.set(read.sku, read);
   }
+  const led = distinct(
+    links.flatMap((link) => absolute(link, base) ?? []),
+    linksMax,
+  );
+  if (led.cut !== null) problems.unshift(led.cut);
   return {
     items: [...items.values()],
     problems: problems.slice(0, problemsMax),
     next: nextPage(document, source, base),
-    links: distinct(links.flatMap((link) => absolute(link, base) ?? [])),
+    links: led.links,
+    cut: tooMany ?? led.cut,
   };
 }
 
@@ -81,7 +94,10 @@ function toContent(
 ): ItemContent | string {
   const url = absolute(item.url, context.base) ?? (context.alone ? withoutFragment(context.page) : null);
   const title = collapse(item.title);
-  const price = item.price === undefined || item.price.trim() === '' ? undefined : readPrice(item.price);
+  const price =
+    item.price === undefined || item.price.trim() === ''
+      ? undefined
+      : readPrice(item.price, context.currency);
   if (item.price !== undefined && item.price.trim() !== '' && price === undefined)
     return `${title ?? 'untitled'}: price "${item.price.slice(0, 60)}" is not an amount`;
   const { inStock, stock } = parseStock(item.stock);
@@ -100,19 +116,20 @@ function toContent(
   return `${title ?? 'untitled'}: ${describeIssues(issuesOf(result.error))}`;
 }
 
-function readPrice(text: string): { amount: number; currency: string | undefined } | undefined {
+function readPrice(
+  text: string,
+  home: string | null,
+): { amount: number; currency: string | undefined } | undefined {
   // schema.org writes numbers with a dot and no grouping, so "1299.000" is not 1,299,000.
   if (/^\s*\d+(?:\.\d+)?\s*$/u.test(text)) {
     const amount = Math.round(Number(text) * 10_000) / 10_000;
     return { amount, currency: undefined };
   }
-  return parsePrice(text);
+  return parsePrice(text, home);
 }
 
 function currencyOf(stated: string | undefined, written: string | undefined, fallback: string | null) {
   if (stated !== undefined && /^[A-Z]{3}$/u.test(stated.trim())) return stated.trim();
-  // A bare "$" is the dollar of the source, where the source says which.
-  if (written === 'USD' && fallback !== null && fallback.endsWith('D')) return fallback;
   return written ?? fallback;
 }
 
@@ -211,11 +228,11 @@ function isSitemap(text: string): boolean {
 
 /** https://www.sitemaps.org/protocol.html; an index leads to further sitemaps. */
 function readSitemap(xml: string, url: string): Extracted {
-  const document = parsePage(xml, { xmlMode: true });
-  const links = getElementsByTagName('loc', document).flatMap(
-    (element) => absolute(textContent(element), url) ?? [],
+  const { links, cut } = distinct(
+    textsOf(xml, 'loc').flatMap((location) => absolute(location, url) ?? []),
+    sitemapLinksMax,
   );
-  return { items: [], problems: [], next: null, links: distinct(links) };
+  return { items: [], problems: cut === null ? [] : [cut], next: null, links, cut };
 }
 
 function baseUrl(document: PageDocument, url: string): string {
@@ -237,6 +254,13 @@ function collapse(text: string | undefined): string | undefined {
   const collapsed = text?.replace(/[\s\p{Cc}]+/gu, ' ').trim();
   return collapsed === '' ? undefined : collapsed;
 }
-function distinct(links: readonly string[]): string[] {
-  return [...new Set(links)].slice(0, linksMax);
+function distinct(links: readonly string[], max: number): { links: string[]; cut: string | null } {
+  const all = [...new Set(links)];
+  let length = 0;
+  const fitting = all.slice(0, max);
+  const end = fitting.findIndex((link) => (length += link.length) > linksLengthMax);
+  const kept = end === -1 ? fitting : fitting.slice(0, end);
+  const cut =
+    kept.length < all.length ? `more than ${kept.length} links on one page; the rest is not read` : null;
+  return { links: kept, cut };
 }

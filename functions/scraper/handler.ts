@@ -17,6 +17,7 @@ const leader = createLeaderClient(environment, secrets);
 
 const budgetMsDefault = 60_000; // Where the caller states no remaining time.
 const marginMs = 2_000; // Left for the answer itself.
+const startMs = 20_000; // With less left another crawl would be taken to be paused at once.
 const crawlsMax = 100; // Sources of one invocation, so that a source due at once again cannot hold it.
 
 const [ftpHost, ftpPort] = environment.BATON_FTP_ADDRESS.split(':') as [string, string];
@@ -68,8 +69,10 @@ export const handler = async (
       });
       if (outcome.kind === 'idle') break;
       crawls.push(outcome);
-      // A pause means that something beyond this source is full, away or out of time.
-      if (outcome.kind === 'paused' || outcome.kind === 'lost' || source !== undefined) break;
+      if (outcome.kind === 'lost' || source !== undefined) break;
+      // A pause means that something beyond this source is full, away or out of time, unless its shop sent us away.
+      if (outcome.kind === 'paused' && (outcome.waitMs === 0 || performance.now() > deadline - startMs))
+        break;
     }
     return { crawls };
   } finally {

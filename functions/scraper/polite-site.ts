@@ -1,16 +1,23 @@
 // Requests the way a site asks for them: robots.txt first, one request at a time per host with its delay,
-// Retry-After obeyed, a host that does not answer left alone for the rest of the crawl.
+// Retry-After obeyed, a host that does not answer left alone for the rest of the crawl. What would take long is not waited
+// for here: whoever asked is told for how long, and may end.
 import { agentToken, readRobots, robotsBytesMax, type Robots } from './robots.ts';
-import type { Fetched, PageFetcher, Validators } from './fetch-page.ts';
+import type { Fetched, FetchPageRequest, PageFetcher, Validators } from './fetch-page.ts';
 
 export type Visited =
   | Exclude<Fetched, { kind: 'wait' }>
   /** robots.txt says no. */
   | { readonly kind: 'refused'; readonly reason: string }
-  /** The site wants us back after the time of this run. */
-  | { readonly kind: 'postponed'; readonly reason: string };
+  | Later;
+/** Not now: our turn comes after the time of this run (`postponed`), or the site itself said so (`sent-away`). */
+interface Later {
+  readonly kind: 'postponed' | 'sent-away';
+  readonly reason: string;
+  readonly waitMs: number;
+}
 
 const triesMax = 3;
+const waitInPlaceMsMax = 30_000; // A longer Retry-After would hold the time of this run, which other shops wait for.
 const silencesMax = 4; // Each costs up to 20 s; after this many in a row a host counts as down.
 
 export function createPoliteSite({
@@ -27,6 +34,11 @@ export function createPoliteSite({
   const nextAt = new Map<string, number>();
   const silences = new Map<string, number>();
 
+  /** Until the next turn at this page's site. */
+  function waitMs(url: string): number {
+    return Math.max(0, (nextAt.get(new URL(url).origin) ?? 0) - performance.now());
+  }
+
   /** @returns false when the turn would come after the deadline. */
   async function takeTurn(origin: string): Promise<boolean> {
     const now = performance.now();
@@ -37,21 +49,45 @@ export function createPoliteSite({
     return true;
   }
 
-  async function robotsOf(origin: string): Promise<Robots> {
+  /** Tried again where the site names a short wait. */
+  async function fetchInTurn(what: FetchPageRequest): Promise<Exclude<Fetched, { kind: 'wait' }> | Later> {
+    const { origin } = new URL(what.url);
+    let reason = '';
+    for (let attempt = 1; attempt <= triesMax; attempt++) {
+      if (!(await takeTurn(origin)))
+        return {
+          kind: 'postponed',
+          reason: reason || `${origin} has to wait beyond this run`,
+          waitMs: waitMs(origin),
+        };
+      const answer = await fetcher.fetchPage(what);
+      if (answer.kind !== 'wait') return answer;
+      reason = `${answer.reason}, come back in ${Math.ceil(answer.afterMs / 1_000)} s`;
+      nextAt.set(origin, Math.max(nextAt.get(origin) ?? 0, performance.now() + answer.afterMs));
+      if (answer.afterMs > waitInPlaceMsMax) return { kind: 'sent-away', reason, waitMs: answer.afterMs };
+    }
+    return { kind: 'failed', reason: `${reason}, after ${triesMax} tries`, unreachable: false };
+  }
+
+  async function robotsOf(origin: string): Promise<Robots | Later> {
     const known = robotsByOrigin.get(origin);
     if (known) return known;
     const url = `${origin}/robots.txt`;
-    await takeTurn(origin);
-    const answer = await fetcher.fetchPage({ url, anyText: true, bytesMax: robotsBytesMax });
+    const answer = await fetchInTurn({ url, anyText: true, bytesMax: robotsBytesMax });
+    if ('waitMs' in answer) return answer;
     const robots = readRobots(url, robotsAnswer(answer));
     robotsByOrigin.set(origin, robots);
     return robots;
   }
 
-  async function refusal(url: string): Promise<string | undefined> {
-    const robots = await robotsOf(new URL(url).origin);
+  function refusalOf(robots: Robots, url: string): string | undefined {
     if (robots.allows(url)) return undefined;
     return robots.refusal ?? `robots.txt forbids it to ${agentToken}`;
+  }
+  /** Of a redirect's target. */
+  async function refuses(url: string): Promise<string | undefined> {
+    const robots = await robotsOf(new URL(url).origin);
+    return 'waitMs' in robots ? `its robots.txt: ${robots.reason}` : refusalOf(robots, url);
   }
 
   async function visit({
@@ -64,27 +100,20 @@ export function createPoliteSite({
     const { origin } = new URL(url);
     if ((silences.get(origin) ?? 0) >= silencesMax)
       return { kind: 'failed', reason: `${origin} did not answer ${silencesMax} times`, unreachable: true };
-    const refused = await refusal(url);
+    const robots = await robotsOf(origin);
+    if ('waitMs' in robots) return robots;
+    const refused = refusalOf(robots, url);
     if (refused !== undefined) return { kind: 'refused', reason: refused };
-    let reason = '';
-    for (let attempt = 1; attempt <= triesMax; attempt++) {
-      if (!(await takeTurn(origin)))
-        return { kind: 'postponed', reason: reason || `${origin} has to wait beyond this run` };
-      const answer = await fetcher.fetchPage({ url, validators, refuses: refusal });
-      if (answer.kind !== 'wait') {
-        const silent = answer.kind === 'failed' && answer.unreachable;
-        silences.set(origin, silent ? (silences.get(origin) ?? 0) + 1 : 0);
-        return answer;
-      }
-      reason = `${answer.reason}, come back in ${Math.ceil(answer.afterMs / 1_000)} s`;
-      nextAt.set(origin, performance.now() + answer.afterMs);
-    }
-    return { kind: 'failed', reason: `${reason}, after ${triesMax} tries`, unreachable: false };
+    const answer = await fetchInTurn({ url, validators, refuses });
+    if ('waitMs' in answer) return answer;
+    const silent = answer.kind === 'failed' && answer.unreachable;
+    silences.set(origin, silent ? (silences.get(origin) ?? 0) + 1 : 0);
+    return answer;
   }
-  return { visit };
+  return { visit, waitMs };
 }
 
-function robotsAnswer(answer: Fetched): Parameters<typeof readRobots>[1] {
+function robotsAnswer(answer: Exclude<Fetched, { kind: 'wait' }>): Parameters<typeof readRobots>[1] {
   if (answer.kind === 'page') return { kind: 'file', body: answer.body };
   if (answer.kind === 'gone') return { kind: 'missing' };
   if (answer.kind === 'not-modified')

@@ -10,7 +10,7 @@ import {
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
 import * as z from 'zod';
-import { answerCloudFormation, cloudFormationEventSchema } from '../cloudformation.ts';
+import { doForWhoeverCalls } from '../cloudformation.ts';
 import { daysLeftLines } from './days-left.ts';
 import { fillSecrets, type SecretStore } from './fill-secrets.ts';
 
@@ -31,18 +31,13 @@ const environment = z
   .parse(process.env);
 const client = new SecretsManagerClient({ maxAttempts: 3 });
 const answerWithinMs = 5_000;
-const marginMs = 15_000; // For the answer to CloudFormation.
 const trustBytesMax = 40_000; // A secret may have 64 KB.
 
 export const handler = async (
   event: unknown,
   context: { getRemainingTimeInMillis(): number },
 ): Promise<void> => {
-  const request = cloudFormationEventSchema.safeParse(event);
-  if (!request.success) return await fill();
-  await answerCloudFormation(request.data, fill, {
-    withinMs: context.getRemainingTimeInMillis() - marginMs,
-  });
+  await doForWhoeverCalls(event, context, fill);
 };
 
 async function fill(): Promise<void> {

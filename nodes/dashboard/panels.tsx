@@ -90,8 +90,8 @@ export function Sources() {
             <li key={standing.source}>
               <p>
                 <span class="name">{standing.source}</span>{' '}
-                <span class={`state${standing.isOverdue ? ' bad' : ''}`}>
-                  {standing.isOverdue ? 'overdue' : standing.kind}
+                <span class={`state${standing.isOverdue || standing.incomplete !== null ? ' bad' : ''}`}>
+                  {standing.isOverdue ? 'overdue' : standing.incomplete === null ? standing.kind : 'cut'}
                 </span>
                 <span class="quiet detail">{agedText(standing)}</span>
               </p>
@@ -103,13 +103,16 @@ export function Sources() {
     </Panel>
   );
 }
-function agedText({ kind, lastGoodAt, ageS, intervalS }: SourceStanding): string {
+function agedText({ kind, lastGoodAt, ageS, intervalS, incomplete }: SourceStanding): string {
+  const cut = incomplete === null ? '' : `, not whole: ${incomplete}`;
   const what = kind === 'shop' ? 'crawl' : 'file';
   const since =
     lastGoodAt === null
       ? `no good ${what} for ${formatSpan(ageS)}`
       : `last good ${what} ${formatSpan(ageS)} ago`;
-  return intervalS === null ? since : `${since}, one expected every ${formatSpan(intervalS)}`;
+  return intervalS === null
+    ? `${since}${cut}`
+    : `${since}, one expected every ${formatSpan(intervalS)}${cut}`;
 }
 
 export function Files() {

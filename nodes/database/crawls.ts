@@ -33,16 +33,18 @@ export async function updateCrawl(
   queries: Queries,
   term: number,
   crawlId: string,
-  { owner, leaseMs, status, state, counts }: CrawlUpdate,
+  { owner, leaseMs, status, state, counts, reason, waitMs }: CrawlUpdate,
 ): Promise<void> {
-  await queries.query('storing a crawl', 'SELECT update_crawl($1, $2, $3, $4, $5, $6, $7)', [
+  await queries.query('storing a crawl', 'SELECT update_crawl($1, $2, $3, $4, $5, $6, $7, $8, $9)', [
     term,
     crawlId,
     owner,
     leaseMs,
     status,
-    JSON.stringify(state),
+    state === undefined ? null : JSON.stringify(state),
     JSON.stringify(counts),
+    reason ?? null,
+    waitMs ?? null,
   ]);
 }
 

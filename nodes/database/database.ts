@@ -119,7 +119,7 @@ function createStore(queries: Queries): Store {
     },
     claim: (claim) => claimFence(queries, claim),
     async fence() {
-      const [row] = await queries.query<{ term: number; holder: string | null }>(
+      const [row] = await queries.follow<{ term: number; holder: string | null }>(
         'reading the fence',
         'SELECT term, holder FROM fence WHERE id = 1',
       );
@@ -167,10 +167,13 @@ function createStore(queries: Queries): Store {
     recentFiles: (limit) => recentFiles(queries, limit),
     recentMails: (limit) => recentMails(queries, limit),
     recentCrawls: (limit) => recentCrawls(queries, limit),
-    async sweep(term) {
-      await queries.query('sweeping', 'SELECT sweep($1), sweep_dead_letters($1), sweep_deliveries($1)', [
-        term,
-      ]);
+    async sweep(term, table, rowsMax) {
+      const [row] = await queries.query<{ swept: number }>(
+        `sweeping ${table}`,
+        'SELECT sweep_step($1, $2, $3) AS swept',
+        [term, table, rowsMax],
+      );
+      return row?.swept ?? 0;
     },
 
     ...deadLetterQueries(queries),

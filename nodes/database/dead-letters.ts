@@ -21,7 +21,7 @@ const letterColumns = `dead_letter_id AS id, queue, message_id AS "messageId", s
 const actionColumns = 'action_id AS action, at, action AS kind, who, reason, detail, letters';
 
 export function deadLetterQueries(queries: Queries): DeadLetterStore {
-  const { query } = queries;
+  const { query, read } = queries;
   return {
     async keepDeadLetters(term, letters) {
       const column = <T>(read: (letter: NewDeadLetter) => T): T[] => letters.map(read);
@@ -49,18 +49,21 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
       );
     },
     async openDeadLetters() {
-      const rows = await query<{ queue: string; letters: number }>(
+      const rows = await read<{ queue: string; letters: number }>(
         'counting dead letters',
         `SELECT queue, count(*) AS letters FROM dead_letters WHERE state IN ('waiting', 'sending') GROUP BY queue`,
       );
       return Object.fromEntries(rows.map(({ queue, letters }) => [queue, letters]));
     },
     async deadLetterGroups(select) {
-      const rows = await query<WithDates<DeadLetterGroup, 'oldest' | 'newest'>>(
+      const rows = await read<WithDates<DeadLetterGroup, 'oldest' | 'newest'>>(
         'grouping dead letters',
-        `SELECT group_id AS "group", queue, source, code, (array_agg(reason ORDER BY dead_letter_id))[1] AS reason,
-           count(*) AS letters, min(died_at) AS oldest, max(died_at) AS newest
-         FROM waiting_dead_letters($1) GROUP BY group_id, queue, source, code ORDER BY letters DESC, group_id LIMIT $2`,
+        // The reason is looked up afterwards: reasons that are sorted with hundreds of thousands of letters take seconds.
+        `SELECT "group", queue, source, code, (SELECT reason FROM dead_letters WHERE dead_letter_id = first) AS reason, letters, oldest, newest
+         FROM (SELECT group_id AS "group", queue, source, code, min(dead_letter_id) AS first, count(*) AS letters,
+             min(died_at) AS oldest, max(died_at) AS newest
+           FROM waiting_dead_letters($1) GROUP BY group_id, queue, source, code ORDER BY letters DESC, group_id LIMIT $2) AS grouped
+         ORDER BY letters DESC, "group"`,
         [JSON.stringify(select), groupsMax],
       );
       return rows.map((row) => ({
@@ -70,7 +73,7 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
       }));
     },
     async deadLetters({ state, group, queue, code, source }, { after, limit }) {
-      const rows = await query<WithDates<DeadLetter, 'diedAt' | 'changedAt'>>(
+      const rows = await read<WithDates<DeadLetter, 'diedAt' | 'changedAt'>>(
         'listing dead letters',
         `SELECT ${letterColumns} FROM dead_letters
          WHERE dead_letter_id > $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR group_id = $3)
@@ -81,14 +84,14 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
       return rows.map(dated);
     },
     async deadLetter(id) {
-      const [row] = await query<WithDates<StoredDeadLetter, 'diedAt' | 'changedAt'>>(
+      const [row] = await read<WithDates<StoredDeadLetter, 'diedAt' | 'changedAt'>>(
         'reading a dead letter',
         `SELECT ${letterColumns}, type, routing_key AS "routingKey", traceparent, came_from AS "cameFrom", headers, body,
            body_before AS "bodyBefore" FROM dead_letters WHERE dead_letter_id = $1`,
         [id],
       );
       if (!row) return undefined;
-      const actions = await query<WithDates<DeadLetterAction, 'at'>>(
+      const actions = await read<WithDates<DeadLetterAction, 'at'>>(
         'reading what was done with a dead letter',
         `SELECT ${actionColumns} FROM dead_letter_actions JOIN dead_letter_acted USING (action_id)
          WHERE dead_letter_id = $1 ORDER BY at DESC LIMIT $2`,
@@ -97,7 +100,7 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
       return { letter: dated(row), actions: actions.map(asAction) };
     },
     async deadLetterActions(limit) {
-      const rows = await query<WithDates<DeadLetterAction, 'at'>>(
+      const rows = await read<WithDates<DeadLetterAction, 'at'>>(
         'listing what was done with dead letters',
         `SELECT ${actionColumns} FROM dead_letter_actions ORDER BY at DESC LIMIT $1`,
         [limit],
@@ -105,7 +108,7 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
       return rows.map(asAction);
     },
     async lastDeadLetter() {
-      const [row] = await query<{ last: number }>(
+      const [row] = await read<{ last: number }>(
         'looking for the newest dead letter',
         'SELECT coalesce(max(dead_letter_id), 0) AS last FROM dead_letters',
       );
@@ -145,7 +148,7 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
 
 /** Of the message, and of its items that died alone. */
 export async function deadLettersOf(queries: Queries, messageId: string): Promise<DeadLetter[]> {
-  const rows = await queries.query<WithDates<DeadLetter, 'diedAt' | 'changedAt'>>(
+  const rows = await queries.read<WithDates<DeadLetter, 'diedAt' | 'changedAt'>>(
     'looking for the dead letters of a message',
     `SELECT ${letterColumns} FROM dead_letters
      WHERE message_id = $1 OR (message_id COLLATE "C" >= $1 || '/' AND message_id COLLATE "C" < $1 || '0')

@@ -90,7 +90,7 @@ export async function eraseAddress(queries: Queries, term: number, address: stri
 }
 
 export async function deferredMails(queries: Queries): Promise<number> {
-  const [row] = await queries.query<{ deferred: number }>(
+  const [row] = await queries.read<{ deferred: number }>(
     'counting deferred mails',
     `SELECT count(*)::integer AS deferred FROM mails WHERE state IN ('queued', 'unknown') AND attempt > 1`,
   );

@@ -32,7 +32,15 @@ export interface Query {
   ): Promise<R[]>;
 }
 export interface Queries {
+  /** For what writes, and for what a write is to know. */
   readonly query: Query;
+  /**
+   * For what people look at, over connections of its own: readers wait for each other, and no write waits for them.
+   * @throws Failure BUSY when it takes longer than readers may, or waits as long behind others.
+   */
+  readonly read: Query;
+  /** The same for what is looked at all the time and takes no time: the feed, the fence, the counts. No other reader holds it up. */
+  readonly follow: Query;
   /**
    * Over connections that no write ever takes, so that a claim and a look at the database's health do not queue behind
    * them. One connection for all that `use` asks.
@@ -41,12 +49,18 @@ export interface Queries {
   close(): Promise<void>;
 }
 
-// Together with the one that migrates, twelve a node: seven nodes fit into a server's usual hundred.
+// They are opened when they are needed. Each node reads, looks and migrates, over eight at most; only who leads, and for
+// half a minute who led before, has eight to write: seven nodes, with one of each follower that rehearses, need 77 of a
+// server's usual hundred.
 const connectionsMax = 8; // As many as there are batches in flight.
+const readConnectionsMax = 3; // A search through a million items takes a processor of the server for a second.
+const followConnectionsMax = 1; // The feed is asked for all readers at once, and each answer is a row or a short page.
 const urgentConnectionsMax = 3; // A claim, the one that helps it, and a look at the health.
 const connectWithinMs = 2_000;
 const statementWithinMs = 10_000;
+const readWithinMs = 3_000;
 const urgentWithinMs = 5_000;
+const readAgainAfterMs = 2_000;
 /** A server that is frozen does not keep its own timeout. */
 const answerSlackMs = 1_000;
 const idleMs = 30_000;
@@ -88,26 +102,52 @@ export function connectionConfig(
 }
 
 export function openPool(options: ConnectionOptions): Queries {
-  const pool = new Pool({
-    ...connectionConfig(options, statementWithinMs),
-    max: connectionsMax,
-    idleTimeoutMillis: idleMs,
-  });
-  const urgent = new Pool({
-    ...connectionConfig(options, urgentWithinMs),
-    max: urgentConnectionsMax,
-    idleTimeoutMillis: idleMs,
-  });
-  // An idle connection that ends (a stopping server, 57P01) says so here, and nobody has to do anything about it.
-  for (const one of [pool, urgent]) one.on('error', () => undefined);
+  const open = (max: number, withinMs: number): Pool => {
+    const pool = new Pool({ ...connectionConfig(options, withinMs), max, idleTimeoutMillis: idleMs });
+    // An idle connection that ends (a stopping server, 57P01) says so here, and nobody has to do anything about it.
+    pool.on('error', () => undefined);
+    return pool;
+  };
+  const writers = open(connectionsMax, statementWithinMs);
+  const readers = open(readConnectionsMax, readWithinMs);
+  const followers = open(followConnectionsMax, readWithinMs);
+  const urgent = open(urgentConnectionsMax, urgentWithinMs);
   return {
-    query: (what, statement, values) => onConnection(pool, what, (query) => query(what, statement, values)),
+    query: (what, statement, values) =>
+      onConnection(writers, what, (query) => query(what, statement, values)),
+    read: reader(readers),
+    follow: reader(followers),
     urgently: (what, use) => onConnection(urgent, what, use),
     async close() {
-      await Promise.all([pool.end(), urgent.end()]);
+      await Promise.all([writers, readers, followers, urgent].map((pool) => pool.end()));
     },
   };
 }
+
+/** A read that was given up did nothing: the reader is told to come again, not that something may have been written. */
+function reader(pool: Pool): Query {
+  let underWay = 0;
+  return async (what, statement, values) => {
+    try {
+      return await onConnection(pool, what, async (query) => {
+        underWay += 1;
+        return await query<never>(what, statement, values).finally(() => (underWay -= 1));
+      });
+    } catch (error) {
+      const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
+      const tookLong = tookTooLong.has(String(cause?.code));
+      // Where no connection is had at all, none is under way.
+      const waitedLong = code === 'DATABASE_UNAVAILABLE' && underWay > 0;
+      if (!tookLong && !waitedLong) throw error;
+      throw new Failure(
+        'BUSY',
+        `${what}: ${tookLong ? `it took more than ${readWithinMs} ms` : 'too many others read'}`,
+        { cause: error, details: { retryAfterMs: readAgainAfterMs } },
+      );
+    }
+  };
+}
+const tookTooLong = new Set(['57014', '55P03']); // statement_timeout and lock_timeout
 
 async function onConnection<T>(pool: Pool, what: string, use: (query: Query) => Promise<T>): Promise<T> {
   const client = await pool.connect().catch((cause: unknown) => {

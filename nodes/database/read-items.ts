@@ -11,7 +11,7 @@ const historyMax = 200;
 const exportPageLength = 2_000;
 
 export function listItems(queries: Queries, query: ItemQuery): Promise<Item[]> {
-  return queries.query<Item & Record<string, unknown>>(
+  return queries.read<Item & Record<string, unknown>>(
     'listing items',
     `SELECT ${itemColumns} FROM items
      WHERE ($1::text IS NULL OR source = $1)
@@ -34,13 +34,13 @@ export async function findItem(
   queries: Queries,
   { source, sku }: { source: string; sku: string },
 ): Promise<{ item: Item; history: Item[] } | undefined> {
-  const [item] = await queries.query<Item & Record<string, unknown>>(
+  const [item] = await queries.read<Item & Record<string, unknown>>(
     'reading an item',
     `SELECT ${itemColumns} FROM items WHERE source = $1 AND sku = $2`,
     [source, sku],
   );
   if (!item) return undefined;
-  const history = await queries.query<Item & Record<string, unknown>>(
+  const history = await queries.read<Item & Record<string, unknown>>(
     'reading the history of an item',
     `SELECT ${itemColumns}, term, traceparent, changed_at AS "changedAt" FROM item_versions
      WHERE source = $1 AND sku = $2 ORDER BY version DESC LIMIT $3`,
@@ -50,7 +50,7 @@ export async function findItem(
 }
 
 export async function feedBounds(queries: Queries): Promise<FeedBounds> {
-  const [bounds] = await queries.query<{ feed: string; first: number | null; last: number }>(
+  const [bounds] = await queries.follow<{ feed: string; first: number | null; last: number }>(
     'reading the bounds of the feed',
     'SELECT feed, last, (SELECT min(id) FROM feed) AS first FROM feed_head WHERE id = 1',
   );
@@ -63,7 +63,7 @@ export async function readFeed(
   queries: Queries,
   { after, limit }: { after: number; limit: number },
 ): Promise<ItemEvent[]> {
-  const rows = await queries.query<Omit<ItemEvent, 'at'> & { at: Date } & Record<string, unknown>>(
+  const rows = await queries.follow<Omit<ItemEvent, 'at'> & { at: Date } & Record<string, unknown>>(
     'reading the feed',
     `SELECT id, source, sku, item_version AS "itemVersion", change, title, price, previous_price AS "previousPrice", currency,
        in_stock AS "inStock", term, traceparent, at
@@ -118,6 +118,7 @@ async function* exportLines(
 }
 
 function exportPage(queries: Queries, last: Item | undefined): Promise<Item[]> {
+  // One export at a time, for a partner: readers that are many do not break it off.
   return queries.query<Item & Record<string, unknown>>(
     'exporting items',
     `SELECT ${itemColumns} FROM items WHERE NOT vanished AND ($1::text IS NULL OR (source, sku) > ($1, $2)) ORDER BY source, sku LIMIT $3`,

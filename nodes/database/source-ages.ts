@@ -10,8 +10,8 @@ const shopIntervalS = `greatest($2, (definition->>'everySeconds')::numeric
   + (definition->>'pagesMax')::numeric * (definition->>'requestEveryMs')::numeric / 1000)`;
 
 const statement = `
-SELECT source, kind, good_at AS "lastGoodAt", age::float8 AS "ageS", interval_s::float8 AS "intervalS"
-FROM (SELECT name AS source, definition->>'kind' AS kind, good_at,
+SELECT source, kind, incomplete, good_at AS "lastGoodAt", age::float8 AS "ageS", interval_s::float8 AS "intervalS"
+FROM (SELECT name AS source, definition->>'kind' AS kind, good_at, incomplete,
     greatest(0, extract(epoch FROM clock_timestamp() - greatest(good_at, active_since))) AS age,
     CASE definition->>'kind' WHEN 'shop' THEN ${shopIntervalS} ELSE (definition->>'fileEverySeconds')::numeric END AS interval_s
   FROM sources CROSS JOIN LATERAL (SELECT CASE definition->>'kind'
@@ -19,6 +19,8 @@ FROM (SELECT name AS source, definition->>'kind' AS kind, good_at,
         AND is_good_crawl(status, counts, counts_before))
       ELSE (SELECT max(opened_at) FROM files WHERE substring(files.name FROM '^[a-z0-9-]+') = sources.name AND state = 'applied')
     END AS good_at) AS last
+    LEFT JOIN LATERAL (SELECT reason AS incomplete FROM crawls WHERE crawls.source = sources.name AND status = 'finished'
+      ORDER BY intake DESC LIMIT 1) AS crawled ON true
   WHERE (definition->>'enabled')::boolean) AS aged
 ORDER BY age / interval_s DESC NULLS LAST, source LIMIT $1`;
 
@@ -26,7 +28,7 @@ export async function sourceAges(
   queries: Queries,
   { limit, intervalSMin }: { limit: number; intervalSMin: number },
 ): Promise<SourceAge[]> {
-  const rows = await queries.query<
+  const rows = await queries.read<
     Omit<SourceAge, 'lastGoodAt'> & { lastGoodAt: Date | null } & Record<string, unknown>
   >('looking at the age of sources', statement, [limit, intervalSMin]);
   return rows.map((row) => ({ ...row, lastGoodAt: row.lastGoodAt?.toISOString() ?? null }));

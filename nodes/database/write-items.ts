@@ -6,7 +6,7 @@
 // for a lock, so old values come from RETURNING old alone.
 import type { Item } from '../../contracts/item.ts';
 import type { ItemVerdict } from '../../contracts/node-api.ts';
-import { Failure } from '../../runtime/failure.ts';
+import { describeError, Failure } from '../../runtime/failure.ts';
 import type { PreparedStatement, Queries } from './pool.ts';
 
 /** Old values come from here alone. */
@@ -142,12 +142,36 @@ interface Entry {
 }
 type Present = Record<string, unknown> & { place: number; source_known: boolean; version: number | null };
 
-/** One verdict per item, in their order. @throws Failure STALE_TERM and those of Queries. */
+/**
+ * One verdict per item, in their order. An item that the database refuses as data would fail the others with it, at each
+ * try: it is found by halves, and is invalid alone. @throws Failure STALE_TERM and those of Queries.
+ */
 export async function writeBatch(
   queries: Queries,
   term: number,
   entries: readonly Entry[],
 ): Promise<ItemVerdict[]> {
+  try {
+    return await writeAll(queries, term, entries);
+  } catch (error) {
+    const { code } = ((error as Error).cause ?? {}) as { code?: unknown };
+    if (typeof code !== 'string' || !code.startsWith(dataException)) throw error;
+    if (entries.length === 1)
+      return [
+        {
+          kind: 'invalid',
+          code: 'ITEM_MALFORMED',
+          reason: `the database refuses it: ${describeError(error)}`,
+        },
+      ];
+    const half = Math.ceil(entries.length / 2);
+    const first = await writeBatch(queries, term, entries.slice(0, half));
+    return [...first, ...(await writeBatch(queries, term, entries.slice(half)))];
+  }
+}
+const dataException = '22'; // The class of SQLSTATE.
+
+async function writeAll(queries: Queries, term: number, entries: readonly Entry[]): Promise<ItemVerdict[]> {
   const what = `writing ${entries.length} items`;
   const column = <T>(read: (item: Item) => T): T[] => entries.map(({ item }) => read(item));
   const { applied } = await write(queries, what, batchStatement, [

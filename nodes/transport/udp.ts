@@ -85,7 +85,12 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
       const code = codeOf(error);
       count(`send-error.${code}`);
       if (code === 'ECONNREFUSED') options.onRefused(peer.id);
-      else if (!passing.has(code) && socket === on) drop();
+      else if (!passing.has(code) && socket === on) {
+        drop();
+        // A name would be looked up again sooner or later, a literal address never.
+        clearTimeout(timer);
+        if (!closed) timer = setTimeout(() => void refresh(), lookupAgainMs);
+      }
     }
 
     function drop(): void {

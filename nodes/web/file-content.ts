@@ -141,6 +141,7 @@ export function addFileContent(
     }
     // The rest is counted and hashed all the same: only then is a bad file told from a truncated one.
     if (!stream.readableEnded) {
+      stream.unpipe(); // From whoever still unpacks it for nobody, and holds it up.
       stream.resume();
       await new Promise<void>((resolve) => {
         stream

@@ -81,7 +81,9 @@ async function forward(
       timeoutMs: answerWithinMs,
     })
     .catch((cause: unknown) => {
-      throw new Failure('NO_LEADER', `the leader at ${to} gave no answer`, {
+      // Never sent is certain; an answer that did not come is not.
+      const code = cause instanceof Failure && cause.code === 'NO_LEADER' ? 'NO_LEADER' : 'INTERNAL';
+      throw new Failure(code, `the leader at ${to} gave no answer`, {
         cause,
         details: { retryAfterMs: 500 },
       });

@@ -5,12 +5,13 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { BatonEvent } from '../../contracts/event.ts';
+import { describeError } from '../../runtime/failure.ts';
 import type { Store } from '../store.ts';
 import { parse } from './internal-server.ts';
 
 const ringLength = 1_000;
 const pollEveryMs = 100; // A committed row is to be visible within 250 ms, on every node.
-const keepAliveEveryMs = 10_000;
+export const keepAliveEveryMs = 10_000;
 const pageLength = 500;
 /** A reader without a Last-Event-ID may ask for this many changes of before. */
 const querySchema = z.object({ recent: z.coerce.number().int().min(0).max(pageLength).default(0) });
@@ -31,6 +32,8 @@ export class Live {
   readonly #readers = new Set<LiveReader>();
   readonly #timers: NodeJS.Timeout[];
   #polling = false;
+  /** Why the last look failed; empty when it did not. */
+  #reported = '';
   #feed = '';
 
   constructor(store: Pick<Store, 'feed' | 'feedBounds'>, report: (error: unknown) => void) {
@@ -110,8 +113,11 @@ export class Live {
         for (const reader of behind.filter(({ position }) => position === after))
           if (this.#write(reader, text)) reader.position = reached;
       }
+      this.#reported = '';
     } catch (error) {
-      this.#report(error);
+      // Once per cause: a database that is away is away for ten looks a second.
+      if (this.#reported !== describeError(error)) this.#report(error);
+      this.#reported = describeError(error);
     } finally {
       this.#polling = false;
     }

@@ -10,6 +10,7 @@ import { z } from 'zod';
 import type { Member } from '../../contracts/environment.ts';
 import { fileCommandType, fileCommandVersion } from '../../contracts/file-command.ts';
 import { nodeIdSchema, sourceNameSchema } from '../../contracts/ids.ts';
+import { skuLengthMax } from '../../contracts/item.ts';
 import type { ClusterView, QueuesView } from '../../contracts/public-views.ts';
 import { sourceSchema } from '../../contracts/source.ts';
 import { exchanges, queuesOf, routingKeys } from '../../contracts/topology.ts';
@@ -31,7 +32,7 @@ import { addDeadLetters, deadLetterOperations } from './dead-letters.ts';
 import { addFaults, faultOperations, type Launcher } from './faults.ts';
 import { forwardWrites } from './forward.ts';
 import { itemListSchema, openApi, type Operation } from './openapi.ts';
-import { useProblems } from './problems.ts';
+import { failureOf, sendProblem, useProblems } from './problems.ts';
 import { addTraces, traceOperations } from './traces.ts';
 import { addUnsubscribe, unsubscribeOperations, unsubscribeRoute } from './unsubscribe.ts';
 import { addPage, type Page } from './page.ts';
@@ -64,6 +65,8 @@ const itemsQuery = z.object({
   cursor: z.string().max(1_000).optional(),
   limit: z.coerce.number().int().min(1).max(500).default(50),
 });
+/** Each character of a sku may come as four bytes, each of them escaped. */
+const skuParameterLengthMax = 12 * skuLengthMax;
 const cursorSchema = z.tuple([z.string(), z.string()]);
 const watchSchema = z.strictObject({
   email: z.email().max(254),
@@ -162,6 +165,8 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     bodyLimit: 256 * 1024,
     requestTimeout: 30_000,
     forceCloseConnections: true,
+    routerOptions: { maxParamLength: skuParameterLengthMax },
+    frameworkErrors: (error, _request, reply) => void sendProblem(reply, failureOf(error)),
     // Its word counts for who asked it, and for nobody before that.
     trustProxy: options.behindProxy && ((_address, hop) => hop === 0),
   });

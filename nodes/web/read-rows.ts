@@ -27,8 +27,67 @@ export async function* readRows(
 ): AsyncGenerator<Row> {
   const plain = compressed ? unpack(bytes, limits.unpackedBytesMax) : bytes;
   if (format === 'ndjson') yield* readNdjson(plain, limits.lineBytesMax);
-  else if (format === 'csv') yield* readCsv(plain, limits.lineBytesMax);
-  else yield* readJson(plain);
+  else if (format === 'csv') yield* readCsv(checked(plain, utf8Only()), limits.lineBytesMax);
+  else yield* readJson(checked(checked(plain, utf8Only()), elementsUpTo(limits.lineBytesMax)));
+}
+
+/** Not pipeline(): a bad file must not destroy the upload, whose rest is still counted. */
+function checked(bytes: Readable, check: Transform): Readable {
+  bytes.on('error', (error) => check.destroy(error));
+  bytes.pipe(check);
+  check.on('error', () => bytes.unpipe(check));
+  return check;
+}
+
+/** CSV and JSON are read as one text, so one wrong byte is the whole file's: as a replacement character it would become data. */
+function utf8Only(): Transform {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let before = 0;
+  const judge = (chunk: Uint8Array, stream: boolean): Failure | undefined => {
+    try {
+      decoder.decode(chunk, { stream });
+      before += chunk.length;
+      return undefined;
+    } catch {
+      return new Failure('FILE_MALFORMED', `not UTF-8 after byte ${before}: save it in that encoding`);
+    }
+  };
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      const wrong = judge(chunk, true);
+      if (wrong) done(wrong);
+      else done(null, chunk);
+    },
+    flush: (done) => done(judge(new Uint8Array(), false) ?? null),
+  });
+}
+
+/** Stops before somebody assembles an element of the outer array that is larger than a row may be. */
+function elementsUpTo(max: number): Transform {
+  let [depth, length, row] = [0, 0, 1];
+  let [inString, escaped] = [false, false];
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      for (const byte of chunk) {
+        if (inString) {
+          if (escaped) escaped = false;
+          else if (byte === 0x5c) escaped = true;
+          else if (byte === 0x22) inString = false;
+        } else if (byte === 0x22) inString = true;
+        else if (byte === 0x5b || byte === 0x7b) depth += 1;
+        else if (byte === 0x5d || byte === 0x7d) depth -= 1;
+        else if (byte === 0x2c && depth === 1) {
+          length = 0;
+          row += 1;
+          continue;
+        }
+        length += 1;
+        if (length > max)
+          return done(new Failure('FILE_MALFORMED', `row ${row} is longer than ${max} bytes`));
+      }
+      return done(null, chunk);
+    },
+  });
 }
 
 function unpack(bytes: Readable, max: number): Readable {
@@ -44,11 +103,8 @@ function unpack(bytes: Readable, max: number): Readable {
   gunzip.on('error', (error) =>
     capped.destroy(new Failure('FILE_MALFORMED', `not a whole gzip file: ${error.message}`)),
   );
-  bytes.on('error', (error) => gunzip.destroy(error));
-  // Not pipeline(): a bad file must not destroy the upload, whose rest is still counted.
-  bytes.pipe(gunzip).pipe(capped);
   capped.on('error', () => bytes.unpipe(gunzip));
-  return capped;
+  return checked(checked(bytes, gunzip), capped);
 }
 
 async function* readNdjson(bytes: Readable, lineMax: number): AsyncGenerator<Row> {
@@ -151,6 +207,7 @@ async function* readJson(bytes: Readable): AsyncGenerator<Row> {
   try {
     for await (const { value } of array as AsyncIterable<{ value: unknown }>) yield { row: ++row, value };
   } catch (error) {
+    if (error instanceof Failure) throw error;
     throw new Failure('FILE_MALFORMED', `after row ${row}: ${(error as Error).message}`, { cause: error });
   }
 }

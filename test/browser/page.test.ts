@@ -167,7 +167,12 @@ test('a refused write, a fault and a dead letter stand in the event log, once ea
 });
 
 test('a source that brought nothing for too long is marked, above those that did', async () => {
-  const shop = { kind: 'shop' as const, lastGoodAt: new Date().toISOString(), intervalS: 3_600 };
+  const shop = {
+    kind: 'shop' as const,
+    lastGoodAt: new Date().toISOString(),
+    intervalS: 3_600,
+    incomplete: null,
+  };
   node.lists.sourceAges.push(
     { ...shop, source: 'late-shop', ageS: 14_400 },
     { ...shop, source: 'shop', ageS: 90 },

@@ -1,7 +1,7 @@
 // `npm run aws`, against APIs of AWS that a test answers and a CDK that only waits: what it prints, when it gives up, and
 // that it never waits for a task that cannot start.
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { ECSClient } from '@aws-sdk/client-ecs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { deploy } from '../../cdk/command/deploy.ts';
+import { destroy } from '../../cdk/command/destroy.ts';
 import { smoke } from '../../cdk/command/smoke.ts';
 import { findTrouble, type ServiceState } from '../../cdk/command/trouble.ts';
 import type { AwsStage } from '../../cdk/stage.ts';
@@ -34,12 +35,18 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A CDK that ends with `code` after `ms`. */
+/** A CDK that ends with `code` after `ms`, and keeps what it was asked. */
 async function cdkThat({ ms, code }: { ms: number; code: number }): Promise<string> {
   const file = join(folder, `cdk-${ms}-${code}.mjs`);
-  await writeFile(file, `setTimeout(() => process.exit(${code}), ${ms});`);
+  await writeFile(
+    file,
+    `import { writeFileSync } from 'node:fs';
+    writeFileSync(${JSON.stringify(`${file}.asked`)}, process.argv.slice(2).join(' '));
+    setTimeout(() => process.exit(${code}), ${ms});`,
+  );
   return file;
 }
+const askedOf = (program: string): Promise<string> => readFile(`${program}.asked`, 'utf8');
 function ecs(): ECSClient {
   return new ECSClient({ region: 'eu-central-1', endpoint: url, credentials, maxAttempts: 1 });
 }
@@ -116,6 +123,55 @@ describe('aws deploy', () => {
     answers.set('DescribeServices', () => awsError('ClusterNotFoundException'));
     const program = await cdkThat({ ms: 500, code });
     expect(await deploy(stage, { ecs: ecs(), everyMs: 50, program })).toBe(code);
+  });
+
+  test('aws deploy: it says that it asks nothing, and has CDK ask nothing, which needs a terminal', async () => {
+    answers.set('DescribeServices', () => awsError('ClusterNotFoundException'));
+    const program = await cdkThat({ ms: 100, code: 0 });
+    const output = printed('stdout');
+    try {
+      await deploy(stage, { ecs: ecs(), everyMs: 50, program });
+    } finally {
+      output.end();
+    }
+    expect(output.text()).toMatch(/all stacks of dev and asks nothing.*npm run aws -- diff --stage dev/);
+    expect(await askedOf(program)).toContain('deploy --all --concurrency 1 --require-approval never');
+  });
+});
+
+describe('aws destroy', () => {
+  const prod = synthesized('prod').stage as AwsStage;
+  const run = async (of: AwsStage, code: number) => {
+    const program = await cdkThat({ ms: 0, code });
+    const [output, errors] = [printed('stdout'), printed('stderr')];
+    try {
+      expect(await destroy(of, { program })).toBe(code);
+    } finally {
+      output.end();
+      errors.end();
+    }
+    return { told: output.text(), errors: errors.text(), asked: await askedOf(program) };
+  };
+
+  test.each([0, 1])(
+    'aws destroy: what stays is told whether or not all was deleted: exit code %d',
+    async (code) => {
+      const { told, errors, asked } = await run(stage, code);
+      expect(asked).toMatch(/^destroy --all --context stage=dev/);
+      for (const left of ['access log', '/aws/amazonmq/', 'CDKToolkit', 'npx cdk gc --unstable=gc'])
+        expect(told).toContain(left);
+      expect(told).not.toContain('VPC');
+      expect(errors === '').toBe(code === 0);
+    },
+  );
+
+  test('aws destroy: a stage that keeps its data names it, with what the database needs', async () => {
+    const { told } = await run(prod, 0);
+    expect(told).toMatch(/what prod keeps: database.*file system.*secrets/);
+    expect(told).toMatch(/parameter group.*VPC.*subnets.*security group/);
+    expect((await run({ ...prod, collector: { url: 'https://c', headersSecret: true } }, 0)).told).toContain(
+      'baton/prod/otlp-headers',
+    );
   });
 });
 

@@ -18,10 +18,10 @@ import { readEnvironment } from '../../runtime/config.ts';
 import { deployedContract, operations, type Deployed } from './contract.ts';
 import { region } from './resolve.ts';
 import {
-  cdkJson,
   ofType,
   stackOf,
   synthesize,
+  synthesizeWith,
   synthesized,
   type Resource,
   type Synthesized,
@@ -82,7 +82,7 @@ describe.each(['local', 'dev', 'prod'])('contract: stage %s', (stage) => {
 
 describe('contract: partitions of items', () => {
   test('each has a mapping; whoever publishes, looks or declares has their number; the role is no larger', () => {
-    const { resources, stage } = synthesize('dev', undefined, { itemPartitions: '4' });
+    const { resources, stage } = synthesize('dev', undefined, { context: { itemPartitions: '4' } });
     expect(stage.itemPartitions).toBe(4);
     const { rabbitmqEventSources: mappings, variables } = deployedContract(resources, 'dev');
     expect(inOrder(mappings)).toEqual(inOrder(rabbitmqEventSourcesOf(4)));
@@ -94,17 +94,14 @@ describe('contract: partitions of items', () => {
   });
 
   test.each(['0', '3.5', '65', 'two'])('%s of them are refused by name', (itemPartitions) => {
-    expect(() => synthesize('dev', undefined, { itemPartitions })).toThrow(
+    expect(() => synthesize('dev', undefined, { context: { itemPartitions } })).toThrow(
       'cdk.json, stage dev: itemPartitions: a whole number from 1 to 64',
     );
   });
 });
 
 describe('contract: a collector of traces', () => {
-  const withCollector = (collector: unknown) => {
-    const stages = cdkJson().context['stages'] as Record<string, object>;
-    return synthesize('dev', undefined, { stages: { ...stages, dev: { ...stages['dev'], collector } } });
-  };
+  const withCollector = (collector: unknown) => synthesizeWith('dev', { collector });
   const toldTo = ({ resources }: Pick<Synthesized, 'resources'>) =>
     [...deployedContract(resources, 'dev').variables].flatMap(([process, has]) =>
       Object.entries(has)
@@ -216,7 +213,7 @@ describe('contract: a planted difference is seen', () => {
   }
 
   test.each([
-    ['functions', 'AWS::Lambda::Function', 'MemorySize', 1_024],
+    ['functions', 'AWS::Lambda::Function', 'MemorySize', 2_048],
     ['functions', 'AWS::Lambda::Function', 'Timeout', 1],
     ['functions', 'AWS::Lambda::Function', 'Architectures', ['x86_64']],
     ['functions', 'AWS::Lambda::Function', 'FunctionName', 'baton-dev-other'],

@@ -2,7 +2,7 @@
 // their logs are kept.
 import { describe, expect, test } from 'vitest';
 import { functionNames, functions } from '../../contracts/topology.ts';
-import { ofType, stackOf, synthesized } from './synthesize.ts';
+import { ofType, stackOf, synthesize, synthesized, type Synthesized } from './synthesize.ts';
 
 describe.each(['local', 'dev', 'prod'])('functions: stage %s', (stage) => {
   const { resources } = stackOf(synthesized(stage), 'functions');
@@ -49,4 +49,17 @@ describe.each(['local', 'dev', 'prod'])('functions: stage %s', (stage) => {
     expect(settings).toHaveLength(functionNames.length);
     for (const { MaximumRetryAttempts } of settings) expect(MaximumRetryAttempts).toBe(0);
   });
+});
+
+test('functions: what serves a deploy runs again with a release that changes its code, and only then', () => {
+  const asked = ({ resources }: Synthesized) =>
+    ofType(resources, 'AWS::CloudFormation::CustomResource').map(({ path, Properties }) => ({
+      path,
+      of: JSON.stringify(Properties),
+    }));
+  const [before, after] = [asked(synthesized('dev')), asked(synthesize('dev', undefined, { code: 'new' }))];
+  expect(before.map(({ path }) => path)).toEqual(['Filled', 'Declared']);
+  for (const [index, { path, of }] of before.entries())
+    expect({ path, of: after[index]?.of === of }).toEqual({ path, of: false });
+  expect(asked(synthesize('dev'))).toEqual(before);
 });

@@ -17,6 +17,11 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const { variables } = deployedContract(synthesized('dev').resources, 'dev');
 /** What Lambda and ECS add by themselves, as far as anything here reads it. */
 const byRuntime = { AWS_REGION: region };
+const outOfReach = {
+  AWS_ACCESS_KEY_ID: 'none',
+  AWS_SECRET_ACCESS_KEY: 'none',
+  AWS_ENDPOINT_URL: 'http://127.0.0.1:1',
+};
 const startWithinMs = 30_000;
 
 let folder: string;
@@ -77,6 +82,20 @@ describe('handlers', () => {
     }
   });
 
+  test.each(operations)(
+    'handlers: %s called by hand does its work, up to the secrets out of reach',
+    async (name) => {
+      const call =
+        "const { handler } = await import('./index.mjs'); await handler({}, { getRemainingTimeInMillis: () => 20_000 })";
+      const { code, stderr } = await run(['--input-type=module', '-e', call], {
+        cwd: join(folder, name),
+        env: { ...variables.get(name), ...byRuntime, ...outOfReach },
+      });
+      expect(stderr).toMatch(/secret \S+ cannot be read/);
+      expect(code).toBe(1);
+    },
+  );
+
   test('nodes: each takes its variables, and is stopped by nothing but secrets that are out of reach', async () => {
     const nodes = [...variables].filter(([name]) => name.startsWith('node-'));
     expect(nodes).toHaveLength(3);
@@ -86,9 +105,7 @@ describe('handlers', () => {
         env: {
           ...deployed,
           ...byRuntime,
-          AWS_ACCESS_KEY_ID: 'none',
-          AWS_SECRET_ACCESS_KEY: 'none',
-          AWS_ENDPOINT_URL: 'http://127.0.0.1:1',
+          ...outOfReach,
         },
       });
       expect(stderr).toContain(`secret ${deployed['BATON_TLS_CA_URI']} cannot be read`);

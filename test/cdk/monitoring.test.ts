@@ -3,7 +3,10 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { nodes } from '../../contracts/topology.ts';
+import { resourceGrants } from './grants.ts';
 import { producedLines } from './produced-lines.ts';
+import { account } from './resolve.ts';
 import { ofType, synthesized, type Resource } from './synthesize.ts';
 
 const metricSchema = z.object({
@@ -17,6 +20,9 @@ const alarmSchema = z.object({
   AlarmDescription: z.string(),
   AlarmActions: z.array(z.string()).min(1),
   Threshold: z.number(),
+  ComparisonOperator: z.string(),
+  TreatMissingData: z.string(),
+  Statistic: z.string().optional(),
   Metrics: z
     .array(
       z.object({
@@ -140,6 +146,16 @@ describe.each(['dev', 'prod'])('monitoring: stage %s', (stage) => {
     }
   });
 
+  test('a node is away also when its task is gone, and counted neither as healthy nor as unhealthy', () => {
+    expect(alarms.find(({ AlarmName }) => AlarmName === `baton-${stage}-node-away`)).toMatchObject({
+      metrics: [{ MetricName: 'HealthyHostCount' }],
+      Statistic: 'Minimum',
+      ComparisonOperator: 'LessThanThreshold',
+      Threshold: nodes.countDefault,
+      TreatMissingData: 'breaching',
+    });
+  });
+
   const ofSources =
     /^SELECT MAX\((?<metric>\w+)\) FROM SCHEMA\("(?<namespace>[^"]+)", source\) GROUP BY source ORDER BY MAX\(\) DESC$/;
   test('a source that is overdue is a series of its own: the query of the alarm asks for what the filter makes of the line', () => {
@@ -195,7 +211,7 @@ describe.each(['dev', 'prod'])('monitoring: stage %s', (stage) => {
     ];
     expect(
       balanced.map(({ MetricName, Dimensions }) => [MetricName, ...Dimensions.map(({ Name }) => Name)]),
-    ).toEqual([['UnHealthyHostCount', 'LoadBalancer', 'TargetGroup']]);
+    ).toEqual([['HealthyHostCount', 'LoadBalancer', 'TargetGroup']]);
     for (const { Namespace, MetricName, Dimensions } of single) {
       const [dimension, ...more] = Dimensions;
       expect(more).toEqual([]);
@@ -222,9 +238,25 @@ describe.each(['dev', 'prod'])('monitoring: stage %s', (stage) => {
       expect(matches(String(filter.Properties['FilterPattern']), other)).toBe(false);
   });
 
-  test('a budget warns before it is spent', () => {
+  test('CloudWatch of this account may publish alarms, and use the key that encrypts them', () => {
+    const allowed = resourceGrants(resources).filter(
+      ({ who, effect }) => who === 'cloudwatch.amazonaws.com' && effect === 'Allow',
+    );
+    const fromHere = { StringEquals: { 'aws:SourceAccount': account } };
+    expect(allowed.map(({ actions, resources: on, condition }) => ({ actions, on, condition }))).toEqual(
+      expect.arrayContaining([
+        { actions: ['sns:Publish'], on: ['Alarms'], condition: fromHere },
+        { actions: ['kms:Decrypt', 'kms:GenerateDataKey'], on: ['AlarmKey'], condition: fromHere },
+      ]),
+    );
+  });
+
+  test('a budget warns before it is spent, by mail and not through the topic', () => {
     const [budget] = ofType(resources, 'AWS::Budgets::Budget');
-    expect(JSON.stringify(budget?.Properties['NotificationsWithSubscribers'])).toContain('"FORECASTED"');
+    const warnings = JSON.stringify(budget?.Properties['NotificationsWithSubscribers']);
+    expect(warnings).toContain('"FORECASTED"');
+    expect(warnings).toContain('"SubscriptionType":"EMAIL"');
+    expect(warnings).not.toContain('"SNS"');
   });
 });
 

@@ -1,7 +1,7 @@
 // Security groups are the only paths. Every one of them is listed here: a new path has to be written down twice.
 import { describe, expect, test } from 'vitest';
 import { paths } from './paths.ts';
-import { ofType, stackOf, synthesized, type Resource } from './synthesize.ts';
+import { ofType, stackOf, synthesized, synthesizeWith, type Resource } from './synthesize.ts';
 
 const lines = (resources: readonly Resource[]): string[] =>
   paths(resources)
@@ -65,5 +65,28 @@ describe.each(['dev', 'prod'])('network: stage %s', (stage) => {
   test('what was refused is logged', () => {
     const [log] = ofType(resources, 'AWS::EC2::FlowLog');
     expect(log?.Properties['TrafficType']).toBe('REJECT');
+  });
+});
+
+describe('network: partners', () => {
+  test('networks that a stage names reach the FTP server, on its two ranges of ports alone', () => {
+    const before = new Set(lines(synthesized('dev').resources));
+    const system = synthesizeWith('dev', { partners: ['10.20.0.0/16', '192.168.7.9/32'] });
+    expect(lines(system.resources).filter((line) => !before.has(line))).toEqual([
+      '10.20.0.0/16 -> ftp tcp 21: FTP of partners',
+      '10.20.0.0/16 -> ftp tcp 40000-40099: FTP data of partners',
+      '192.168.7.9/32 -> ftp tcp 21: FTP of partners',
+      '192.168.7.9/32 -> ftp tcp 40000-40099: FTP data of partners',
+    ]);
+  });
+
+  test.each([
+    [{ partners: ['10.20.0.0'] }, /stage dev: partners\.0: /],
+    [
+      { partners: ['10.20.0.0/16'], ftpServer: false, ftpAddress: 'ftp.example.com:21' },
+      /stage dev: partners: reach the FTP server of the stage, and it has none/,
+    ],
+  ])('%j is refused by name', (settings, reason) => {
+    expect(() => synthesizeWith('dev', settings)).toThrow(reason);
   });
 });

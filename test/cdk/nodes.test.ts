@@ -1,8 +1,10 @@
 // A node is one ECS service, whose identity (name, vote file, place in the rollout) is its own for good: what the
 // election relies on, asserted on the templates.
+import fastify from 'fastify';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { nodes } from '../../contracts/topology.ts';
+import { keepAliveEveryMs } from '../../nodes/web/live.ts';
 import { account, region } from './resolve.ts';
 import { ofType, stackOf, synthesized } from './synthesize.ts';
 
@@ -14,6 +16,7 @@ const serviceSchema = z.object({
   LaunchType: z.string(),
   EnableExecuteCommand: z.boolean(),
   TaskDefinition: z.string(),
+  NetworkConfiguration: z.object({ AwsvpcConfiguration: z.object({ Subnets: z.array(z.string()) }) }),
   DeploymentConfiguration: z.object({
     MinimumHealthyPercent: z.number(),
     MaximumPercent: z.number(),
@@ -72,6 +75,32 @@ describe.each(['dev', 'prod'])('nodes: stage %s', (stage) => {
           DeploymentCircuitBreaker: { Enable: true, Rollback: true },
         },
       });
+  });
+
+  test('each node has a zone of its own', () => {
+    const subnets = services
+      .slice(0, nodeIds.length)
+      .map(({ settings }) => settings.NetworkConfiguration.AwsvpcConfiguration.Subnets);
+    const zones = new Map(
+      ofType(system.resources, 'AWS::EC2::Subnet').map(({ path, Properties }) => [
+        path,
+        Properties['AvailabilityZone'],
+      ]),
+    );
+    expect(subnets.map((of) => of.length)).toEqual([1, 1, 1]);
+    expect(new Set(subnets.flat().map((path) => zones.get(path)))).toEqual(
+      new Set(['a', 'b', 'c'].map((zone) => `${region}${zone}`)),
+    );
+  });
+
+  test('the load balancer closes a connection at rest before a node does, and no stream', () => {
+    const [balancer] = ofType(resources, 'AWS::ElasticLoadBalancingV2::LoadBalancer');
+    const attributes = balancer?.Properties['LoadBalancerAttributes'] as { Key: string; Value: string }[];
+    const idleMs =
+      1_000 * Number(attributes.find(({ Key }) => Key === 'idle_timeout.timeout_seconds')?.Value);
+    const app = fastify();
+    expect(idleMs).toBeLessThan(app.server.keepAliveTimeout);
+    expect(idleMs).toBeGreaterThan(2 * keepAliveEveryMs);
   });
 
   test('nothing that votes is scaled by a machine', () => {

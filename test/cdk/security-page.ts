@@ -57,7 +57,7 @@ export async function renderSecurity(): Promise<string> {
     '',
     '## Secrets',
     '',
-    'All are in Secrets Manager and encrypted there; no template, variable or log holds one. The secret keeper makes and renews certificates, cluster keys, tokens and the list of public authorities; the logins are made by Secrets Manager; `smtp` is filled in by a person (docs/aws.md). RDS makes and rotates the password of the database.',
+    'All are in Secrets Manager and encrypted there; no template and no log holds one, and no variable but those of the FTP server’s container, into which ECS puts its login and the key of its certificate: vsftpd reads no secret by itself. The secret keeper makes and renews certificates, cluster keys, tokens and the list of public authorities; the logins are made by Secrets Manager; `smtp` is filled in by a person (docs/aws.md). RDS makes and rotates the password of the database.',
     '',
   ].join('\n');
   return format(text, { ...(await resolveConfig(fileURLToPath(securityPage))), parser: 'markdown' });

@@ -196,6 +196,17 @@ describe.each(['dev', 'prod'])('security: stage %s', (stage) => {
     expect(JSON.stringify(broker?.Properties['Users'])).toMatch(/"Password":"\{\{resolve:secretsmanager:/);
   });
 
+  test('no secret is put into the variables of a process, but for vsftpd, which reads none by itself', () => {
+    const put = ofType(resources, 'AWS::ECS::TaskDefinition').flatMap(({ path, Properties }) =>
+      (Properties['ContainerDefinitions'] as { Secrets?: { Name: string }[] }[]).flatMap(({ Secrets = [] }) =>
+        Secrets.map(({ Name }) => `${path} ${Name}`),
+      ),
+    );
+    expect(put).toEqual(
+      ['FTP_USERNAME', 'FTP_PASSWORD', 'TLS_CERT', 'TLS_KEY'].map((name) => `Ftp/Task ${name}`),
+    );
+  });
+
   test('what holds state survives its stack where the stage says so', () => {
     const types = [
       'AWS::RDS::DBCluster',

@@ -68,11 +68,14 @@ export function synthesized(stageName: string): Synthesized {
   return found;
 }
 
-/** @throws what synthesis throws. `prepare` runs before the templates are made; `context` is what `-c` would give. */
+/**
+ * @throws what synthesis throws. `prepare` runs before the templates are made; `context` is what `-c` would give; `code` is
+ * what stands in for that of every function.
+ */
 export function synthesize(
   stageName: string,
   prepare: (app: App) => void = () => undefined,
-  context: Readonly<Record<string, unknown>> = {},
+  { context = {}, code = '' }: { context?: Readonly<Record<string, unknown>>; code?: string } = {},
 ): Synthesized {
   const folder = mkdtempSync(join(tmpdir(), 'baton-cdk-'));
   try {
@@ -87,7 +90,7 @@ export function synthesize(
       },
     });
     const stage = readStage(app.node);
-    buildSystem(app, stage, standInZips(folder));
+    buildSystem(app, stage, standInZips(folder, code));
     prepare(app);
     const stacks = app.synth().stacks.map((artifact) => ({
       artifact,
@@ -125,6 +128,14 @@ export function synthesize(
   }
 }
 
+/** A stage of cdk.json with other settings. */
+export function synthesizeWith(stageName: string, settings: Readonly<Record<string, unknown>>): Synthesized {
+  const stages = cdkJson().context['stages'] as Record<string, object>;
+  return synthesize(stageName, undefined, {
+    context: { stages: { ...stages, [stageName]: { ...stages[stageName], ...settings } } },
+  });
+}
+
 export function ofType(resources: readonly Resource[], ...types: readonly string[]): Resource[] {
   return resources.filter(({ Type }) => types.includes(Type));
 }
@@ -160,9 +171,9 @@ function constructPath(path: string): string {
 }
 
 /** Templates are about everything but the code, which test/unit/functions looks at. */
-function standInZips(folder: string): SystemZips {
+function standInZips(folder: string, code: string): SystemZips {
   const zipFile = join(folder, 'stand-in.zip');
-  writeFileSync(zipFile, zipSync({ 'index.mjs': [new Uint8Array(), { mtime: new Date(1980, 0, 1) }] }));
+  writeFileSync(zipFile, zipSync({ 'index.mjs': [Buffer.from(code), { mtime: new Date(1980, 0, 1) }] }));
   const functions = Object.fromEntries(functionNames.map((name) => [name, { zipFile }])) as Zips;
   return { functions, secretKeeper: zipFile, brokerTopology: zipFile };
 }

@@ -46,7 +46,7 @@ export function postgresService(options: PostgresOptions): Service {
     ssl_key_file: files.key,
     ssl_min_protocol_version: 'TLSv1.3',
     password_encryption: 'scram-sha-256',
-    max_connections: '100', // Seven nodes with at most twelve each, and room for a look from outside.
+    max_connections: '100', // Seven nodes, as nodes/database/pool.ts counts them, and room for a look from outside.
     shared_buffers: '64MB',
     work_mem: '8MB',
     max_wal_size: '512MB',

@@ -1,6 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import type { CrawlState, CrawlUpdate } from '../../../contracts/node-api.ts';
+import {
+  batchBytesMax,
+  packedStateLengthMax,
+  type CrawlState,
+  type CrawlUpdate,
+} from '../../../contracts/node-api.ts';
 import type { Store } from '../../../nodes/store.ts';
 import { lead, partner, shop, useDatabases, waitForBlocked } from './fresh-database.ts';
 
@@ -100,6 +105,67 @@ test('a paused crawl is taken up at once with its frontier, and its counts add u
   });
 });
 
+test('a lease is renewed without the state, which stays as it was, as do the counts', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  const crawl = await take(store, 'one');
+  const crawlId = crawl?.crawlId ?? '';
+  const renewal: CrawlUpdate = { owner: 'one', leaseMs: 60_000, status: 'running', counts };
+  await store.updateCrawl(1, crawlId, renewal);
+  const client = await connect();
+  const end = () => client.query("UPDATE crawls SET lease_until = clock_timestamp() - interval '1 ms'");
+  await end();
+  // Nothing was stored yet, so it begins anew.
+  expect(await take(store, 'one')).toMatchObject({ state: null, resumed: false });
+  await store.updateCrawl(1, crawlId, update('one', 'running', { nextPage: 7 }));
+  await end();
+  await store.updateCrawl(1, crawlId, { ...renewal, counts: { ...counts, pages: 99 } });
+  expect(await take(store, 'two')).toBeUndefined();
+  expect((await store.recentCrawls(1))[0]).toMatchObject({ pages: 2 });
+  await end();
+  expect(await take(store, 'two')).toMatchObject({ resumed: true, state: { nextPage: 7 } });
+  await expect(store.updateCrawl(1, crawlId, renewal)).rejects.toMatchObject({ code: 'LEASE_LOST' });
+});
+
+test('a crawl whose site asked for it is taken by nobody before, by name neither, and waits a day at most', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  const client = await connect();
+  const first = await take(store, 'one');
+  const reason = 'HTTP 429, come back in 1000000000 s';
+  const waiting = { ...update('one', 'paused'), reason, waitMs: 1_000_000_000_000 };
+  await store.updateCrawl(1, first?.crawlId ?? '', waiting);
+  expect((await store.recentCrawls(1))[0]).toMatchObject({ status: 'paused', reason });
+  const passes = (time: string) =>
+    client.query('UPDATE crawls SET not_before = not_before - $1::interval', [time]);
+  await passes('23:59');
+  expect(await take(store, 'two')).toBeUndefined();
+  expect(await take(store, 'two', { source: 'shop' })).toBeUndefined();
+  await passes('00:01');
+  expect(await take(store, 'two')).toMatchObject({ crawlId: first?.crawlId, resumed: true });
+  expect((await store.recentCrawls(1))[0]).toMatchObject({ status: 'running', reason: null });
+  // A pause of another kind waits for nothing.
+  await store.updateCrawl(1, first?.crawlId ?? '', update('two', 'paused'));
+  expect(await take(store, 'three')).toMatchObject({ resumed: true });
+});
+
+test('a node of the release before still stores a crawl', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  const crawl = await take(store, 'one');
+  const { state } = update('one', 'paused', { nextPage: 5 });
+  await (
+    await connect()
+  ).query('SELECT update_crawl(1::bigint, $1::uuid, $2, 60000, $3, $4::json, $5::jsonb)', [
+    crawl?.crawlId,
+    'one',
+    'paused',
+    JSON.stringify(state),
+    JSON.stringify(counts),
+  ]);
+  expect(await take(store, 'two')).toMatchObject({ resumed: true, state: { nextPage: 5 } });
+});
+
 test('a finished crawl is due again after everySeconds, with the next intake and what it remembered', async () => {
   const { store } = await databases.fresh();
   await lead(store);
@@ -148,7 +214,13 @@ test('what a page may hold survives in the state: NUL, lone surrogates and three
     a: { hash: 'h', version: 1, content: { title: 'a\u0000b\ud800c', text: 'x'.repeat(3_000_000) } },
   };
   await store.updateCrawl(1, crawl?.crawlId ?? '', update('one', 'paused', { contents: odd }));
-  expect((await take(store, 'one'))?.state?.contents).toEqual(odd);
+  expect((await take(store, 'one'))?.state).toMatchObject({ contents: odd });
+  const largest = { zstd: 'x'.repeat(packedStateLengthMax) };
+  await store.updateCrawl(1, crawl?.crawlId ?? '', { ...update('one', 'paused'), state: largest });
+  const taken = await take(store, 'one');
+  expect(taken?.state).toEqual(largest);
+  // It fits into a request and into an answer, with what stands beside it.
+  expect(JSON.stringify(taken).length).toBeLessThan(batchBytesMax - 500_000);
 });
 
 test('changed settings of a source reach the next crawl, and its intakes go on', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { entries, item, lead, traceparent, useDatabases } from './fresh-database.ts';
+import { entries, item, lead, traceparent, useDatabases, retain } from './fresh-database.ts';
 
 const databases = useDatabases();
 
@@ -84,7 +84,7 @@ test('retention: what is past its time is swept, and no event that watches were 
     rows: [{ row: 1, item: item('d', 1) }],
   });
   const counts = await store.counts();
-  await store.sweep(1);
+  await retain(store);
   expect(await store.feedBounds()).toMatchObject({ first: 1, last: 4 });
 
   const client = await connect();
@@ -95,7 +95,7 @@ test('retention: what is past its time is swept, and no event that watches were 
   await client.query("UPDATE mails SET changed_at = changed_at - interval '31 days'");
   await client.query("UPDATE leases SET expires_at = expires_at - interval '2 days'");
   await client.query("UPDATE staged_rows SET staged_at = staged_at - interval '2 days'");
-  await store.sweep(1);
+  await retain(store);
   expect(await store.feedBounds()).toMatchObject({ first: 3, last: 4 });
   expect((await store.item({ source: 'shop', sku: 'a' }))?.history).toMatchObject([{ version: 2 }]);
   expect((await store.item({ source: 'shop', sku: 'b' }))?.item).toEqual(item('b', 1));

@@ -7,6 +7,7 @@ import type { Item } from '../../../contracts/item.ts';
 import type { BatchRequest } from '../../../contracts/node-api.ts';
 import type { Source } from '../../../contracts/source.ts';
 import { openDatabase, type Database } from '../../../nodes/database/database.ts';
+import { createRetention } from '../../../nodes/retention.ts';
 import type { Store } from '../../../nodes/store.ts';
 import { startTestPostgres, type TestPostgres } from '../../support/postgres.ts';
 
@@ -137,6 +138,14 @@ export async function lead(store: Store, term = 1): Promise<void> {
   const claim = await store.claim({ term, holder });
   if (claim.kind !== 'claimed') throw new Error(`term ${term} was refused: ${claim.databaseTerm}`);
   await store.putSource(term, shop('shop'));
+}
+
+/** A whole round of retention in term 1, as the leader's job goes through it. @returns its steps. */
+export async function retain(store: Store): Promise<number> {
+  const step = createRetention(store);
+  let steps = 1;
+  while (await step(1)) steps += 1;
+  return steps;
 }
 
 /** Until that many sessions of the database wait for a lock. `watcher` must not be in a transaction: it would see the same for ever. */

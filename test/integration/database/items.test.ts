@@ -54,6 +54,20 @@ test('an item of a source that is not configured is invalid, and its neighbours 
   ]);
 });
 
+test('an item that the database refuses is invalid alone, wherever it stands, and each neighbour is applied once', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  const many = Array.from({ length: 9 }, (_, index) =>
+    item(`n${index}`, 1, index === 0 || index === 6 ? { title: 'no \0 text' } : {}),
+  );
+  const verdicts = await store.writeBatch(1, entries(...many));
+  expect(verdicts).toEqual(
+    many.map((_, index) => (index === 0 || index === 6 ? invalid('ITEM_MALFORMED') : { kind: 'applied' })),
+  );
+  expect((await store.feedBounds()).last).toBe(7);
+  await expect(store.writeBatch(0, entries(...many))).rejects.toMatchObject({ code: 'STALE_TERM' });
+});
+
 test('prices, the largest version and odd text come back exactly as they were', async () => {
   const { store } = await databases.fresh();
   await lead(store);

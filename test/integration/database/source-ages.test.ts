@@ -48,6 +48,22 @@ test.each([
   expect(await judged(store)).toMatchObject([{ ageS: 5 * hour, isOverdue: true }]);
 });
 
+test('a shop whose last finished crawl did not read all of it says why, until one does', async () => {
+  const { store } = await leading();
+  await store.putSource(1, shop('shop', { everySeconds: hour }));
+  await store.putSource(1, partner('acme'));
+  const incomplete = async () =>
+    Object.fromEntries((await judgeSources(store)).standings.map((one) => [one.source, one.incomplete]));
+  await crawl(store, 'finished', {}, 'the limit of 5 pages');
+  expect(await incomplete()).toEqual({ shop: 'the limit of 5 pages', acme: null });
+  // It is good all the same: it brought something. What pauses says nothing of the whole.
+  expect((await judged(store))[0]).toMatchObject({ isOverdue: false });
+  await crawl(store, 'paused', {}, 'the time of this run is over');
+  expect(await incomplete()).toMatchObject({ shop: 'the limit of 5 pages' });
+  await crawl(store, 'finished', {});
+  expect(await incomplete()).toMatchObject({ shop: null });
+});
+
 test('an applied file makes a partner young again; a rejected one does not, nor one of another source', async () => {
   const { store, connect } = await leading();
   for (const name of ['acme', 'acme-two'])
@@ -152,9 +168,17 @@ async function crawl(
   store: Store,
   status: CrawlUpdate['status'],
   counted: Partial<CrawlUpdate['counts']>,
+  reason?: string,
 ): Promise<void> {
   const state = { frontier: [], visited: [], nextPage: 0, nextOrdinal: 0, pages: {}, contents: {} };
   const counts = { pages: 2, notModified: 0, failedPages: 0, itemsSeen: 20, itemsPublished: 5, ...counted };
   const lease = await store.takeCrawl(1, { owner: 'one', leaseMs: 60_000, source: 'shop' });
-  await store.updateCrawl(1, lease?.crawlId ?? '', { owner: 'one', leaseMs: 60_000, status, state, counts });
+  await store.updateCrawl(1, lease?.crawlId ?? '', {
+    owner: 'one',
+    leaseMs: 60_000,
+    status,
+    state,
+    counts,
+    ...(reason === undefined ? {} : { reason }),
+  });
 }

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { readLetter } from '../../../nodes/dead-letters/read-letter.ts';
 import type { Store } from '../../../nodes/store.ts';
-import { lead, useDatabases } from '../database/fresh-database.ts';
+import { lead, useDatabases, retain } from '../database/fresh-database.ts';
 
 const databases = useDatabases();
 
@@ -82,7 +82,7 @@ test('settled letters go after 90 days and actions after 400; what waits stays',
     await database.query(`UPDATE dead_letter_actions SET at = clock_timestamp() - $1 * interval '1 day'`, [
       days,
     ]);
-    await store.sweep(1);
+    await retain(store);
     const letters = (await store.deadLetters({}, { after: 0, limit: 10 })).map(({ id }) => id);
     return { letters, actions: (await store.deadLetterActions(10)).length };
   };

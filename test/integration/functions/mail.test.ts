@@ -100,16 +100,31 @@ describe('outcome', () => {
   });
 
   it.each([
-    [554, 'rejected'],
-    [552, 'rejected'],
-    [451, 'retry'],
-    [421, 'retry'],
-  ] as const)('outcome: %i to the mail itself is %s', async (responseCode, outcome) => {
-    const other = await startServer({
-      onData: (stream, _session, answer) => {
-        stream.resume().on('end', () => answer(Object.assign(new Error('not this one'), { responseCode })));
-      },
-    });
+    // A recipient is given up for good, so only for what says that there is none.
+    ['DATA', 554, 'Message rejected: Email address is not verified', 'retry'],
+    ['DATA', 554, '5.7.1 our policy', 'retry'],
+    ['DATA', 552, '5.3.4 too large', 'retry'],
+    ['DATA', 550, '5.1.1 no such user', 'rejected'],
+    ['DATA', 451, 'later', 'retry'],
+    ['DATA', 421, 'later', 'retry'],
+    ['RCPT', 550, '5.7.1 your address is on a list', 'retry'],
+    ['RCPT', 554, 'no mail from you', 'retry'],
+    ['RCPT', 550, '5.1.1 no such user', 'rejected'],
+    ['RCPT', 550, '5.2.1 mailbox disabled', 'rejected'],
+    ['RCPT', 550, '5.2.2 mailbox full', 'retry'],
+    ['RCPT', 556, '5.1.10 the domain takes no mail', 'rejected'],
+    ['RCPT', 553, 'nobody here', 'rejected'],
+  ] as const)('outcome: to %s “%i %s” is %s', async (step, responseCode, words, outcome) => {
+    const refusal = Object.assign(new Error(words), { responseCode });
+    const other = await startServer(
+      step === 'RCPT'
+        ? { onRcptTo: (_address, _session, answer) => answer(refusal) }
+        : {
+            onData: (stream, _session, answer) => {
+              stream.resume().on('end', () => answer(refusal));
+            },
+          },
+    );
     expect(await sendMail(other, { envelope, bytes })).toEqual({
       outcome,
       detail: expect.stringContaining(String(responseCode)) as unknown,

@@ -2,6 +2,8 @@
 // reach, with the caller's role, and never in a circle; and the description of the public API, which names every route.
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -121,6 +123,41 @@ test('a write that was forwarded is not forwarded again, by whomever', async () 
   const circle = await post('/watches', watch, { authorization: `Bearer ${tokens.editor}` });
   expect([circle.status, await circle.json()]).toMatchObject([421, { leader: { nodeId: 'node-1' } }]);
   expect([...leaderEdges.watched, ...edges.watched]).toEqual([]);
+});
+
+test('whatever address a request line names, it is asked of the leader and of nobody else', async () => {
+  let asked = 0;
+  const elsewhere = createServer((_request, response) => {
+    asked += 1;
+    response.end();
+  });
+  await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve));
+  const place = `127.0.0.1:${(elsewhere.address() as AddressInfo).port}`;
+  try {
+    for (const path of [
+      `http://${place}/watches`,
+      `//${place}/watches`,
+      `http://${place}${endOfWatch(randomUUID())}`,
+    ]) {
+      const status = await new Promise<number | undefined>((resolve, reject) => {
+        const { hostname, port, host } = new URL(node.publicUrl);
+        const headers = {
+          host,
+          authorization: `Bearer ${tokens.editor}`,
+          'content-type': 'application/json',
+        };
+        request({ hostname, port, path, method: 'POST', headers }, (answer) => {
+          answer.resume().on('end', () => resolve(answer.statusCode));
+        })
+          .on('error', reject)
+          .end(JSON.stringify(watch));
+      });
+      expect(status, path).toBeGreaterThanOrEqual(400);
+    }
+    expect(asked).toBe(0);
+  } finally {
+    elsewhere.close();
+  }
 });
 
 test('a caller without a role is refused here and never reaches the leader', async () => {

@@ -110,6 +110,16 @@ test('batches: a bad item is answered invalid alone, the others are written', as
     { kind: 'invalid', code: 'ITEM_MALFORMED' },
   ]);
 });
+test.each(['sku', 'title', 'url', 'imageUrl'])(
+  'batches: half a character or a control character in %s is that item alone',
+  async (field) => {
+    for (const bad of ['\u0000', '\ud83e', '\u0007']) {
+      const value = `https://shop.example/${bad}`;
+      const { json } = await internal('/internal/batches', batch(item, { ...item, [field]: value }));
+      expect(json['results']).toMatchObject([{ kind: 'applied' }, { kind: 'invalid' }]);
+    }
+  },
+);
 test('a follower answers 421 with the leader it knows, and 503 with a wait when it knows none', async () => {
   edges.become({ kind: 'follower', leader: 'node-2' }, ++term);
   expect(await internal('/internal/batches', batch(item))).toMatchObject({
@@ -258,6 +268,33 @@ test('files: what is no gzip, or has an endless line, is rejected with the reaso
     wasApplied: false,
     json: { kind: 'rejected' },
   });
+});
+
+test.each([
+  ['csv', (row: number) => (row === 21 ? `"a"b,${'x'.repeat(60)}` : `${row},${randomUUID()}`)],
+  ['json', (row: number) => (row === 21 ? 'oops,' : `{"sku":"${row}","title":"${randomUUID()}"},`)],
+] as const)(
+  'files: a large packed %s that is broken early is rejected at once',
+  { timeout: 20_000 },
+  async (format, line) => {
+    const lines = Array.from({ length: 60_000 }, (_, index) => line(index));
+    const text = `${format === 'csv' ? 'sku,title' : '['}\n${lines.join('\n')}`;
+    const packed = gzipSync(text);
+    expect(packed.length).toBeGreaterThan(1_000_000);
+    expect(await upload(packed, { name: `partner.${format}.gz` })).toMatchObject({
+      wasApplied: false,
+      json: { kind: 'rejected' },
+    });
+  },
+);
+
+test('items: the longest sku can be asked for, and a longer one is refused in our words', async () => {
+  const about = async (sku: string) => {
+    const answer = await fetch(`${node.publicUrl}/items/shop/${encodeURIComponent(sku)}`);
+    return [answer.status, ((await answer.json()) as { code: string }).code];
+  };
+  expect(await about('\u{1f9e6}'.repeat(100))).toEqual([404, 'NOT_FOUND']);
+  expect(await about('x'.repeat(3_000))).toEqual([400, 'REQUEST_MALFORMED']);
 });
 
 async function readLive(lastEventId: string | undefined, enough: (text: string) => boolean): Promise<string> {

@@ -74,6 +74,7 @@ export function simulatedStore() {
     keepDeliveries: async () => undefined,
     deadLettersToSend: async () => [],
     items: async () => [],
+    item: async () => undefined,
     fileIntake: async (id) => files.get(id),
     stageRows: async (_term, { rows }) => void staged.push(...rows),
     applyUpload: async (_term, { fileId, rows, invalid, problems }) => {

@@ -4,7 +4,12 @@ import { createHash } from 'node:crypto';
 import { afterEach, expect, it } from 'vitest';
 import { itemPageSchema, type ItemPage } from '../../../contracts/item-page.ts';
 import { itemSchema, type Item } from '../../../contracts/item.ts';
-import { crawlUpdateSchema, routes, type CrawlState, type CrawlUpdate } from '../../../contracts/node-api.ts';
+import {
+  crawlUpdateSchema,
+  routes,
+  type CrawlUpdate,
+  type SentCrawlState,
+} from '../../../contracts/node-api.ts';
 import { fileCommandSchema } from '../../../contracts/file-command.ts';
 import { shopSourceSchema, type ShopSource } from '../../../contracts/source.ts';
 import { parseEventLine, createLogger } from '../../../runtime/logger.ts';
@@ -39,7 +44,7 @@ async function setUp(change: Partial<ShopSource> = {}, shopOptions: { crawlDelay
 
   const world = {
     source,
-    state: null as CrawlState | null,
+    state: null as SentCrawlState | null,
     status: 'finished' as CrawlUpdate['status'],
     intake: 0,
     updates: [] as CrawlUpdate[],
@@ -100,7 +105,7 @@ async function setUp(change: Partial<ShopSource> = {}, shopOptions: { crawlDelay
         world.onSave();
         const update = crawlUpdateSchema.parse(structuredClone(what.json));
         world.updates.push(update);
-        world.state = update.state;
+        if (update.state) world.state = update.state;
         world.status = update.status;
         return { status: 204, term: 1, json: undefined };
       },

@@ -12,7 +12,7 @@ import {
   type CallManagement,
   type UserName,
 } from '../../../functions/broker-topology/declare-topology.ts';
-import { answerCloudFormation } from '../../../functions/cloudformation.ts';
+import { answerCloudFormation, doForWhoeverCalls } from '../../../functions/cloudformation.ts';
 
 const users = Object.fromEntries(
   userNames.map((name) => [name, { username: name, password: `password of ${name}` }]),
@@ -190,4 +190,20 @@ test('CloudFormation: it always gets an answer, with the reason when work failed
 test('CloudFormation: a deleted resource takes nothing with it', async () => {
   const work = () => Promise.reject(new Error('must not run'));
   expect(await answered('Delete', work)).toMatchObject({ Status: 'SUCCESS' });
+});
+
+test('CloudFormation: whoever else calls has the work done, and hears what it throws', async () => {
+  const context = { getRemainingTimeInMillis: () => 60_000 };
+  for (const event of [{}, null, { source: 'aws.events', 'detail-type': 'Scheduled Event' }]) {
+    let done = 0;
+    await doForWhoeverCalls(event, context, () => Promise.resolve(void (done += 1)));
+    expect(done).toBe(1);
+  }
+  await expect(doForWhoeverCalls({}, context, () => Promise.reject(new Error('no broker')))).rejects.toThrow(
+    'no broker',
+  );
+  const never = () => Promise.reject(new Error('must not run'));
+  await expect(doForWhoeverCalls({ ResponseURL: 'https://x/' }, context, never)).rejects.toThrow(
+    /RequestType/,
+  );
 });

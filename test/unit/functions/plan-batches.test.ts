@@ -84,9 +84,9 @@ describe('batches', () => {
     expect(batches.length).toBeLessThan(40);
   });
 
-  it('batches: texts of half surrogate pairs, which JSON writes as six letters each, are counted so', () => {
+  it.each(['\uffee', '"', '\\'])('batches: %j is counted as what JSON writes', (character) => {
     const all = Array.from({ length: 100 }, (_, index) =>
-      candidate(`${index}`, item(`s${index}`, 1, { title: '\ud83e'.repeat(500) })),
+      candidate(`${index}`, item(`s${index}`, 1, { title: character.repeat(500) })),
     );
     const bytesMax = 100_000;
     for (const batch of splitIntoBatches(all, { bytesMax }))

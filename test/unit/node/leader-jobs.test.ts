@@ -33,11 +33,14 @@ afterEach(async () => {
   vi.useRealTimers();
 });
 
-function startJobs(run = async (term: number) => void rounds.push(term)): void {
+function startJobs(
+  run: (term: number) => Promise<boolean | void> = async (term) => void rounds.push(term),
+  everyMs = 50,
+): void {
   jobs = startLeaderJobs({
     leadership,
     emit: (event) => void told.push(event),
-    jobs: [{ name: 'counting', everyMs: 50, run }],
+    jobs: [{ name: 'counting', everyMs, run }],
   });
 }
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
@@ -90,4 +93,41 @@ test('a failure that lasts is said once, and again when its cause is another', a
   cause = 'no broker';
   await pass(9_000);
   expect(told).toHaveLength(2);
+});
+
+test('a round goes on in steps for as long as there is more, each a write of its own, with room in between', async () => {
+  let [steps, left] = [0, 20];
+  startJobs(async () => {
+    steps += 1;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    left -= 1;
+    return left > 0;
+  }, 60_000);
+  become({ kind: 'leader' }, 3);
+  await pass(60_000);
+  expect(steps).toBe(1);
+  // In the pause after a step nothing of the round is under way: whoever hands over need not wait for its end.
+  await pass(150);
+  void leadership.resign('SIGTERM');
+  await pass(10_000);
+  expect(steps).toBe(1);
+});
+
+test('twenty steps are one round, and a round that has no end is cut off by its interval', async () => {
+  let [steps, left] = [0, 20];
+  startJobs(async () => {
+    steps += 1;
+    left -= 1;
+    return left > 0;
+  }, 60_000);
+  become({ kind: 'leader' }, 3);
+  await pass(61_000);
+  expect(steps).toBe(20);
+  left = Number.POSITIVE_INFINITY;
+  await pass(2 * 60_000);
+  await jobs?.close();
+  const before = steps;
+  expect(before).toBeGreaterThan(1_000);
+  await pass(60_000);
+  expect(steps).toBe(before);
 });

@@ -30,6 +30,7 @@ describe('JSON-LD', () => {
       problems: [],
       next: null,
       links: [],
+      cut: null,
     });
   });
 
@@ -133,6 +134,36 @@ describe('microdata, OpenGraph, selectors, sitemap', () => {
     expect(page.links).toEqual(['https://shop.example/p/1?a=1&b=2', 'https://shop.example/p/2']);
   });
 
+  it('sitemap: 50,000 pages are read, and one more is said to be left out', () => {
+    const sitemap = (pages: number) =>
+      read(
+        `<urlset>${Array.from({ length: pages }, (_, index) => `<url><loc>/p/${index}</loc></url>`).join('')}</urlset>`,
+      );
+    expect(sitemap(50_000)).toMatchObject({ problems: [], cut: null });
+    const cut = 'more than 50000 links on one page; the rest is not read';
+    expect(sitemap(50_001)).toMatchObject({ problems: [cut], cut });
+    expect(sitemap(50_001).links).toHaveLength(50_000);
+  });
+
+  it('sitemap: what is no place of a page is none, and CDATA is read', () => {
+    const page = read(
+      '<urlset><url><loc><![CDATA[/p/1?a&b]]></loc><image:image><image:loc>/a.png</image:loc></image:image></url></urlset>',
+    );
+    expect(page.links).toEqual(['https://shop.example/p/1?a&b']);
+  });
+
+  it('page: links beyond 5,000, or beyond 5 MB of them, are said to be left out', () => {
+    const list = (urls: readonly string[]) =>
+      read(
+        `<script type="application/ld+json">${JSON.stringify({ '@type': 'ItemList', itemListElement: urls.map((one) => ({ '@type': 'ListItem', url: one })) })}</script>`,
+      );
+    const short = Array.from({ length: 5_001 }, (_, index) => `/p/${index}`);
+    expect(list(short.slice(1)).cut).toBeNull();
+    expect(list(short)).toMatchObject({ cut: 'more than 5000 links on one page; the rest is not read' });
+    const long = Array.from({ length: 60 }, (_, index) => `/${'x'.repeat(100_000)}/${index}`);
+    expect(list(long)).toMatchObject({ cut: 'more than 52 links on one page; the rest is not read' });
+  });
+
   it('page: the same key twice on one page counts once, the first time', () => {
     const product = (price: number) => ({ '@type': 'Product', sku: 'S', name: 'Same', offers: { price } });
     const page = read(
@@ -143,7 +174,7 @@ describe('microdata, OpenGraph, selectors, sitemap', () => {
 
   it('page: text that is no page at all yields nothing and throws nothing', () => {
     for (const html of ['', 'plain words', '<<<>>>&&&', '\u0000\u0001', '<p>'.repeat(1_000)])
-      expect(read(html)).toEqual({ items: [], problems: [], next: null, links: [] });
+      expect(read(html)).toEqual({ items: [], problems: [], next: null, links: [], cut: null });
   });
 
   it('page: one nested a million levels deep is refused with the reason', () => {
@@ -156,5 +187,6 @@ describe('microdata, OpenGraph, selectors, sitemap', () => {
     });
     expect(page.items).toHaveLength(1);
     expect(page.problems).toEqual(['more than 5000 items on one page; the rest is not read']);
+    expect(page.cut).toBe(page.problems[0]);
   }, 30_000);
 });

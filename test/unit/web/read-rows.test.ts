@@ -26,6 +26,26 @@ test('files: a truncated gzip file, broken JSON and an empty CSV are malformed',
     'its first line names no column sku, where columns are separated by commas: sku;title;price',
   );
 });
+test('files: an element of a JSON array that is larger than a row may be is not assembled', async () => {
+  const bomb = Buffer.from(`[{"a":1},[${'[1],'.repeat(5_000_000)}`);
+  await expect(readAll(gzipSync(bomb), 'json', true)).rejects.toThrow('longer than 1000 bytes');
+  const fits = [{ a: '],[{"'.repeat(100) }, { b: [1, { c: '\\"' }] }, 3];
+  const rows = await readAll(Buffer.from(JSON.stringify(fits)), 'json');
+  expect(rows.map(({ value }) => value)).toEqual(fits);
+});
+test.each(['csv', 'json'] as const)(
+  'files: %s in another encoding than UTF-8 is refused, not changed',
+  async (format) => {
+    const words = format === 'csv' ? 'sku,title\na,Café\n' : '[{"sku":"a","title":"Café"}]';
+    await expect(readAll(Buffer.from(words, 'latin1'), format)).rejects.toThrow('not UTF-8 after byte 0');
+    const [row] = await readAll(Buffer.from(`\ufeff${words}`), format);
+    expect(row?.value).toMatchObject({ sku: 'a', title: 'Café' });
+    // A character that the file ends in the middle of.
+    await expect(readAll(Buffer.from(words).subarray(0, words.indexOf('é') + 1), format)).rejects.toThrow(
+      'not UTF-8',
+    );
+  },
+);
 test('files: NDJSON takes CRLF, a byte order mark and a last line without its end', async () => {
   const rows = await readAll(Buffer.from('\ufeff{"a":1}\r\n\r\n{"a":2}'), 'ndjson');
   expect(rows).toEqual([
