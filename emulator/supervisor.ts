@@ -307,16 +307,21 @@ class Supervised {
   }
 }
 
-/** The last line that says something to a person: none of a stack trace, and of a line of JSON its message. */
+/** The last line that may say why: none of a stack trace, and of our own lines of JSON the messages that tell of trouble. */
 export function tellingLine(lines: readonly string[]): string | undefined {
-  const line = lines.findLast(
-    (text) => /^\S/.test(text) && !/^(?:Node\.js v|[\]})]|Emitted '|\{"ready")/.test(text),
-  );
-  if (!line?.startsWith('{')) return line;
+  for (const line of lines.toReversed()) {
+    if (!/^\S/.test(line) || /^(?:Node\.js v|[\]})]|Emitted ')/.test(line)) continue;
+    const said = line.startsWith('{') ? troubleIn(line) : line;
+    if (said !== undefined) return said;
+  }
+  return undefined;
+}
+
+function troubleIn(json: string): string | undefined {
   try {
-    const { msg } = JSON.parse(line) as { msg?: unknown };
-    return typeof msg === 'string' && msg !== '' ? msg : line;
+    const { level, msg } = JSON.parse(json) as { level?: unknown; msg?: unknown };
+    return typeof msg === 'string' && level !== 'info' && level !== 'debug' ? msg : undefined;
   } catch {
-    return line; // Cut off, or no JSON.
+    return json; // Cut off, or no JSON.
   }
 }

@@ -17,6 +17,9 @@ test('of a stack trace its first line counts, of JSON its message', () => {
   ];
   expect(tellingLine(trace)).toBe('Error: the port is taken');
   expect(tellingLine(['{"level":"fatal","msg":"no vote file"}'])).toBe('no vote file');
+  expect(tellingLine(['Error: old', '{"level":"info","event":true,"type":"role.changed"}'])).toBe(
+    'Error: old',
+  );
   expect(tellingLine(['{"ready":true,"address":"x"}'])).toBe(undefined);
   expect(tellingLine([])).toBe(undefined);
 });
