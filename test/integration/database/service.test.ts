@@ -11,7 +11,7 @@ import { postgresService } from '../../../emulator/services/postgres/postgres.ts
 import type { Service } from '../../../emulator/service.ts';
 import { Supervisor } from '../../../emulator/supervisor.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
-import { freePort } from '../../support/postgres.ts';
+import { freePort } from '../../support/ports.ts';
 
 // One folder for all, since making a database takes most of the time; each test ends what it started.
 let root: string;

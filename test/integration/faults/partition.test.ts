@@ -2,7 +2,7 @@
 // `baton chaos` breaks.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { RaftCluster } from '../../support/raft-cluster.ts';
-import { until } from '../raft/ports.ts';
+import { until } from '../../support/until.ts';
 
 const heartbeatMs = 30;
 const electionTimeoutMs = 300;

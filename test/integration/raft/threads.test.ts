@@ -8,8 +8,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Member } from '../../../contracts/environment.ts';
 import type { Note, RoleView } from '../../../nodes/raft/types.ts';
 import { startRaftThread, type RaftThread, type RaftThreadOptions } from '../../../nodes/raft-thread.ts';
+import { freePorts } from '../../support/ports.ts';
 import { agreedLeader, membersAt, newBoot, startThread, threadOptions } from '../../support/raft-threads.ts';
-import { freePorts, until } from './ports.ts';
+import { until } from '../../support/until.ts';
 
 const electionTimeoutMs = 200;
 const startWithinMs = 20_000; // Three processes on a busy machine.
