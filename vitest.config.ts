@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 // `npm test` runs unit, integration, browser and cdk. `npm run test:all` adds whole systems with faults (system), then
 // mutations and outages that take minutes each (long). `npm run test:compose` needs Docker.
 // A poll waits for what must come, and a busy machine can stand still for longer than the second of its default.
-const timeouts = { testTimeout: 30_000, hookTimeout: 60_000, expect: { poll: { timeout: 10_000 } } };
+const timeouts = { testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { timeout: 10_000 } } };
 // Most of them wait more than they compute: two at a time on two cores, where vitest would take one.
 const sideBySide = { maxWorkers: Math.max(2, availableParallelism() - 1), sequence: { groupOrder: 0 } };
 const oneByOne = { fileParallelism: false, sequence: { groupOrder: 1 } };
@@ -37,8 +37,6 @@ export default defineConfig({
           // Loading aws-cdk-lib takes most of the time, so it is loaded once, and each stage is synthesized once.
           isolate: false,
           ...oneByOne,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
         },
       },
       {
@@ -57,7 +55,6 @@ export default defineConfig({
           name: 'compose',
           include: ['test/compose/**/*.test.ts'],
           ...timeouts,
-          testTimeout: 60_000,
           hookTimeout: 120_000,
           ...oneByOne,
         },
