@@ -4,7 +4,8 @@ import { defineConfig } from 'vitest/config';
 
 // `npm test` runs unit, integration, browser and cdk. `npm run test:all` adds whole systems with faults (system), then
 // mutations and outages that take minutes each (long). `npm run test:compose` needs Docker.
-const timeouts = { testTimeout: 30_000, hookTimeout: 60_000 };
+// A poll waits for what must come, and a busy machine can stand still for longer than the second of its default.
+const timeouts = { testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { timeout: 10_000 } } };
 // Most of them wait more than they compute: two at a time on two cores, where vitest would take one.
 const sideBySide = { maxWorkers: Math.max(2, availableParallelism() - 1), sequence: { groupOrder: 0 } };
 const oneByOne = { fileParallelism: false, sequence: { groupOrder: 1 } };
@@ -32,17 +33,17 @@ export default defineConfig({
         test: {
           name: 'cdk',
           include: ['test/cdk/**/*.test.ts'],
+          ...timeouts,
           // Loading aws-cdk-lib takes most of the time, so it is loaded once, and each stage is synthesized once.
           isolate: false,
           ...oneByOne,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
         },
       },
       {
         test: {
           name: 'system',
           include: ['test/system/**/*.test.ts'],
+          ...timeouts,
           testTimeout: 180_000,
           hookTimeout: 180_000,
           ...oneByOne,
@@ -53,7 +54,7 @@ export default defineConfig({
         test: {
           name: 'compose',
           include: ['test/compose/**/*.test.ts'],
-          testTimeout: 60_000,
+          ...timeouts,
           hookTimeout: 120_000,
           ...oneByOne,
         },
@@ -62,6 +63,7 @@ export default defineConfig({
         test: {
           name: 'long',
           include: ['test/long/**/*.test.ts'],
+          ...timeouts,
           testTimeout: 600_000,
           hookTimeout: 120_000,
           ...oneByOne,

@@ -40,13 +40,13 @@ test('a button freezes the leader, the fault stands there, and one click heals i
   await open(`/?key=${node.newKey()}`);
   await panel().locator('summary').click();
   await page.getByRole('button', { name: 'Freeze the leader for 10 s' }).click();
-  await expect.poll(outcome, { timeout: 3_000 }).toContain('pause node-1');
+  await expect.poll(outcome).toContain('pause node-1');
   // The launcher tells every node's page of a fault; then it is asked for.
   node.show({ type: 'fault.injected', target: 'node-1', action: 'pause', detail: null }, 'emulator');
-  await expect.poll(() => panel().locator('li').allInnerTexts(), { timeout: 3_000 }).toHaveLength(1);
+  await expect.poll(() => panel().locator('li').allInnerTexts()).toHaveLength(1);
   expect(await violations(page)).toEqual([]);
   await page.getByRole('button', { name: 'Heal all' }).click();
-  await expect.poll(outcome, { timeout: 3_000 }).toContain('healed: pause node-1');
+  await expect.poll(outcome).toContain('healed: pause node-1');
   expect(launcher.done.filter((what) => what !== 'links')).toEqual(['pause node-1', 'resume node-1']);
 });
 
@@ -55,17 +55,17 @@ test('what is typed is understood, or answered with what can be said', async () 
   await panel().locator('summary').click();
   await panel().locator('input').fill('partition node-1 / node-2 one-way for 5s');
   await panel().getByRole('button', { name: 'Break', exact: true }).click();
-  await expect.poll(outcome, { timeout: 3_000 }).toContain('partition node-1 / node-2 one-way');
+  await expect.poll(outcome).toContain('partition node-1 / node-2 one-way');
   await panel().locator('input').fill('explode');
   await panel().getByRole('button', { name: 'Break', exact: true }).click();
-  await expect.poll(outcome, { timeout: 3_000 }).toMatch(/no fault "explode".*heal \[<number>\]/s);
+  await expect.poll(outcome).toMatch(/no fault "explode".*heal \[<number>\]/s);
 });
 
 test('without a session nothing is broken, and the page says how to get one', async () => {
   await open('/');
   await panel().locator('summary').click();
   await page.getByRole('button', { name: 'Kill the leader' }).click();
-  await expect.poll(outcome, { timeout: 3_000 }).toContain('npm start');
+  await expect.poll(outcome).toContain('npm start');
   expect(launcher.done).toEqual([]);
 });
 

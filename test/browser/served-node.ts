@@ -16,6 +16,7 @@ import { bundlePage } from '../../nodes/web/page.ts';
 import { createPublicServer } from '../../nodes/web/public-server.ts';
 import { createLogger } from '../../runtime/logger.ts';
 import { simulatedRaft, simulatedStore } from '../integration/node/simulated-edges.ts';
+import { freePort } from '../support/ports.ts';
 
 export type ServedNode = Awaited<ReturnType<typeof serveNode>>;
 
@@ -85,7 +86,7 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
     tokens: async () => ({ reader: readerToken, editor: token, operator: token }),
     hosts: () => hosts,
   });
-  let port = 0;
+  const port = await freePort(); // It is given up and taken again.
   let live: Live;
   let stop: () => Promise<void>;
   let cutStreams: () => void;
@@ -117,7 +118,7 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
       page,
       launcher,
     });
-    port = Number(new URL(await server.listen({ host: '127.0.0.1', port })).port);
+    await server.listen({ host: '127.0.0.1', port });
     hosts.add(`127.0.0.1:${port}`);
     stop = () => server.close();
     cutStreams = () => server.server.closeAllConnections();

@@ -14,7 +14,7 @@ import type { SystemStatus } from '../../emulator/status.ts';
 import { createLeaderClient } from '../../functions/leader-client.ts';
 import { createSecrets } from '../../runtime/secrets.ts';
 import { newTraceparent } from '../../runtime/trace.ts';
-import { startRunningSystem, type RunningSystem } from '../support/running-system.ts';
+import { aLeader, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
 import type { DatabaseAddress } from './audit.ts';
 import { TcpLink } from './tcp-link.ts';
 
@@ -97,7 +97,7 @@ export class Stage {
   }
   /** As editor, at the leader. */
   async change(method: 'PUT' | 'POST', path: string, json: unknown): Promise<void> {
-    const { leader, nodes } = await this.status();
+    const { leader, nodes } = await aLeader(this);
     const { editor } = JSON.parse(await readFile(this.secretFile('tokens.json'), 'utf8')) as {
       editor: string;
     };

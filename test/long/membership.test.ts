@@ -170,7 +170,7 @@ async function refusal(root: string, args: readonly string[]): Promise<string> {
   let said = '';
   for (const stream of [launcher.stdout, launcher.stderr])
     stream.on('data', (chunk: Buffer) => (said += chunk.toString('utf8')));
-  const [code] = (await once(launcher, 'exit')) as [number];
+  const [code] = (await once(launcher, 'close')) as [number]; // All that it said has come by then.
   expect(code).toBe(1);
   return said;
 }

@@ -1,7 +1,6 @@
 // A broker for a test file, run as `baton up` runs it: its service under the supervisor, in a folder of its own. Killed,
 // it is started again by the supervisor.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type ChannelModel } from 'amqplib';
@@ -10,6 +9,7 @@ import { devBrokerService } from '../../emulator/services/dev-broker/service.ts'
 import { findRabbitmq, rabbitmqService } from '../../emulator/services/rabbitmq/rabbitmq.ts';
 import { Supervisor } from '../../emulator/supervisor.ts';
 import { makeCertificates } from './certificates.ts';
+import { freePort } from './ports.ts';
 
 /** Tests that need a real one are skipped without it. */
 export const rabbitmqInstalled = findRabbitmq() !== undefined;
@@ -98,18 +98,4 @@ export async function startTestBroker(kind: BrokerKind): Promise<TestBroker> {
     },
     close,
   };
-}
-
-/** Below the ports that the system hands out by itself, where a client could take one between our look and its use. */
-async function freePort(): Promise<number> {
-  for (let tries = 0; tries < 50; tries++) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    const free = await new Promise<boolean>((resolve) => {
-      const probe = createServer();
-      probe.once('error', () => resolve(false));
-      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
-    });
-    if (free) return port;
-  }
-  throw new Error('no free port between 20000 and 32000');
 }

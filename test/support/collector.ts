@@ -1,8 +1,9 @@
 // A collector of traces for tests: a real HTTP server that reads OTLP in JSON as the specification has it, and answers
 // what the test says.
+import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { z } from 'zod';
+import { freePort } from './ports.ts';
 
 export interface ReceivedSpan {
   readonly service: string;
@@ -71,9 +72,11 @@ const requestSchema = z.object({
 });
 const kinds = ['UNSPECIFIED', 'INTERNAL', 'SERVER', 'CLIENT', 'PRODUCER', 'CONSUMER'];
 
-export async function startCollector({ port = 0 } = {}): Promise<TestCollector> {
+/** @throws Error when its port is taken. */
+export async function startCollector(options: { port?: number } = {}): Promise<TestCollector> {
+  const port = options.port ?? (await freePort());
   const collector: TestCollector = {
-    url: '',
+    url: `http://127.0.0.1:${port}`,
     spans: [],
     requests: 0,
     headers: [],
@@ -101,8 +104,9 @@ export async function startCollector({ port = 0 } = {}): Promise<TestCollector> 
       })().catch((error: unknown) => response.writeHead(400).end(String(error)));
     });
   });
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-  return Object.assign(collector, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return collector;
 }
 
 /** In the order of the path, as the spans of one message were told. */

@@ -4,6 +4,7 @@ import fastify from 'fastify';
 import { failures, type FailureCode } from '../../contracts/failures.ts';
 import type { LeaderHint } from '../../contracts/node-api.ts';
 import type { TestCertificates } from './certificates.ts';
+import { freePort } from './ports.ts';
 
 export interface NodeRequest {
   readonly method: string;
@@ -29,7 +30,7 @@ export interface LeaderNode {
 
 export async function startLeaderNode(
   certificates: TestCertificates,
-  { port = 0 }: { port?: number } = {},
+  options: { port?: number } = {},
 ): Promise<LeaderNode> {
   const app = fastify({
     https: {
@@ -72,6 +73,8 @@ export async function startLeaderNode(
       .type(status >= 400 ? 'application/problem+json' : 'application/json')
       .send(JSON.stringify(json));
   });
+  // A test may close it and start another one at its port.
+  const port = options.port ?? (await freePort());
   return Object.assign(node, { url: await app.listen({ host: '127.0.0.1', port }) });
 }
 

@@ -4,7 +4,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
@@ -13,6 +12,7 @@ import { dataFolder, singleUser } from '../../emulator/services/postgres/data-fo
 import { postgresService, postgresUrl } from '../../emulator/services/postgres/postgres.ts';
 import { asUser, databaseUser } from '../../emulator/services/postgres/system-user.ts';
 import { makeCertificates } from './certificates.ts';
+import { freePort } from './ports.ts';
 
 export interface TestPostgres {
   /** postgres://baton@127.0.0.1:port/baton: an empty database. */
@@ -112,14 +112,4 @@ export async function startTestPostgres(): Promise<TestPostgres> {
     },
     close,
   };
-}
-
-export async function freePort(): Promise<number> {
-  const probe = createServer();
-  probe.listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

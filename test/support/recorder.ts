@@ -3,6 +3,7 @@
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { freePort } from './ports.ts';
 
 const host = '127.0.0.1';
 const bytesMax = 16 * 1024 * 1024; // Of a link and direction; what comes later is not written down.
@@ -87,7 +88,7 @@ function note(stream: { length: number; chunks: Buffer[] }, chunk: Buffer): void
 
 async function bound(): Promise<DatagramSocket> {
   const socket = createSocket('udp4');
-  socket.bind(0, host);
+  socket.bind(await freePort(), host); // TCP is to have the same number.
   await once(socket, 'listening');
   return socket;
 }

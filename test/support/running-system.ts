@@ -108,9 +108,9 @@ export async function startRunningSystem(
     return JSON.parse(stdout) as SystemStatus;
   };
   const leaderUrl = async (): Promise<string> => {
-    const { leader, nodes } = await status();
+    const { leader, nodes } = await aLeader({ status });
     const url = nodes.find(({ id }) => id === leader)?.url;
-    if (url === undefined) throw new Error('nobody leads');
+    if (url === undefined) throw new Error(`${leader} leads, and is not among the nodes`);
     return url;
   };
   const secret = async <T>(name: string): Promise<T> =>
@@ -159,6 +159,15 @@ export async function startRunningSystem(
     },
   };
 }
+
+/** The state in which somebody leads: on a busy machine an election may be under way. */
+export const aLeader = (system: { status(): Promise<SystemStatus> }): Promise<SystemStatus> =>
+  eventually(
+    'a leader',
+    () => system.status(),
+    ({ leader }) => leader !== null,
+    20_000,
+  );
 
 /** Waits for a state, not for a while. @throws Error with the last thing seen when it does not come in time. */
 export async function eventually<T>(

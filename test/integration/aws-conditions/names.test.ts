@@ -3,7 +3,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterEach, expect, test, vi } from 'vitest';
 import { openUdp, type Udp } from '../../../nodes/transport/udp.ts';
-import { freePorts } from '../raft/ports.ts';
+import { freePorts } from '../../support/ports.ts';
 
 /** What the name server says of node-2 at the moment; undefined: NXDOMAIN. */
 let address: string | undefined;
@@ -53,13 +53,10 @@ test(
     const second = await listenAt('127.0.0.2', peer);
     const reaches = async (heard: string[], packet: string) =>
       await expect
-        .poll(
-          () => {
-            udp.send('node-2', Buffer.from(packet));
-            return heard;
-          },
-          { timeout: 8_000, interval: 50 },
-        )
+        .poll(() => {
+          udp.send('node-2', Buffer.from(packet));
+          return heard;
+        })
         .toContain(packet);
 
     // Nobody has the name yet: nothing is thrown and nothing waits.

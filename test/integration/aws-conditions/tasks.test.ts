@@ -12,8 +12,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Member } from '../../../contracts/environment.ts';
 import { nodes } from '../../../contracts/topology.ts';
 import type { RaftThread } from '../../../nodes/raft-thread.ts';
+import { freePorts } from '../../support/ports.ts';
 import { agreedLeader, membersAt, startThread, threadOptions } from '../../support/raft-threads.ts';
-import { freePorts, until } from '../raft/ports.ts';
+import { until } from '../../support/until.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -41,7 +42,7 @@ test.runIf(canBeFirst)(
       .trim()
       .split(' ')
       .map(Number);
-    const exited = once(outer, 'exit') as Promise<[number | null]>;
+    const exited = once(outer, 'close') as Promise<[number | null]>; // Its last lines have come by then.
     process.kill(inner ?? 0, 'SIGTERM');
     expect((await exited)[0]).toBe(0);
     expect(lines).toEqual(['ready 1', 'closed node', 'closed database']);

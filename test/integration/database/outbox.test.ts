@@ -163,7 +163,8 @@ test('outbox: a published mail that nobody claims is published again, each time 
     const { rows } = await client.query<{ wait: number }>(
       'SELECT extract(epoch FROM published_until - clock_timestamp())::float8 AS wait FROM mails',
     );
-    waits.push(Math.round(rows[0]?.wait ?? Number.NaN));
+    // The clock has gone on since; the waits double, so ten seconds confuse nobody.
+    waits.push(Math.ceil((rows[0]?.wait ?? Number.NaN) / 10) * 10);
     await client.query("UPDATE mails SET published_until = clock_timestamp() - interval '1 ms'");
     expect(await store.dueMails(1, 10)).toEqual([due]);
   }

@@ -5,13 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { childrenOf, identify } from '../../../emulator/instance/process-table.ts';
 import { dataFolder } from '../../../emulator/services/postgres/data-folder.ts';
 import { postgresService } from '../../../emulator/services/postgres/postgres.ts';
 import type { Service } from '../../../emulator/service.ts';
 import { Supervisor } from '../../../emulator/supervisor.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
-import { freePort } from '../../support/postgres.ts';
+import { freePort } from '../../support/ports.ts';
 
 // One folder for all, since making a database takes most of the time; each test ends what it started.
 let root: string;
@@ -99,14 +100,17 @@ async function start(one: Service): Promise<ChildProcess> {
     stdio: 'ignore',
   });
   running.push(server);
-  await one.ready?.(AbortSignal.timeout(10_000));
+  await one.ready?.(AbortSignal.timeout(30_000)); // It syncs its whole folder after a crash.
   return server;
 }
 async function stop(server: ChildProcess, signal: 'SIGINT' | 'SIGKILL'): Promise<void> {
   if (server.exitCode !== null || server.signalCode !== null) return;
   const ended = once(server, 'exit');
+  const children = childrenOf(server.pid ?? 0);
   server.kill(signal);
   await ended;
+  // They see it by themselves, and the next server does not start while one of them holds the memory that they share.
+  await vi.waitUntil(() => children.every((pid) => identify(pid) === undefined), { timeout: 10_000 });
 }
 function clientOf(password: string): Client {
   const client = new Client({

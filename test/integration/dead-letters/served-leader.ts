@@ -85,7 +85,7 @@ export async function serveLeader(options: {
     },
   );
   become({ kind: 'leader' }, options.term);
-  await vi.waitUntil(() => node.leadership.state.kind === 'leading');
+  await vi.waitUntil(() => node.leadership.state.kind === 'leading', { timeout: 10_000 });
   return {
     internalUrl: node.internalUrl,
     tls,

@@ -1,5 +1,5 @@
-// Dead letters moved to the database and sent again by a process that is killed again and again in the middle of it: what
-// came out of it, for tests to judge.
+// Dead letters moved to the database and sent again by processes that die by kill -9 one after the other in the middle of it:
+// what came out of it, for tests to judge.
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -13,9 +13,9 @@ import { connectBroker, type BrokerClient, type TakenMessage } from '../../../ru
 import { startTestBroker, type BrokerKind } from '../../support/broker.ts';
 import { eventually } from '../../support/running-system.ts';
 import { item, lead, traceparent, type useDatabases } from '../database/fresh-database.ts';
-import type { WorkerSettings } from './worker/main.ts';
+import { moments, type WorkerSettings } from './worker/settings.ts';
 
-export const kills = 3;
+export const kills = moments.length;
 const workerFile = fileURLToPath(new URL('worker/main.ts', import.meta.url));
 const endsWithinMs = 240_000;
 
@@ -56,8 +56,8 @@ export async function moveThroughKills({
       database: { url, password, ca },
       broker: { ...(await server.address.credentials()), url: server.address.url, ca: server.address.ca },
     };
-    const start = (): ChildProcess => {
-      const child = fork(workerFile, [JSON.stringify(settings)], { silent: true });
+    const start = (dies?: WorkerSettings['dies']): ChildProcess => {
+      const child = fork(workerFile, [JSON.stringify({ ...settings, dies })], { silent: true });
       if (!child.stdout) throw new Error('a silent child has an output');
       createInterface({ input: child.stdout }).on('line', (line) => {
         grownBy = Math.max(grownBy, (JSON.parse(line) as { grownBy: number }).grownBy);
@@ -65,16 +65,16 @@ export async function moveThroughKills({
       return child;
     };
     const deadDepth = (): Promise<number> => client.depth(queues.itemsDead.name);
-    /** `done` rises to `count`; the process is killed in between. */
+    /** `done` rises to `count`; one process after the other dies in between, and the last one ends it. */
     const through = async (what: string, done: () => Promise<number>): Promise<void> => {
-      worker = start();
-      for (let kill = 1; kill <= kills; kill++) {
-        const reached = (count * kill) / (kills + 2);
-        await eventually(`${what}, to be killed`, done, (number) => number >= reached, endsWithinMs);
-        await kill9(worker);
-        if ((await done()) >= count) throw new Error(`${what}: it was killed after the end, not before`);
-        worker = start();
+      for (const moment of moments) {
+        // One more than whole steps hold, so that each has brought some to their end before.
+        worker = start({ moment, afterLetters: count / (kills + 2) + 1 });
+        const [code, signal] = await ended(worker);
+        if (signal !== 'SIGKILL') throw new Error(`${what}: a worker ended by itself, with ${code}`);
+        if ((await done()) >= count) throw new Error(`${what}: it died after the end, not before`);
       }
+      worker = start();
       await eventually(what, done, (number) => number >= count, endsWithinMs);
       // What was stored and not acknowledged when it was killed is taken once more.
       await eventually('an empty dead-letter queue', deadDepth, (depth) => depth === 0, endsWithinMs);
@@ -112,8 +112,12 @@ export async function moveThroughKills({
   }
 }
 
+async function ended(worker: ChildProcess): Promise<[number | null, NodeJS.Signals | null]> {
+  const signal = AbortSignal.timeout(endsWithinMs);
+  return (await once(worker, 'exit', { signal })) as [number | null, NodeJS.Signals | null];
+}
 async function kill9(worker: ChildProcess): Promise<void> {
-  const died = once(worker, 'exit');
+  const died = ended(worker);
   worker.kill('SIGKILL');
   await died;
 }

@@ -151,7 +151,7 @@ describe('SQS -> function', () => {
       logger,
     });
     const bodies = async () => (await recorded<SqsEvent>('announce')).flatMap(({ event }) => event.Records);
-    await expect.poll(async () => (await bodies()).length, { timeout: 10_000 }).toBe(4);
+    await expect.poll(async () => (await bodies()).length).toBe(4);
     await expect.poll(() => mapping.counts().handled).toBe(3);
     await mapping.close();
     const records = await bodies();
@@ -232,19 +232,21 @@ describe('SQS -> function', () => {
       invoke,
       logger,
     });
-    await expect.poll(async () => (await recorded('tick')).length, { timeout: 5_000 }).toBe(3);
-    await expect.poll(async () => (await recorded('scraper')).length).toBe(3);
+    // One of the two may have to start first, while the other gets more than three.
+    const arrived = async (name: string) => (await recorded(name)).length;
+    await expect.poll(() => arrived('tick'), { timeout: 20_000 }).toBeGreaterThanOrEqual(3);
+    await expect.poll(() => arrived('scraper'), { timeout: 20_000 }).toBeGreaterThanOrEqual(3);
+    expect(schedule.fired()).toBeLessThanOrEqual(Math.floor((Date.now() - began + 5) / 500) + 1);
     await Promise.all([schedule.close(), mapping.close()]);
-    const sent = (await recorded<SqsEvent>('tick')).map(({ event }) =>
-      Number(event.Records[0]?.attributes['SentTimestamp']),
-    );
-    for (const [index, at] of sent.toSorted((a, b) => a - b).entries()) {
-      expect(at - began).toBeGreaterThanOrEqual(index * 500 - 5);
-      expect(at - began).toBeLessThan(index * 500 + 250);
-    }
-    const [first] = await recorded<SqsEvent>('tick');
-    const [direct] = await recorded<object>('scraper');
-    expect(JSON.parse(first?.event.Records[0]?.body ?? '')).toEqual(direct?.event);
+    const sent = (await recorded<SqsEvent>('tick'))
+      .map(({ event }) => event.Records[0])
+      .map((record) => ({ at: Number(record?.attributes['SentTimestamp']), body: record?.body ?? '' }))
+      .sort((one, other) => one.at - other.at);
+    const late = sent.map(({ at }, index) => at - began - index * 500);
+    expect(Math.min(...late)).toBeGreaterThanOrEqual(-5);
+    expect(Math.min(...late)).toBeLessThan(250); // Each may be held up, but not all of them.
+    const direct = (await recorded<object>('scraper')).map(({ event }) => event);
+    expect(direct).toContainEqual(JSON.parse(sent[0]?.body ?? ''));
   });
 });
 
@@ -291,9 +293,9 @@ describe('RabbitMQ -> function', () => {
       logger,
       backOff: { firstMs: 50, msMax: 100 },
     });
-    await expect.poll(async () => (await recorded('deliver')).length, { timeout: 10_000 }).toBeGreaterThan(2);
+    await expect.poll(async () => (await recorded('deliver')).length).toBeGreaterThan(2);
     rmSync(`${folderOf('deliver')}.fail`);
-    await expect.poll(() => mapping?.counts().handled, { timeout: 10_000 }).toBe(200);
+    await expect.poll(() => mapping?.counts().handled).toBe(200);
 
     const invocations = await recorded<object>('deliver');
     const failed = invocations.filter(({ failing }) => failing);
@@ -341,12 +343,12 @@ describe('RabbitMQ -> function', () => {
       },
     });
     channel.sendToQueue('closing', Buffer.from('kept'), { persistent: true });
-    await expect.poll(() => mapping?.counts().failures, { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect.poll(() => mapping?.counts().failures).toBeGreaterThan(0);
     // A tag that was never delivered is an error of the channel: the broker closes it (AMQP 0-9-1, basic.ack).
     feeds[0]?.acknowledgeUpTo({ deliveryTag: 999, messageId: undefined, json: '', bytes: 0 });
-    await expect.poll(() => feeds.length, { timeout: 10_000 }).toBe(2);
+    await expect.poll(() => feeds.length).toBe(2);
     failing = false;
-    await expect.poll(() => mapping?.counts().handled, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => mapping?.counts().handled).toBe(1);
     await mapping.close();
     mapping = undefined;
     expect((await channel.checkQueue('closing')).messageCount).toBe(0);
@@ -362,6 +364,6 @@ describe('RabbitMQ -> function', () => {
     await new Promise((resolve) => setTimeout(resolve, 150));
     await channel.assertQueue('late', { durable: true, arguments: { 'x-queue-type': 'quorum' } });
     channel.sendToQueue('late', Buffer.from('now'));
-    await expect.poll(() => mapping?.counts().handled, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => mapping?.counts().handled).toBe(1);
   });
 });

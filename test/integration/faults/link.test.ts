@@ -6,8 +6,9 @@ import { createConnection, createServer, type Server, type Socket } from 'node:n
 import { afterEach, describe, expect, test } from 'vitest';
 import { Link } from '../../../emulator/faults/link.ts';
 import { clearRule, laneName } from '../../../emulator/faults/link-rules.ts';
+import { freePorts } from '../../support/ports.ts';
 import { eventually } from '../../support/running-system.ts';
-import { freePorts, until } from '../raft/ports.ts';
+import { until } from '../../support/until.ts';
 
 const host = '127.0.0.1';
 const cutRules = { [laneName('a', 'b')]: { ...clearRule, cut: true } };

@@ -2,10 +2,11 @@
 // `baton chaos` breaks.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { RaftCluster } from '../../support/raft-cluster.ts';
-import { until } from '../raft/ports.ts';
+import { until } from '../../support/until.ts';
 
-const heartbeatMs = 30;
-const electionTimeoutMs = 300;
+// Twice what is usual: a busy machine that stands still for a moment is no cut network.
+const heartbeatMs = 60;
+const electionTimeoutMs = 600;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('links between nodes', () => {
@@ -70,8 +71,10 @@ describe('links between nodes', () => {
     await pause(2 * electionTimeoutMs);
     cluster.signal(before.id, 'SIGKILL');
     const next = await cluster.elections.after(before.term, 10 * electionTimeoutMs);
-    const { counters } = await cluster.status(next.id);
-    expect(counters['evidence.deaths']).toBeGreaterThan(0);
+    // The other one may have seen it first, and this one have heard of it.
+    const survivors = cluster.ids.filter((id) => id !== before.id);
+    const statuses = await Promise.all(survivors.map((id) => cluster.status(id)));
+    expect(Math.max(...statuses.map(({ counters }) => counters['evidence.deaths'] ?? 0))).toBeGreaterThan(0);
     await cluster.restart(before.id);
     expect(await cluster.settled()).toMatchObject({ id: next.id, term: next.term });
   });
@@ -81,7 +84,7 @@ describe('links between nodes', () => {
     await cluster.chaos('loss all 30% seed 7');
     await cluster.chaos('duplicate all 50% seed 7');
     await cluster.chaos('delay all 20ms+-20 seed 7');
-    await pause(10_000);
+    await pause(15_000);
     const { counters } = await cluster.status(cluster.ids[0] ?? '');
     // The faults are in force: copies arrive, and are refused.
     expect(counters['refused.replayed']).toBeGreaterThan(50);

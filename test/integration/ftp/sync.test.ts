@@ -11,6 +11,7 @@ import { handleEvent } from '../../../functions/ftp-sync/handle-event.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
 import { startFileReceiver } from '../../support/file-receiver.ts';
+import { freePort } from '../../support/ports.ts';
 
 const user = { username: 'baton', password: 'secret words' };
 let folder: string;
@@ -31,7 +32,7 @@ beforeEach(async () => {
   published = [];
   server = await startFtpServer({
     host: '127.0.0.1',
-    port: 0,
+    port: await freePort(), // It is given up and taken again.
     root,
     tls: certificates,
     users: [user],
@@ -229,7 +230,7 @@ test('a server that dies in the middle of a transfer and comes back loses and do
   faults.push({ kind: 'stall', afterBytes: 50_000, times: 1 });
   const deposited = message({ version: 1, traceparent, kind: 'deposited', name: 'shop_a.csv' });
   const first = run(deposited);
-  await expect.poll(() => receiver.opened.length, { timeout: 5_000 }).toBe(1);
+  await expect.poll(() => receiver.opened.length).toBe(1);
   const { port } = server;
   await server.close();
   await first;

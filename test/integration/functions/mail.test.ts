@@ -92,11 +92,14 @@ describe('outcome', () => {
   );
 
   it('outcome: no answer to the mail within the time is unknown', async () => {
-    faults.push({ kind: 'slow', delayMs: 3_000 });
+    faults.push({ kind: 'slow', delayMs: 30_000 });
     const startedAt = performance.now();
-    const { outcome, detail } = await sendMail(server, { envelope, bytes }, { timeoutMs: 700 });
-    expect(performance.now() - startedAt).toBeLessThan(2_000);
-    expect({ outcome, detail }).toEqual({ outcome: 'unknown', detail: 'the dialogue took more than 700 ms' });
+    const { outcome, detail } = await sendMail(server, { envelope, bytes }, { timeoutMs: 4_000 });
+    expect(performance.now() - startedAt).toBeLessThan(20_000);
+    expect({ outcome, detail }).toEqual({
+      outcome: 'unknown',
+      detail: 'the dialogue took more than 4000 ms',
+    });
   });
 
   it.each([

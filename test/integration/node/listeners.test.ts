@@ -69,7 +69,7 @@ afterAll(async () => {
 beforeEach(async () => {
   term = Math.max(term, edges.orders.databaseTerm) + 1;
   edges.become({ kind: 'leader' }, term);
-  await vi.waitUntil(() => node.leadership.state.kind === 'leading');
+  await vi.waitUntil(() => node.leadership.state.kind === 'leading', { timeout: 10_000 });
 });
 
 async function internal(path: string, body: unknown, headers: Record<string, string> = {}) {

@@ -58,7 +58,7 @@ afterEach(async () => {
 });
 
 test('a follower answers itself and goes the way of a batch; a leader is only asked whether it answers', async () => {
-  await expect.poll(() => rehearsed).toBeGreaterThan(20);
+  await expect.poll(() => rehearsed, { timeout: 15_000 }).toBeGreaterThan(20);
   expect(asked.filter((request) => request === 'POST /internal/batches').length).toBeGreaterThan(20);
   expect(problems.list()).toEqual([]);
   state = { kind: 'leading', term: 2 };

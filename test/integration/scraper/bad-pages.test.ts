@@ -29,7 +29,7 @@ async function serve(answer: RequestListener): Promise<string> {
 function fetcherFor(address: string, limits = {}): PageFetcher {
   const fetcher = createPageFetcher({
     privateHosts: [new URL(address).host],
-    limits: { ...fetchLimitsDefault, totalMs: 400, headersMs: 300, ...limits },
+    limits: { ...fetchLimitsDefault, ...limits },
   });
   closers.push(() => fetcher.close());
   return fetcher;
@@ -40,7 +40,8 @@ describe('bad pages', () => {
   it('bad page: one that never answers is given up in time', async () => {
     const address = await serve(() => undefined);
     const startedAt = performance.now();
-    const answer = await fetcherFor(address).fetchPage({ url: `${address}/` });
+    const fetcher = fetcherFor(address, { totalMs: 400, headersMs: 300 });
+    const answer = await fetcher.fetchPage({ url: `${address}/` });
     expect(answer).toMatchObject({ kind: 'failed', unreachable: true });
     expect(performance.now() - startedAt).toBeLessThan(3_000);
   });
@@ -59,11 +60,13 @@ describe('bad pages', () => {
       response.on('drain', pour);
       pour();
     });
-    const fetcher = fetcherFor(address, { bytesMax: 1_000_000, totalMs: 2_000 });
-    expect(await fetcher.fetchPage({ url: `${address}/endless` })).toMatchObject({
+    const capped = fetcherFor(address, { bytesMax: 1_000_000 });
+    expect(await capped.fetchPage({ url: `${address}/endless` })).toMatchObject({
       reason: 'larger than 1000000 bytes',
     });
-    expect(await fetcher.fetchPage({ url: `${address}/trickle` })).toMatchObject({
+    expect(
+      await fetcherFor(address, { totalMs: 2_000 }).fetchPage({ url: `${address}/trickle` }),
+    ).toMatchObject({
       reason: 'no whole answer within 2000 ms',
     });
   });
@@ -75,7 +78,7 @@ describe('bad pages', () => {
       if (request.url === '/bomb') response.writeHead(200, { ...html, 'content-encoding': 'gzip' }).end(bomb);
       else response.writeHead(200, { ...html, 'content-length': 20 * 1024 * 1024 }).flushHeaders();
     });
-    const fetcher = fetcherFor(address, { totalMs: 5_000 });
+    const fetcher = fetcherFor(address);
     expect(await fetcher.fetchPage({ url: `${address}/huge` })).toMatchObject({
       reason: '20971520 bytes announced, 5242880 allowed',
     });
@@ -121,7 +124,7 @@ describe('bad pages', () => {
       response.write(request.url === '/gz' ? whole.subarray(0, 100) : '<p>half');
       setTimeout(() => response.destroy(), 20);
     });
-    const fetcher = fetcherFor(address, { totalMs: 3_000 });
+    const fetcher = fetcherFor(address);
     for (const path of ['/', '/gz'])
       expect(await fetcher.fetchPage({ url: address + path })).toMatchObject({
         kind: 'failed',

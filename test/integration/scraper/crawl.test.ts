@@ -24,7 +24,10 @@ afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
 
-async function setUp(change: Partial<ShopSource> = {}, shopOptions: { crawlDelaySeconds?: number } = {}) {
+async function setUp(
+  change: Partial<ShopSource> = {},
+  { headersMs, ...shopOptions }: { crawlDelaySeconds?: number; headersMs?: number } = {},
+) {
   const shop: DemoShop = await startDemoShop({
     host: '127.0.0.1',
     port: 0,
@@ -35,7 +38,7 @@ async function setUp(change: Partial<ShopSource> = {}, shopOptions: { crawlDelay
   const source = shopSourceSchema.parse({ ...demoSources(shop.address)[0], requestEveryMs: 0, ...change });
   const fetcher = createPageFetcher({
     privateHosts: [`127.0.0.1:${shop.port}`],
-    limits: { ...fetchLimitsDefault, totalMs: 1_000, headersMs: 500 },
+    limits: { ...fetchLimitsDefault, ...(headersMs === undefined ? {} : { headersMs }) },
   });
   closers.push(
     () => shop.close(),
@@ -243,7 +246,7 @@ it('crawl: a worker that dies between two saves is followed by one that uses non
 });
 
 it('crawl: pages that fail, hang, are huge, endless or no HTML are counted, and their items do not vanish', async () => {
-  const { shop, world, run } = await setUp();
+  const { shop, world, run } = await setUp({}, { headersMs: 2_000 });
   await run();
   shop.fault('/c/cups?page=2', 'hang');
   shop.fault('/c/clocks', 'huge');

@@ -11,7 +11,8 @@ import { readEnvironment } from '../../../runtime/config.ts';
 import { childTraceparent, newTraceparent } from '../../../runtime/trace.ts';
 import { startCollector, type TestCollector } from '../../support/collector.ts';
 
-const pace = { sendEvery: 10, answerWithin: 200, restFirst: 100, restMost: 100 };
+// A portion that a busy machine answers late would be told twice, and the counts be wrong.
+const pace = { sendEvery: 10, answerWithin: 10_000, restFirst: 100, restMost: 100 };
 const within = { timeout: 10_000 };
 let collector: TestCollector;
 let problems: Problems;
@@ -34,8 +35,9 @@ const senderTo = (url: string, headers?: string): SpanSender =>
     cluster: 'test',
     nodeId: 'node-1',
   });
-function exportTo(sender: SpanSender): TraceExport {
-  traces = new TraceExport({ sender, problems, report: (words) => void said.push(words), pace });
+function exportTo(sender: SpanSender, over: Partial<typeof pace> = {}): TraceExport {
+  const report = (words: string): void => void said.push(words);
+  traces = new TraceExport({ sender, problems, report, pace: { ...pace, ...over } });
   return traces;
 }
 /** Each one of a page of its own, and of one item. */
@@ -104,13 +106,16 @@ test('one that hangs is given up after the bound, one request at a time, and is 
     read += 1;
     return hangs ? new Promise(() => undefined) : { status: 200, text: '' };
   };
-  const traces = exportTo({
-    ...sender,
-    async send(deliveries, signal) {
-      sent.push(deliveries.map(({ traceparent }) => traceparent));
-      return sender.send(deliveries, signal);
+  const traces = exportTo(
+    {
+      ...sender,
+      async send(deliveries, signal) {
+        sent.push(deliveries.map(({ traceparent }) => traceparent));
+        return sender.send(deliveries, signal);
+      },
     },
-  });
+    { answerWithin: 1_000, restFirst: 1_000, restMost: 1_000 },
+  );
   traces.note(batch(2));
   await vi.waitUntil(() => problems.list().length === 1, within);
   expect(read).toBe(1);
@@ -205,9 +210,9 @@ test('an end in order tells what waits; with a collector that hangs it is over s
     problems,
     report: (words) => void said.push(words),
   });
-  ending.note(batch(200));
+  ending.note(batch(130)); // More than one request holds.
   await ending.close();
-  expect(told()).toHaveLength(200);
+  expect(told()).toHaveLength(130);
   collector.answer = () => new Promise(() => undefined);
   const hanging = new TraceExport({
     sender: senderTo(collector.url),
@@ -217,7 +222,7 @@ test('an end in order tells what waits; with a collector that hangs it is over s
   hanging.note(batch(3));
   const startedAt = performance.now();
   await hanging.close();
-  expect(performance.now() - startedAt).toBeLessThan(2_000);
+  expect(performance.now() - startedAt).toBeLessThan(4_000); // And not after the five seconds of another request.
   expect(said.at(-1)).toBe('3 deliveries were not told to the collector of traces');
 });
 

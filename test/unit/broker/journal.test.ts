@@ -106,7 +106,7 @@ describe('settling with nobody waiting', () => {
     const { journal } = await open();
     const [a, b] = [await publish(journal, 'a'), await publish(journal, 'b')];
     journal.settle(a);
-    await expect.poll(async () => (await afterCrash()).texts, { timeout: 2_000 }).toEqual(['b']);
+    await expect.poll(async () => (await afterCrash()).texts).toEqual(['b']);
     journal.settle(b);
     await journal.flushed(); // The timer of that settling finds nothing left to write.
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -1,4 +1,6 @@
 // A handler that does what its event says, good or bad, so that tests see how the host takes it.
+import { writeFileSync } from 'node:fs';
+
 let served = 0;
 const kept: Buffer[] = [];
 
@@ -6,6 +8,8 @@ interface Order {
   readonly do: string;
   readonly bytes?: number;
   readonly ms?: number;
+  /** A file that says the order has arrived. */
+  readonly touch?: string;
 }
 interface Context {
   getRemainingTimeInMillis(): number;
@@ -38,6 +42,7 @@ export const handler = async (event: Order, context: Context): Promise<unknown> 
       await wait(5_000);
       return undefined;
     case 'wait':
+      if (event.touch !== undefined) writeFileSync(event.touch, '');
       await wait(event.ms ?? 0);
       return process.pid;
     case 'spin':
