@@ -22,8 +22,11 @@ export interface Service {
   readonly address: string;
   /** One word or two for people: "PostgreSQL 18.4", "RabbitMQ 3.10.8". */
   readonly about: string;
-  /** Runs before every start, so it has to be quick when there is nothing to do. @throws Error with what to do. */
-  prepare?(): Promise<void>;
+  /**
+   * Runs before every start, so it has to be quick when there is nothing to do. Aborted when nobody waits for it any more: it
+   * ends what it has started before it rejects. @throws Error with what to do.
+   */
+  prepare?(signal: AbortSignal): Promise<void>;
   readonly command: ServiceCommand;
   /**
    * Resolves when the service does its work; rejects, or is aborted, when it will not.

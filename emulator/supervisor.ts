@@ -107,6 +107,7 @@ class Supervised {
   #state: ServiceState = 'starting';
   #child: ChildProcess | undefined;
   #identity: ProcessIdentity | undefined;
+  #preparing: Promise<void> | undefined;
   #exited: Promise<void> = Promise.resolve();
   #running: Promise<void> = Promise.resolve();
   #restarts = 0;
@@ -173,6 +174,7 @@ class Supervised {
       await pause(this.#service.stopWithinMs, over.signal);
       if (!over.signal.aborted) signalTree(pid, 'SIGKILL');
     }
+    await this.#preparing?.catch(() => undefined); // Whoever starts it hears of that.
     await this.#exited;
     await this.#running;
     this.#become('stopped', null);
@@ -206,7 +208,8 @@ class Supervised {
     const { name, startWithinMs } = this.#service;
     this.#become('starting', null);
     try {
-      await this.#service.prepare?.();
+      this.#preparing = this.#service.prepare?.(this.#stopping.signal);
+      await this.#preparing;
     } catch (error) {
       this.#lastEnd = describeError(error);
       throw error;

@@ -44,10 +44,11 @@ export async function startTestPostgres(): Promise<TestPostgres> {
     ...options,
     settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '32MB' },
   });
-  await service.prepare?.();
+  const { signal } = new AbortController();
+  await service.prepare?.(signal);
   const user = await databaseUser();
   const runAs = await asUser(user, [binaries.postgres, folder]);
-  await singleUser({ ...options, runAs, durable: false }, dataFolder(options.folder), [
+  await singleUser({ ...options, runAs, durable: false, signal }, dataFolder(options.folder), [
     'ALTER ROLE baton CREATEDB',
   ]);
   const { file, args, env, cwd, uid, gid } = service.command;

@@ -79,7 +79,7 @@ test('a dead letter is found, corrected, sent again and followed to its row', as
   );
   const id = String(letter?.id);
   expect((await system.baton('dlq', 'show', id)).stdout).toContain(
-    'items.0.price: Invalid input: expected number',
+    'items.0.price: expected number',
   );
 
   const corrected = join(system.folder, 'corrected.json');

@@ -31,6 +31,8 @@ export interface DataFolderOptions {
   readonly password: string;
   /** False skips every fsync: for data that is thrown away. */
   readonly durable: boolean;
+  /** Ends the program that is under way. */
+  readonly signal: AbortSignal;
 }
 
 export const roleName = 'baton';
@@ -142,7 +144,7 @@ async function ensureRole(options: DataFolderOptions, data: string): Promise<voi
 
 /** One statement a line, as the superuser, while no server runs. @throws Error with what the server said. */
 export async function singleUser(
-  options: Pick<DataFolderOptions, 'folder' | 'binaries' | 'runAs' | 'password' | 'durable'>,
+  options: Pick<DataFolderOptions, 'folder' | 'binaries' | 'runAs' | 'password' | 'durable' | 'signal'>,
   data: string,
   statements: readonly string[],
 ): Promise<void> {
@@ -169,9 +171,10 @@ function quoted(text: string): string {
 }
 
 async function runProgram(
-  { folder, runAs, password }: Pick<DataFolderOptions, 'folder' | 'runAs' | 'password'>,
+  { folder, runAs, password, signal }: Pick<DataFolderOptions, 'folder' | 'runAs' | 'password' | 'signal'>,
   program: { file: string; args: readonly string[]; input: string; withinMs: number },
 ): Promise<void> {
+  signal.throwIfAborted();
   const { file, args, ...identity } = runAs(program.file, program.args);
   const child = spawn(file, args, {
     cwd: folder,
@@ -189,9 +192,12 @@ async function runProgram(
   child.stdin.end(program.input);
   const code = await new Promise<number | string>((resolve, reject) => {
     const timer = setTimeout(() => child.kill('SIGKILL'), program.withinMs);
-    child.once('error', reject).once('close', (exit, signal) => {
+    const end = (): void => void child.kill('SIGTERM'); // initdb takes away what it made.
+    signal.addEventListener('abort', end);
+    child.once('error', reject).once('close', (exit, by) => {
       clearTimeout(timer);
-      resolve(exit ?? signal ?? 'nothing');
+      signal.removeEventListener('abort', end);
+      resolve(exit ?? by ?? 'nothing');
     });
   }).catch((cause: unknown) => {
     throw new Error(`${program.file} cannot be started`, { cause });

@@ -66,12 +66,13 @@ export function postgresService(options: PostgresOptions): Service {
     kind: 'database',
     address: `127.0.0.1:${port}`,
     about: `PostgreSQL ${binaries.version}`,
-    async prepare() {
+    async prepare(signal) {
       const user = await databaseUser();
       await linkLibraries(binaries);
       await mkdir(folder, { recursive: true, mode: 0o700 });
       runAs = await asUser(user, [binaries.postgres, dirname(folder)]);
-      await prepareDataFolder({ ...options, binaries, user, runAs, durable: settings['fsync'] !== 'off' });
+      const durable = settings['fsync'] !== 'off';
+      await prepareDataFolder({ ...options, binaries, user, runAs, durable, signal });
     },
     get command(): ServiceCommand {
       return {

@@ -51,7 +51,9 @@ test('a database comes back with its data after it was killed, and takes up a ne
 
 test('a folder that another server works on is refused by its pid, and a pid that is somebody else’s is not', async () => {
   const server = await start(service('secret'));
-  await expect(service('secret').prepare?.()).rejects.toThrow(new RegExp(`pid ${server.pid}\\b`));
+  await expect(service('secret').prepare?.(new AbortController().signal)).rejects.toThrow(
+    new RegExp(`pid ${server.pid}\\b`),
+  );
   await stop(server, 'SIGKILL');
   // As after a reboot: the number now belongs to this very test.
   await writeFile(join(dataFolder(join(root, 'postgres')), 'postmaster.pid'), `${process.pid}\n`);
@@ -91,7 +93,7 @@ function service(password: string): Service {
   return postgresService({ ...certificates, folder: join(root, 'postgres'), port, password });
 }
 async function start(one: Service): Promise<ChildProcess> {
-  await one.prepare?.();
+  await one.prepare?.(new AbortController().signal);
   const { file, args, env, cwd, uid, gid } = one.command;
   const server = spawn(file, args, {
     env: { ...env },
