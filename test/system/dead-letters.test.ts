@@ -78,9 +78,7 @@ test('a dead letter is found, corrected, sent again and followed to its row', as
     5_000,
   );
   const id = String(letter?.id);
-  expect((await system.baton('dlq', 'show', id)).stdout).toContain(
-    'items.0.price: expected number',
-  );
+  expect((await system.baton('dlq', 'show', id)).stdout).toContain('items.0.price: expected number');
 
   const corrected = join(system.folder, 'corrected.json');
   await writeFile(corrected, JSON.stringify({ ...page, items: [{ ...item, price: 10 }] }));
