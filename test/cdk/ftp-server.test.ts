@@ -37,6 +37,8 @@ const [task] = ofType(stackOf(synthesized('dev'), 'nodes').resources, 'AWS::ECS:
 );
 const [container] = taskSchema.parse(task?.Properties).ContainerDefinitions;
 
+/** As Debian's image has it, whatever a user of this machine has. */
+const imagePath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const isolated = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
 const missing = [
   ...(existsSync('/usr/sbin/vsftpd') ? [] : ['vsftpd is not installed here']),
@@ -75,7 +77,7 @@ describe.skipIf(missing !== '')(`ftp server${missing === '' ? '' : ` (skipped: $
     server = spawn('bash', [...throughPipe, 'unshare', ...isolated, ...contained], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
-        PATH: process.env['PATH'],
+        PATH: imagePath,
         INIT: String(container.LinuxParameters.InitProcessEnabled),
         ...Object.fromEntries(container.Environment.map(({ Name, Value }) => [Name, Value])),
         ...Object.fromEntries(container.Secrets.map(({ Name }) => [Name, values[Name]])),
@@ -87,7 +89,7 @@ describe.skipIf(missing !== '')(`ftp server${missing === '' ? '' : ` (skipped: $
       'a greeting',
       async () => ((await isHealthy()) ? 'greeted' : log),
       (seen) => seen === 'greeted',
-      10_000,
+      30_000,
     );
   });
   afterAll(async () => {
