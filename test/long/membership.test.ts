@@ -122,6 +122,8 @@ describe('what would not be safe is refused', () => {
 
   beforeAll(async () => {
     three = await mkdtemp(join(tmpdir(), 'baton-membership-refused-'));
+    for (const name of ['secrets', 'tls', 'logs'])
+      await mkdir(join(three, '.baton', name), { recursive: true });
     for (const nodeId of ['node-1', 'node-2']) await mkdir(dataOf(nodeId), { recursive: true });
     await record(JSON.stringify({ generation: 1, nodes: 3, settled: true }));
   });

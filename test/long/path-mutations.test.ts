@@ -10,7 +10,7 @@ const main = fileURLToPath(new URL('../chaos/mutations/main.ts', import.meta.url
 test.each(pathMutations.map(({ safeguard }) => safeguard))(
   'taken out, something misses it: %s',
   (safeguard) => {
-    const run = spawnSync(process.execPath, [main, safeguard], { encoding: 'utf8', timeout: 550_000 });
+    const run = spawnSync(process.execPath, [main, safeguard], { encoding: 'utf8', timeout: 590_000 });
     expect(run.stdout + run.stderr).toMatch(/^found/m);
     expect(run.status).toBe(0);
   },

@@ -7,10 +7,10 @@ import { mutatedCopy, type MutatedCopy } from '../../simulation/mutations/mutate
 import { pathMutations, type PathMutation } from './mutations.ts';
 
 const copied = ['contracts', 'runtime', 'nodes', 'functions', 'emulator', 'test'];
-const testWithinMs = 120_000;
+const testWithinMs = 240_000;
 /** One seed may miss what another hits: a fault has to come while a batch is under way. */
 const seeds = [1, 2, 3];
-const chaosWithinMs = 240_000;
+const chaosWithinMs = 480_000;
 
 // Failing is what a mutant's tests are for: their reports are not the project's.
 const { BATON_TEST_REPORTS: _reports, ...env } = process.env;
