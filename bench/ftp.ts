@@ -12,8 +12,8 @@ import { promisify } from 'node:util';
 import { serviceSettingsVariable, type ReadyLine } from '../emulator/service-process.ts';
 import { FtpSource } from '../functions/ftp-sync/ftp-source.ts';
 import { makeCertificates, type TestCertificates } from '../test/support/certificates.ts';
+import { inParallel } from '../runtime/in-parallel.ts';
 import { median, round, type Bench, type Result } from './bench.ts';
-import { inParallel } from './item-messages.ts';
 
 const run = promisify(execFile);
 const smallFiles = { count: 200, bytes: 4_096 };

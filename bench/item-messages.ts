@@ -61,16 +61,3 @@ export function pageMessage({
     }),
   };
 }
-
-/** Runs the tasks with so many under way at once. */
-export async function inParallel<T>(
-  tasks: Iterable<T>,
-  atOnce: number,
-  run: (task: T) => Promise<void>,
-): Promise<void> {
-  const queue = tasks[Symbol.iterator]();
-  const worker = async (): Promise<void> => {
-    for (let next = queue.next(); !next.done; next = queue.next()) await run(next.value);
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
-}

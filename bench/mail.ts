@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { createTransport } from 'nodemailer';
 import { startInbox } from '../emulator/services/inbox/inbox.ts';
 import { sendMail } from '../functions/mail/smtp.ts';
+import { inParallel } from '../runtime/in-parallel.ts';
 import { createLogger } from '../runtime/logger.ts';
 import { makeCertificates } from '../test/support/certificates.ts';
 import { median, round, type Bench } from './bench.ts';
-import { inParallel } from './item-messages.ts';
 
 const mailsPerTurn = 100;
 const atOnce = 4;

@@ -4,11 +4,12 @@
 import { itemPartitionOf } from '../contracts/item-partitions.ts';
 import { rabbitmqEventSources } from '../contracts/topology.ts';
 import { startRabbitmqMapping } from '../emulator/event-sources/rabbitmq.ts';
+import { inParallel } from '../runtime/in-parallel.ts';
 import { createLogger } from '../runtime/logger.ts';
 import { eventually } from '../test/support/running-system.ts';
 import { startBenchSystem, type BenchSystem } from './bench-system.ts';
 import { measured, median, round, type Bench, type Result } from './bench.ts';
-import { benchSource, inParallel, pageMessage } from './item-messages.ts';
+import { benchSource, pageMessage } from './item-messages.ts';
 import { drainByPath } from './pipeline-peers.ts';
 import { publishesInFlight, rate } from './pipeline-stages.ts';
 

@@ -7,10 +7,11 @@ import { createInvokeClient } from '../emulator/event-sources/invoke-client.ts';
 import { eventJson, recordJson } from '../emulator/event-sources/rabbitmq-event-body.ts';
 import { startRabbitmqMapping } from '../emulator/event-sources/rabbitmq.ts';
 import { writeBatch } from '../nodes/database/write-items.ts';
+import { inParallel } from '../runtime/in-parallel.ts';
 import { createLogger } from '../runtime/logger.ts';
 import { newTraceparent } from '../runtime/trace.ts';
 import type { BenchSystem } from './bench-system.ts';
-import { benchItem, inParallel, pageMessage } from './item-messages.ts';
+import { benchItem, pageMessage } from './item-messages.ts';
 
 /** How the items of one measurement travel. */
 export interface Shape {

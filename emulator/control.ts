@@ -1,7 +1,6 @@
 // How another terminal reaches a running system: a small HTTP listener of the launcher on loopback, with a token that
 // only this user can read. It injects faults and takes the system down; it never reads or writes data. The nodes have a
 // token of their own, with which they pass on what their page wants broken.
-import { timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -9,6 +8,8 @@ import { request } from 'undici';
 import { z } from 'zod';
 import { describeError } from '../runtime/failure.ts';
 import { describeIssues, issuesOf } from '../runtime/issues.ts';
+import { readBounded } from '../runtime/read-bounded.ts';
+import { sameSecret } from '../runtime/same-secret.ts';
 import type { InstanceRecord } from './instance/instance.ts';
 
 export const faultActions = ['kill', 'pause', 'resume'] as const;
@@ -74,8 +75,8 @@ async function answer(
   const route = `${request.method} ${request.url}`;
   // The token is what counts; a page of another site could neither know it nor send it.
   const given = request.headers.authorization ?? '';
-  const passesOn = route === 'POST /chaos' && sameText(given, `Bearer ${faultsToken}`);
-  if (!passesOn && !sameText(given, `Bearer ${token}`))
+  const passesOn = route === 'POST /chaos' && sameSecret(given, `Bearer ${faultsToken}`);
+  if (!passesOn && !sameSecret(given, `Bearer ${token}`))
     return { status: 401, body: { error: 'this needs the control token of .baton/instance.json' } };
   if (route === 'GET /status') return { status: 200, body: await ports.status() };
   if (route === 'POST /down') {
@@ -83,42 +84,31 @@ async function answer(
     return { status: 202, body: { done: 'going down' } };
   }
   if (route === 'POST /chaos') {
-    const { command } = chaosSchema.parse(JSON.parse(await readBody(request)));
+    const { command } = chaosSchema.parse(await readJson(request));
     return { status: 200, body: { done: await ports.chaos(command) } };
   }
   if (route === 'POST /transfer') {
-    const { target } = faultSchema.parse(JSON.parse(await readBody(request)));
+    const { target } = faultSchema.parse(await readJson(request));
     return { status: 200, body: { done: await ports.transfer(target) } };
   }
   if (route === 'POST /recover') {
-    const { target, ...how } = recoverSchema.parse(JSON.parse(await readBody(request)));
+    const { target, ...how } = recoverSchema.parse(await readJson(request));
     return { status: 200, body: { done: await ports.recover(target, how) } };
   }
   const action = faultActions.find((name) => route === `POST /${name}`);
   if (!action) return { status: 404, body: { error: `there is no ${route}` } };
-  const { target } = faultSchema.parse(JSON.parse(await readBody(request)));
+  const { target } = faultSchema.parse(await readJson(request));
   return { status: 200, body: { done: await ports.fault(action, target) } };
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > bodyBytesMax) throw new Error(`a body of more than ${bodyBytesMax} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const body = await readBounded(request, { bytesMax: bodyBytesMax, what: 'the body' });
+  return JSON.parse(body.toString('utf8'));
 }
 
 function send(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json' });
   response.end(JSON.stringify(body));
-}
-
-function sameText(given: string, expected: string): boolean {
-  const [left, right] = [Buffer.from(given), Buffer.from(expected)];
-  return left.length === right.length && timingSafeEqual(left, right);
 }
 
 /** The other side. @throws Error with the launcher's reason, or when it does not answer in time. */

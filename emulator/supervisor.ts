@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describeError } from '../runtime/failure.ts';
 import { identify, signalGroup, signalTree, type ProcessIdentity } from './instance/process-table.ts';
-import { backOffMs, pause, type BackOff } from './pause.ts';
+import { backOffMs, pause, type BackOff } from '../runtime/waiting.ts';
 import { RotatingFile } from './rotating-file.ts';
 import type { Service, ServiceKind } from './service.ts';
 

@@ -20,7 +20,8 @@ import { planMembership, type Generation } from './instance/membership.ts';
 import { runRecovery } from './instance/recover-node.ts';
 import { identify, isAlive, type ProcessIdentity } from './instance/process-table.ts';
 import { giveBackCrawls, type LeftCrawlsPlace } from './left-crawls.ts';
-import { pause } from './pause.ts';
+import { parseJson } from '../runtime/parse-json.ts';
+import { pause } from '../runtime/waiting.ts';
 import { RotatingFile } from './rotating-file.ts';
 import { declareTopology } from './services/declare-topology.ts';
 import { provisionAws } from './services/aws/provision.ts';
@@ -420,11 +421,4 @@ function refusalIn(text: string): string | undefined {
   const { code, detail, title } = problem.data;
   const next = code in failures ? failures[code as FailureCode].next : undefined;
   return next === 'find-leader' || next === 'retry-same-key' ? undefined : (detail ?? title);
-}
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -2,6 +2,7 @@
 // hour for an answer, so one is always given, before the function's own time ends. Used by functions that exist on AWS alone.
 import * as z from 'zod';
 import { describeError } from '../runtime/failure.ts';
+import { within } from '../runtime/waiting.ts';
 
 const cloudFormationEventSchema = z.object({
   RequestType: z.enum(['Create', 'Update', 'Delete']),
@@ -44,7 +45,7 @@ export async function answerCloudFormation(
 ): Promise<void> {
   let failure: string | undefined;
   try {
-    if (event.RequestType !== 'Delete') await within(withinMs, work());
+    if (event.RequestType !== 'Delete') await within(withinMs, 'what it configures', work);
   } catch (error) {
     failure = describeError(error);
   }
@@ -63,16 +64,4 @@ export async function answerCloudFormation(
     signal: AbortSignal.timeout(answerWithinMs),
   });
   if (!response.ok) throw new Error(`CloudFormation refused the answer: ${response.status}`);
-}
-
-async function within(ms: number, work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`not done within ${ms} ms`)), ms);
-  });
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -10,6 +10,7 @@ import {
 import * as z from 'zod';
 import { announcementSchema } from '../contracts/announcement.ts';
 import { directoryTable } from '../contracts/topology.ts';
+import { within } from '../runtime/waiting.ts';
 
 const entrySchema = announcementSchema.extend({ validUntilMs: z.int() });
 /** `validUntilMs` is epoch time: several machines compare it, each with its own clock. */
@@ -83,16 +84,8 @@ export function openLeaderDirectory({ table, region }: { table: string; region: 
   };
 
   /** The SDK aborts its request only: a credential provider that hangs needs the race. */
-  async function bounded<T>(doing: string, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const signal = AbortSignal.timeout(answerWithinMs);
-    const late = new Promise<never>((_resolve, reject) => {
-      signal.addEventListener('abort', () =>
-        reject(
-          new Error(`${doing} the directory table ${table}: DynamoDB gave no answer in ${answerWithinMs} ms`),
-        ),
-      );
-    });
-    return await Promise.race([run(signal), late]);
+  function bounded<T>(doing: string, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return within(answerWithinMs, `${doing} the directory table ${table}: DynamoDB`, run);
   }
 }
 

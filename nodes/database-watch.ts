@@ -1,6 +1,7 @@
 // Looks at the database on behalf of the election: a leader without one hands over to a node that has one.
 // Each look is bounded, and there is at most one under way. Never changes a role by itself.
 import { describeError } from '../runtime/failure.ts';
+import { within } from '../runtime/waiting.ts';
 
 const lookEveryMs = 200; // Five looks within the second after which a leader hands over.
 const answerWithinMs = 800;
@@ -13,20 +14,12 @@ export function watchDatabase(options: {
   async function look(): Promise<void> {
     if (looking) return;
     looking = true;
-    let deadline: NodeJS.Timeout | undefined;
     try {
-      const late = new Promise<never>((_resolve, reject) => {
-        deadline = setTimeout(
-          () => reject(new Error(`no answer within ${answerWithinMs} ms`)),
-          answerWithinMs,
-        );
-      });
-      await Promise.race([options.ping(), late]);
+      await within(answerWithinMs, 'a ping', options.ping);
       options.report({ databaseReachable: true, fit: true, reason: null });
     } catch (error) {
       options.report({ databaseReachable: false, fit: true, reason: `database: ${describeError(error)}` });
     } finally {
-      clearTimeout(deadline);
       looking = false;
     }
   }

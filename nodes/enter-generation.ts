@@ -34,11 +34,11 @@ async function enterGeneration(settings: EnterGenerationSettings): Promise<void>
     applicationName: 'enter-generation',
   });
   const folderOf = (nodeId: string): string => join(settings.dataDir, nodeId);
-  const locks: { release(): void }[] = [];
+  const unlocks: (() => void)[] = [];
   try {
     for (const nodeId of voters) {
       mkdirSync(folderOf(nodeId), { recursive: true, mode: 0o700 });
-      locks.push(takeIdentityLock({ dataDir: folderOf(nodeId), nodeId }));
+      unlocks.push(takeIdentityLock({ dataDir: folderOf(nodeId), nodeId }));
     }
     await database.migrate();
     const { clusterId } = await database.cluster(cluster);
@@ -63,7 +63,7 @@ async function enterGeneration(settings: EnterGenerationSettings): Promise<void>
       }).close();
     }
   } finally {
-    for (const lock of locks) lock.release();
+    for (const unlock of unlocks) unlock();
     await database.close();
   }
 }

@@ -84,12 +84,12 @@ export async function startRaftThread(options: RaftThreadOptions): Promise<RaftT
     throw new Error(`the boot id ${bootId} was used before: each start needs its own`);
   // UDP and TCP share the number, so the system cannot choose it.
   if (udpPort === 0) throw new Error('the UDP port of a node has to be a fixed one');
-  const lock = takeIdentityLock(options);
+  const unlock = takeIdentityLock(options);
   bootsUsed.add(bootId);
   try {
-    return await new Handle(options, () => lock.release()).started;
+    return await new Handle(options, unlock).started;
   } catch (error) {
-    lock.release();
+    unlock();
     throw error;
   }
 }

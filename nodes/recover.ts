@@ -123,7 +123,7 @@ async function carryOut(place: Place, { by, agreedTo }: { by: string; agreedTo: 
   const { environment, database } = place;
   const { BATON_NODE_ID: nodeId, BATON_GENERATION: generation, BATON_DATA: dataDir } = environment;
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const lock = takeIdentityLock({ dataDir, nodeId });
+  const unlock = takeIdentityLock({ dataDir, nodeId });
   try {
     // Again, now that the node cannot run: terms may have risen while somebody read.
     const { plan, clusterId } = await look(place);
@@ -155,7 +155,7 @@ async function carryOut(place: Place, { by, agreedTo }: { by: string; agreedTo: 
       unheard: [...unheard],
     });
   } finally {
-    lock.release();
+    unlock();
   }
 }
 

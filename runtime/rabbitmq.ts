@@ -1,6 +1,7 @@
 // Publishing to RabbitMQ, asking for a queue's depth and taking what lies in one: confirmed, mandatory, bounded, and over a
 // connection that is opened when it is first needed and again after it broke. Never consumes: event sources do that.
 import type { Channel, ChannelModel, ConfirmChannel, GetMessage } from 'amqplib';
+import { within } from './waiting.ts';
 import { connectAmqps, type BrokerAddress } from './amqps.ts';
 import { Failure } from './failure.ts';
 
@@ -108,7 +109,7 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
         throw unavailable(`${what}: ${unconfirmed} messages wait for their confirm`, undefined);
       unconfirmed += 1;
       try {
-        await within(timeoutMs, what, async () => {
+        await within(timeoutMs, 'the broker', async () => {
           const { channel, returned } = await open();
           await confirmed(channel, message);
           if (returned.delete(message.messageId))
@@ -124,7 +125,7 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
     async depth(queue, { timeoutMs = depthWithinMs } = {}) {
       const what = `asking for the depth of ${queue}`;
       try {
-        return await within(timeoutMs, what, async () => {
+        return await within(timeoutMs, 'the broker', async () => {
           const { connection } = await open();
           // A channel of its own: the broker closes it when there is no such queue.
           const channel = await connection.createChannel();
@@ -142,7 +143,7 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
       const what = `taking messages of ${queue}`;
       const turn = taking.then(async () => {
         try {
-          return await within(takeWithinMs, what, async () =>
+          return await within(takeWithinMs, 'the broker', async () =>
             takeFrom(await openTaking(), queue, limits, keep),
           );
         } catch (error) {
@@ -247,18 +248,6 @@ function confirmed(channel: ConfirmChannel, message: BrokerMessage): Promise<voi
       },
     );
   });
-}
-
-async function within<T>(ms: number, what: string, work: () => Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(unavailable(`${what}: no answer within ${ms} ms`, undefined)), ms);
-  });
-  try {
-    return await Promise.race([work(), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 function unavailable(what: string, cause: unknown): Failure {

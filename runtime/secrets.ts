@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import * as z from 'zod';
+import { parseJson } from './parse-json.ts';
 
 const refreshAfterMs = 60_000; // The bound on how long a rotated secret's predecessor is still used.
 const answerWithinMs = 3_000;
@@ -112,12 +113,4 @@ function fromSecretsManager(): FetchSecret {
     if (SecretString === undefined) throw new Error('it is binary, a text was expected');
     return SecretString;
   };
-}
-
-function parseJson(value: string): unknown {
-  try {
-    return JSON.parse(value);
-  } catch {
-    return undefined; // Reported as a wrong shape, without quoting the secret.
-  }
 }

@@ -7,7 +7,7 @@ import { loadEnvFile } from 'node:process';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import type { FaultAction } from '../control.ts';
-import { pause } from '../pause.ts';
+import { pause } from '../../runtime/waiting.ts';
 
 const run = promisify(execFile);
 const emulatorFolder = fileURLToPath(new URL('..', import.meta.url));

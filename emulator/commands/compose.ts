@@ -2,7 +2,7 @@
 // item is stored. All else is plain compose, and can be had without this command.
 import { request } from 'undici';
 import { z } from 'zod';
-import { pause } from '../pause.ts';
+import { pause } from '../../runtime/waiting.ts';
 import { compose, docker, findContainer, listContainers, projectName } from './compose-project.ts';
 import { composeStatus, viewOf } from './compose-status.ts';
 import { tokensInContainer } from './leader-api.ts';

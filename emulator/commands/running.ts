@@ -9,7 +9,7 @@ import {
   type InstanceRecord,
 } from '../instance/instance.ts';
 import { isAlive } from '../instance/process-table.ts';
-import { pause } from '../pause.ts';
+import { pause } from '../../runtime/waiting.ts';
 import type { SystemStatus } from '../status.ts';
 import type { ServiceView } from '../supervisor.ts';
 import { exitCodes, orFailed } from './exit-codes.ts';

@@ -5,7 +5,7 @@ import { isatty } from 'node:tty';
 import { describeError } from '../../runtime/failure.ts';
 import { seedDemo } from '../demo.ts';
 import { layoutOf, removeRecord } from '../instance/instance.ts';
-import { pause } from '../pause.ts';
+import { pause } from '../../runtime/waiting.ts';
 import type { BrokerChoice, CollectorSettings, Timeouts } from '../stack.ts';
 import { callLeader, startSystem, type Endable, type System, type SystemEvent } from '../system.ts';
 import { exitCodes } from './exit-codes.ts';

@@ -10,7 +10,7 @@ import {
 } from '../../contracts/topology.ts';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import { pause } from '../pause.ts';
+import { pause } from '../../runtime/waiting.ts';
 import { reachableQueueUrl } from '../queue-url.ts';
 import { createInvokeClient } from './invoke-client.ts';
 import { startRabbitmqMapping, type EventSource, type MappingCounts } from './rabbitmq.ts';

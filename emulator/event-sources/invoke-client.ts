@@ -4,6 +4,7 @@
 import { Agent, request } from 'undici';
 import { z } from 'zod';
 import { describeError } from '../../runtime/failure.ts';
+import { readBounded } from '../../runtime/read-bounded.ts';
 
 export type InvokeOutcome =
   | { readonly kind: 'answered'; readonly payload: unknown }
@@ -52,7 +53,9 @@ export function createInvokeClient(endpoint: string): InvokeClient {
           bodyTimeout: timeoutMs,
         },
       );
-      const text = await readText(answer.body);
+      const text = (
+        await readBounded(answer.body, { bytesMax: answerBytesMax, what: 'the answer' })
+      ).toString('utf8');
       if (answer.statusCode >= 300)
         return { kind: 'unavailable', reason: `HTTP ${answer.statusCode}: ${text.slice(0, 300)}` };
       const payload: unknown = text === '' ? null : JSON.parse(text);
@@ -73,18 +76,4 @@ export function createInvokeClient(endpoint: string): InvokeClient {
     sendEvent: (functionName, json) => send(functionName, json, { type: 'Event', timeoutMs: sendTimeoutMs }),
     close: () => agent.destroy(),
   };
-}
-
-async function readText(body: AsyncIterable<Buffer> & { destroy(): unknown }): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    if (bytes > answerBytesMax) {
-      body.destroy();
-      throw new Error(`the answer has more than ${answerBytesMax} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, bytes).toString('utf8');
 }

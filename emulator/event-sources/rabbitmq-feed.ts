@@ -2,7 +2,7 @@
 // again by itself: when its connection or channel is gone it says so, and its owner opens another.
 import type { ConsumeMessage } from 'amqplib';
 import { connectAmqps, type BrokerAddress } from '../../runtime/amqps.ts';
-import { pause } from '../pause.ts';
+import { pause } from '../../runtime/waiting.ts';
 import { recordJson } from './rabbitmq-event-body.ts';
 
 export interface Delivery {

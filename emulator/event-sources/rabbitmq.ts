@@ -8,7 +8,7 @@
 import { vhostOf, type BrokerAddress } from '../../runtime/amqps.ts';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import { backOffMs, pause, type BackOff } from '../pause.ts';
+import { backOffMs, pause, type BackOff } from '../../runtime/waiting.ts';
 import { invokeBytesMax, type InvokeClient, type InvokeOutcome } from './invoke-client.ts';
 import { openQueueFeed, type Delivery, type QueueFeed } from './rabbitmq-feed.ts';
 import { eventJson, recordsThatFit, type EventOrigin } from './rabbitmq-event-body.ts';

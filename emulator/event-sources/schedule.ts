@@ -4,7 +4,7 @@
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import { backOffMs, pause, type BackOff } from '../pause.ts';
+import { backOffMs, pause, type BackOff } from '../../runtime/waiting.ts';
 import type { InvokeClient } from './invoke-client.ts';
 
 export type ScheduleTarget = { readonly queueUrl: string } | { readonly function: string };

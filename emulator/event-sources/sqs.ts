@@ -11,7 +11,7 @@ import {
 import { z } from 'zod';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import { backOffMs, pause, type BackOff } from '../pause.ts';
+import { backOffMs, pause, type BackOff } from '../../runtime/waiting.ts';
 import type { InvokeClient } from './invoke-client.ts';
 import type { EventSource } from './rabbitmq.ts';
 

@@ -4,7 +4,8 @@
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { pause } from '../pause.ts';
+import { parseJson } from '../../runtime/parse-json.ts';
+import { pause } from '../../runtime/waiting.ts';
 import { isAlive, signalTree } from './process-table.ts';
 
 const identity = { pid: z.int().min(1), startedAt: z.string() };
@@ -100,13 +101,5 @@ export async function endLeftovers(record: InstanceRecord): Promise<string[]> {
         `left over from an earlier start and not to be ended: ${alive.map(({ name, pid }) => `${name} (pid ${pid})`).join(', ')}`,
       );
     await pause(20);
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // Half a record of a machine that lost power: as good as none.
   }
 }

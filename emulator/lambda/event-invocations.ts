@@ -1,7 +1,7 @@
 // Asynchronous invocations (type Event): accepted at once, run when there is room, tried again twice after a function
 // error as on Lambda. They live in memory: what waits when the host ends is lost, where AWS would keep it for hours.
 import type { Logger } from '../../runtime/logger.ts';
-import { pause } from '../pause.ts';
+import { pause } from '../../runtime/waiting.ts';
 import type { Invocation } from './execution-environment.ts';
 import type { FunctionPool } from './function-pool.ts';
 import { eventRetryDelaysMs, eventsMax } from './limits.ts';

@@ -11,6 +11,7 @@ import {
   type FileOpenAnswer,
 } from '../../contracts/node-api.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
+import { inParallel } from '../../runtime/in-parallel.ts';
 import type { InternalAnswer, InternalRequest } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { FtpSource } from './ftp-source.ts';
@@ -68,7 +69,7 @@ export async function syncAll(ports: SyncPorts, work: Work): Promise<SyncCounts>
   const first = await looksAt(ports.source, names);
   await sleep(betweenLooksMs, undefined, { signal: work.signal });
   const second = await looksAt(ports.source, names);
-  await inParallel(names, async (name) => {
+  await inParallel(names, workersMax, async (name) => {
     const look = second.get(name);
     if (isStable(first.get(name), look)) counts[await syncFile(ports, work, name, look)] += 1;
     else counts.left += 1;
@@ -233,17 +234,9 @@ async function freeName(source: FtpSource, folder: string, name: string): Promis
 
 async function looksAt(source: FtpSource, names: readonly string[]): Promise<Map<string, Look>> {
   const looks = new Map<string, Look>();
-  await inParallel(names, async (name) => {
+  await inParallel(names, workersMax, async (name) => {
     const look = await source.look(`${folders.in}/${name}`);
     if (look) looks.set(name, look);
   });
   return looks;
-}
-
-async function inParallel(names: readonly string[], each: (name: string) => Promise<void>): Promise<void> {
-  const queue = names.values();
-  const worker = async () => {
-    for (const name of queue) await each(name);
-  };
-  await Promise.all(Array.from({ length: workersMax }, worker));
 }

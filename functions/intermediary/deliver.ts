@@ -13,6 +13,7 @@ import type { ItemPage } from '../../contracts/item-page.ts';
 import { routingKeys } from '../../contracts/topology.ts';
 import type { FailureCode } from '../../contracts/failures.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
+import { inParallel } from '../../runtime/in-parallel.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { childTraceparent } from '../../runtime/trace.ts';
@@ -118,9 +119,8 @@ export async function deliver(
       reason: 'the same batch holds this version of the item with other content',
     });
   // Of no key are there two items, so it does not matter which request comes first.
-  await inParallel(
-    splitIntoBatches(newest).map((batch) => () => postBatch(ports, batch, { deadline, counts })),
-    postsAtOnce,
+  await inParallel(splitIntoBatches(newest), postsAtOnce, (batch) =>
+    postBatch(ports, batch, { deadline, counts }),
   );
 
   for (const delivery of deliveries)
@@ -132,7 +132,7 @@ export async function deliver(
       // Only now: a message that comes again would bury its bad items again.
       for (const item of delivery.bad) publications.push(() => buryItem(ports, delivery, item));
     }
-  await inParallel(publications, publishesAtOnce);
+  await inParallel(publications, publishesAtOnce, (publish) => publish());
   return counts;
 }
 
@@ -228,12 +228,4 @@ async function bury(
   await deadLetter(await broker(), letter);
   const { queue, messageId, code, reason } = letter;
   logger.emit({ type: 'message.dead-lettered', queue, messageId, code, reason });
-}
-
-async function inParallel(tasks: readonly (() => Promise<void>)[], atOnce: number): Promise<void> {
-  const queue = tasks.values();
-  const worker = async () => {
-    for (const task of queue) await task();
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
 }

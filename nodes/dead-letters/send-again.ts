@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { itemPartitionOf } from '../../contracts/item-partitions.ts';
 import { exchanges, messageHeaders, queues, routingKeys } from '../../contracts/topology.ts';
 import type { NodeBroker } from '../node-broker.ts';
+import { parseJson } from '../../runtime/parse-json.ts';
 import type { DeadLetterStore, LetterToSend } from './store.ts';
 
 const stepsPerRound = 10;
@@ -58,17 +59,10 @@ const pageSchema = z.object({
 /** An item's partition is found anew: its key may have been corrected, and the number of partitions changed, since it died. */
 function routeOf({ routingKey, body }: LetterToSend, itemPartitions: number): string {
   if (itemPartitions === 1 || !routingKey.startsWith(`${queues.items.name}.`)) return routingKey;
-  const page = pageSchema.safeParse(jsonOf(body));
+  const page = pageSchema.safeParse(parseJson(body.toString('utf8')));
   if (!page.success) return routingKey;
   const { source, items } = page.data;
   return routingKeys.items(source, itemPartitionOf({ source, sku: items[0].sku.trim() }, itemPartitions));
-}
-function jsonOf(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    return undefined; // It dies again where its first route leads.
-  }
 }
 
 const notItsOwn = new Set<string>([

@@ -6,6 +6,7 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import { Agent, request } from 'undici';
 import { z } from 'zod';
 import { describeError } from '../../runtime/failure.ts';
+import { parseJson } from '../../runtime/parse-json.ts';
 import { spansOf, type Span } from './delivery-spans.ts';
 import type { SendOutcome, SpanSender } from './trace-export.ts';
 
@@ -113,13 +114,6 @@ function judge(status: number, text: string): SendOutcome {
   }
   const reason = `HTTP ${status}: ${text.slice(0, reasonLengthMax)}`;
   return { kind: retryable.has(status) ? 'not-now' : 'refused', reason };
-}
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // A collector may answer nothing, and then it took all.
-  }
 }
 
 /** As OTEL_EXPORTER_OTLP_HEADERS is written: values are percent-encoded. */

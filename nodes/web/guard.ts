@@ -1,9 +1,10 @@
 // Who may do what on the public listener: Host and Origin of our own (DNS rebinding, other sites' pages), bearer tokens
 // with roles, and a cookie session that a one-time key opens. Never logs a token.
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { Failure } from '../../runtime/failure.ts';
+import { sameSecret } from '../../runtime/same-secret.ts';
 
 export const tokensSchema = z.object({
   reader: z.string().min(16),
@@ -71,7 +72,7 @@ export class Guard {
     if (bearer !== undefined) {
       const tokens = await this.#tokens();
       // All are compared, so that the time says nothing about which one was near.
-      return roles.filter((role) => equal(tokens[role], bearer)).at(-1);
+      return roles.filter((role) => sameSecret(bearer, tokens[role])).at(-1);
     }
     const cookie = new RegExp(`(?:^|; )${sessionCookie}=(?<id>[0-9a-f]{64})(?:;|$)`).exec(
       request.headers.cookie ?? '',
@@ -95,8 +96,4 @@ function issue(store: Map<string, number>, validMs: number): string {
 function isValid(store: ReadonlyMap<string, number>, id: string): boolean {
   const until = store.get(id);
   return until !== undefined && until > performance.now();
-}
-function equal(left: string, right: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(left), digest(right));
 }

@@ -2,7 +2,7 @@
 // each with an intake of the leader's, each started again with the same intake when its process was killed.
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { pause } from '../../emulator/pause.ts';
+import { pause } from '../../runtime/waiting.ts';
 import type { PublisherSettings } from './publisher/main.ts';
 import type { Stage } from './stage.ts';
 

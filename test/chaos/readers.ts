@@ -2,7 +2,7 @@
 // it saw, and one at the SMTP server. What they see goes into the history; what keeps them from looking does not matter.
 import { request } from 'undici';
 import type { Client } from 'pg';
-import { pause } from '../../emulator/pause.ts';
+import { pause } from '../../runtime/waiting.ts';
 import { connectDatabase, type DatabaseAddress } from './audit.ts';
 import type { HistoryWriter } from './history.ts';
 import { hotSkus } from './workload.ts';

@@ -4,7 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
 import { messageHeaders, exchanges, queues, routingKeys } from '../../contracts/topology.ts';
-import { pause } from '../../emulator/pause.ts';
+import { pause } from '../../runtime/waiting.ts';
 import type { BrokerChoice } from '../../emulator/stack.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { connectBroker, type BrokerClient } from '../../runtime/rabbitmq.ts';

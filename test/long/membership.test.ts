@@ -133,11 +133,11 @@ describe('what would not be safe is refused', () => {
   const record = (text: string) => writeFile(join(three, '.baton', 'nodes'), text);
 
   test('a node that still runs is named', async () => {
-    const lock = takeIdentityLock({ dataDir: dataOf('node-2'), nodeId: 'node-2' });
+    const unlock = takeIdentityLock({ dataDir: dataOf('node-2'), nodeId: 'node-2' });
     try {
       expect(await refusal(three, ['--nodes', '5'])).toMatch(/another process already runs as node-2/);
     } finally {
-      lock.release();
+      unlock();
     }
   });
 

@@ -8,7 +8,7 @@ import type { Logger } from '../../../runtime/logger.ts';
 import { createSecrets, credentialsSchema } from '../../../runtime/secrets.ts';
 import { startEventSources } from '../../event-sources/event-sources.ts';
 import type { BrokerAddress } from '../../../runtime/amqps.ts';
-import { pause } from '../../pause.ts';
+import { pause } from '../../../runtime/waiting.ts';
 import { runService } from '../../service-process.ts';
 import { declareTopology } from '../../services/declare-topology.ts';
 import { brokerUrl, invokeUrlOf, lambdaPlaces, localstackUrl, region } from '../addresses.ts';

@@ -8,7 +8,7 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import { CreateQueueCommand, SetQueueAttributesCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { directoryTable, sqsQueues } from '../../../contracts/topology.ts';
-import { pause } from '../../pause.ts';
+import { pause } from '../../../runtime/waiting.ts';
 import { reachableQueueUrl } from '../../queue-url.ts';
 
 export interface AwsEndpoints {

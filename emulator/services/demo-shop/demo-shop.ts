@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { z } from 'zod';
 import { describeIssues, issuesOf } from '../../../runtime/issues.ts';
+import { parseJson } from '../../../runtime/parse-json.ts';
 import { createCatalogue, type ShopState } from './catalogue.ts';
 import { renderPage } from './pages.ts';
 
@@ -242,11 +243,4 @@ async function readBody(request: IncomingMessage): Promise<string | undefined> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
-}
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // Reported as a wrong body by the schema.
-  }
 }

@@ -1,16 +1,17 @@
 // The development broker: AMQP 0-9-1 over TLS with user and password, for a laptop without RabbitMQ. Speaks what
 // contracts/topology.ts and the clients here use, and refuses the rest with NOT_IMPLEMENTED, so that nothing works here
 // that would mean something else there. A confirm means on disk. Never listens without TLS.
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, readFile } from 'node:fs/promises';
 import type { AddressInfo, Socket } from 'node:net';
+import { join } from 'node:path';
 import { createServer } from 'node:tls';
+import { lockFolder } from '../../../runtime/folder-lock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
+import { sameSecret } from '../../../runtime/same-secret.ts';
 import type { Credentials } from '../../../runtime/secrets.ts';
 import { Broker } from './broker.ts';
 import { Connection } from './connection.ts';
-import { lockFolder } from './folder-lock.ts';
 import { limits, periods } from './limits.ts';
 
 export interface DevBrokerOptions {
@@ -40,7 +41,7 @@ export async function startDevBroker(options: DevBrokerOptions): Promise<DevBrok
   const { host, port, folder, logger, onFatal } = options;
   const [cert, key] = await Promise.all([readFile(options.certFile), readFile(options.keyFile)]);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const unlock = lockFolder(folder);
+  const unlock = lockFolder(join(folder, 'lock'), `another broker already runs on ${folder}`);
   try {
     const broker = await Broker.open({
       folder,
@@ -95,11 +96,7 @@ export async function startDevBroker(options: DevBrokerOptions): Promise<DevBrok
   }
 }
 
-/** Takes the same time wherever they differ. */
 function isSame(given: Credentials, expected: Credentials): boolean {
-  const digest = ({ username, password }: Credentials): Buffer =>
-    createHash('sha256')
-      .update(JSON.stringify([username, password]))
-      .digest();
-  return timingSafeEqual(digest(given), digest(expected));
+  const login = ({ username, password }: Credentials): string => JSON.stringify([username, password]);
+  return sameSecret(login(given), login(expected));
 }

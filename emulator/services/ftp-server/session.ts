@@ -1,10 +1,10 @@
 // One control connection: lines in, one command after the other, answers out. Nothing but AUTH TLS, FEAT and
 // QUIT is done before TLS, nothing with files before USER and PASS.
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { lstat, mkdir, rename, rmdir, unlink, utimes } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { basename, posix } from 'node:path';
 import { TLSSocket } from 'node:tls';
+import { sameSecret } from '../../../runtime/same-secret.ts';
 import { listenPassive, type DataConnection, type DataSettings, type Passive } from './data-channel.ts';
 import { takeFault, type FtpFault } from './faults.ts';
 import { diskPath, virtualPath } from './jail.ts';
@@ -360,13 +360,12 @@ export function runSession(plain: Socket, settings: SessionSettings): void {
   say(220, 'Baton FTP: AUTH TLS first');
 }
 
-/** Looks at every user and compares digests, so that the time says nothing about either half. */
+/** Looks at every user, so that the time says nothing about either half. */
 function isKnown(users: SessionSettings['users'], login: { username: string; password: string }): boolean {
-  const digest = (value: string) => createHash('sha256').update(value).digest();
   let known = false;
   for (const { username, password } of users) {
-    const sameName = timingSafeEqual(digest(username), digest(login.username));
-    const samePassword = timingSafeEqual(digest(password), digest(login.password));
+    const sameName = sameSecret(login.username, username);
+    const samePassword = sameSecret(login.password, password);
     known = (sameName && samePassword) || known;
   }
   return known;

@@ -1,14 +1,14 @@
 // The inbox's SMTP side: RFC 5321 with STARTTLS and AUTH required, on loopback. Takes mail for anybody and relays none.
 // A mail is answered 250 once it is on the disk; ordered faults come in where a real server's would.
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo, Socket } from 'node:net';
 import { pathToFileURL } from 'node:url';
 import { SMTPServer, type SMTPServerSession } from 'smtp-server';
 import { describeError } from '../../../runtime/failure.ts';
 import type { Logger } from '../../../runtime/logger.ts';
+import { sameSecret } from '../../../runtime/same-secret.ts';
 import { createSecrets, credentialsSchema, type Credentials } from '../../../runtime/secrets.ts';
-import { pause } from '../../pause.ts';
+import { pause } from '../../../runtime/waiting.ts';
 import { takeFault, type InboxFault } from './faults.ts';
 import { mailBytesMax, type MailStore } from './mail-store.ts';
 
@@ -151,6 +151,5 @@ function isLogin(
   { username, password }: { username?: string | undefined; password?: string | null | undefined },
   wanted: Credentials,
 ): boolean {
-  const digest = (login: readonly unknown[]) => createHash('sha256').update(JSON.stringify(login)).digest();
-  return timingSafeEqual(digest([username, password]), digest([wanted.username, wanted.password]));
+  return sameSecret(JSON.stringify([username, password]), JSON.stringify([wanted.username, wanted.password]));
 }

@@ -1,12 +1,14 @@
 // The inbox over HTTP, on loopback: pages for people, a JSON API for tests and tools. Host and Origin have to be ours,
 // and a change needs the token. Nothing of a mail runs here or loads from anywhere: its HTML is shown in a sandbox.
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { describeError } from '../../../runtime/failure.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import { closeServer, isLocalRequest, listenLocally, readBody } from '../../local-http.ts';
+import { parseJson } from '../../../runtime/parse-json.ts';
+import { sameSecret } from '../../../runtime/same-secret.ts';
 import { inboxFaultsSchema, type InboxFault } from './faults.ts';
 import { inFrame, listPage, mailPage, messagePage } from './pages.ts';
 import { readMail, type ReadMail } from './read-mail.ts';
@@ -111,7 +113,7 @@ export async function startWeb(options: WebOptions): Promise<{ url: string; clos
     if (request.method === 'PUT' && pathname === '/api/faults') {
       const body = await readBody(request, bodyBytesMax);
       if (typeof body === 'number') return problem(413, `the body has more than ${bodyBytesMax} bytes`);
-      const wanted = inboxFaultsSchema.safeParse(parseJson(body));
+      const wanted = inboxFaultsSchema.safeParse(parseJson(body.toString('utf8')));
       if (!wanted.success) return problem(400, z.prettifyError(wanted.error));
       faults.splice(0, Infinity, ...wanted.data);
       return json({ faults });
@@ -146,8 +148,7 @@ async function isAllowed(request: IncomingMessage, tokenFile: string): Promise<b
   const given = /^Bearer (?<token>\S{1,512})$/.exec(request.headers.authorization ?? '')?.groups?.['token'];
   if (given === undefined) return false;
   const token = (await readFile(tokenFile, 'utf8')).trim();
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return token !== '' && timingSafeEqual(digest(token), digest(given));
+  return token !== '' && sameSecret(given, token);
 }
 
 const page = (body: string, status = 200): Answer => ({ status, type: html, body });
@@ -162,12 +163,4 @@ function problem(status: number, detail: string): Answer {
     type: 'application/problem+json',
     body: JSON.stringify({ type: 'about:blank', status, detail }),
   };
-}
-
-function parseJson(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    return undefined; // The schema names it.
-  }
 }

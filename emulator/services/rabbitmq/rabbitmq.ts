@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
-import { pause } from '../../pause.ts';
+import { pause } from '../../../runtime/waiting.ts';
 import type { Service } from '../../service.ts';
 
 export interface RabbitmqOptions {

@@ -5,7 +5,7 @@ import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage, GetMessage,
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { exchanges, queues, routingKeys } from '../../../contracts/topology.ts';
 import { declareTopology } from '../../../emulator/services/declare-topology.ts';
-import { pause } from '../../../emulator/pause.ts';
+import { pause } from '../../../runtime/waiting.ts';
 import { startTestBroker, type BrokerKind, type TestBroker } from '../../support/broker.ts';
 
 /** A message as a test reads it. */

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { connect, type ChannelModel, type ConfirmChannel, type ConsumeMessage } from 'amqplib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { pause } from '../../../emulator/pause.ts';
+import { pause } from '../../../runtime/waiting.ts';
 import { startDevBroker, type DevBroker } from '../../../emulator/services/dev-broker/dev-broker.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { startTestBroker } from '../../support/broker.ts';

@@ -8,7 +8,7 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { pause } from '../../../emulator/pause.ts';
+import { pause } from '../../../runtime/waiting.ts';
 
 const cli = fileURLToPath(new URL('../../../emulator/cli.ts', import.meta.url));
 /** Several times what a pipe holds, as the end of a log. */

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { BatonEvent } from '../../../contracts/event.ts';
 import { startRabbitmqMapping, type EventSource } from '../../../emulator/event-sources/rabbitmq.ts';
-import type { BackOff } from '../../../emulator/pause.ts';
+import type { BackOff } from '../../../runtime/waiting.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { answered, failed, SimulatedFunction, SimulatedQueue, unavailable } from './simulated-queue.ts';
 

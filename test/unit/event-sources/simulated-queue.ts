@@ -3,7 +3,7 @@ import type { InvokeClient, InvokeOutcome } from '../../../emulator/event-source
 import type { Delivery, QueueFeed } from '../../../emulator/event-sources/rabbitmq-feed.ts';
 import type { RabbitmqEvent } from '../../../contracts/rabbitmq-event.ts';
 import { recordJson } from '../../../emulator/event-sources/rabbitmq-event-body.ts';
-import { pause } from '../../../emulator/pause.ts';
+import { pause } from '../../../runtime/waiting.ts';
 
 export class SimulatedQueue {
   readonly waiting: Delivery[] = [];

@@ -183,7 +183,7 @@ test('CloudFormation: it always gets an answer, with the reason when work failed
   });
   expect(await answered('Create', () => new Promise<void>(() => undefined), 50)).toMatchObject({
     Status: 'FAILED',
-    Reason: expect.stringContaining('not done within 50 ms') as unknown,
+    Reason: expect.stringContaining('no answer within 50 ms') as unknown,
   });
 });
 

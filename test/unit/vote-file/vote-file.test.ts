@@ -228,10 +228,10 @@ describe('vote file: whose it is', () => {
 
 describe('identity lock', () => {
   test('a second holder is refused by name, and free to go once the first lets go', () => {
-    const lock = takeIdentityLock({ dataDir, nodeId: 'node-1' });
+    const unlock = takeIdentityLock({ dataDir, nodeId: 'node-1' });
     expect(() => takeIdentityLock({ dataDir, nodeId: 'node-1' })).toThrow(/already runs as node-1/);
-    lock.release();
-    takeIdentityLock({ dataDir, nodeId: 'node-1' }).release();
+    unlock();
+    takeIdentityLock({ dataDir, nodeId: 'node-1' })();
   });
 
   test('another process is refused while it is held, and it is free at once after kill -9 of its holder', async () => {
@@ -250,6 +250,6 @@ describe('identity lock', () => {
     const ended = new Promise((resolve) => holder.once('exit', resolve));
     holder.kill('SIGKILL');
     await ended;
-    takeIdentityLock({ dataDir, nodeId: 'node-1' }).release();
+    takeIdentityLock({ dataDir, nodeId: 'node-1' })();
   });
 });
