@@ -12,7 +12,7 @@ import {
 import type { ItemPage } from '../../contracts/item-page.ts';
 import { routingKeys } from '../../contracts/topology.ts';
 import type { FailureCode } from '../../contracts/failures.ts';
-import { describeError, Failure } from '../../runtime/failure.ts';
+import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
 import { inParallel } from '../../runtime/in-parallel.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
@@ -163,7 +163,7 @@ async function postBatch(
     if (!(error instanceof Failure) || error.rule.next === 'fix-request' || error.rule.next === 'dead-letter')
       logger.emit({
         type: 'problem',
-        code: error instanceof Failure ? error.code : 'INTERNAL',
+        code: codeOf(error),
         detail: `the leader refused a batch of ${batch.length} item(s): ${reason}`.slice(0, 1_000),
       });
     for (const { origin } of batch) origin.delivery.failed = true;

@@ -15,7 +15,7 @@ import {
 } from '../../contracts/mail-message.ts';
 import { rabbitmqEventSchema, type RabbitmqMessage } from '../../contracts/rabbitmq-event.ts';
 import { queues, routingKeys } from '../../contracts/topology.ts';
-import { describeError, Failure } from '../../runtime/failure.ts';
+import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { childTraceparent } from '../../runtime/trace.ts';
@@ -145,7 +145,7 @@ async function claimMail({ leader, logger }: MailPorts, work: Work, deadline: nu
     if (!(error instanceof Failure) || error.rule.next === 'fix-request')
       logger.emit({
         type: 'problem',
-        code: error instanceof Failure ? error.code : 'INTERNAL',
+        code: codeOf(error),
         detail: `the claim of mail ${work.mailId} was refused: ${reason}`.slice(0, 1_000),
       });
     return { kind: 'not-claimed', reason };
