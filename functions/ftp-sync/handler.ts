@@ -1,10 +1,9 @@
 // Lambda handler with two feeds: SQS ticks every 30 s and the RabbitMQ queue `files`. Keeps no state between
 // invocations but connections' settings: what must outlive one is in the leader's database.
 import { readEnvironment } from '../../runtime/config.ts';
-import { describeError } from '../../runtime/failure.ts';
 import { createLogger } from '../../runtime/logger.ts';
-import { connectBroker, type BrokerClient } from '../../runtime/rabbitmq.ts';
 import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
+import { lazyBroker } from '../lazy-broker.ts';
 import { createLeaderClient } from '../leader-client.ts';
 import { FtpSource } from './ftp-source.ts';
 import { handleEvent } from './handle-event.ts';
@@ -27,7 +26,7 @@ interface LambdaContext {
 
 export const handler = async (event: unknown, context: LambdaContext): Promise<void> => {
   const remainingMs = context.getRemainingTimeInMillis?.() ?? budgetMsDefault;
-  let broker: BrokerClient | undefined;
+  const broker = lazyBroker(environment, { secrets, logger, name: 'ftp-sync' });
   const source = new FtpSource({
     host,
     port: Number(port),
@@ -39,27 +38,13 @@ export const handler = async (event: unknown, context: LambdaContext): Promise<v
   // Whatever still talks to the server then is cut off, and the message or tick ends in order.
   const cut = setTimeout(() => source.close(), Math.max(1_000, deadline - performance.now()));
   try {
-    await handleEvent(
-      {
-        leader,
-        source,
-        logger,
-        broker: async () =>
-          (broker ??= connectBroker({
-            url: environment.BATON_BROKER_URL,
-            credentials: () => secrets.json(environment.BATON_BROKER_CREDENTIALS_URI, credentialsSchema),
-            ca: await secrets.text(environment.BATON_BROKER_CA_URI ?? environment.BATON_TLS_CA_URI),
-            name: 'ftp-sync',
-          })),
-      },
-      event,
-      { deadline, owner: `ftp-sync/${context.awsRequestId ?? crypto.randomUUID()}` },
-    );
+    await handleEvent({ leader, source, logger, broker: broker.open }, event, {
+      deadline,
+      owner: `ftp-sync/${context.awsRequestId ?? crypto.randomUUID()}`,
+    });
   } finally {
     clearTimeout(cut);
     source.close();
-    await broker
-      ?.close()
-      .catch((error: unknown) => logger.warn(`closing the broker failed: ${describeError(error)}`));
+    await broker.close();
   }
 };

@@ -12,19 +12,14 @@ import {
 } from '../../contracts/node-api.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 import { inParallel } from '../../runtime/in-parallel.ts';
-import type { InternalAnswer, InternalRequest } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import type { LeaderClient } from '../leader-client.ts';
 import type { FtpSource } from './ftp-source.ts';
 import { isStable, judgeName, numberedName, type Look } from './plan-transfer.ts';
 import { multipartBody } from './upload.ts';
 
-/** What ftp-sync needs of functions/leader-client.ts. Deadlines are in performance.now() milliseconds. */
-export interface Leader {
-  call(what: InternalRequest, options: { deadline: number }): Promise<InternalAnswer>;
-  download(what: InternalRequest, options: { deadline: number }): Promise<Readable>;
-}
 export interface SyncPorts {
-  readonly leader: Leader;
+  readonly leader: Pick<LeaderClient, 'call' | 'download'>;
   readonly source: FtpSource;
   readonly logger: Logger;
 }

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { parseFileName } from '../../../contracts/file.ts';
 import { routes } from '../../../contracts/node-api.ts';
 import type { FtpSource } from '../../../functions/ftp-sync/ftp-source.ts';
-import { syncAll, type Leader } from '../../../functions/ftp-sync/sync-files.ts';
+import { syncAll, type SyncPorts } from '../../../functions/ftp-sync/sync-files.ts';
 import { Failure } from '../../../runtime/failure.ts';
 import { simulatedEdges, traceparent } from './simulated-edges.ts';
 
@@ -13,7 +13,7 @@ test('a file that the leader never takes is left after a minute of tries, with t
   const edges = simulatedEdges();
   const moved: string[] = [];
   const waits: number[] = [];
-  const leader: Leader = {
+  const leader: SyncPorts['leader'] = {
     async call({ path, json }, { deadline }) {
       waits.push(deadline - performance.now());
       if (path !== routes.files) return { status: 204, term: 1, json: undefined };
