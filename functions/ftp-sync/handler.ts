@@ -3,6 +3,7 @@
 import { readEnvironment } from '../../runtime/config.ts';
 import { createLogger } from '../../runtime/logger.ts';
 import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
+import { ownerOf, remainingMs, type LambdaContext } from '../lambda-context.ts';
 import { lazyBroker } from '../lazy-broker.ts';
 import { createLeaderClient } from '../leader-client.ts';
 import { FtpSource } from './ftp-source.ts';
@@ -19,13 +20,7 @@ const marginMs = 15_000; // For the lease, the retry's publish and the answer.
 const [host, port] = environment.BATON_FTP_ADDRESS.split(':') as [string, string];
 const caUri = environment.BATON_FTP_CA_URI;
 
-interface LambdaContext {
-  readonly awsRequestId?: string;
-  getRemainingTimeInMillis?(): number;
-}
-
 export const handler = async (event: unknown, context: LambdaContext): Promise<void> => {
-  const remainingMs = context.getRemainingTimeInMillis?.() ?? budgetMsDefault;
   const broker = lazyBroker(environment, { secrets, logger, name: 'ftp-sync' });
   const source = new FtpSource({
     host,
@@ -34,13 +29,14 @@ export const handler = async (event: unknown, context: LambdaContext): Promise<v
     ca: async () => (caUri === undefined ? undefined : await secrets.text(caUri)),
     root: environment.BATON_FTP_ROOT,
   });
-  const deadline = performance.now() + Math.max(1_000, remainingMs - marginMs);
+  const timeMs = Math.max(1_000, remainingMs(context, { elseMs: budgetMsDefault }) - marginMs);
+  const deadline = performance.now() + timeMs;
   // Whatever still talks to the server then is cut off, and the message or tick ends in order.
-  const cut = setTimeout(() => source.close(), Math.max(1_000, deadline - performance.now()));
+  const cut = setTimeout(() => source.close(), timeMs);
   try {
     await handleEvent({ leader, source, logger, broker: broker.open }, event, {
       deadline,
-      owner: `ftp-sync/${context.awsRequestId ?? crypto.randomUUID()}`,
+      owner: ownerOf('ftp-sync', context),
     });
   } finally {
     clearTimeout(cut);

@@ -1,10 +1,10 @@
 // Lambda handler on a schedule: crawls every source that is due, one after the other, inside its time budget.
 // An event `{ "source": "name" }` crawls that source now, due or not. Keeps nothing between invocations.
 import { readEnvironment } from '../../runtime/config.ts';
-import { describeError } from '../../runtime/failure.ts';
 import { createLogger } from '../../runtime/logger.ts';
-import { connectBroker } from '../../runtime/rabbitmq.ts';
 import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
+import { ownerOf, remainingMs, type LambdaContext } from '../lambda-context.ts';
+import { lazyBroker } from '../lazy-broker.ts';
 import { createLeaderClient } from '../leader-client.ts';
 import { crawlNext, type CrawlOutcome } from './crawl.ts';
 import { depositFile, type FtpTarget } from './deposit.ts';
@@ -30,36 +30,25 @@ const ftp: FtpTarget = {
   ca: async () => (ftpCaUri === undefined ? undefined : await secrets.text(ftpCaUri)),
 };
 
-interface LambdaContext {
-  readonly awsRequestId?: string;
-  getRemainingTimeInMillis?(): number;
-}
-
 /** Answers what was crawled and how each crawl ended. Throws only when it could not even begin. */
 export const handler = async (
   event: unknown,
   context: LambdaContext,
 ): Promise<{ crawls: readonly CrawlOutcome[] }> => {
-  const remainingMs = context.getRemainingTimeInMillis?.() ?? budgetMsDefault;
-  const deadline = performance.now() + remainingMs - marginMs;
-  const broker = connectBroker({
-    url: environment.BATON_BROKER_URL,
-    credentials: () => secrets.json(environment.BATON_BROKER_CREDENTIALS_URI, credentialsSchema),
-    ca: await secrets.text(environment.BATON_BROKER_CA_URI ?? environment.BATON_TLS_CA_URI),
-    name: 'scraper',
-  });
+  const deadline = performance.now() + remainingMs(context, { elseMs: budgetMsDefault }) - marginMs;
+  const broker = lazyBroker(environment, { secrets, logger, name: 'scraper' });
   const fetcher = createPageFetcher({ privateHosts: environment.BATON_SCRAPE_PRIVATE_HOSTS });
   const source = requestedSource(event);
   const crawls: CrawlOutcome[] = [];
   try {
     const ports = {
       leader,
-      broker,
+      broker: await broker.open(),
       fetcher,
       logger,
       deposit: (file: { name: string; bytes: Buffer }) => depositFile(ftp, file),
     };
-    const owner = `scraper/${context.awsRequestId ?? crypto.randomUUID()}`;
+    const owner = ownerOf('scraper', context);
     while (crawls.length < crawlsMax) {
       const outcome = await crawlNext(ports, {
         owner,
@@ -77,9 +66,7 @@ export const handler = async (
     return { crawls };
   } finally {
     await fetcher.close();
-    await broker
-      .close()
-      .catch((error: unknown) => logger.warn(`closing the broker failed: ${describeError(error)}`));
+    await broker.close();
   }
 };
 
