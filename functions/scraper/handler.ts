@@ -2,12 +2,13 @@
 // An event `{ "source": "name" }` crawls that source now, due or not. Keeps nothing between invocations.
 import { readEnvironment } from '../../runtime/config.ts';
 import { createLogger } from '../../runtime/logger.ts';
-import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
+import { createSecrets } from '../../runtime/secrets.ts';
+import { ftpAddressOf } from '../ftp-address.ts';
 import { ownerOf, remainingMs, type LambdaContext } from '../lambda-context.ts';
 import { lazyBroker } from '../lazy-broker.ts';
 import { createLeaderClient } from '../leader-client.ts';
 import { crawlNext, type CrawlOutcome } from './crawl.ts';
-import { depositFile, type FtpTarget } from './deposit.ts';
+import { depositFile } from './deposit.ts';
 import { createPageFetcher } from './fetch-page.ts';
 
 const environment = readEnvironment('scraper', process.env);
@@ -20,15 +21,7 @@ const marginMs = 2_000; // Left for the answer itself.
 const startMs = 20_000; // With less left another crawl would be taken to be paused at once.
 const crawlsMax = 100; // Sources of one invocation, so that a source due at once again cannot hold it.
 
-const [ftpHost, ftpPort] = environment.BATON_FTP_ADDRESS.split(':') as [string, string];
-const ftpCaUri = environment.BATON_FTP_CA_URI;
-const ftp: FtpTarget = {
-  host: ftpHost,
-  port: Number(ftpPort),
-  root: environment.BATON_FTP_ROOT,
-  credentials: () => secrets.json(environment.BATON_FTP_CREDENTIALS_URI, credentialsSchema),
-  ca: async () => (ftpCaUri === undefined ? undefined : await secrets.text(ftpCaUri)),
-};
+const ftp = ftpAddressOf(environment, secrets);
 
 /** Answers what was crawled and how each crawl ended. Throws only when it could not even begin. */
 export const handler = async (
