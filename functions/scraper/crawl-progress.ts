@@ -16,8 +16,9 @@ import type { ShopSource } from '../../contracts/source.ts';
 /** A page still to be read; depth 0 is a start page. */
 export type Entry = Readonly<CrawlState['frontier'][number]>;
 export type KnownPage = CrawlState['pages'][string];
-export interface ChangedItem {
+export interface NumberedItem {
   readonly content: ItemContent;
+  readonly version: number;
 }
 /** With its state unpacked, which is the crawl's own from then on. */
 export type UnpackedLease = Omit<CrawlLease, 'state'> & { readonly state: CrawlState | null };
@@ -135,13 +136,15 @@ export class CrawlProgress {
   forget(url: string): void {
     delete this.#state.pages[url];
   }
-  /** The page counts as it was: what could not be read today is unknown, not vanished. */
-  keep(url: string): void {
+  /** The page counts as it was, and what it led to is read: what could not be read today is unknown, not vanished. */
+  keep({ url, depth }: Entry): void {
     const known = this.known(url);
-    if (known?.cut !== undefined) this.#cut(known.cut);
-    this.#see(known?.skus ?? []);
+    if (!known) return;
+    this.#see(known);
+    this.enqueue(known, depth + 1, url);
   }
-  #see(skus: readonly string[]): void {
+  #see({ skus, cut }: KnownPage): void {
+    if (cut !== undefined) this.#cut(cut);
     for (const sku of skus) {
       if (!this.#seen.has(sku)) this.counts.itemsSeen++;
       this.#seen.add(sku);
@@ -150,43 +153,37 @@ export class CrawlProgress {
   /** After its items were published; those whose content is not known are left out. */
   keepAs(url: string, page: KnownPage): void {
     const entry = { ...page, skus: page.skus.filter((sku) => this.#state.contents[sku] !== undefined) };
-    if (this.#full !== undefined && !this.known(url)) {
-      this.#cut(entry.cut ?? this.#full);
-      this.#see(entry.skus);
-      return;
-    }
+    this.#see(entry);
+    if (this.#full !== undefined && !this.known(url)) return this.#cut(this.#full);
     this.#sinceStored.length += JSON.stringify(entry).length + url.length;
     this.#state.pages[url] = entry;
-    this.keep(url);
   }
 
   /** Those to publish. The first page of a crawl to name an item decides, or two that differ would publish it each time. */
-  changed(items: readonly ItemContent[]): ChangedItem[] {
-    return items
-      .filter((content) => {
-        if (this.#seen.has(content.sku)) return false;
-        const known = this.#state.contents[content.sku]?.content;
-        if (known === undefined && this.#full !== undefined) {
-          this.#cut(this.#full);
-          return false;
-        }
-        return known === undefined || canonical(known) !== canonical(content);
-      })
-      .map((content) => ({ content }));
+  changed(items: readonly ItemContent[]): ItemContent[] {
+    return items.filter((content) => {
+      if (this.#seen.has(content.sku)) return false;
+      const known = this.#state.contents[content.sku]?.content;
+      if (known === undefined && this.#full !== undefined) {
+        this.#cut(this.#full);
+        return false;
+      }
+      return known === undefined || canonical(known) !== canonical(content);
+    });
   }
   /** Ordinals for one message and its items. */
-  number(items: readonly ChangedItem[]): { page: number; items: (ChangedItem & { version: number })[] } {
+  number(items: readonly ItemContent[]): { page: number; items: NumberedItem[] } {
     this.#sinceStored.messages++;
     this.#sinceStored.items += items.length;
     return {
       page: this.#state.nextPage++,
-      items: items.map((item) => ({
-        ...item,
+      items: items.map((content) => ({
+        content,
         version: itemVersion({ intake: this.#intake, ordinal: this.#state.nextOrdinal++ }),
       })),
     };
   }
-  published(items: readonly (ChangedItem & { version: number })[]): void {
+  published(items: readonly NumberedItem[]): void {
     for (const entry of items) {
       this.#sinceStored.length += JSON.stringify(entry).length;
       this.#state.contents[entry.content.sku] = entry;

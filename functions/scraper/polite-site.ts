@@ -1,6 +1,7 @@
 // Requests the way a site asks for them: robots.txt first, one request at a time per host with its delay,
 // Retry-After obeyed, a host that does not answer left alone for the rest of the crawl. What would take long is not waited
 // for here: whoever asked is told for how long, and may end.
+import { pause } from '../../runtime/waiting.ts';
 import { agentToken, readRobots, robotsBytesMax, type Robots } from './robots.ts';
 import type { Fetched, FetchPageRequest, PageFetcher, Validators } from './fetch-page.ts';
 
@@ -45,7 +46,7 @@ export function createPoliteSite({
     const at = Math.max(now, nextAt.get(origin) ?? 0);
     if (at > deadline) return false;
     nextAt.set(origin, at + Math.max(requestEveryMs, robotsByOrigin.get(origin)?.crawlDelayMs ?? 0));
-    if (at > now) await new Promise((resolve) => setTimeout(resolve, at - now));
+    if (at > now) await pause(at - now);
     return true;
   }
 
@@ -112,6 +113,7 @@ export function createPoliteSite({
   }
   return { visit, waitMs };
 }
+export type PoliteSite = ReturnType<typeof createPoliteSite>;
 
 function robotsAnswer(answer: Exclude<Fetched, { kind: 'wait' }>): Parameters<typeof readRobots>[1] {
   if (answer.kind === 'page') return { kind: 'file', body: answer.body };
