@@ -2,6 +2,7 @@
 // and by `baton dlq`.
 import * as z from 'zod';
 import { sourceNameSchema } from './ids.ts';
+import { issueSchema } from './issue.ts';
 
 export const deadLetterStates = ['waiting', 'sending', 'sent', 'discarded'] as const;
 
@@ -50,9 +51,6 @@ export const deadLetterActionSchema = z.object({
 export type DeadLetterAction = z.infer<typeof deadLetterActionSchema>;
 export const deadLetterActionsSchema = z.object({ actions: z.array(deadLetterActionSchema) });
 
-export const bodyProblemSchema = z.object({ path: z.string(), message: z.string() });
-export type BodyProblem = z.infer<typeof bodyProblemSchema>;
-
 export const deadLetterDetailSchema = deadLetterSchema.extend({
   type: z.string(),
   routingKey: z.string(),
@@ -65,7 +63,7 @@ export const deadLetterDetailSchema = deadLetterSchema.extend({
   /** Of both bodies: base64 where one is not UTF-8. */
   encoding: z.enum(['utf8', 'base64']),
   /** What its contract finds wrong with it as it is now. */
-  problems: z.array(bodyProblemSchema),
+  problems: z.array(issueSchema),
   actions: z.array(deadLetterActionSchema),
 });
 export type DeadLetterDetail = z.infer<typeof deadLetterDetailSchema>;

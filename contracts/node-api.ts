@@ -3,6 +3,7 @@
 // A follower answers 421 with `leader`; callers follow it, at most twice.
 import * as z from 'zod';
 import { nodeIdSchema, sourceNameSchema, traceparentSchema, versionSchema } from './ids.ts';
+import { issueSchema } from './issue.ts';
 import { shopSourceSchema } from './source.ts';
 
 export const headers = {
@@ -34,7 +35,7 @@ export const problemSchema = z.object({
   detail: z.string().optional(),
   leader: leaderHintSchema.nullish(),
   retryAfterMs: z.number().optional(),
-  issues: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+  issues: z.array(issueSchema).optional(),
 });
 export type Problem = z.infer<typeof problemSchema>;
 
