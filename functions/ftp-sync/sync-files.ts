@@ -2,7 +2,6 @@
 // the leader has said what became of it. What fails for a passing reason stays in in/ for the next tick.
 // Never deletes a file, and never moves one whose upload the leader has not answered.
 import { Readable, type PassThrough } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { folders } from '../../contracts/file.ts';
 import {
   fileAnswerSchema,
@@ -13,6 +12,7 @@ import {
 import { describeError, Failure } from '../../runtime/failure.ts';
 import { inParallel } from '../../runtime/in-parallel.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { pause } from '../../runtime/waiting.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import type { FtpClient } from './ftp-client.ts';
 import { isStable, judgeName, numberedName, type Look } from './plan-transfer.ts';
@@ -62,7 +62,8 @@ export async function syncAll(ports: SyncPorts, work: Work): Promise<SyncCounts>
   }
   if (names.length === 0) return counts;
   const first = await looksAt(ports.ftp, names);
-  await sleep(betweenLooksMs, undefined, { signal: work.signal });
+  await pause(betweenLooksMs, work.signal);
+  work.signal.throwIfAborted();
   const second = await looksAt(ports.ftp, names);
   await inParallel(names, workersMax, async (name) => {
     const look = second.get(name);
