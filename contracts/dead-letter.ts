@@ -33,13 +33,13 @@ export const deadLetterListSchema = z.object({
   next: z.int().nullable(),
 });
 
-export const deadLetterGroupSchema = deadLetterSchema
+const deadLetterGroupSchema = deadLetterSchema
   .pick({ group: true, queue: true, source: true, code: true, reason: true })
   .extend({ letters: z.int(), oldest: z.iso.datetime(), newest: z.iso.datetime() });
 export type DeadLetterGroup = z.infer<typeof deadLetterGroupSchema>;
 export const deadLetterGroupsSchema = z.object({ groups: z.array(deadLetterGroupSchema) });
 
-export const deadLetterActionSchema = z.object({
+const deadLetterActionSchema = z.object({
   action: z.uuid(),
   at: z.iso.datetime(),
   kind: z.enum(['retry', 'edit', 'discard']),
@@ -68,7 +68,7 @@ export const deadLetterDetailSchema = deadLetterSchema.extend({
 });
 export type DeadLetterDetail = z.infer<typeof deadLetterDetailSchema>;
 
-export const deadLetterSelectionSchema = z
+const deadLetterSelectionSchema = z
   .strictObject({
     ids: z.array(z.int().min(1)).min(1).max(1_000).optional(),
     group: z.string().min(1).max(40).optional(),

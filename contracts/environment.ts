@@ -166,7 +166,7 @@ function ftp() {
   };
 }
 
-export const memberSchema = z.strictObject({
+const memberSchema = z.strictObject({
   id: nodeIdSchema,
   /** UDP, host:port. */
   udp: address,

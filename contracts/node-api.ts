@@ -115,7 +115,7 @@ export type BatchRequest = z.infer<typeof batchRequestSchema>;
  * applied (a new version is stored), unchanged (this very version is there already, with this content),
  * stale (a newer version is there), invalid (malformed, or the version came before with other content).
  */
-export const itemVerdictSchema = z.discriminatedUnion('kind', [
+const itemVerdictSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('applied') }),
   z.object({ kind: z.literal('unchanged') }),
   z.object({ kind: z.literal('stale') }),

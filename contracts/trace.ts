@@ -6,7 +6,7 @@ import { deadLetterSchema } from './dead-letter.ts';
 const at = z.iso.datetime();
 
 /** One post of a message's items to the leader. */
-export const deliverySchema = z.object({
+const deliverySchema = z.object({
   messageId: z.string(),
   /** The page that was scraped. */
   url: z.string(),
@@ -21,7 +21,7 @@ export const deliverySchema = z.object({
 });
 export type Delivery = z.infer<typeof deliverySchema>;
 
-export const tracedVersionSchema = z.object({
+const tracedVersionSchema = z.object({
   version: z.int(),
   /** Null when it changed nothing that the feed tells, or the feed no longer holds it. */
   change: z.string().nullable(),
