@@ -12,7 +12,7 @@ import type { SourceAge, Store } from './store.ts';
 
 const lookEveryMs = 60_000;
 /** A query of CloudWatch Metrics Insights returns no more series than this. The most overdue come first. */
-export const sourcesJudgedMax = 500;
+const sourcesJudgedMax = 500;
 const named = 3;
 
 /** @returns the most overdue first, and whether there are sources beyond those. */

@@ -34,7 +34,6 @@ export class Live {
   #polling = false;
   /** Why the last look failed; empty when it did not. */
   #reported = '';
-  #feed = '';
 
   constructor(store: Pick<Store, 'feed' | 'feedBounds'>, report: (error: unknown) => void) {
     this.#store = store;
@@ -63,7 +62,6 @@ export class Live {
       if (this.#readers.size >= readersMax) return reply.code(503).header('retry-after', '5').send();
       const { recent } = parse(querySchema, request.query);
       const bounds = await this.#store.feedBounds();
-      this.#feed = bounds.feed;
       const asked = request.headers['last-event-id'];
       const resume = typeof asked === 'string' ? positionOf(asked, bounds) : { kind: 'new' as const };
       reply.hijack();
@@ -102,7 +100,6 @@ export class Live {
     this.#polling = true;
     try {
       const { last, feed } = await this.#store.feedBounds();
-      if (feed !== this.#feed) this.#feed = feed;
       const behind = [...this.#readers].filter(({ position }) => position < last);
       // One query serves all readers at one position, which is nearly always all of them.
       for (const after of new Set(behind.map(({ position }) => position))) {
@@ -140,7 +137,7 @@ function textOf(event: BatonEvent): string {
 }
 
 /** Where a reader goes on: a foreign feed, an id past retention or one that is not given out yet starts anew. */
-export function positionOf(
+function positionOf(
   lastEventId: string,
   bounds: { feed: string; first: number; last: number },
 ): { kind: 'resume'; position: number } | { kind: 'reset' } {
