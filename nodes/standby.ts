@@ -5,7 +5,7 @@ import { routes, type BatchRequest } from '../contracts/node-api.ts';
 import { describeError } from '../runtime/failure.ts';
 import { createInternalClient, type InternalClient, type TlsMaterial } from '../runtime/internal-http.ts';
 import { newTraceparent } from '../runtime/trace.ts';
-import type { LeadershipState } from './leadership.ts';
+import type { LeadershipView } from '../contracts/public-views.ts';
 import type { Problems } from './problems.ts';
 import type { Store } from './store.ts';
 
@@ -17,7 +17,7 @@ const firstTimes = 20; // Code is compiled when it has run a few times.
 const answerWithinMs = 2_000;
 
 export interface StandbyOptions {
-  readonly leadership: { readonly state: LeadershipState };
+  readonly leadership: { readonly state: LeadershipView };
   readonly store: Pick<Store, 'rehearse'>;
   /** The internal listener of this node, as others reach it. */
   readonly url: string;

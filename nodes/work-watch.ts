@@ -2,7 +2,7 @@
 // depth at which scrapers pause, mails that their server defers. Each look is bounded, and one at a time is under way.
 import { itemQueueNames } from '../contracts/item-partitions.ts';
 import { scraperPausesAtDepth } from '../contracts/topology.ts';
-import type { NodeBroker } from './node-broker.ts';
+import type { BrokerClient } from '../runtime/rabbitmq.ts';
 import type { Problems } from './problems.ts';
 import type { Store } from './store.ts';
 
@@ -15,7 +15,7 @@ export function watchWork({
   problems,
   itemPartitions = 1,
 }: {
-  broker: Pick<NodeBroker, 'depth'>;
+  broker: Pick<BrokerClient, 'depth'>;
   store: Pick<Store, 'deferredMails'>;
   problems: Problems;
   itemPartitions?: number;
