@@ -5,7 +5,7 @@ import type { Emit } from '../runtime/logger.ts';
 import type { LeaderHint } from '../contracts/node-api.ts';
 import type { Member } from '../contracts/environment.ts';
 import type { LeadershipView } from '../contracts/public-views.ts';
-import { describeError, Failure } from '../runtime/failure.ts';
+import { codeOf, describeError, Failure } from '../runtime/failure.ts';
 import type { RaftThread } from './raft-thread.ts';
 import type { ClaimResult } from './store.ts';
 
@@ -201,12 +201,7 @@ export class Leadership {
       if (!waits()) return;
       // Once per cause: an outage of an hour would otherwise say so thousands of times.
       const detail = `claiming term ${term}: ${describeError(error)}`;
-      if (detail !== this.#reported)
-        this.#options.emit({
-          type: 'problem',
-          code: error instanceof Failure ? error.code : 'INTERNAL',
-          detail,
-        });
+      if (detail !== this.#reported) this.#options.emit({ type: 'problem', code: codeOf(error), detail });
       this.#reported = detail;
       this.#repeat = setTimeout(() => void this.#claim(term), this.#options.repeatClaimMs);
     }

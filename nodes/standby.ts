@@ -4,6 +4,7 @@
 import { routes, type BatchRequest } from '../contracts/node-api.ts';
 import { describeError } from '../runtime/failure.ts';
 import { createInternalClient, type InternalClient, type TlsMaterial } from '../runtime/internal-http.ts';
+import { oneAtATime } from '../runtime/one-at-a-time.ts';
 import { newTraceparent } from '../runtime/trace.ts';
 import type { LeadershipView } from '../contracts/public-views.ts';
 import type { Problems } from './problems.ts';
@@ -32,12 +33,9 @@ export interface StandbyOptions {
 export function standBy(options: StandbyOptions) {
   const { leadership, store, url, tls, problems, report } = options;
   const { firstAfterMs = standbyTimes.firstAfterMs, everyMs = standbyTimes.everyMs } = options;
-  let running = false;
   let isDeaf = false;
 
-  async function look(times: number): Promise<void> {
-    if (running) return;
-    running = true;
+  const look = oneAtATime(async (times: number) => {
     // A new one each time, so that the handshake is rehearsed too, and the certificate looked at.
     const client = createInternalClient(tls());
     try {
@@ -47,10 +45,8 @@ export function standBy(options: StandbyOptions) {
       await client.close();
     } catch (error) {
       report(error); // Nothing here may end a node.
-    } finally {
-      running = false;
     }
-  }
+  });
 
   async function listen(client: InternalClient): Promise<void> {
     const silence = await client

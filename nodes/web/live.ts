@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { BatonEvent } from '../../contracts/event.ts';
 import { describeError } from '../../runtime/failure.ts';
+import { oneAtATime } from '../../runtime/one-at-a-time.ts';
 import type { Store } from '../store.ts';
 import { parse } from './internal-server.ts';
 
@@ -31,7 +32,7 @@ export class Live {
   readonly #ring: BatonEvent[] = [];
   readonly #readers = new Set<LiveReader>();
   readonly #timers: NodeJS.Timeout[];
-  #polling = false;
+  readonly #poll = oneAtATime(() => this.#readFeed());
   /** Why the last look failed; empty when it did not. */
   #reported = '';
 
@@ -95,9 +96,8 @@ export class Live {
     this.#readers.clear();
   }
 
-  async #poll(): Promise<void> {
-    if (this.#polling || this.#readers.size === 0) return;
-    this.#polling = true;
+  async #readFeed(): Promise<void> {
+    if (this.#readers.size === 0) return;
     try {
       const { last, feed } = await this.#store.feedBounds();
       const behind = [...this.#readers].filter(({ position }) => position < last);
@@ -115,8 +115,6 @@ export class Live {
       // Once per cause: a database that is away is away for ten looks a second.
       if (this.#reported !== describeError(error)) this.#report(error);
       this.#reported = describeError(error);
-    } finally {
-      this.#polling = false;
     }
   }
 
