@@ -1,6 +1,6 @@
 // What runs only while this node leads: mails and retention, each step in the term it holds. One round of a job at
 // a time; a job that fails for long is reported once per cause, and tried again all the time. Never writes without Leadership.
-import { describeError, Failure } from '../runtime/failure.ts';
+import { codeOf, describeError, Failure } from '../runtime/failure.ts';
 import type { Emit } from '../runtime/logger.ts';
 import type { Leadership } from './leadership.ts';
 
@@ -40,8 +40,7 @@ export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadershi
       const detail = `${job.name}: ${describeError(error)}`;
       const { since, reported } = failing.get(job.name) ?? { since: performance.now(), reported: undefined };
       const lasts = performance.now() - since >= problemAfterMs;
-      if (lasts && reported !== detail)
-        options.emit({ type: 'problem', code: error instanceof Failure ? error.code : 'INTERNAL', detail });
+      if (lasts && reported !== detail) options.emit({ type: 'problem', code: codeOf(error), detail });
       failing.set(job.name, { since, reported: lasts ? detail : reported });
     }
   }

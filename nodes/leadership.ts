@@ -4,7 +4,7 @@
 import type { Emit } from '../runtime/logger.ts';
 import type { LeaderHint } from '../contracts/node-api.ts';
 import type { Member } from '../contracts/environment.ts';
-import { describeError, Failure } from '../runtime/failure.ts';
+import { codeOf, describeError, Failure } from '../runtime/failure.ts';
 import type { RaftThread } from './raft-thread.ts';
 import type { ClaimResult } from './store.ts';
 
@@ -210,7 +210,7 @@ export class Leadership {
       if (detail !== this.#reported)
         this.#options.emit({
           type: 'problem',
-          code: error instanceof Failure ? error.code : 'INTERNAL',
+          code: codeOf(error),
           detail,
         });
       this.#reported = detail;
