@@ -12,10 +12,10 @@ export const deadLetterSchema = z.object({
   queue: z.string(),
   messageId: z.string(),
   source: z.string().nullable(),
-  /** Of contracts/failures.ts, or RabbitMQ's own word where no handler gave one. */
+  /** A code of contracts/failures.ts, or RabbitMQ's own word where no handler gave one. */
   code: z.string(),
   reason: z.string(),
-  /** Of all that died of the same in the same queue and source. */
+  /** Shared by all that died of the same cause in the same queue and source. */
   group: z.string(),
   state: z.enum(deadLetterStates),
   /** How often it was sent again. */
@@ -60,7 +60,7 @@ export const deadLetterDetailSchema = deadLetterSchema.extend({
   headers: z.record(z.string(), z.unknown()),
   body: z.string(),
   bodyBefore: z.string().nullable(),
-  /** Of both bodies: base64 where one is not UTF-8. */
+  /** Encoding of both bodies: base64 where either is not UTF-8. */
   encoding: z.enum(['utf8', 'base64']),
   /** What its contract finds wrong with it as it is now. */
   problems: z.array(issueSchema),
@@ -75,7 +75,7 @@ const deadLetterSelectionSchema = z
     queue: z.string().min(1).max(100).optional(),
     code: z.string().min(1).max(100).optional(),
     source: sourceNameSchema.optional(),
-    /** Has to be said: an empty selection is more often a mistake. */
+    /** Has to be said: an empty selection is a mistake more often than a wish. */
     all: z.literal(true).optional(),
   })
   .refine(

@@ -33,7 +33,7 @@ const tracedVersionSchema = z.object({
   writtenAt: at,
   /** Empty for rows of files, and where none was noted. */
   deliveries: z.array(deliverySchema),
-  /** Of the same intake: the file of its crawl, or the partner's file it came with. */
+  /** Files of the same intake: that of its crawl, or the partner's file it came with. */
   files: z.array(
     z.object({ name: z.string(), state: z.string(), movedTo: z.string().nullable(), changedAt: at }),
   ),

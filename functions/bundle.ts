@@ -12,7 +12,7 @@ export interface Bundle<Name extends string = string> {
   readonly name: Name;
   /** Absolute; its name carries the start of the hash. */
   readonly zipFile: string;
-  /** Of the zip, in hex. */
+  /** Hash of the zip, in hex. */
   readonly sha256: string;
   readonly bytes: number;
 }

@@ -56,7 +56,7 @@ export function createLogger(options: {
   };
 }
 
-/** For tests and for readers of logs: the event in a line, or undefined when it is a message, a crash trace or a foreign program's line. */
+/** The event in a line of a log. Undefined when it is a message, a crash trace or a foreign program's line. */
 export function parseEventLine(line: string): BatonEvent | undefined {
   return batonEventSchema.safeParse(parseJson(line)).data;
 }

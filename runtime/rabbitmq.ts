@@ -18,7 +18,7 @@ export interface BrokerMessage {
   readonly body: string | Buffer;
   readonly headers?: Record<string, string | number>;
 }
-/** As it lay in its queue. */
+/** A message as it lay in its queue. */
 export interface TakenMessage {
   readonly body: Buffer;
   readonly headers: Readonly<Record<string, unknown>>;

@@ -1,10 +1,10 @@
 // Declares exchanges, queues, bindings and users of contracts/topology.ts through RabbitMQ's management API. Doing it
 // again changes nothing. A queue that exists with other arguments is named with the difference and left as it is,
-// since RabbitMQ cannot change a queue and deleting one loses its messages. Another number of partitions is taken while the
-// item queues are empty: those too many lose their binding, so that whoever still publishes there is told, and are kept.
+// since RabbitMQ cannot change a queue and deleting one loses its messages. The number of partitions may change while the
+// item queues are empty: queues beyond it are kept, but lose their binding, so that whoever still publishes there is told.
+import * as z from 'zod';
 import { itemQueueName, refusedChange } from '../../contracts/item-partitions.ts';
 import { exchanges, queues, queuesOf, rabbitmqEventSourcesOf, type Queue } from '../../contracts/topology.ts';
-import * as z from 'zod';
 import type { Credentials } from '../../runtime/secrets.ts';
 
 /** Resolves with the answer's status and body, whatever it is. */
@@ -110,7 +110,7 @@ async function declareQueue(call: CallManagement, queue: Queue): Promise<string[
 const depthSchema = z.object({ messages: z.int().default(0) }).default({ messages: 0 }); // Up to ten seconds old; a new queue has none.
 const bindingsSchema = z.array(z.object({ properties_key: z.string() })).default([]);
 
-/** From the first to the last into which is published, with all messages that are not acknowledged. */
+/** Item queues from the first to the last that is published into, each with its messages that are not acknowledged. */
 async function findItemQueues(
   call: CallManagement,
 ): Promise<{ name: string; messages: number; bindings: readonly string[] }[]> {

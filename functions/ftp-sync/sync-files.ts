@@ -37,7 +37,7 @@ export interface SyncCounts {
 }
 
 const betweenLooksMs = 2_100; // At least 2 s: MDTM has whole seconds on some servers.
-const filesMax = 1_000; // Of one run; the next tick goes on.
+const filesMax = 1_000; // In one run; the next tick goes on.
 const workersMax = 3;
 const callTimeoutMs = 10_000;
 const uploadTimeoutMs = 600_000;

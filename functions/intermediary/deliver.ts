@@ -110,7 +110,7 @@ export async function deliver(
       code: 'VERSION_REUSED',
       reason: 'the same batch holds this version of the item with other content',
     });
-  // Of no key are there two items, so it does not matter which request comes first.
+  // No two items have the same key, so it does not matter which request comes first.
   await inParallel(splitIntoBatches(newest), postsAtOnce, (batch) =>
     postBatch(ports, batch, { deadline, counts }),
   );

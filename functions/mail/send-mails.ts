@@ -112,7 +112,7 @@ interface Work extends MailMessage {
 type Claim = MailClaimAnswer | { kind: 'not-claimed'; reason: string };
 
 async function claimMail({ leader, logger }: MailPorts, work: Work, deadline: number): Promise<Claim> {
-  // A mail is not begun that might not be ended in time.
+  // A mail that might not be finished in time is not begun.
   const latest = deadline - dialogueWithinMs - reportWithinMs;
   if (performance.now() > latest) return { kind: 'not-claimed', reason: 'this invocation has no time left' };
   try {
@@ -149,7 +149,7 @@ async function sendClaimed(
   if (!isMailAddress(to))
     return { outcome: 'rejected', detail: 'the recipient is no address that mail is sent to' };
   const sender = senderAddress(from);
-  // Of no use to suppress the recipient for: the sender is a setting of ours.
+  // No reason to suppress the recipient: the sender is a setting of ours.
   if (sender === undefined)
     return { outcome: 'retry', detail: 'the sender is no mail address: correct BATON_MAIL_FROM' };
   try {

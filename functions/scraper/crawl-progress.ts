@@ -1,11 +1,11 @@
 // What one crawl knows while it runs, and what of it is stored at the leader: the frontier, the pages with their
 // validators, the contents with their versions, the ordinals handed out. Does no I/O.
 //
-// What keeps versions unique: what is stored while a crawl runs says ordinals further on than any that were used, so a
-// worker that takes over after a crash never gives a version to other content (VERSION_REUSED).
+// How versions stay unique: the state that is stored while a crawl runs names ordinals beyond any that were used, so that a
+// worker that takes over after a crash never gives a used version to other content (VERSION_REUSED).
 //
-// What is stored has a limit. At it a crawl learns no further pages and items, goes on with those it knows, and says that it
-// is not whole.
+// The stored state has a limit. At the limit a crawl learns no new pages or items, goes on with those it knows, and says
+// that it is not whole.
 import { hash } from 'node:crypto';
 import { itemVersion } from '../../contracts/ids.ts';
 import { itemsPerPageMax } from '../../contracts/item-page.ts';
@@ -20,18 +20,18 @@ export interface NumberedItem {
   readonly content: ItemContent;
   readonly version: number;
 }
-/** With its state unpacked, which is the crawl's own from then on. */
+/** A lease with its state unpacked, which is the crawl's own from then on. */
 export type UnpackedLease = Omit<CrawlLease, 'state'> & { readonly state: CrawlState | null };
 export interface StateLimits {
-  /** As stored. */
+  /** Length as it is stored. */
   readonly packed: number;
-  /** Of its text, which says how much memory it takes. */
+  /** Length of its text, which tells how much memory it takes. */
   readonly plain: number;
 }
 
 const messagesPerStore = 1_000;
 const itemsPerStore = 64 * itemsPerPageMax;
-/** Learnt since it was stored last, so that what is stored never grows far beyond its limit. */
+/** Characters learnt between two stores, so that what is stored never grows far beyond its limit. */
 const lengthPerStore = 4_000_000;
 /** Below what the leader takes by what may be learnt between two stores. */
 const limitsDefault: StateLimits = { packed: packedStateLengthMax - 1_000_000, plain: 60_000_000 };
@@ -68,7 +68,7 @@ export class CrawlProgress {
   #cut(reason: string): void {
     this.#state.incomplete ??= reason;
   }
-  /** The ordinals that are stored as used are used up, or much was learnt: the state has to be stored before the next message. */
+  /** The reserved ordinals are used up, or much was learnt: the state has to be stored before the next message. */
   get mustStore(): boolean {
     const { messages, items, length } = this.#sinceStored;
     return messages >= messagesPerStore || items >= itemsPerStore || length >= lengthPerStore;
@@ -206,7 +206,7 @@ export class CrawlProgress {
       .join('');
   }
 
-  /** To store while the crawl goes on: with ordinals reserved for what is published until the next time. */
+  /** The state to store while the crawl goes on, with ordinals reserved for what is published before the next store. */
   running(): CrawlState {
     this.#sinceStored = { messages: 0, items: 0, length: 0 };
     return {

@@ -48,7 +48,7 @@ export type CrawlOutcome =
       readonly source: string;
       readonly intake: number;
       readonly reason: string | undefined;
-      /** The shop wants to be left alone for so long; 0 when it is not the shop that made it pause. */
+      /** How long the shop wants to be left alone; 0 when it is not the shop that made it pause. */
       readonly waitMs: number;
       readonly counts: CrawlUpdate['counts'];
     };

@@ -33,7 +33,7 @@ export type Fetched =
 
 export interface FetchLimits {
   readonly bytesMax: number;
-  /** From the request to the last byte, redirects included. */
+  /** Time from the request to the last byte, redirects included. */
   readonly totalMs: number;
   readonly headersMs: number;
   readonly redirectsMax: number;

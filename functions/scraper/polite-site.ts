@@ -35,7 +35,7 @@ export function createPoliteSite({
   const nextAt = new Map<string, number>();
   const silences = new Map<string, number>();
 
-  /** Until the next turn at this page's site. */
+  /** Time until the next turn at this page's site. */
   function waitMs(url: string): number {
     return Math.max(0, (nextAt.get(new URL(url).origin) ?? 0) - performance.now());
   }
@@ -85,7 +85,7 @@ export function createPoliteSite({
     if (robots.allows(url)) return undefined;
     return robots.refusal ?? `robots.txt forbids it to ${agentToken}`;
   }
-  /** Of a redirect's target. */
+  /** Why a redirect's target must not be fetched; undefined when it may. */
   async function refuses(url: string): Promise<string | undefined> {
     const robots = await robotsOf(new URL(url).origin);
     return 'waitMs' in robots ? `its robots.txt: ${robots.reason}` : refusalOf(robots, url);

@@ -77,7 +77,7 @@ export function createPublisher({ broker, source, intake, trace, deadline, logge
       items,
     }: {
       page: number;
-      /** Of all its items. */
+      /** Partition of all its items. */
       partition: number;
       url: string;
       fetchedAt: string;

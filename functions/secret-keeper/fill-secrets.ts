@@ -27,7 +27,7 @@ export interface FillOptions {
 }
 export interface Filled {
   readonly written: readonly string[];
-  /** Of every certificate, the authority's own too: days to its end. */
+  /** Days until each certificate ends, the authority's own included. */
   readonly daysLeft: Readonly<Record<string, number>>;
 }
 
