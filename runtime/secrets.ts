@@ -48,8 +48,8 @@ export function createSecrets(
 
   /** Those who ask at once share one request. */
   async function ask(key: string, place: Place): Promise<string> {
-    const under = asked.get(key);
-    if (under) return await under;
+    const underWay = asked.get(key);
+    if (underWay) return await underWay;
     const answer = place.kind === 'file' ? readFile(place.id, 'utf8') : fetchSecret(place.id);
     asked.set(key, answer);
     try {

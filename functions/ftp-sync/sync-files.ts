@@ -8,9 +8,11 @@ import {
   fileOpenAnswerSchema,
   routes,
   type FileOpenAnswer,
+  type FileOpenRequest,
 } from '../../contracts/node-api.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 import { inParallel } from '../../runtime/in-parallel.ts';
+import type { InternalAnswer, InternalRequest } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { pause } from '../../runtime/waiting.ts';
 import type { LeaderClient } from '../leader-client.ts';
@@ -105,44 +107,29 @@ function assertUsable(name: string): void {
 
 async function syncFile(ports: SyncPorts, work: Work, name: string, look: Look): Promise<keyof SyncCounts> {
   const { leader, logger } = ports;
-  const within = (ms: number): { deadline: number } => ({
-    deadline: Math.min(work.deadline, performance.now() + ms),
-  });
+  const call = (what: Pick<InternalRequest, 'method' | 'path' | 'json'>): Promise<InternalAnswer> =>
+    leader.call(
+      { ...what, timeoutMs: callTimeoutMs, traceparent: work.traceparent },
+      { deadline: Math.min(work.deadline, performance.now() + triesOfCallMs) },
+    );
   if (work.signal.aborted || performance.now() > work.deadline) return 'left';
   try {
-    const opened = fileOpenAnswerSchema.parse(
-      (
-        await leader.call(
-          {
-            method: 'POST',
-            path: routes.files,
-            json: {
-              name,
-              size: look.size,
-              modifiedAt: look.modifiedAt.toISOString(),
-              traceparent: work.traceparent,
-            },
-            timeoutMs: callTimeoutMs,
-            traceparent: work.traceparent,
-          },
-          within(triesOfCallMs),
-        )
-      ).json,
-    );
+    const { json } = await call({
+      method: 'POST',
+      path: routes.files,
+      json: {
+        name,
+        size: look.size,
+        modifiedAt: look.modifiedAt.toISOString(),
+        traceparent: work.traceparent,
+      } satisfies FileOpenRequest,
+    });
+    const opened = fileOpenAnswerSchema.parse(json);
     const reason = await verdictOn(ports, work, { name, look, opened });
     // An overwrite during the upload: the new content is a file of its own, for the next look.
     if (!isStable(look, await ports.ftp.look(`${folders.in}/${name}`))) return 'left';
     const movedTo = reason === null ? await moveDone(ports, name) : await moveRejected(ports, name, reason);
-    await leader.call(
-      {
-        method: 'PUT',
-        path: routes.fileOutcome(opened.fileId),
-        json: { movedTo, reason },
-        timeoutMs: callTimeoutMs,
-        traceparent: work.traceparent,
-      },
-      within(triesOfCallMs),
-    );
+    await call({ method: 'PUT', path: routes.fileOutcome(opened.fileId), json: { movedTo, reason } });
     const state = reason === null ? 'applied' : 'rejected';
     logger.emit({ type: 'file.changed', fileId: opened.fileId, name, state, rows: null, reason });
     return state;
