@@ -10,7 +10,7 @@ import {
 import { routes } from '../../contracts/node-api.ts';
 import { messagesOf, type QueuedMessage } from '../../contracts/rabbitmq-event.ts';
 import { queues, routingKeys } from '../../contracts/topology.ts';
-import { describeError, Failure } from '../../runtime/failure.ts';
+import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
 import { childTraceparent, newTraceparent } from '../../runtime/trace.ts';
 import { deadLetter, publishRetry, type PublishPorts } from '../dead-letter.ts';
 import { readMessage } from '../read-message.ts';
@@ -153,14 +153,13 @@ async function underLease<T>(
   try {
     await lease(leaseMs);
   } catch (error) {
-    if (error instanceof Failure && error.code === 'LEASE_HELD') return undefined;
+    if (codeOf(error) === 'LEASE_HELD') return undefined;
     throw error;
   }
   const renewal = setInterval(() => {
     lease(leaseMs).catch((error: unknown) => {
       logger.warn(`renewing the lease failed: ${describeError(error)}`);
-      if (error instanceof Failure && (error.code === 'LEASE_HELD' || error.code === 'LEASE_LOST'))
-        lost.abort();
+      if (['LEASE_HELD', 'LEASE_LOST'].includes(codeOf(error))) lost.abort();
     });
   }, renewMs);
   try {

@@ -13,7 +13,6 @@ import type { ItemPage } from '../../contracts/item-page.ts';
 import { routingKeys } from '../../contracts/topology.ts';
 import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
 import { inParallel } from '../../runtime/in-parallel.ts';
-import type { Logger } from '../../runtime/logger.ts';
 import { childTraceparent } from '../../runtime/trace.ts';
 import { attemptOf, deadLetter, publishedAtOf, publishRetry, type PublishPorts } from '../dead-letter.ts';
 import type { LeaderClient } from '../leader-client.ts';
@@ -22,7 +21,6 @@ import { selectNewest, splitIntoBatches, toEntry, type Candidate } from './plan-
 
 export interface DeliverPorts extends PublishPorts {
   readonly leader: Pick<LeaderClient, 'call'>;
-  readonly logger: Logger;
 }
 /** Items, but for the first three, which are messages. */
 export interface DeliverCounts {

@@ -16,7 +16,6 @@ import {
 import { messagesOf, type QueuedMessage } from '../../contracts/rabbitmq-event.ts';
 import { queues, routingKeys } from '../../contracts/topology.ts';
 import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
-import type { Logger } from '../../runtime/logger.ts';
 import { childTraceparent } from '../../runtime/trace.ts';
 import { deadLetter, publishRetry, type PublishPorts } from '../dead-letter.ts';
 import type { LeaderClient } from '../leader-client.ts';
@@ -30,7 +29,6 @@ export interface MailPorts extends PublishPorts {
     mail: { envelope: Envelope; bytes: Buffer },
     options: { timeoutMs: number },
   ) => Promise<SmtpOutcome>;
-  readonly logger: Logger;
 }
 export interface MailCounts {
   sent: number;
@@ -129,8 +127,7 @@ async function claimMail({ leader, logger }: MailPorts, work: Work, deadline: nu
     return mailClaimAnswerSchema.parse(json);
   } catch (error) {
     // Erased since: nobody waits for it.
-    if (error instanceof Failure && error.code === 'NOT_FOUND')
-      return { kind: 'skip', reason: 'the leader knows no such mail' };
+    if (codeOf(error) === 'NOT_FOUND') return { kind: 'skip', reason: 'the leader knows no such mail' };
     const reason = describeError(error);
     if (!(error instanceof Failure) || error.rule.next === 'fix-request')
       logger.emit({
