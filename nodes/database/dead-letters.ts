@@ -131,7 +131,7 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
       return row?.edited === true;
     },
     deadLettersToSend: (term, { lettersMax, bytesMax }) =>
-      query<LetterToSend & Record<string, unknown>>(
+      query<LetterToSend>(
         'looking for dead letters to send again',
         `SELECT dead_letter_id AS id, routing_key AS "routingKey", message_id AS "messageId", type, headers, body, attempts
          FROM dead_letters_to_send($1, $2, $3)`,

@@ -10,7 +10,7 @@ import {
 } from '../../contracts/node-api.ts';
 import { sourceSchema, type Source } from '../../contracts/source.ts';
 import { Failure } from '../../runtime/failure.ts';
-import type { StagedRow } from '../store.ts';
+import type { FileStore, StagedRow } from '../store.ts';
 import type { Queries } from './pool.ts';
 import { upsert, write, writeStatement, writtenColumns, type WriteAnswer } from './write-items.ts';
 
@@ -22,11 +22,25 @@ const lastOrdinal = 2 ** 24 - 1;
 const crawlMessagesWithinS = 120;
 const crawlRetryMs = 3_000;
 
-export async function openFile(
-  queries: Queries,
-  term: number,
-  request: FileOpenRequest,
-): Promise<FileOpenAnswer> {
+export function fileQueries(queries: Queries): FileStore {
+  return {
+    openFile: (term, request) => openFile(queries, term, request),
+    fileIntake: (fileId) => fileIntake(queries, fileId),
+    stageRows: (upload, rows) => stageRows(queries, upload, rows),
+    applyUpload: (term, upload) => applyUpload(queries, term, upload),
+    rejectFile: (term, file) => rejectFile(queries, term, file),
+    async fileOutcome(term, fileId, { movedTo, reason }) {
+      await queries.query('noting where a file was moved', 'SELECT move_file($1, $2, $3, $4)', [
+        term,
+        fileId,
+        movedTo,
+        reason,
+      ]);
+    },
+  };
+}
+
+async function openFile(queries: Queries, term: number, request: FileOpenRequest): Promise<FileOpenAnswer> {
   const name = parseFileName(request.name);
   const [opened] = await queries.query<{
     file_id: string;
@@ -56,7 +70,7 @@ export async function openFile(
   return { kind: 'upload', fileId, intake };
 }
 
-export async function fileIntake(
+async function fileIntake(
   queries: Queries,
   fileId: string,
 ): Promise<{ name: string; intake: number; size: number; settled?: FileAnswer } | undefined> {
@@ -71,7 +85,7 @@ export async function fileIntake(
 }
 
 /** Not fenced: nobody reads these rows before a fenced statement applies them. */
-export async function stageRows(queries: Queries, upload: string, rows: readonly StagedRow[]): Promise<void> {
+async function stageRows(queries: Queries, upload: string, rows: readonly StagedRow[]): Promise<void> {
   if (rows.length > stagedRowsMax)
     throw new Error(
       `${rows.length} rows are to be staged in one transaction, at most ${stagedRowsMax} may be`,
@@ -100,7 +114,7 @@ export async function stageRows(queries: Queries, upload: string, rows: readonly
   );
 }
 
-export interface Upload {
+interface Upload {
   readonly fileId: string;
   readonly upload: string;
   readonly sha256: string;
@@ -108,7 +122,7 @@ export interface Upload {
   readonly invalid: number;
   readonly problems: readonly string[];
 }
-interface LedgerRow extends Record<string, unknown> {
+interface LedgerRow {
   name: string;
   intake: number;
   state: string;
@@ -123,7 +137,7 @@ interface LedgerRow extends Record<string, unknown> {
  * Done again after any failure it ends the same: rows have their versions from the file, and a ledger row is settled once.
  * @throws Failure STALE_TERM, BUSY when a crawl's messages are still on their way, FILE_TRUNCATED when staged rows were lost.
  */
-export async function applyUpload(queries: Queries, term: number, upload: Upload): Promise<FileAnswer> {
+async function applyUpload(queries: Queries, term: number, upload: Upload): Promise<FileAnswer> {
   const file = await readLedger(queries, upload.fileId);
   // Another upload of the same file was faster.
   if (file.state !== 'opened') return standingAnswer(file);
@@ -209,7 +223,7 @@ const noRows = {
   problems: [],
 } satisfies Omit<FileAnswer, 'kind'>;
 
-export async function rejectFile(
+async function rejectFile(
   queries: Queries,
   term: number,
   {
@@ -230,20 +244,6 @@ export async function rejectFile(
 /** ftp-sync may have rejected it by itself: then there is a reason and no answer. */
 function standingAnswer({ answer, reason }: { answer: unknown; reason: string | null }): FileAnswer {
   return answer === null ? { ...noRows, kind: 'rejected', reason } : fileAnswerSchema.parse(answer);
-}
-
-export async function fileOutcome(
-  queries: Queries,
-  term: number,
-  fileId: string,
-  { movedTo, reason }: { movedTo: string; reason: string | null },
-): Promise<void> {
-  await queries.query('noting where a file was moved', 'SELECT move_file($1, $2, $3, $4)', [
-    term,
-    fileId,
-    movedTo,
-    reason,
-  ]);
 }
 
 async function readLedger(queries: Queries, fileId: string): Promise<LedgerRow> {

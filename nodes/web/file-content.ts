@@ -103,8 +103,7 @@ export function addFileContent(
     const name = parseFileName(file.name);
     let staged: StagedRow[] = [];
     const flush = async (): Promise<void> => {
-      if (staged.length > 0)
-        await store.stageRows(file.term, { fileId: file.fileId, upload: file.upload, rows: staged });
+      if (staged.length > 0) await store.stageRows(file.upload, staged);
       staged = [];
     };
     try {

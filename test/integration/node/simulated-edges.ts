@@ -76,7 +76,7 @@ export function simulatedStore() {
     items: async () => [],
     item: async () => undefined,
     fileIntake: async (id) => files.get(id),
-    stageRows: async (_term, { rows }) => void staged.push(...rows),
+    stageRows: async (_upload, rows) => void staged.push(...rows),
     applyUpload: async (_term, { fileId, rows, invalid, problems }) => {
       applied.push(fileId);
       return {
