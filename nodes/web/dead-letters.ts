@@ -25,8 +25,8 @@ import { judgeBody } from '../dead-letters/judge-body.ts';
 import type { DeadLetterStore, StoredDeadLetter } from '../dead-letters/store.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Guard } from './guard.ts';
-import { parse } from './internal-server.ts';
 import type { Operation } from './openapi.ts';
+import { parse } from './parse-request.ts';
 
 const actionsShown = 100;
 /** Of one statement; an action takes as many as it needs. */
