@@ -27,7 +27,7 @@ import type { Store } from '../store.ts';
 import { addBatches, type BatchOptions } from './batches.ts';
 import { addFileContent } from './file-content.ts';
 import { parse } from './parse-request.ts';
-import { useProblems } from './problems.ts';
+import { useProblems } from './problem-details.ts';
 
 export interface InternalServerOptions extends BatchOptions {
   readonly tls: TlsMaterial;

@@ -23,7 +23,7 @@ import { addItems, itemOperations } from './items.ts';
 import type { Live } from './live.ts';
 import { openApi, type Operation } from './openapi.ts';
 import { addPage, pageOperations, type Page } from './page.ts';
-import { failureOf, sendProblem, useProblems } from './problems.ts';
+import { failureOf, sendProblem, useProblems } from './problem-details.ts';
 import { addQueues, queueOperations } from './queues.ts';
 import { addRecent, recentOperations } from './recent.ts';
 import { addSources, sourceOperations } from './sources.ts';

@@ -1,8 +1,7 @@
 // Every error answer of a node: application/problem+json (RFC 9457) with a code of contracts/failures.ts.
 // The stranger outside gets code and reason; the cause goes to the log alone.
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { failures } from '../../contracts/failures.ts';
-import type { LeaderHint, Problem } from '../../contracts/node-api.ts';
+import { problem, type LeaderHint, type Problem } from '../../contracts/node-api.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 import { describeIssues } from '../../runtime/issues.ts';
 import type { Logger } from '../../runtime/logger.ts';
@@ -32,32 +31,27 @@ export function failureOf(error: unknown): Failure {
 }
 
 export function problemOf(failure: Failure): Problem {
-  const { httpStatus, means } = failures[failure.code];
   const { leader, retryAfterMs, issues } = failure.details;
-  return {
-    type: `https://baton.invalid/failures#${failure.code}`,
-    title: means,
-    status: httpStatus,
-    code: failure.code,
+  return problem(failure.code, {
     ...(failure.code === 'INTERNAL' ? {} : { detail: failure.message }),
     ...(leader === undefined ? {} : { leader: leader as LeaderHint }),
     ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),
     ...(issues === undefined ? {} : { issues: issues as NonNullable<Problem['issues']> }),
-  };
+  });
 }
 
 export function sendProblem(reply: FastifyReply, failure: Failure): FastifyReply {
-  const problem = problemOf(failure);
-  if (problem.status === 503 || problem.status === 429) {
-    problem.retryAfterMs ??= 1_000;
-    reply.header('retry-after', String(Math.max(1, Math.ceil(problem.retryAfterMs / 1_000))));
+  const body = problemOf(failure);
+  if (body.status === 503 || body.status === 429) {
+    body.retryAfterMs ??= 1_000;
+    reply.header('retry-after', String(Math.max(1, Math.ceil(body.retryAfterMs / 1_000))));
   }
-  if (problem.status === 401) reply.header('www-authenticate', 'Bearer');
+  if (body.status === 401) reply.header('www-authenticate', 'Bearer');
   return reply
-    .code(problem.status)
-    .header('content-type', 'application/problem+json; charset=utf-8')
+    .code(body.status)
+    .header('content-type', 'application/body+json; charset=utf-8')
     .serializer((payload: unknown) => JSON.stringify(payload))
-    .send(problem);
+    .send(body);
 }
 
 export function useProblems(app: FastifyInstance, logger: Logger): void {
