@@ -1,5 +1,7 @@
 // The node's database: everything of Store over one pool of connections, and what a node needs before it may vote.
 // Opening connects to nothing, so a node starts while the database is away.
+import { readdir } from 'node:fs/promises';
+import { parse } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runner } from 'node-pg-migrate';
 import { Client } from 'pg';
@@ -80,7 +82,15 @@ async function migrate(options: ConnectionOptions): Promise<void> {
     client.end().catch(() => undefined); // It never began.
     throw new Failure('DATABASE_UNAVAILABLE', `${what}: no connection to the database`, { cause });
   }
+  const fail = (cause: unknown): never => {
+    throw failureOf(what, cause);
+  };
   try {
+    const foreign = await foreignMigration(client).catch(fail);
+    if (foreign !== undefined)
+      throw new Error(
+        `the database was made by another line of Baton, from before release 0.1 (it holds the migration ${foreign}), and cannot be taken over: use an empty database; locally, start with another --data folder, or delete this one`,
+      );
     await runner({
       dbClient: client,
       dir: migrationsFolder,
@@ -88,10 +98,22 @@ async function migrate(options: ConnectionOptions): Promise<void> {
       migrationsTable: 'migrations',
       advisoryLockMode: 'wait',
       log: () => undefined,
-    });
-  } catch (cause) {
-    throw failureOf(what, cause);
+    }).catch(fail);
   } finally {
     await client.end().catch(() => undefined); // It is of no use any more.
   }
+}
+
+/**
+ * A migration that ran where this release has another one. Those after the last of this release are a newer one's: nodes of
+ * two neighbouring releases run side by side.
+ */
+async function foreignMigration(client: Client): Promise<string | undefined> {
+  const { rows: tables } = await client.query<{ known: boolean }>(
+    "SELECT to_regclass('migrations') IS NOT NULL AS known",
+  );
+  if (tables[0]?.known !== true) return undefined;
+  const { rows } = await client.query<{ name: string }>('SELECT name FROM migrations ORDER BY run_on, id');
+  const own = (await readdir(migrationsFolder)).toSorted().map((file) => parse(file).name);
+  return rows.find(({ name }, place) => place < own.length && name !== own[place])?.name;
 }

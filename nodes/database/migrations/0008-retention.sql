@@ -1,25 +1,8 @@
 -- Up Migration
--- What runs every minute, or for every reader, reads as much as it needs and not whole tables: retention in small steps,
--- the lists of the page, the trace of an item, the watchers of a price. What the release before calls (sweep,
--- sweep_dead_letters, sweep_deliveries) stays for as long as one of its nodes may run beside this one.
-
--- Rows come in the order of their time, so these grow at one end: much cheaper than an index by key. No BRIN: it would be
--- cheaper still, until retention frees pages; they are filled again and their old least time stays, so that in the end
--- every page counts as old.
-CREATE INDEX item_versions_changed ON item_versions (changed_at);
-DROP INDEX item_versions_age;
-CREATE INDEX deliveries_at ON deliveries (at);
-DROP INDEX deliveries_age;
-CREATE INDEX staged_rows_staged ON staged_rows (staged_at);
-DROP INDEX staged_rows_age;
--- An event has the very time of its version: `baton trace` finds it by that.
-CREATE INDEX feed_at ON feed (at);
--- For GET /crawls too.
-CREATE INDEX crawls_changed ON crawls (changed_at DESC);
--- Those alone whose bytes are still to be erased, or each look would pass over a year of mails.
-CREATE INDEX mails_with_bytes ON mails (changed_at) WHERE bytes IS NOT NULL AND state IN ('sent', 'failed', 'suppressed');
-CREATE INDEX leases_expires ON leases (expires_at);
-CREATE INDEX watches_about ON watches (about, source, sku);
+-- What is past its time goes, in small steps; nodes/retention.ts takes them in turns. All of it is found by indexes on
+-- times: rows come in the order of their time, so that such an index grows at one end and costs much less than one by key.
+-- No BRIN: it would cost less still, until retention frees pages; they are filled again and keep their old least time, so
+-- that in the end every page counts as old.
 
 -- One step of retention: at most `rows_max` of one table, so that a claim waits for no more than that. How many rows went;
 -- fewer than `rows_max` means that no more are past their time. The cutoff is taken once: a comparison with a clock that
@@ -73,16 +56,3 @@ BEGIN
   GET DIAGNOSTICS swept = ROW_COUNT;
   RETURN swept;
 END $$;
-
--- Each part is a step into watches_about: `source IS NULL OR source = ...` would read all watches for each price drop.
-CREATE OR REPLACE FUNCTION watchers(wanted text, given_source text, given_sku text) RETURNS TABLE (watch uuid, email text)
-LANGUAGE sql STABLE AS $$
-  SELECT DISTINCT ON (lower(found.email)) found.id, found.email
-  FROM (
-    SELECT * FROM watches WHERE about = wanted AND source IS NULL AND sku IS NULL
-    UNION ALL SELECT * FROM watches WHERE about = wanted AND source = given_source AND sku IS NULL
-    UNION ALL SELECT * FROM watches WHERE about = wanted AND source IS NULL AND sku = given_sku
-    UNION ALL SELECT * FROM watches WHERE about = wanted AND source = given_source AND sku = given_sku
-  ) AS found
-  ORDER BY lower(found.email), found.sku NULLS LAST, found.source NULLS LAST, found.id
-$$;

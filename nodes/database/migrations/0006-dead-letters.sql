@@ -157,14 +157,3 @@ BEGIN
   PERFORM hold_fence(held);
   UPDATE dead_letters SET state = 'sent', changed_at = clock_timestamp() WHERE dead_letter_id = ANY (ids) AND state = 'sending';
 END $$;
-
--- What waits for a decision is kept for ever; settled letters for 90 days.
-CREATE FUNCTION sweep_dead_letters(held bigint) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-  PERFORM hold_fence(held);
-  DELETE FROM dead_letters WHERE dead_letter_id IN (SELECT dead_letter_id FROM dead_letters
-    WHERE state IN ('sent', 'discarded') AND changed_at < clock_timestamp() - interval '90 days' LIMIT 1000);
-  DELETE FROM dead_letter_actions WHERE action_id IN (SELECT action_id FROM dead_letter_actions
-    WHERE at < clock_timestamp() - interval '400 days' LIMIT 100);
-END $$;

@@ -1,10 +1,47 @@
 -- Up Migration
--- A crawl that a site sent away comes back when the site said, and a crawl that was cut says why where people look.
+-- Crawls, which a worker takes, goes on with and ends, and named leases for whatever else one at a time may do.
 
--- Before it nobody takes the crawl: what Retry-After and Crawl-delay asked for outlives the worker.
-ALTER TABLE crawls ADD COLUMN not_before timestamptz;
+-- Kept for 90 days after their end.
+CREATE TABLE crawls (
+  crawl_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+  source text NOT NULL REFERENCES sources ON DELETE CASCADE,
+  intake integer NOT NULL,
+  status text NOT NULL CHECK (status IN ('running', 'paused', 'finished', 'failed')),
+  owner text,
+  -- NULL: whoever comes first may take it.
+  lease_until timestamptz,
+  -- Whether a worker has stored its state: before that it has published nothing, and the state is of the crawl before.
+  begun boolean NOT NULL DEFAULT false,
+  -- Of the present run, and of the runs before it: a worker counts from 0.
+  counts jsonb NOT NULL DEFAULT '{}',
+  counts_before jsonb NOT NULL DEFAULT '{}',
+  reason text,
+  changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- Before it nobody takes the crawl: what Retry-After and Crawl-delay asked for outlives the worker.
+  not_before timestamptz,
+  UNIQUE (source, intake)
+);
+-- One crawl of a source at a time.
+CREATE UNIQUE INDEX crawls_open ON crawls (source) WHERE status IN ('running', 'paused');
+-- For GET /crawls too.
+CREATE INDEX crawls_changed ON crawls (changed_at DESC);
 
-CREATE OR REPLACE FUNCTION take_crawl(held bigint, worker text, lease_ms integer, only_source text)
+-- A crawl ends well too where the shop refused every page, or showed nothing on any: neither is a good one.
+CREATE FUNCTION is_good_crawl(status text, counts jsonb, counts_before jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT status = 'finished'
+    AND coalesce((counts->>'itemsSeen')::bigint, 0) + coalesce((counts_before->>'itemsSeen')::bigint, 0) > 0
+    AND coalesce((counts->>'pages')::bigint, 0) + coalesce((counts_before->>'pages')::bigint, 0)
+      + coalesce((counts->>'notModified')::bigint, 0) + coalesce((counts_before->>'notModified')::bigint, 0) > 0
+$$;
+-- The newest good one of a source is one step into an index, however many there are.
+CREATE INDEX crawls_good ON crawls (source, changed_at DESC) WHERE is_good_crawl(status, counts, counts_before);
+
+CREATE FUNCTION sum_counts(one jsonb, other jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+  SELECT coalesce(jsonb_object_agg(key, total), '{}')
+  FROM (SELECT key, sum(value::bigint) AS total FROM (SELECT * FROM jsonb_each_text(one) UNION ALL SELECT * FROM jsonb_each_text(other)) AS each GROUP BY key) AS sums
+$$;
+
+CREATE FUNCTION take_crawl(held bigint, worker text, lease_ms integer, only_source text)
 RETURNS TABLE (crawl_id uuid, intake integer, definition jsonb, state json, resumed boolean)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -76,8 +113,26 @@ BEGIN
     WHERE sources.name = found_crawl.source;
 END $$;
 
--- For nodes of the release before.
-CREATE OR REPLACE FUNCTION update_crawl(held bigint, crawl uuid, worker text, lease_ms integer, new_status text, new_state json, new_counts jsonb)
-RETURNS void LANGUAGE sql AS $$
-  SELECT update_crawl(held, crawl, worker, lease_ms, new_status, new_state, new_counts, NULL, NULL)
-$$;
+-- Kept for a day after the end.
+CREATE TABLE leases (name text PRIMARY KEY, owner text NOT NULL, expires_at timestamptz NOT NULL);
+CREATE INDEX leases_expires ON leases (expires_at);
+
+CREATE FUNCTION take_lease(held bigint, wanted text, worker text, lease_ms integer) RETURNS timestamptz
+LANGUAGE plpgsql AS $$
+DECLARE
+  ends timestamptz := clock_timestamp() + lease_ms * interval '1 ms';
+  other leases;
+BEGIN
+  PERFORM hold_fence(held);
+  IF lease_ms = 0 THEN
+    -- Given back; whoever does not hold it gives nothing back.
+    UPDATE leases SET expires_at = ends WHERE leases.name = wanted AND leases.owner = worker;
+    RETURN ends;
+  END IF;
+  INSERT INTO leases VALUES (wanted, worker, ends)
+    ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at
+    WHERE leases.owner = worker OR leases.expires_at <= clock_timestamp();
+  IF FOUND THEN RETURN ends; END IF;
+  SELECT * INTO other FROM leases WHERE leases.name = wanted;
+  RAISE EXCEPTION 'lease % is held by % until %', wanted, other.owner, other.expires_at USING ERRCODE = 'BT002';
+END $$;

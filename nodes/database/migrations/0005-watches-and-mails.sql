@@ -1,15 +1,63 @@
 -- Up Migration
--- Mails about rejected files and changes of leader too, gathered per recipient and kind, and addresses that can be erased.
--- It only adds: what the release before calls (queue_mails, put_watch with four values) stays for as long as one of its
--- nodes may run beside this one.
+-- Watches, what their owners are to be told (notices), and the mails that tell it.
 
--- What a watch is about: the price of items, rejected files of a source, or who leads.
-ALTER TABLE watches ADD COLUMN about text NOT NULL DEFAULT 'prices' CHECK (about IN ('prices', 'files', 'leader'));
-ALTER TABLE watches DROP CONSTRAINT watches_email_source_sku_key;
-ALTER TABLE watches ADD CONSTRAINT watches_once UNIQUE NULLS NOT DISTINCT (email, about, source, sku);
+CREATE TABLE watches (
+  id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+  email text NOT NULL,
+  source text,
+  sku text,
+  -- The price of items, rejected files of a source, or who leads.
+  about text NOT NULL DEFAULT 'prices' CHECK (about IN ('prices', 'files', 'leader')),
+  CONSTRAINT watches_once UNIQUE NULLS NOT DISTINCT (email, about, source, sku)
+);
+CREATE INDEX watches_about ON watches (about, source, sku);
 
--- Whom the watchers were told of last; NULL before the first leader, who replaces nobody.
-ALTER TABLE mail_cursor ADD COLUMN told_leader text;
+-- How far watches were matched against the feed.
+CREATE TABLE mail_cursor (
+  id smallint PRIMARY KEY CHECK (id = 1),
+  matched_to bigint NOT NULL,
+  -- Whom the watchers were told of last; NULL before the first leader, who replaces nobody.
+  told_leader text
+);
+INSERT INTO mail_cursor VALUES (1, 0, NULL);
+
+-- The outbox, and the only scheduler of mails. Bytes are kept for 30 days after the end, rows for 400.
+CREATE TABLE mails (
+  mail_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+  -- kind/entity/version/recipient: two of one key are one mail.
+  key text NOT NULL UNIQUE,
+  kind text NOT NULL,
+  sender text NOT NULL,
+  recipient text NOT NULL,
+  message_id text NOT NULL,
+  bytes bytea,
+  traceparent text NOT NULL,
+  state text NOT NULL CHECK (state IN ('queued', 'claimed', 'sent', 'failed', 'suppressed', 'unknown')),
+  attempt integer NOT NULL DEFAULT 1,
+  -- How often nobody could say whether it was sent.
+  unknowns integer NOT NULL DEFAULT 0,
+  due_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- It lies in RabbitMQ: not published again before. Each time it is, it waits twice as long.
+  published_until timestamptz,
+  publications integer NOT NULL DEFAULT 0,
+  -- Of any attempt: a mail that was never tried is not given up.
+  first_claimed_at timestamptz,
+  owner text,
+  lease_until timestamptz,
+  detail text,
+  made_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  changed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX mails_due ON mails (due_at) WHERE state IN ('queued', 'unknown');
+CREATE INDEX mails_claimed ON mails (lease_until) WHERE state = 'claimed';
+CREATE INDEX mails_changed ON mails (changed_at DESC);
+CREATE INDEX mails_open_recipient ON mails (lower(recipient)) WHERE state IN ('queued', 'unknown');
+CREATE INDEX mails_made ON mails (lower(recipient), kind, made_at);
+-- Those alone whose bytes are still to be erased, or each look would pass over a year of mails.
+CREATE INDEX mails_with_bytes ON mails (changed_at) WHERE bytes IS NOT NULL AND state IN ('sent', 'failed', 'suppressed');
+
+-- Recipients in lower case whose server refused for good. Kept until an operator removes them.
+CREATE TABLE suppressions (recipient text PRIMARY KEY, detail text NOT NULL, since timestamptz NOT NULL DEFAULT clock_timestamp());
 
 -- What somebody is told, and in which mail. nodes/mailer/notice.ts says what `content` holds. Kept as long as its mail.
 CREATE TABLE notices (
@@ -28,7 +76,8 @@ CREATE TABLE notices (
 CREATE INDEX notices_waiting ON notices (kind, lower(recipient), notice_id) WHERE mail_id IS NULL;
 CREATE INDEX notices_of_mail ON notices (mail_id);
 CREATE INDEX notices_recipient ON notices (lower(recipient));
-CREATE INDEX mails_made ON mails (lower(recipient), kind, made_at);
+-- For `baton trace`.
+CREATE INDEX notices_item ON notices ((content->>'source'), (content->>'sku')) WHERE kind = 'price-drop';
 
 CREATE FUNCTION put_watch(held bigint, given_email text, given_about text, given_source text, given_sku text) RETURNS uuid
 LANGUAGE plpgsql AS $$
@@ -41,11 +90,8 @@ BEGIN
   RETURN watch;
 END $$;
 
-CREATE OR REPLACE FUNCTION put_watch(held bigint, given_email text, given_source text, given_sku text) RETURNS uuid
-LANGUAGE sql AS $$ SELECT put_watch(held, given_email, 'prices', given_source, given_sku) $$;
-
 -- What was to be told and was not yet, is of no interest any more.
-CREATE OR REPLACE FUNCTION delete_watch(held bigint, watch uuid) RETURNS boolean
+CREATE FUNCTION delete_watch(held bigint, watch uuid) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM hold_fence(held);
@@ -54,12 +100,17 @@ BEGIN
   RETURN FOUND;
 END $$;
 
--- One watch an address, the narrowest: who watches an item in two ways is told once.
+-- Each part is a step into watches_about: `source IS NULL OR source = ...` would read all watches for each price drop.
 CREATE FUNCTION watchers(wanted text, given_source text, given_sku text) RETURNS TABLE (watch uuid, email text)
 LANGUAGE sql STABLE AS $$
-  SELECT DISTINCT ON (lower(watches.email)) watches.id, watches.email FROM watches
-  WHERE watches.about = wanted AND (watches.source IS NULL OR watches.source = given_source) AND (watches.sku IS NULL OR watches.sku = given_sku)
-  ORDER BY lower(watches.email), watches.sku NULLS LAST, watches.source NULLS LAST, watches.id
+  SELECT DISTINCT ON (lower(found.email)) found.id, found.email
+  FROM (
+    SELECT * FROM watches WHERE about = wanted AND source IS NULL AND sku IS NULL
+    UNION ALL SELECT * FROM watches WHERE about = wanted AND source = given_source AND sku IS NULL
+    UNION ALL SELECT * FROM watches WHERE about = wanted AND source IS NULL AND sku = given_sku
+    UNION ALL SELECT * FROM watches WHERE about = wanted AND source = given_source AND sku = given_sku
+  ) AS found
+  ORDER BY lower(found.email), found.sku NULLS LAST, found.source NULLS LAST, found.id
 $$;
 
 -- Whichever way a file comes to be rejected; a file that is put back and rejected again is told again.
@@ -165,10 +216,96 @@ BEGIN
     SELECT mail_key, mail_kind, mail_sender, mail_recipient, mail_message_id, content, trace,
       CASE WHEN suppressions.recipient IS NULL THEN 'queued' ELSE 'suppressed' END, suppressions.detail
     FROM (SELECT lower(mail_recipient) AS addressee) AS given LEFT JOIN suppressions ON suppressions.recipient = given.addressee
-    -- Made by a node of the release before.
+    -- Two of one key are one mail.
     ON CONFLICT (key) DO UPDATE SET key = excluded.key
     RETURNING mails.mail_id INTO made;
   UPDATE notices SET mail_id = made WHERE notices.notice_id = ANY (told);
+END $$;
+
+-- Claims that ended without a report become `unknown` and are due again; then what is due and not in RabbitMQ.
+CREATE FUNCTION due_mails(held bigint, mails_max integer) RETURNS TABLE (mail_id uuid, attempt integer, traceparent text)
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM hold_fence(held);
+  UPDATE mails SET
+    state = CASE WHEN mails.first_claimed_at <= clock_timestamp() - interval '24 hours' THEN 'failed' ELSE 'unknown' END,
+    unknowns = mails.unknowns + 1, attempt = mails.attempt + 1, owner = NULL, published_until = NULL, publications = 0,
+    due_at = clock_timestamp(), detail = 'its claim ended without a report', changed_at = clock_timestamp()
+    WHERE mails.state = 'claimed' AND mails.lease_until < clock_timestamp();
+  RETURN QUERY SELECT mails.mail_id, mails.attempt, mails.traceparent FROM mails
+    WHERE mails.state IN ('queued', 'unknown') AND mails.due_at <= clock_timestamp()
+      AND (mails.published_until IS NULL OR mails.published_until < clock_timestamp())
+    ORDER BY mails.due_at LIMIT mails_max;
+END $$;
+
+CREATE FUNCTION mail_published(held bigint, mail uuid, published_attempt integer) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM hold_fence(held);
+  -- Messages of a mail that nobody takes pile up in the queue, so each repetition waits longer, up to two hours.
+  UPDATE mails SET published_until = clock_timestamp() + interval '120 s' * power(2, least(publications, 6)), publications = publications + 1
+    WHERE mails.mail_id = mail AND mails.attempt = published_attempt AND mails.state IN ('queued', 'unknown');
+END $$;
+
+-- No row when there is nothing to send: `skip` says why.
+CREATE FUNCTION claim_mail(held bigint, mail uuid, claimed_attempt integer, worker text)
+RETURNS TABLE (skip text, sender text, recipient text, content bytea, message_id text) LANGUAGE plpgsql AS $$
+DECLARE
+  found_mail mails;
+BEGIN
+  PERFORM hold_fence(held);
+  SELECT mails.* INTO found_mail FROM mails WHERE mails.mail_id = mail FOR UPDATE;
+  IF NOT FOUND THEN skip := 'there is no such mail'; RETURN NEXT; RETURN; END IF;
+  IF found_mail.attempt <> claimed_attempt THEN
+    skip := format('attempt %s is under way', found_mail.attempt); RETURN NEXT; RETURN;
+  END IF;
+  -- Also for the worker that claimed it: should its answer be lost, the lease ends; sent twice it could not be taken back.
+  IF found_mail.state NOT IN ('queued', 'unknown') THEN
+    skip := format('it is %s', found_mail.state); RETURN NEXT; RETURN;
+  END IF;
+  IF found_mail.bytes IS NULL THEN skip := 'its bytes were erased'; RETURN NEXT; RETURN; END IF;
+  UPDATE mails SET state = 'claimed', owner = worker, lease_until = clock_timestamp() + interval '120 s',
+    first_claimed_at = coalesce(mails.first_claimed_at, clock_timestamp()), changed_at = clock_timestamp()
+    WHERE mails.mail_id = mail;
+  sender := found_mail.sender;
+  recipient := found_mail.recipient;
+  content := found_mail.bytes;
+  message_id := found_mail.message_id;
+  RETURN NEXT;
+END $$;
+
+-- Back-off with jitter up to 24 h after the first attempt. A late report of an earlier attempt that says `sent` counts:
+-- it was sent.
+CREATE FUNCTION report_mail(held bigint, mail uuid, reported_attempt integer, worker text, outcome text, what text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+  found_mail mails;
+  wait interval;
+BEGIN
+  PERFORM hold_fence(held);
+  SELECT mails.* INTO found_mail FROM mails WHERE mails.mail_id = mail FOR UPDATE;
+  IF NOT FOUND THEN RAISE EXCEPTION 'there is no mail %', mail USING ERRCODE = 'BT004'; END IF;
+  IF outcome = 'sent' AND found_mail.state NOT IN ('sent', 'failed', 'suppressed') THEN
+    UPDATE mails SET state = 'sent', detail = what, owner = NULL, changed_at = clock_timestamp() WHERE mails.mail_id = mail;
+    UPDATE totals SET mails_sent = mails_sent + 1;
+    RETURN;
+  END IF;
+  IF found_mail.state <> 'claimed' OR found_mail.attempt <> reported_attempt OR found_mail.owner IS DISTINCT FROM worker THEN RETURN; END IF;
+  IF outcome = 'rejected' THEN
+    INSERT INTO suppressions (recipient, detail) VALUES (lower(found_mail.recipient), what) ON CONFLICT DO NOTHING;
+    UPDATE mails SET state = 'suppressed', detail = what, changed_at = clock_timestamp()
+      WHERE lower(mails.recipient) = lower(found_mail.recipient) AND mails.state IN ('queued', 'unknown');
+  END IF;
+  wait := least(interval '1 hour', interval '5 s' * power(2, least(found_mail.attempt - 1, 20))) * (0.5 + random() / 2);
+  IF outcome = 'rejected' OR clock_timestamp() + wait > found_mail.first_claimed_at + interval '24 hours' THEN
+    UPDATE mails SET state = 'failed', owner = NULL, detail = what, changed_at = clock_timestamp(),
+      unknowns = found_mail.unknowns + CASE outcome WHEN 'unknown' THEN 1 ELSE 0 END WHERE mails.mail_id = mail;
+  ELSE
+    UPDATE mails SET state = CASE outcome WHEN 'unknown' THEN 'unknown' ELSE 'queued' END, attempt = found_mail.attempt + 1,
+      unknowns = found_mail.unknowns + CASE outcome WHEN 'unknown' THEN 1 ELSE 0 END,
+      due_at = clock_timestamp() + wait, published_until = NULL, publications = 0, owner = NULL, detail = what,
+      changed_at = clock_timestamp() WHERE mails.mail_id = mail;
+  END IF;
 END $$;
 
 -- Everything that names the address, in whatever case; that it was erased is not kept either. A mail that is being sent at

@@ -17,11 +17,8 @@ CREATE TABLE deliveries (
   term bigint NOT NULL,
   at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
--- Cheap to keep: a row's time says where its delivery lies.
-CREATE INDEX deliveries_age ON deliveries USING brin (at) WITH (autosummarize = on);
+CREATE INDEX deliveries_at ON deliveries (at);
 CREATE INDEX deliveries_message ON deliveries (hashtextextended(message_id, 0));
-CREATE INDEX files_intake ON files (intake);
-CREATE INDEX notices_item ON notices ((content->>'source'), (content->>'sku')) WHERE kind = 'price-drop';
 
 CREATE FUNCTION keep_deliveries(held bigint, given_node text, traces text[], message_ids text[], urls text[], fetched timestamptz[],
   published timestamptz[], attempts integer[], received timestamptz[], posted timestamptz[]) RETURNS void
@@ -30,12 +27,4 @@ BEGIN
   PERFORM hold_fence(held);
   INSERT INTO deliveries (traceparent, message_id, url, fetched_at, published_at, attempt, received_at, posted_at, node, term)
     SELECT given.*, given_node, held FROM unnest(traces, message_ids, urls, fetched, published, attempts, received, posted) AS given;
-END $$;
-
--- Kept for 30 days, as the feed.
-CREATE FUNCTION sweep_deliveries(held bigint) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-  PERFORM hold_fence(held);
-  DELETE FROM deliveries WHERE ctid = ANY (ARRAY(SELECT ctid FROM deliveries WHERE at < clock_timestamp() - interval '30 days' LIMIT 50000));
 END $$;
