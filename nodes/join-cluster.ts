@@ -13,7 +13,7 @@ export interface ClusterDatabase {
     nodeId: string;
     generation: number;
     members: readonly Pick<Member, 'id' | 'voter'>[];
-    /** Of its vote file; 0 without one. */
+    /** The term in its vote file; 0 without one. */
     term: number;
   }): Promise<{ known: boolean; termAtLeast: number }>;
 }

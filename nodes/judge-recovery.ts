@@ -3,7 +3,7 @@
 import type { Member } from '../contracts/environment.ts';
 import type { TermAnswer } from '../contracts/node-api.ts';
 
-/** Of one member. Neither is there when it does not answer and its data folder is not at hand. */
+/** What one member said. Both are undefined when it does not answer and its data folder is not at hand. */
 export interface Heard {
   readonly id: string;
   readonly answer: TermAnswer | undefined;

@@ -13,11 +13,11 @@ import { createRetention } from './retention.ts';
 import type { Store } from './store.ts';
 import type { Deliveries } from './tracing/deliveries.ts';
 
-/** So long those who wait to write come first: a job needs a connection of its own, and runs code that never ran here. */
+/** After an election, waiting writes go first for this long: a job needs a connection of its own, and runs code that never ran here. */
 const giveWayMs = 250;
 /** What a job needs may come up a little after its node, or be started again: only what lasts is a problem. */
 const problemAfterMs = 10_000;
-/** Between the steps of one round those who wait to write come first, and have the database for as long as the step had it. */
+/** At least this long, and at least as long as the step took, is the pause between two steps: writers get the database half of the time. */
 const betweenStepsMs = 10;
 
 export interface LeaderJob {

@@ -45,7 +45,7 @@ export interface NodeSettings {
   readonly mailFrom: string;
   /** Where the links of mails lead; without it to this node. */
   readonly pageUrl?: string | undefined;
-  /** Of the queue `items`. */
+  /** Number of partitions of the queue `items`. */
   readonly itemPartitions?: number;
 }
 export interface NodeAdapters {

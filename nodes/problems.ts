@@ -1,7 +1,7 @@
 // What is wrong right now as this node sees it, in words that say what follows from it: for /health, `baton status` and
 // whoever is woken up by them. Words of our own alone: causes, which may name hosts and addresses, stand in the log.
 
-/** Said again by the same part, it replaces what that said before; null: all is well there. */
+/** A part's new words replace its old ones; null clears them. */
 export class Problems {
   readonly #words = new Map<string, string>();
 

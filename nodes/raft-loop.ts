@@ -198,7 +198,7 @@ export class RaftLoop<State> {
       return true;
     }
     this.#owed = persisted;
-    // Its own answer to a failed write is not told again that writes fail, or the two would go on for ever.
+    // Do not tell the core that a write caused by its own reaction failed: the two would loop.
     if (cause.kind !== 'persist-failed')
       this.#inputs.push({ kind: 'persist-failed', now: this.#options.now(), reason: failure });
     this.#persistLater();

@@ -85,7 +85,7 @@ function overdueWords(standings: readonly SourceStanding[]): string | null {
         `${source} (no good ${kind === 'shop' ? 'crawl' : 'file'} for ${minutes(ageS)})`,
     );
   const more = overdue.length > named ? [`${overdue.length - named} more`] : [];
-  return `${overdue.length === 1 ? 'a source is' : `${overdue.length} sources are`} overdue, with nothing good for more than ${overdueAfterIntervals} intervals: ${[...some, ...more].join(', ')}`;
+  return `${overdue.length === 1 ? 'a source is' : `${overdue.length} sources are`} overdue (nothing good for more than ${overdueAfterIntervals} of ${overdue.length === 1 ? 'its' : 'their'} intervals): ${[...some, ...more].join(', ')}`;
 }
 
 function incompleteWords(standings: readonly SourceStanding[]): string | null {

@@ -22,7 +22,7 @@ export interface StandbyOptions {
   readonly store: Pick<Store, 'rehearse'>;
   /** The internal listener of this node, as others reach it. */
   readonly url: string;
-  /** Of the moment: certificates are renewed. */
+  /** The material in use now: certificates are renewed. */
   readonly tls: () => TlsMaterial;
   readonly problems: Pick<Problems, 'say'>;
   readonly report: (error: unknown) => void;

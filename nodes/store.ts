@@ -71,7 +71,7 @@ export interface OutgoingMail {
   readonly traceparent: string;
 }
 
-/** Of a source that is switched on. Seconds by the database's clock. */
+/** How long a source that is switched on has brought nothing, in seconds by the database's clock. */
 export interface SourceAge {
   readonly source: string;
   readonly kind: 'shop' | 'partner';
@@ -105,7 +105,7 @@ export interface ErasedCounts {
   readonly suppressions: number;
 }
 
-/** Of all time, and exact: what does it counts it. `itemVersions` were applied, `files` too. */
+/** Exact counts since the database was made, kept by the statements that do what is counted. `itemVersions` and `files`: applied ones. */
 export interface StoredCounts {
   readonly items: number;
   readonly itemVersions: number;
@@ -210,7 +210,7 @@ export interface ListStore {
   watches(): Promise<Watch[]>;
   /** Without the address: whoever has a watch's id got it by mail. */
   watch(id: string): Promise<Omit<Watch, 'email'> | undefined>;
-  /** Said twice it is one watch. */
+  /** Idempotent: the same watch twice is one row. */
   putWatch(term: number, watch: Omit<Watch, 'id'>): Promise<Watch>;
   deleteWatch(term: number, id: string): Promise<boolean>;
   recentFiles(limit: number): Promise<FileView[]>;

@@ -221,7 +221,7 @@ function isWhole(slot: Buffer): boolean {
   );
 }
 
-/** Of a slot that is whole, and therefore what encodeSlot wrote. */
+/** Reads a slot that is whole, and therefore what encodeSlot wrote. */
 function decodeSlot(slot: Buffer): VoteRecord {
   const bodyOffset = magic.length + 7;
   const length = slot.readUInt16BE(magic.length + 5);

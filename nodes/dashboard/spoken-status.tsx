@@ -8,7 +8,7 @@ import { cluster, connection, type Connection } from './state.ts';
 const everyMs = 3_000;
 const said = signal('');
 
-export function startAnnouncing(): void {
+export function startSpeaking(): void {
   let pending = '';
   let quiet = 0;
   const say = () => {
@@ -38,7 +38,7 @@ function textOf(state: Connection, view: ClusterView | undefined): string | unde
   }
 }
 
-export function Announcement() {
+export function SpokenStatus() {
   return (
     <p class="unseen" role="status">
       {said}

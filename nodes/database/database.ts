@@ -89,7 +89,7 @@ async function migrate(options: ConnectionOptions): Promise<void> {
     const foreign = await foreignMigration(client).catch(fail);
     if (foreign !== undefined)
       throw new Error(
-        `the database was made by another line of Baton, from before release 0.1 (it holds the migration ${foreign}), and cannot be taken over: use an empty database; locally, start with another --data folder, or delete this one`,
+        `the database was made by a version from before release 0.1 (migration ${foreign}), which no release takes over: use an empty database; locally, start with another --data folder, or delete this one`,
       );
     await runner({
       dbClient: client,

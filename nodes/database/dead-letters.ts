@@ -146,7 +146,7 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
   };
 }
 
-/** Of the message, and of its items that died alone. */
+/** The dead letters of a message, and of its items that died alone. */
 export async function deadLettersOf(queries: Queries, messageId: string): Promise<DeadLetter[]> {
   const rows = await queries.read<WithDates<DeadLetter, 'diedAt' | 'changedAt'>>(
     'looking for the dead letters of a message',

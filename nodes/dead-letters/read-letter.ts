@@ -79,7 +79,7 @@ const deathSchema = z.object({
   'routing-keys': z.array(z.string()).default([]),
 });
 
-/** Of RabbitMQ's own account, the newest entry: set where no handler said why. */
+/** The newest entry of RabbitMQ's own account, used where no handler said why. */
 function lastDeath(
   headers: Readonly<Record<string, unknown>>,
 ): { reason: string; routingKey: string | undefined } | undefined {

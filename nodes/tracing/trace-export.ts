@@ -146,7 +146,7 @@ export class TraceExport {
     );
   }
 
-  /** It is newer that people look for. */
+  /** People look for recent ones, so the oldest go first. */
   #keepNewest(): void {
     const beyond = this.#waiting.length - waitingMax;
     if (beyond > 0) this.#lost += this.#waiting.splice(0, beyond).length;

@@ -81,7 +81,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     forceCloseConnections: true,
     routerOptions: { maxParamLength: skuParameterLengthMax },
     frameworkErrors: (error, _request, reply) => void sendProblem(reply, failureOf(error)),
-    // Its word counts for who asked it, and for nobody before that.
+    // Trust one hop: the proxy's own entry names its client; earlier entries are the client's claim.
     trustProxy: options.behindProxy && ((_address, hop) => hop === 0),
   });
   useProblems(app, options.logger);

@@ -37,7 +37,7 @@ test('a source is said to be overdue by every node after three intervals, for as
   const { problems, watch, events } = watched(async () => ages);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(problems.list()).toEqual([
-    'a source is overdue, with nothing good for more than 3 intervals: late (no good crawl for 3 hours)',
+    'a source is overdue (nothing good for more than 3 of its intervals): late (no good crawl for 3 hours)',
   ]);
   ages = ['a', 'b', 'c', 'd', 'e'].map((name) => ({ ...age(name, 100 * hour), kind: 'partner' }));
   await vi.advanceTimersByTimeAsync(60_000);
