@@ -1,12 +1,14 @@
 // The main thread's handle on the raft thread: what it says about role and term, and what the node tells it.
-// Proves with a shared counter that the main thread lives. When the raft thread dies the node must end: without
-// votes it is of no use, and its last role must not be believed. Never decides anything about elections.
+// Proves with a shared counter that the main thread lives, and looks that the raft thread does. When that dies the node must
+// end: without votes it is of no use, and its last role must not be believed; nor must the one of a thread that hangs.
+// Never decides anything about elections.
 import { EventEmitter } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { takeIdentityLock } from './identity-lock.ts';
 import type { Note, RoleView } from './raft/types.ts';
 import {
   pulseEveryMs,
+  stallLimitMs,
   type FromWorker,
   type HealthReport,
   type RaftProblem,
@@ -97,6 +99,12 @@ class Handle implements RaftThread {
     counters: {},
   };
   #phase: 'starting' | 'running' | 'closing' | 'dead' = 'starting';
+  #beatAt = performance.now();
+  /** How long the raft thread has said nothing while this one moved. */
+  #silentMs = 0;
+  #hangs = false;
+  /** One hand-over at a time: a note does not say whose it tells of. */
+  #transfers: Promise<unknown> = Promise.resolve();
   #failure: Error | undefined;
 
   constructor(options: RaftThreadOptions, release: () => void) {
@@ -112,7 +120,10 @@ class Handle implements RaftThread {
       resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 },
     });
     const counter = new Int32Array(this.#pulse);
-    this.#beat = setInterval(() => Atomics.add(counter, 0, 1), pulseEveryMs);
+    this.#beat = setInterval(() => {
+      Atomics.add(counter, 0, 1);
+      this.#listen();
+    }, pulseEveryMs);
     this.started = this.#start();
   }
 
@@ -144,15 +155,44 @@ class Handle implements RaftThread {
     });
   }
 
+  /** A disk that never answers holds the raft thread up, and it can neither lead nor say so. */
+  #listen(): void {
+    const now = performance.now();
+    // When this thread stood still too (a suspended machine), the other one is not to blame.
+    this.#silentMs += Math.min(now - this.#beatAt, 2 * pulseEveryMs);
+    this.#beatAt = now;
+    if (this.#phase !== 'running' || this.#hangs || this.#silentMs <= stallLimitMs(this.#electionTimeoutMs))
+      return;
+    this.#hangs = true;
+    const reason = `the raft thread has said nothing for ${Math.round(this.#silentMs)} ms: does the disk of the vote file answer?`;
+    this.#told.emit('problem', { code: 'INTERNAL', detail: reason });
+    this.#followNobody(reason);
+  }
+
+  #followNobody(reason: string): void {
+    const role: RoleView = { kind: 'follower', leader: null };
+    this.#status = { ...this.#status, role };
+    this.#told.emit('role', { role, term: this.#status.term, reason });
+  }
+
   #receive(message: Exclude<FromWorker, { kind: 'ready' }>): void {
+    this.#silentMs = 0;
     switch (message.kind) {
       case 'failed-to-start':
         this.#failure = new Error(message.reason);
         break;
       case 'status':
         this.#status = message.status;
+        if (this.#hangs)
+          this.#told.emit('role', {
+            role: message.status.role,
+            term: message.status.term,
+            reason: 'the raft thread goes on',
+          });
+        this.#hangs = false;
         break;
       case 'role': {
+        this.#hangs = false;
         const { role, term, reason } = message;
         this.#status = { ...this.#status, role, term };
         this.#told.emit('role', { role, term, reason });
@@ -173,9 +213,7 @@ class Handle implements RaftThread {
     this.#phase = 'dead';
     this.#release();
     const error = new Error('the raft thread died, so this node cannot vote or lead', { cause });
-    const role: RoleView = { kind: 'follower', leader: null };
-    this.#status = { ...this.#status, role };
-    this.#told.emit('role', { role, term: this.#status.term, reason: error.message });
+    this.#followNobody(error.message);
     const isHeard = this.#told.emit('death', error);
     if (!isHeard)
       setImmediate(() => {
@@ -209,7 +247,13 @@ class Handle implements RaftThread {
     this.#tell({ kind: 'keys', keys });
   }
 
-  async transfer(target: string | null, reason: string): Promise<TransferResult> {
+  transfer(target: string | null, reason: string): Promise<TransferResult> {
+    const turn = this.#transfers.then(() => this.#transferNow(target, reason));
+    this.#transfers = turn;
+    return turn;
+  }
+
+  async #transferNow(target: string | null, reason: string): Promise<TransferResult> {
     if (this.#phase !== 'running') return { kind: 'failed', reason: 'the raft thread does not run' };
     if (this.#status.role.kind !== 'leader') return { kind: 'failed', reason: 'this node does not lead' };
     const withinMs = 2 * this.#electionTimeoutMs + transferSlackMs;

@@ -43,7 +43,7 @@ test('a source is said to be overdue by every node after three intervals, for as
   await vi.advanceTimersByTimeAsync(60_000);
   expect(problems.list()).toEqual([
     expect.stringMatching(
-      /^5 sources are overdue, .*: a \(no good file for 100 hours\), b .*, c .*, 2 more$/,
+      /^5 sources are overdue \(.* their intervals\): a \(no good file for 100 hours\), b .*, c .*, 2 more$/,
     ),
   ]);
   ages = [];
