@@ -6,7 +6,7 @@ import type { LeaderHint } from '../contracts/node-api.ts';
 import type { Member } from '../contracts/environment.ts';
 import type { LeadershipView } from '../contracts/public-views.ts';
 import { codeOf, describeError, Failure } from '../runtime/failure.ts';
-import type { RaftThread } from './raft-thread.ts';
+import type { RaftThread } from './raft-thread/thread.ts';
 import type { ClaimResult } from './store.ts';
 
 /** `leader`: who leads now; null when nobody was elected within the patience of a write. */

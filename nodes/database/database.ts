@@ -5,7 +5,7 @@ import { parse } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runner } from 'node-pg-migrate';
 import { Client } from 'pg';
-import type { ClusterDatabase } from '../join-cluster.ts';
+import type { ClusterDatabase } from '../identity/join-cluster.ts';
 import type { Store } from '../store.ts';
 import { admit, readRecorded, type Recorded } from './admission.ts';
 import { crawlQueries } from './crawls.ts';

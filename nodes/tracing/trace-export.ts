@@ -4,7 +4,7 @@
 import type { BatchRequest, ItemVerdict } from '../../contracts/node-api.ts';
 import { describeError } from '../../runtime/failure.ts';
 import type { TracedDelivery } from './delivery-spans.ts';
-import type { Problems } from '../problems.ts';
+import type { Problems } from '../health/problems.ts';
 
 /** `refused`: sending it again would be no use. */
 export type SendOutcome = { kind: 'taken' } | { kind: 'refused' | 'not-now'; reason: string };

@@ -6,7 +6,7 @@ import { nodeIdSchema } from '../../contracts/ids.ts';
 import type { ClusterView } from '../../contracts/public-views.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { Leadership } from '../leadership.ts';
-import type { RaftThread } from '../raft-thread.ts';
+import type { RaftThread } from '../raft-thread/thread.ts';
 import type { Store } from '../store.ts';
 import type { Guard } from './guard.ts';
 import type { Operation } from './openapi.ts';

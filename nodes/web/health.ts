@@ -2,8 +2,8 @@
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Leadership } from '../leadership.ts';
-import type { Problems } from '../problems.ts';
-import type { RaftThread } from '../raft-thread.ts';
+import type { Problems } from '../health/problems.ts';
+import type { RaftThread } from '../raft-thread/thread.ts';
 import type { Store } from '../store.ts';
 import type { Operation } from './openapi.ts';
 

@@ -22,7 +22,7 @@ import {
 import { Failure } from '../../runtime/failure.ts';
 import type { TlsMaterial } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import type { RaftThread } from '../raft-thread.ts';
+import type { RaftThread } from '../raft-thread/thread.ts';
 import type { Store } from '../store.ts';
 import { addBatches, type BatchOptions } from './batches.ts';
 import { addFileContent } from './file-content.ts';

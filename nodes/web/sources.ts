@@ -5,7 +5,7 @@ import { sourceNameSchema } from '../../contracts/ids.ts';
 import { sourceSchema } from '../../contracts/source.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { Leadership } from '../leadership.ts';
-import { judgeSources } from '../source-watch.ts';
+import { judgeSources } from '../health/source-watch.ts';
 import type { Store } from '../store.ts';
 import type { Guard } from './guard.ts';
 import type { Operation } from './openapi.ts';

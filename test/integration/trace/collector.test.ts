@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { openCollector } from '../../../nodes/tracing/otlp.ts';
-import { Problems } from '../../../nodes/problems.ts';
+import { Problems } from '../../../nodes/health/problems.ts';
 import { TraceExport, type SpanSender } from '../../../nodes/tracing/trace-export.ts';
 import { readEnvironment } from '../../../runtime/config.ts';
 import { childTraceparent, newTraceparent } from '../../../runtime/trace.ts';

@@ -2,8 +2,8 @@
 import fastify from 'fastify';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { EventDraft } from '../../../contracts/event.ts';
-import { Problems } from '../../../nodes/problems.ts';
-import { watchSources } from '../../../nodes/source-watch.ts';
+import { Problems } from '../../../nodes/health/problems.ts';
+import { watchSources } from '../../../nodes/health/source-watch.ts';
 import { Live } from '../../../nodes/web/live.ts';
 import type { SourceAge } from '../../../nodes/store.ts';
 

@@ -1,8 +1,8 @@
 // Looks at the database on behalf of the election: a leader without one hands over to a node that has one.
 // Each look is bounded, and there is at most one under way. Never changes a role by itself.
-import { describeError } from '../runtime/failure.ts';
-import { oneAtATime } from '../runtime/one-at-a-time.ts';
-import { within } from '../runtime/waiting.ts';
+import { describeError } from '../../runtime/failure.ts';
+import { oneAtATime } from '../../runtime/one-at-a-time.ts';
+import { within } from '../../runtime/waiting.ts';
 
 const lookEveryMs = 200; // Five looks within the second after which a leader hands over.
 const answerWithinMs = 800;

@@ -6,7 +6,7 @@
 import { crc32 } from 'node:zlib';
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Persisted, Recovered } from './raft/types.ts';
+import type { Persisted, Recovered } from '../raft/types.ts';
 
 const slotLength = 512;
 /** One slot per page, so that no single sector or page write touches both. */

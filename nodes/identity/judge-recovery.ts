@@ -1,7 +1,7 @@
 // May a node that lost its vote file be given a new one by hand, and with which term? Judged from what the database, the
 // other members and their vote files say; docs/decisions/0037 argues why that is safe. Pure.
-import type { Member } from '../contracts/environment.ts';
-import type { TermAnswer } from '../contracts/node-api.ts';
+import type { Member } from '../../contracts/environment.ts';
+import type { TermAnswer } from '../../contracts/node-api.ts';
 
 /** What one member said. Both are undefined when it does not answer and its data folder is not at hand. */
 export interface Heard {

@@ -1,7 +1,7 @@
 // Judges from the raft thread whether the main thread still lives: a hung app must give up leadership instead
 // of hiding behind a raft thread that goes on sending heartbeats. Never blocks on the main thread.
-import type { Health } from './raft/types.ts';
-import type { HealthReport } from './raft-messages.ts';
+import type { Health } from '../raft/types.ts';
+import type { HealthReport } from './messages.ts';
 
 const reasonLengthMax = 120;
 

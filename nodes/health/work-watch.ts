@@ -1,11 +1,11 @@
 // Looks at what waits outside this node, so that /health can say it: a broker that does not answer, a queue above the
 // depth at which scrapers pause, mails that their server defers. Each look is bounded, and one at a time is under way.
-import { itemQueueNames } from '../contracts/item-partitions.ts';
-import { scraperPausesAtDepth } from '../contracts/topology.ts';
-import { oneAtATime } from '../runtime/one-at-a-time.ts';
-import type { BrokerClient } from '../runtime/rabbitmq.ts';
+import { itemQueueNames } from '../../contracts/item-partitions.ts';
+import { scraperPausesAtDepth } from '../../contracts/topology.ts';
+import { oneAtATime } from '../../runtime/one-at-a-time.ts';
+import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import type { Problems } from './problems.ts';
-import type { Store } from './store.ts';
+import type { Store } from '../store.ts';
 
 const lookEveryMs = 5_000;
 const depthWithinMs = 2_000;

@@ -4,8 +4,8 @@
 // Never decides anything about elections.
 import { EventEmitter } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { takeIdentityLock } from './identity-lock.ts';
-import type { Note, RoleView } from './raft/types.ts';
+import { takeIdentityLock } from '../identity/identity-lock.ts';
+import type { Note, RoleView } from '../raft/types.ts';
 import {
   pulseEveryMs,
   stallLimitMs,
@@ -17,12 +17,12 @@ import {
   type RaftWorkerData,
   type RoleChange,
   type ToWorker,
-} from './raft-messages.ts';
-import { yieldThisThread } from './raft-priority.ts';
-import type { ClusterKeys } from './transport/cluster-keys.ts';
+} from './messages.ts';
+import { yieldThisThread } from './priority.ts';
+import type { ClusterKeys } from '../transport/cluster-keys.ts';
 
-export { clusterKeysSchema, type ClusterKeys } from './transport/cluster-keys.ts';
-export type { RaftStatus, RaftThreadOptions } from './raft-messages.ts';
+export { clusterKeysSchema, type ClusterKeys } from '../transport/cluster-keys.ts';
+export type { RaftStatus, RaftThreadOptions } from './messages.ts';
 
 export interface RaftThread {
   /** The last one pushed by the raft thread: on every change of role, and every 200 ms. */
@@ -111,7 +111,7 @@ class Handle implements RaftThread {
     this.#electionTimeoutMs = options.electionTimeoutMs;
     this.#release = release;
     const data: RaftWorkerData = { ...options, pulse: this.#pulse };
-    this.#worker = new Worker(new URL('./raft-worker.ts', import.meta.url), {
+    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
       name: `raft ${options.nodeId}`,
       workerData: data,
       // Flags of whoever runs this process (a test runner's loaders) are not the thread's.

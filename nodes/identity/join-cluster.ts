@@ -1,9 +1,9 @@
 // How a node learns which cluster it belongs to, before it may vote: from the database, which made the cluster's uuid
 // and keeps every member's generation; or, when the database is away, from its own vote file, if that is of this very
 // generation. What was taken on trust is checked as soon as the database answers. Never votes and never writes items.
-import { describeError, Failure } from '../runtime/failure.ts';
-import { pause } from '../runtime/waiting.ts';
-import type { Member } from '../contracts/environment.ts';
+import { describeError, Failure } from '../../runtime/failure.ts';
+import { pause } from '../../runtime/waiting.ts';
+import type { Member } from '../../contracts/environment.ts';
 
 export interface ClusterDatabase {
   migrate(): Promise<void>;

@@ -2,22 +2,22 @@
 // Everything that decides is elsewhere; what is thrown here ends the thread, and with it the node.
 import { parentPort, workerData } from 'node:worker_threads';
 import { randomInt } from 'node:crypto';
-import { describeError } from '../runtime/failure.ts';
+import { describeError } from '../../runtime/failure.ts';
 import { MainThreadWatch } from './main-thread-watch.ts';
-import { initialState } from './raft/state.ts';
-import { step, view } from './raft/step.ts';
-import type { Config, Health } from './raft/types.ts';
-import { RaftLoop } from './raft-loop.ts';
-import { raiseThisThread } from './raft-priority.ts';
+import { initialState } from '../raft/state.ts';
+import { step, view } from '../raft/step.ts';
+import type { Config, Health } from '../raft/types.ts';
+import { RaftLoop } from './loop.ts';
+import { raiseThisThread } from './priority.ts';
 import {
   stallLimitMs,
   type FromWorker,
   type RaftStatus,
   type RaftWorkerData,
   type ToWorker,
-} from './raft-messages.ts';
-import { openNetwork, type Network } from './transport/network.ts';
-import { openVoteFile } from './vote-file.ts';
+} from './messages.ts';
+import { openNetwork, type Network } from '../transport/network.ts';
+import { openVoteFile } from '../identity/vote-file.ts';
 
 const statusEveryMs = 200;
 const healthCheckEveryMs = 50;
@@ -25,7 +25,7 @@ const healthCheckEveryMs = 50;
 const drainTurnsMax = 32;
 
 const port = parentPort;
-if (!port) throw new Error('raft-worker.ts runs as a worker thread');
+if (!port) throw new Error('raft-thread/worker.ts runs as a worker thread');
 const tell = (message: FromWorker): void => port.postMessage(message);
 const options = workerData as RaftWorkerData;
 const now = (): number => performance.now();

@@ -5,9 +5,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { describeError } from '../runtime/failure.ts';
-import { createSecrets } from '../runtime/secrets.ts';
-import { openDatabase } from './database/database.ts';
+import { describeError } from '../../runtime/failure.ts';
+import { createSecrets } from '../../runtime/secrets.ts';
+import { openDatabase } from '../database/database.ts';
 import { takeIdentityLock } from './identity-lock.ts';
 import { makeFirstVoteFile, openVoteFile, readIdentity } from './vote-file.ts';
 

@@ -1,15 +1,15 @@
 // Looks once a minute at how long ago each source brought something, so that one that stopped in silence is seen: every
 // node says it on /health, and the one that leads logs an event a source, from which CloudWatch makes its metrics.
 // A look changes nothing and needs no term: two leaders that overlap say the same twice.
-import type { EventDraft } from '../contracts/event.ts';
-import type { SourceStanding } from '../contracts/public-views.ts';
-import { overdueAfterIntervals } from '../contracts/source.ts';
-import { schedules } from '../contracts/topology.ts';
-import { describeError } from '../runtime/failure.ts';
-import type { Emit } from '../runtime/logger.ts';
-import { oneAtATime } from '../runtime/one-at-a-time.ts';
+import type { EventDraft } from '../../contracts/event.ts';
+import type { SourceStanding } from '../../contracts/public-views.ts';
+import { overdueAfterIntervals } from '../../contracts/source.ts';
+import { schedules } from '../../contracts/topology.ts';
+import { describeError } from '../../runtime/failure.ts';
+import type { Emit } from '../../runtime/logger.ts';
+import { oneAtATime } from '../../runtime/one-at-a-time.ts';
 import type { Problems } from './problems.ts';
-import type { SourceAge, Store } from './store.ts';
+import type { SourceAge, Store } from '../store.ts';
 
 const lookEveryMs = 60_000;
 /** A query of CloudWatch Metrics Insights returns no more series than this. The most overdue come first. */

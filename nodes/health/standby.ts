@@ -1,14 +1,14 @@
 // Keeps a node that follows ready to write: sends itself a batch, as a function would, and goes its way through the database
 // up to the fence. What a first batch would have to wait for (a connection, a planned statement, code that was never run) is
 // there before this node leads; and a listener that nobody could reach is noticed before it matters. Never writes.
-import { routes, type BatchRequest } from '../contracts/node-api.ts';
-import { describeError } from '../runtime/failure.ts';
-import { createInternalClient, type InternalClient, type TlsMaterial } from '../runtime/internal-http.ts';
-import { oneAtATime } from '../runtime/one-at-a-time.ts';
-import { newTraceparent } from '../runtime/trace.ts';
-import type { LeadershipView } from '../contracts/public-views.ts';
+import { routes, type BatchRequest } from '../../contracts/node-api.ts';
+import { describeError } from '../../runtime/failure.ts';
+import { createInternalClient, type InternalClient, type TlsMaterial } from '../../runtime/internal-http.ts';
+import { oneAtATime } from '../../runtime/one-at-a-time.ts';
+import { newTraceparent } from '../../runtime/trace.ts';
+import type { LeadershipView } from '../../contracts/public-views.ts';
 import type { Problems } from './problems.ts';
-import type { Store } from './store.ts';
+import type { Store } from '../store.ts';
 
 const standbyTimes = {
   firstAfterMs: 3_000, // A whole cluster that starts on one machine has its first leader by then.

@@ -12,7 +12,7 @@ import type {
   Recovered,
   RoleView,
   Time,
-} from './raft/types.ts';
+} from '../raft/types.ts';
 
 interface RaftCore<State> {
   readonly initial: State;

@@ -1,8 +1,8 @@
 // What the raft thread is started with, and what it and the main thread of its node say to each other. Types only, and the
 // pace of the one shared counter.
-import type { Member } from '../contracts/environment.ts';
-import type { Note, RoleView } from './raft/types.ts';
-import type { ClusterKeys } from './transport/cluster-keys.ts';
+import type { Member } from '../../contracts/environment.ts';
+import type { Note, RoleView } from '../raft/types.ts';
+import type { ClusterKeys } from '../transport/cluster-keys.ts';
 
 export interface RaftThreadOptions {
   /** The uuid that the database made; it stands in the vote file and in every datagram. */

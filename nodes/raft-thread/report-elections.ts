@@ -1,7 +1,7 @@
 // Tells people what the raft thread tells this node: elections, refused votes, roles that change, and what somebody has to
 // put right. Never decides anything.
-import type { Logger } from '../runtime/logger.ts';
-import type { RaftThread } from './raft-thread.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import type { RaftThread } from './thread.ts';
 
 export function reportElections({
   nodeId,
