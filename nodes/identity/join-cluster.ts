@@ -47,7 +47,7 @@ export interface Joined {
 export async function joinCluster(options: JoinOptions): Promise<Joined> {
   const { remembered, generation } = options;
   try {
-    return { ...(await ask(options)), agreed: Promise.resolve() };
+    return { ...(await askDatabase(options)), agreed: Promise.resolve() };
   } catch (error) {
     if (!isAway(error)) throw error;
     options.report(`the database is away: ${describeError(error)}`);
@@ -65,7 +65,7 @@ export async function joinCluster(options: JoinOptions): Promise<Joined> {
 
 type Answer = Omit<Joined, 'agreed'>;
 
-async function ask(options: JoinOptions): Promise<Answer> {
+async function askDatabase(options: JoinOptions): Promise<Answer> {
   const { database, nodeId, generation, members } = options;
   await database.migrate();
   const { clusterId } = await database.cluster(options.cluster);
@@ -81,7 +81,7 @@ async function askUntilAnswered(options: JoinOptions): Promise<Answer> {
     await pause(options.tryEveryMs, options.signal);
     if (options.signal.aborted) throw new Error('stopped before the database answered');
     try {
-      return await ask(options);
+      return await askDatabase(options);
     } catch (error) {
       if (!isAway(error)) throw error;
     }

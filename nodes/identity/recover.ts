@@ -52,7 +52,7 @@ async function recover({ yes, dryRun, by }: Arguments): Promise<number> {
   });
   const place = { environment, database, client };
   try {
-    const { plan } = await look(place);
+    const { plan } = await planRecovery(place);
     process.stderr.write(recoveryText(nodeId, plan));
     if (dryRun) return 0;
     if (!yes && !(await agreed())) {
@@ -68,7 +68,7 @@ async function recover({ yes, dryRun, by }: Arguments): Promise<number> {
 }
 
 /** @throws Error saying why the node is not to be recovered. */
-async function look({
+async function planRecovery({
   environment,
   database,
   client,
@@ -126,7 +126,7 @@ async function carryOut(place: Place, { by, agreedTo }: { by: string; agreedTo: 
   const unlock = takeIdentityLock({ dataDir, nodeId });
   try {
     // Again, now that the node cannot run: terms may have risen while somebody read.
-    const { plan, clusterId } = await look(place);
+    const { plan, clusterId } = await planRecovery(place);
     const { term, unheard } = plan;
     const silent = unheard.filter((id) => !agreedTo.unheard.includes(id));
     if (silent.length > 0)

@@ -85,7 +85,7 @@ export function openVoteFile(options: VoteFileOptions): VoteFile {
   const found = readVoteFile(path);
   if (found.kind === 'record') refuseForeign(path, found.record, options);
 
-  const recovered = judge(found, options);
+  const recovered = judgeFound(found, options);
   const start: VoteRecord = {
     sequence: found.kind === 'record' ? found.record.sequence : 0,
     clusterId,
@@ -159,7 +159,7 @@ function readAtMost(path: string, length: number): Buffer {
   }
 }
 
-function judge(
+function judgeFound(
   found: Found,
   { knownToDatabase, recordedTerm = 0, generation, termAtLeast }: VoteFileOptions,
 ): Recovered {

@@ -6,6 +6,7 @@ import { fileCommandType, fileCommandVersion } from '../../contracts/file-comman
 import { sourceNameSchema } from '../../contracts/ids.ts';
 import { exchanges, routingKeys } from '../../contracts/topology.ts';
 import { Failure } from '../../runtime/failure.ts';
+import { parseJson } from '../../runtime/parse-json.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { newTraceparent } from '../../runtime/trace.ts';
 import type { Leadership } from '../leadership.ts';
@@ -91,10 +92,8 @@ function writeCursor({ source, sku }: { source: string; sku: string }): string {
 }
 function readCursor(cursor: string | undefined): { source: string; sku: string } | undefined {
   if (cursor === undefined) return undefined;
-  try {
-    const [source, sku] = cursorSchema.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8')));
-    return { source, sku };
-  } catch (cause) {
-    throw new Failure('REQUEST_MALFORMED', 'cursor: not one that this API gave out', { cause });
-  }
+  const known = cursorSchema.safeParse(parseJson(Buffer.from(cursor, 'base64url').toString('utf8')));
+  if (!known.success) throw new Failure('REQUEST_MALFORMED', 'cursor: not one that this API gave out');
+  const [source, sku] = known.data;
+  return { source, sku };
 }
