@@ -6,7 +6,7 @@ import type { LeaderHint } from '../contracts/node-api.ts';
 import type { Member } from '../contracts/environment.ts';
 import type { LeadershipView } from '../contracts/public-views.ts';
 import { codeOf, describeError, Failure } from '../runtime/failure.ts';
-import type { RaftThread } from './raft-thread.ts';
+import type { RaftThread } from './raft-thread/thread.ts';
 import type { ClaimResult } from './store.ts';
 
 /** `leader`: who leads now; null when nobody was elected within the patience of a write. */
@@ -48,7 +48,7 @@ export class Leadership {
     this.#options = options;
     const { term } = options.raft.status();
     this.#state = { kind: 'following', term, leader: null };
-    this.#look();
+    this.#wakeWaiting();
     options.raft.onRole(() => this.#follow());
     this.#follow();
   }
@@ -143,7 +143,7 @@ export class Leadership {
     const led = this.#state.kind === 'leading' || this.#state.kind === 'waiting';
     clearTimeout(this.#repeat);
     this.#state = { kind: 'resigned', term: this.#state.term };
-    this.#look();
+    this.#wakeWaiting();
     await this.#idle(drainWithinMs.resign);
     // The others are asked before anybody is told here: everyone waits for them.
     const handedOver = led ? this.#options.raft.transfer(null, reason) : undefined;
@@ -225,12 +225,12 @@ export class Leadership {
 
   #become(state: LeadershipView): void {
     this.#state = state;
-    this.#look();
+    this.#wakeWaiting();
     for (const listener of this.#listeners) listener(state);
   }
 
   /** Lets those who wait go on as soon as there is an answer for them. */
-  #look(): void {
+  #wakeWaiting(): void {
     const { kind } = this.#state;
     // One that ends sends away at once: whoever asks another node meanwhile has a connection there when it leads.
     const isOpen = kind === 'waiting' || (kind === 'following' && this.leader() === undefined);

@@ -25,11 +25,11 @@ import { judgeBody } from '../dead-letters/judge-body.ts';
 import type { DeadLetterStore, StoredDeadLetter } from '../dead-letters/store.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Guard } from './guard.ts';
-import { parse } from './internal-server.ts';
 import type { Operation } from './openapi.ts';
+import { parse } from './parse-request.ts';
 
 const actionsShown = 100;
-/** Of one statement; an action takes as many as it needs. */
+/** How many letters one statement settles; an action takes as many statements as it needs. */
 const lettersPerStep = 2_000;
 const editBytesMax = 8 * 1024 * 1024; // A body of 1 MB, each of whose characters is escaped.
 

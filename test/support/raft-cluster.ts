@@ -16,7 +16,7 @@ import { linkRules } from '../../emulator/faults/link-rules.ts';
 import { planLinks } from '../../emulator/faults/plan-links.ts';
 import { Ports } from '../../emulator/instance/ports.ts';
 import type { Note } from '../../nodes/raft/types.ts';
-import type { RaftStatus, RaftThreadOptions } from '../../nodes/raft-thread.ts';
+import type { RaftStatus, RaftThreadOptions } from '../../nodes/raft-thread/thread.ts';
 import { Elections, type Elected } from './elections.ts';
 import { membersAt, threadOptions } from './raft-threads.ts';
 import { eventually } from './running-system.ts';

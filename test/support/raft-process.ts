@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
-import { startRaftThread, type RaftThread, type RaftThreadOptions } from '../../nodes/raft-thread.ts';
+import { startRaftThread, type RaftThread, type RaftThreadOptions } from '../../nodes/raft-thread/thread.ts';
 
 type RaftThreadHealth = Parameters<RaftThread['reportHealth']>[0];
 

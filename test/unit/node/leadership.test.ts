@@ -2,7 +2,7 @@
 // hand-over that comes to nothing is taken back.
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Leadership } from '../../../nodes/leadership.ts';
-import type { RaftThread } from '../../../nodes/raft-thread.ts';
+import type { RaftThread } from '../../../nodes/raft-thread/thread.ts';
 import type { ClaimResult } from '../../../nodes/store.ts';
 import { simulatedRaft } from '../../integration/node/simulated-edges.ts';
 
