@@ -27,10 +27,6 @@ export interface EventSourcesOptions {
   readonly broker: BrokerAddress;
   /** Of the queue `items`. */
   readonly itemPartitions?: number;
-  /** Of every schedule, from now. */
-  readonly firstDelayMs: number;
-  /** Failed invocations after which a RabbitMQ batch goes back to its queue; undefined: never. */
-  readonly triesMax?: number | undefined;
   readonly logger: Logger;
 }
 export interface EventSources {
@@ -60,7 +56,7 @@ export async function startEventSources(options: EventSourcesOptions): Promise<E
       const { timeoutS } = functions[mapping.function];
       sources.push(
         startRabbitmqMapping({
-          mapping: { ...mapping, functionTimeoutS: timeoutS, triesMax: options.triesMax },
+          mapping: { ...mapping, functionTimeoutS: timeoutS },
           broker,
           invoke,
           logger,
@@ -109,7 +105,7 @@ export async function startEventSources(options: EventSourcesOptions): Promise<E
           rule: {
             name,
             everyMs: everyMinutes * 60_000,
-            firstDelayMs: options.firstDelayMs,
+            firstDelayMs: 0,
             targets: targets.map((target) => ('sqs' in target ? { queueUrl: queueUrl(target.sqs) } : target)),
           },
           region,

@@ -17,8 +17,6 @@ const settingsSchema = z.strictObject({
     caUri: z.string().startsWith('file:'),
   }),
   itemPartitions: itemPartitionsSchema,
-  firstDelayMs: z.int().min(0).default(0),
-  triesMax: z.int().min(1).optional(),
 });
 
 await runService('event-sources', settingsSchema, async ({ broker, ...settings }, logger) => {

@@ -34,7 +34,6 @@ await runService('event-sources', settingsSchema, async ({ lambda, itemPartition
     region,
     broker,
     itemPartitions,
-    firstDelayMs: 0,
     logger,
   });
   // It listens nowhere, so the health check of the container looks for this.

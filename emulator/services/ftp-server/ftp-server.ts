@@ -15,13 +15,10 @@ export interface FtpServerSettings {
   readonly root: string;
   readonly tls: { readonly certFile: string; readonly keyFile: string };
   readonly users: readonly { readonly username: string; readonly password: string }[];
-  readonly passivePorts?: { readonly from: number; readonly to: number } | undefined;
   /** Read at every transfer; a test may change it. */
-  readonly faults?: FtpFault[] | undefined;
-  readonly connectionsMax?: number | undefined;
-  readonly fileBytesMax?: number | undefined;
-  readonly idleMs?: number | undefined;
-  readonly requireSessionReuse?: boolean | undefined;
+  readonly faults?: FtpFault[];
+  readonly fileBytesMax?: number;
+  readonly requireSessionReuse?: boolean;
 }
 export interface FtpServer {
   readonly name: 'ftp';
@@ -32,8 +29,8 @@ export interface FtpServer {
   close(): Promise<void>;
 }
 
-const connectionsMaxDefault = 64;
-const idleMsDefault = 120_000;
+const connectionsMax = 64;
+const idleMs = 120_000;
 
 export async function startFtpServer(settings: FtpServerSettings): Promise<FtpServer> {
   await mkdir(settings.root, { recursive: true });
@@ -42,8 +39,7 @@ export async function startFtpServer(settings: FtpServerSettings): Promise<FtpSe
     users: settings.users,
     faults: settings.faults ?? [],
     fileBytesMax: settings.fileBytesMax ?? fileBytesMax,
-    idleMs: settings.idleMs ?? idleMsDefault,
-    passivePorts: settings.passivePorts,
+    idleMs,
     requireSessionReuse: settings.requireSessionReuse ?? false,
     // One context for both kinds of connection, so that data connections can resume the control session.
     secureContext: createSecureContext({
@@ -54,7 +50,7 @@ export async function startFtpServer(settings: FtpServerSettings): Promise<FtpSe
   };
   const connections = new Set<Socket>();
   const server = createServer({ noDelay: true }, (socket) => {
-    if (connections.size >= (settings.connectionsMax ?? connectionsMaxDefault)) {
+    if (connections.size >= connectionsMax) {
       socket.on('error', () => socket.destroy());
       socket.end('421 Too many connections\r\n');
       return;
