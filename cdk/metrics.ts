@@ -43,7 +43,7 @@ export const eventMetrics = {
 export type EventMetricName = keyof typeof eventMetrics;
 
 /** In the log as runtime/logger.ts writes an event: one JSON object a line. */
-export function filterPattern({ type, where }: EventMetric): string {
+function filterPattern({ type, where }: EventMetric): string {
   const conditions = [
     '($.event IS TRUE)',
     `($.type = "${type}")`,

@@ -136,7 +136,7 @@ async function crash({ id, service, startedAt }: Container): Promise<void> {
 }
 
 /** `docker compose` where there is one, else `docker-compose`. @throws Error saying what to install. */
-export async function findCompose(): Promise<readonly [program: string, ...args: string[]]> {
+async function findCompose(): Promise<readonly [program: string, ...args: string[]]> {
   for (const candidate of [['docker', 'compose'], ['docker-compose']] as const) {
     const [program, ...args] = candidate;
     const there = await run(program, [...args, 'version'], { timeout: dockerWithinMs }).then(

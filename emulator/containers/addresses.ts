@@ -8,7 +8,7 @@ export const smtpAddress = 'inbox:2525';
 export const demoShopUrl = 'http://demo-shop:7430';
 /** Where the Lambda host stands in for LocalStack's own executor. */
 export const lambdaHost = { name: 'lambda', port: 7400, frontPort: 7410 } as const;
-export const lambdaHostUrl = `http://${lambdaHost.name}:${lambdaHost.port}`;
+const lambdaHostUrl = `http://${lambdaHost.name}:${lambdaHost.port}`;
 export const lambdaFrontUrl = `http://${lambdaHost.name}:${lambdaHost.frontPort}`;
 /** Inside of the network; people see the ports that are published. */
 export const nodes = [1, 2, 3].map((number) => ({

@@ -179,7 +179,7 @@ export function withoutFailed(messages: readonly Message[], answer: unknown): Me
 }
 
 /** https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event */
-export function sqsRecord(message: Message, { arn, region }: { arn: string; region: string }): object {
+function sqsRecord(message: Message, { arn, region }: { arn: string; region: string }): object {
   return {
     messageId: message.MessageId,
     receiptHandle: message.ReceiptHandle,

@@ -110,7 +110,7 @@ export function functionUrlEvent(request: {
 }
 
 /** Without a statusCode the whole answer is the body, as JSON; undefined for one that no HTTP answer can be made of. */
-export function httpAnswer(payload: Buffer): HttpAnswer | undefined {
+function httpAnswer(payload: Buffer): HttpAnswer | undefined {
   const json: unknown = JSON.parse(payload.toString('utf8'));
   if (typeof json !== 'object' || json === null || !('statusCode' in json))
     return { status: 200, headers: { 'content-type': 'application/json' }, body: payload };
