@@ -1,9 +1,7 @@
 // How another terminal reaches a running system: a small HTTP listener of the launcher on loopback, with a token that
 // only this user can read. It injects faults and takes the system down; it never reads or writes data. The nodes have a
 // token of their own, with which they pass on what their page wants broken.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import { request } from 'undici';
 import { z } from 'zod';
 import { describeError } from '../runtime/failure.ts';
@@ -11,6 +9,7 @@ import { describeIssues, issuesOf } from '../runtime/issues.ts';
 import { readBounded } from '../runtime/read-bounded.ts';
 import { sameSecret } from '../runtime/same-secret.ts';
 import type { InstanceRecord } from './instance/instance.ts';
+import { answerJson, closeServer, listenLocally } from './local-http.ts';
 
 export const faultActions = ['kill', 'pause', 'resume'] as const;
 export type FaultAction = (typeof faultActions)[number];
@@ -46,25 +45,18 @@ export const controlUrl = (port: number): string => `http://${host}:${port}`;
 export async function startControl(
   { port, ...tokens }: ControlTokens & { port: number },
   ports: ControlPorts,
-): Promise<{ url: string; close(): void }> {
-  const server = createServer((request, response) => {
+): Promise<{ url: string; close(): Promise<void> }> {
+  const listener: RequestListener = (request, response) => {
     answer(request, tokens, ports).then(
-      ({ status, body }) => send(response, status, body),
+      ({ status, body }) => answerJson(response, status, body),
       (error: unknown) =>
-        send(response, 400, {
+        answerJson(response, 400, {
           error: error instanceof z.ZodError ? describeIssues(issuesOf(error)) : describeError(error),
         }),
     );
-  });
-  server.listen({ port, host });
-  await once(server, 'listening');
-  return {
-    url: controlUrl((server.address() as AddressInfo).port),
-    close: () => {
-      server.close();
-      server.closeAllConnections();
-    },
   };
+  const listening = await listenLocally(listener, { port, host });
+  return { url: controlUrl(listening.port), close: () => closeServer(listening.server) };
 }
 
 async function answer(
@@ -104,11 +96,6 @@ async function answer(
 async function readJson(request: IncomingMessage): Promise<unknown> {
   const body = await readBounded(request, { bytesMax: bodyBytesMax, what: 'the body' });
   return JSON.parse(body.toString('utf8'));
-}
-
-function send(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' });
-  response.end(JSON.stringify(body));
 }
 
 /** The other side. @throws Error with the launcher's reason, or when it does not answer in time. */

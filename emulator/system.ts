@@ -251,7 +251,7 @@ export async function startSystem(
       await Promise.all(
         stack.first.filter(({ name }) => isLate(name)).map(({ name }) => supervisor.stop(name)),
       );
-      control.close();
+      await control.close();
       faults.close();
       await links?.close();
       await internal.close();
