@@ -3,7 +3,8 @@
 // again changes nothing.
 import { demoSources } from './services/demo-shop/sources.ts';
 import { createInvokeClient } from './event-sources/invoke-client.ts';
-import { callLeader, type System } from './system.ts';
+import { callLeader } from './call-leader.ts';
+import type { System } from './system.ts';
 
 const operator = 'operator@example.test';
 const watches = [

@@ -2,14 +2,13 @@
 // down in order. `baton up` and the system tests use it alike. Prints nothing: what happens is told as events.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { request } from 'undici';
 import type { BatonEvent, EventDraft } from '../contracts/event.ts';
 import { eventVersion } from '../contracts/event.ts';
-import { failures, type FailureCode } from '../contracts/failures.ts';
-import { problemSchema, routes } from '../contracts/node-api.ts';
+import { routes } from '../contracts/node-api.ts';
 import { describeError } from '../runtime/failure.ts';
 import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
 import { parseEventLine } from '../runtime/logger.ts';
+import { callLeader } from './call-leader.ts';
 import { startControl, type FaultAction } from './control.ts';
 import { ActiveFaults, activeText } from './faults/active-faults.ts';
 import { FaultLinks } from './faults/fault-links.ts';
@@ -20,7 +19,6 @@ import { planMembership, type Generation } from './instance/membership.ts';
 import { runRecovery } from './instance/recover-node.ts';
 import { identify, isAlive, type ProcessIdentity } from './instance/process-table.ts';
 import { giveBackCrawls, type LeftCrawlsPlace } from './left-crawls.ts';
-import { parseJson } from '../runtime/parse-json.ts';
 import { pause } from '../runtime/waiting.ts';
 import { RotatingFile } from './rotating-file.ts';
 import { declareTopology } from './services/declare-topology.ts';
@@ -361,64 +359,4 @@ function placeOfCrawls({ databaseUrl, credentials, authority, addresses }: Stack
     ca: authority.ca,
     demoShop: addresses.demoShop,
   };
-}
-
-/**
- * A request to the leader's public API with a role's token; asks again while leadership moves.
- * @throws Error with the leader's reason at once when it refuses.
- */
-export async function callLeader(
-  system: Pick<System, 'stack' | 'status'>,
-  call: {
-    method: 'GET' | 'PUT' | 'POST' | 'DELETE';
-    path: string;
-    role: 'editor' | 'operator';
-    json?: unknown;
-  },
-): Promise<unknown> {
-  const deadline = performance.now() + 10_000;
-  for (;;) {
-    try {
-      const { statusCode, text } = await askLeader(system, call);
-      if (statusCode < 300) return text === '' ? undefined : JSON.parse(text);
-      const refused = refusalIn(text);
-      if (refused !== undefined) throw new Refusal(refused);
-      throw new Error(`${call.method} ${call.path}: ${statusCode} ${text}`);
-    } catch (error) {
-      if (error instanceof Refusal) throw error;
-      if (performance.now() > deadline)
-        throw new Error(`the leader does not take ${call.path}: ${describeError(error)}`, { cause: error });
-      await pause(100);
-    }
-  }
-}
-
-class Refusal extends Error {}
-
-async function askLeader(
-  system: Pick<System, 'stack' | 'status'>,
-  call: Parameters<typeof callLeader>[1],
-): Promise<{ statusCode: number; text: string }> {
-  const { leader, nodes } = await system.status();
-  const url = nodes.find(({ id }) => id === leader)?.url;
-  if (url === undefined) throw new Error('nobody leads');
-  const { statusCode, body } = await request(`${url}${call.path}`, {
-    method: call.method,
-    headers: {
-      authorization: `Bearer ${system.stack.credentials.tokens[call.role]}`,
-      ...(call.json === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    body: call.json === undefined ? null : JSON.stringify(call.json),
-    signal: AbortSignal.timeout(3_000),
-  });
-  return { statusCode, text: await body.text() };
-}
-
-/** Why asking again would not help; undefined when it may: nobody leads, the database is away, or no node answered this. */
-function refusalIn(text: string): string | undefined {
-  const problem = problemSchema.safeParse(parseJson(text));
-  if (!problem.success || problem.data.status >= 500) return undefined;
-  const { code, detail, title } = problem.data;
-  const next = code in failures ? failures[code as FailureCode].next : undefined;
-  return next === 'find-leader' || next === 'retry-same-key' ? undefined : (detail ?? title);
 }

@@ -2,11 +2,8 @@
 // is the one of processes, the one of containers, or a stage on AWS.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { request } from 'undici';
 import { z } from 'zod';
-import { failures, type FailureCode } from '../../contracts/failures.ts';
-import { problemSchema } from '../../contracts/node-api.ts';
-import { Failure } from '../../runtime/failure.ts';
+import { askNode } from '../ask-node.ts';
 import { callControl } from '../control.ts';
 import { layoutOf } from '../instance/instance.ts';
 import type { NodeStatus, SystemStatus } from '../status.ts';
@@ -95,26 +92,7 @@ export async function tokensInContainer(node: string): Promise<string> {
 
 function leaderAt(url: string, token: string): LeaderApi {
   return {
-    async ask(method, path, schema, json) {
-      const answered = await request(url + path, {
-        method,
-        headers: {
-          authorization: `Bearer ${token}`,
-          ...(json === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        body: json === undefined ? null : JSON.stringify(json),
-        signal: AbortSignal.timeout(answerWithinMs),
-      }).catch((cause: unknown) => {
-        throw new Error(`the leader does not answer at ${url}`, { cause });
-      });
-      const { statusCode, body } = answered;
-      const answer = await body.json().catch((cause: unknown) => {
-        // Not a node: a load balancer that has none behind it answers a page.
-        throw new Error(`${url} answers ${statusCode}, and not as a node does`, { cause });
-      });
-      if (statusCode === 200) return schema.parse(answer);
-      const { code, detail, title } = problemSchema.parse(answer);
-      throw new Failure(code in failures ? (code as FailureCode) : 'INTERNAL', detail ?? title);
-    },
+    ask: async (method, path, schema, json) =>
+      schema.parse(await askNode(url, { method, path, json }, { token, withinMs: answerWithinMs })),
   };
 }
