@@ -16,14 +16,14 @@ export interface LeaderPlace {
 
 /** With the token of a role. @throws Error with the leader's reason: at once when it refuses. */
 export async function callLeader(
-  { stack, status }: LeaderPlace,
+  system: LeaderPlace,
   { role, ...call }: NodeCall & { readonly role: 'editor' | 'operator' },
 ): Promise<unknown> {
-  const token = stack.credentials.tokens[role];
+  const token = system.stack.credentials.tokens[role];
   const deadline = performance.now() + takenWithinMs;
   for (;;) {
     try {
-      const { leader, nodes } = await status();
+      const { leader, nodes } = await system.status();
       const url = nodes.find(({ id }) => id === leader)?.url;
       if (url === undefined) throw new Error('nobody leads');
       return await askNode(url, call, { token, withinMs: answerWithinMs });

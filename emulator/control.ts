@@ -2,20 +2,19 @@
 // only this user can read. It injects faults and takes the system down; it never reads or writes data. The nodes have a
 // token of their own, with which they pass on what their page wants broken.
 import type { IncomingMessage, RequestListener } from 'node:http';
-import { request } from 'undici';
 import { z } from 'zod';
 import { describeError } from '../runtime/failure.ts';
 import { describeIssues, issuesOf } from '../runtime/issues.ts';
 import { readBounded } from '../runtime/read-bounded.ts';
 import { sameSecret } from '../runtime/same-secret.ts';
-import type { InstanceRecord } from './instance/instance.ts';
 import { answerJson, closeServer, listenLocally } from './local-http.ts';
+import type { SystemStatus } from './status.ts';
 
 export const faultActions = ['kill', 'pause', 'resume'] as const;
 export type FaultAction = (typeof faultActions)[number];
 
 export interface ControlPorts {
-  status(): Promise<unknown>;
+  status(): Promise<SystemStatus>;
   /** `target`: a service, or `leader`. @returns what was done, in words. @throws Error with the reason. */
   fault(action: FaultAction, target: string): Promise<string>;
   /** A command of faults/grammar.ts, as text. */
@@ -32,7 +31,6 @@ const bodyBytesMax = 4_096;
 const faultSchema = z.strictObject({ target: z.string().min(1).max(64) });
 const recoverSchema = faultSchema.extend({ by: z.string().min(1).max(100), yes: z.boolean() });
 const chaosSchema = z.strictObject({ command: z.string().min(1).max(500) });
-const answerSchema = z.object({ done: z.string().optional(), error: z.string().optional() });
 
 export interface ControlTokens {
   readonly token: string;
@@ -96,30 +94,4 @@ async function answer(
 async function readJson(request: IncomingMessage): Promise<unknown> {
   const body = await readBounded(request, { bytesMax: bodyBytesMax, what: 'the body' });
   return JSON.parse(body.toString('utf8'));
-}
-
-/** The other side. @throws Error with the launcher's reason, or when it does not answer in time. */
-export async function callControl(
-  record: InstanceRecord,
-  call: {
-    path: 'status' | 'down' | 'chaos' | 'transfer' | 'recover' | FaultAction;
-    target?: string;
-    command?: string;
-    by?: string;
-    yes?: boolean;
-    timeoutMs: number;
-  },
-): Promise<unknown> {
-  const { path, timeoutMs, ...asked } = call;
-  const answered = await request(`${record.control.url}/${path}`, {
-    method: path === 'status' ? 'GET' : 'POST',
-    headers: { authorization: `Bearer ${record.control.token}` },
-    body: Object.keys(asked).length === 0 ? null : JSON.stringify(asked),
-    signal: AbortSignal.timeout(timeoutMs),
-  }).catch((cause: unknown) => {
-    throw new Error(`the launcher (pid ${record.launcher.pid}) does not answer`, { cause });
-  });
-  const json = await answered.body.json();
-  if (answered.statusCode < 300) return json;
-  throw new Error(answerSchema.parse(json).error ?? `the launcher answered ${answered.statusCode}`);
 }

@@ -1,7 +1,17 @@
 // What the supervisor has to know of a service: how it is made ready, started, seen to be up and ended.
 // A service runs as one process group, so that its whole tree ends with it. Never starts anything by itself.
-export type ServiceKind =
-  'node' | 'database' | 'broker' | 'aws' | 'lambda' | 'event-sources' | 'ftp' | 'smtp' | 'demo-shop';
+export const serviceKinds = [
+  'node',
+  'database',
+  'broker',
+  'aws',
+  'lambda',
+  'event-sources',
+  'ftp',
+  'smtp',
+  'demo-shop',
+] as const;
+export type ServiceKind = (typeof serviceKinds)[number];
 
 export interface ServiceCommand {
   readonly file: string;

@@ -8,21 +8,9 @@ import { describeError } from '../runtime/failure.ts';
 import { identify, signalGroup, signalTree, type ProcessIdentity } from './instance/process-table.ts';
 import { backOffMs, pause, type BackOff } from '../runtime/waiting.ts';
 import { RotatingFile } from './rotating-file.ts';
-import type { Service, ServiceKind } from './service.ts';
+import type { Service } from './service.ts';
+import type { ServiceState, ServiceView } from './status.ts';
 
-export type ServiceState = 'starting' | 'up' | 'paused' | 'restarting' | 'stopping' | 'stopped';
-export interface ServiceView {
-  readonly name: string;
-  readonly kind: ServiceKind;
-  readonly state: ServiceState;
-  readonly address: string;
-  readonly pid: number | null;
-  readonly restarts: number;
-  /** How it ended the last time, and the last that it said before; null when it never did. */
-  readonly lastEnd: string | null;
-  /** Where its lines are; null where that is not a file. */
-  readonly log: string | null;
-}
 export interface SupervisorOptions {
   readonly logs: string;
   /** After each change of a service's state; `detail` says why. */

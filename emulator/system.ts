@@ -24,8 +24,8 @@ import { RotatingFile } from './rotating-file.ts';
 import { declareTopology } from './services/declare-topology.ts';
 import { provisionAws } from './services/aws/provision.ts';
 import { describeStack, type Stack, type StackSettings } from './stack.ts';
-import { systemStatus, type SystemStatus } from './status.ts';
-import { Supervisor, type ServiceView } from './supervisor.ts';
+import { systemStatus, type ServiceView, type SystemStatus } from './status.ts';
+import { Supervisor } from './supervisor.ts';
 import { handedOver, transferAnswerSchema, transferRequest } from './transfer.ts';
 
 /** What happens between the first line of `baton up` and its end. */

@@ -3,8 +3,7 @@
 import type { Member } from '../../contracts/environment.ts';
 import type { FaultAction } from '../control.ts';
 import type { ServiceKind } from '../service.ts';
-import { systemStatus, type SystemStatus } from '../status.ts';
-import type { ServiceState, ServiceView } from '../supervisor.ts';
+import { systemStatus, type ServiceState, type ServiceView, type SystemStatus } from '../status.ts';
 import { compose, injectFault, listContainers, projectName, type Container } from './compose-project.ts';
 import { exitCodes } from './exit-codes.ts';
 import { statusText } from './running.ts';

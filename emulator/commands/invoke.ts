@@ -3,12 +3,12 @@
 import { readFile } from 'node:fs/promises';
 import { functionNames, functions, type FunctionName } from '../../contracts/topology.ts';
 import { describeError } from '../../runtime/failure.ts';
-import { callControl } from '../control.ts';
+import { readStatus } from '../ask-launcher.ts';
 import { createInvokeClient, invokeBytesMax } from '../event-sources/invoke-client.ts';
-import { layoutOf, readRecord } from '../instance/instance.ts';
-import { isAlive } from '../instance/process-table.ts';
-import type { SystemStatus } from '../status.ts';
 import { exitCodes, orFailed } from './exit-codes.ts';
+import { findRunning } from './running.ts';
+
+const statusWithinMs = 2_000;
 
 export async function invokeFunction(
   name: string,
@@ -36,10 +36,7 @@ export async function invokeFunction(
 
 async function invokeAt(name: FunctionName, json: string, options: { data: string }): Promise<number> {
   const endpoint = process.env['AWS_ENDPOINT_URL_LAMBDA'] || (await findLambda(options.data));
-  if (endpoint === undefined) {
-    process.stderr.write(`Nothing runs in ${layoutOf(options.data).root}: \`npm start\` starts it.\n`);
-    return exitCodes.nothingRunning;
-  }
+  if (endpoint === undefined) return exitCodes.nothingRunning;
   const client = createInvokeClient(endpoint);
   try {
     const outcome = await client.invoke(name, json, {
@@ -53,9 +50,12 @@ async function invokeAt(name: FunctionName, json: string, options: { data: strin
   }
 }
 
+/** Undefined, and said, when nothing runs. @throws Error when the functions of what runs are elsewhere. */
 async function findLambda(data: string): Promise<string | undefined> {
-  const record = await readRecord(layoutOf(data));
-  if (!record || !isAlive(record.launcher)) return undefined;
-  const { services } = (await callControl(record, { path: 'status', timeoutMs: 2_000 })) as SystemStatus;
-  return services.find(({ kind }) => kind === 'lambda')?.address;
+  const record = await findRunning(data);
+  if (!record) return undefined;
+  const { services } = await readStatus(record, statusWithinMs);
+  const lambda = services.find(({ kind }) => kind === 'lambda');
+  if (!lambda) throw new Error('its functions run elsewhere: name the place with AWS_ENDPOINT_URL_LAMBDA');
+  return lambda.address;
 }

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { askNode } from '../ask-node.ts';
-import { callControl } from '../control.ts';
+import { readStatus } from '../ask-launcher.ts';
 import { layoutOf } from '../instance/instance.ts';
 import type { NodeStatus, SystemStatus } from '../status.ts';
 import { docker, findContainer } from './compose-project.ts';
@@ -60,8 +60,7 @@ async function findLeader({ data, target }: Place): Promise<Found | undefined> {
 async function amongProcesses(data: string): Promise<Found | undefined> {
   const record = await findRunning(data);
   if (!record) return undefined;
-  const status = (await callControl(record, { path: 'status', timeoutMs: statusWithinMs })) as SystemStatus;
-  const { url } = leaderOf(status);
+  const { url } = leaderOf(await readStatus(record, statusWithinMs));
   return { url, token: operatorOf(await readFile(join(layoutOf(data).secrets, 'tokens.json'), 'utf8')) };
 }
 

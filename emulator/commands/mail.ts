@@ -3,11 +3,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { trySmtp } from '../../functions/mail/try-server.ts';
-import { callControl } from '../control.ts';
-import { layoutOf, readRecord } from '../instance/instance.ts';
-import { isAlive } from '../instance/process-table.ts';
-import type { SystemStatus } from '../status.ts';
+import { readStatus } from '../ask-launcher.ts';
+import { layoutOf } from '../instance/instance.ts';
 import { exitCodes, orFailed } from './exit-codes.ts';
+import { findRunning } from './running.ts';
 
 const statusWithinMs = 2_000;
 
@@ -17,15 +16,9 @@ export async function mailTest(to: string, options: { data: string }): Promise<n
 
 async function tryMail(to: string, options: { data: string }): Promise<number> {
   const layout = layoutOf(options.data);
-  const record = await readRecord(layout);
-  if (!record || !isAlive(record.launcher)) {
-    process.stderr.write(`Nothing runs in ${layout.root}: \`npm start\` starts it.\n`);
-    return exitCodes.nothingRunning;
-  }
-  const { services } = (await callControl(record, {
-    path: 'status',
-    timeoutMs: statusWithinMs,
-  })) as SystemStatus;
+  const record = await findRunning(options.data);
+  if (!record) return exitCodes.nothingRunning;
+  const { services } = await readStatus(record, statusWithinMs);
   const [host, port] = (services.find(({ kind }) => kind === 'smtp')?.address ?? '').split(':');
   const credentials = JSON.parse(await readFile(join(layout.secrets, 'smtp.json'), 'utf8')) as {
     username: string;

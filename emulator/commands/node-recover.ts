@@ -2,7 +2,7 @@
 // abstention. Shows what would be done, asks, and has the launcher do it while the node is stopped.
 import { createInterface } from 'node:readline/promises';
 import { describeError } from '../../runtime/failure.ts';
-import { callControl } from '../control.ts';
+import { tellLauncher } from '../ask-launcher.ts';
 import { exitCodes } from './exit-codes.ts';
 import { findRunning } from './running.ts';
 
@@ -18,9 +18,8 @@ export async function recoverNode(node: string, { data, as: by, yes }: RecoverOp
   const record = await findRunning(data);
   if (!record) return exitCodes.nothingRunning;
   const recover = async (confirmed: boolean): Promise<void> => {
-    const call = { path: 'recover', target: node, by, yes: confirmed, timeoutMs: recoverWithinMs } as const;
-    const { done } = (await callControl(record, call)) as { done: string };
-    process.stdout.write(`${done}\n`);
+    const command = { path: 'recover', target: node, by, yes: confirmed } as const;
+    process.stdout.write(`${await tellLauncher(record, command, recoverWithinMs)}\n`);
   };
   try {
     await recover(false);

@@ -1,6 +1,7 @@
 // The commands that talk to a running system from another terminal: status, kill, pause, resume, down.
 import { describeError } from '../../runtime/failure.ts';
-import { callControl, type FaultAction } from '../control.ts';
+import { readStatus, tellLauncher } from '../ask-launcher.ts';
+import type { FaultAction } from '../control.ts';
 import {
   endLeftovers,
   layoutOf,
@@ -10,8 +11,7 @@ import {
 } from '../instance/instance.ts';
 import { isAlive } from '../instance/process-table.ts';
 import { pause } from '../../runtime/waiting.ts';
-import type { SystemStatus } from '../status.ts';
-import type { ServiceView } from '../supervisor.ts';
+import type { ServiceView, SystemStatus } from '../status.ts';
 import { exitCodes, orFailed } from './exit-codes.ts';
 
 const statusWithinMs = 950; // `status` answers within a second, whatever is down.
@@ -29,7 +29,7 @@ export async function status(options: { data: string; json: boolean }): Promise<
   const record = await findRunning(options.data);
   if (!record) return exitCodes.nothingRunning;
   try {
-    const answer = (await callControl(record, { path: 'status', timeoutMs: statusWithinMs })) as SystemStatus;
+    const answer = await readStatus(record, statusWithinMs);
     process.stdout.write(options.json ? `${JSON.stringify(answer)}\n` : statusText(answer));
     return exitCodes.ok;
   } catch (error) {
@@ -100,18 +100,12 @@ export async function fault(
   target: string,
   options: { data: string },
 ): Promise<number> {
-  const record = await findRunning(options.data);
-  if (!record) return exitCodes.nothingRunning;
-  try {
-    const { done } = (await callControl(record, { path: action, target, timeoutMs: faultWithinMs })) as {
-      done: string;
-    };
-    process.stdout.write(`${done}\n`);
+  return await orFailed(async () => {
+    const record = await findRunning(options.data);
+    if (!record) return exitCodes.nothingRunning;
+    process.stdout.write(`${await tellLauncher(record, { path: action, target }, faultWithinMs)}\n`);
     return exitCodes.ok;
-  } catch (error) {
-    process.stderr.write(`${describeError(error)}\n`);
-    return exitCodes.failed;
-  }
+  });
 }
 
 export async function down(options: { data: string }): Promise<number> {
@@ -130,7 +124,7 @@ export async function down(options: { data: string }): Promise<number> {
     if (!record) return exitCodes.nothingRunning;
     const { pid } = record.launcher;
     const byForce = `\`kill -9 ${pid}\`, then \`baton down\` again, which ends what it leaves running`;
-    await callControl(record, { path: 'down', timeoutMs: faultWithinMs }).catch((cause: unknown) => {
+    await tellLauncher(record, { path: 'down' }, faultWithinMs).catch((cause: unknown) => {
       throw new Error(`${describeError(cause)}: ${byForce}`);
     });
     const deadline = performance.now() + downWithinMs;

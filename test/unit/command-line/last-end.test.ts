@@ -2,7 +2,8 @@
 import { expect, test } from 'vitest';
 import { statusText } from '../../../emulator/commands/running.ts';
 import type { SystemStatus } from '../../../emulator/status.ts';
-import { tellingLine, type ServiceView } from '../../../emulator/supervisor.ts';
+import type { ServiceView } from '../../../emulator/status.ts';
+import { tellingLine } from '../../../emulator/supervisor.ts';
 
 test('of a stack trace its first line counts, of JSON its message', () => {
   const trace = [
