@@ -5,6 +5,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describeError } from '../runtime/failure.ts';
+import { parseJson } from '../runtime/parse-json.ts';
 import { identify, signalGroup, signalTree, type ProcessIdentity } from './instance/process-table.ts';
 import { backOffMs, pause, type BackOff } from '../runtime/waiting.ts';
 import { RotatingFile } from './rotating-file.ts';
@@ -309,10 +310,8 @@ export function tellingLine(lines: readonly string[]): string | undefined {
 }
 
 function troubleIn(json: string): string | undefined {
-  try {
-    const { level, msg } = JSON.parse(json) as { level?: unknown; msg?: unknown };
-    return typeof msg === 'string' && level !== 'info' && level !== 'debug' ? msg : undefined;
-  } catch {
-    return json; // Cut off, or no JSON.
-  }
+  const line = parseJson(json) as { level?: unknown; msg?: unknown } | undefined;
+  if (!line) return json; // Cut off, or no JSON.
+  const { level, msg } = line;
+  return typeof msg === 'string' && level !== 'info' && level !== 'debug' ? msg : undefined;
 }

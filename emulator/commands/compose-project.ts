@@ -1,6 +1,7 @@
 // The containers of compose.yaml as the docker command sees them: which there are, how they are, and how one is broken on
 // purpose. Needs nothing but `docker`, and never root on this machine.
 import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadEnvFile } from 'node:process';
@@ -163,7 +164,6 @@ export async function compose(
     stdio: ['ignore', quiet ? 'ignore' : 'inherit', 'inherit'],
     env: { ...process.env, COMPOSE_PROFILES: 'lambda-host', ...env },
   });
-  return await new Promise((resolve, reject) => {
-    child.once('error', reject).once('exit', (code) => resolve(code ?? 1));
-  });
+  const [code] = (await once(child, 'exit')) as [number | null];
+  return code ?? 1;
 }

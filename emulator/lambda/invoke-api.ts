@@ -8,6 +8,7 @@ import type { Invocation } from './execution-environment.ts';
 import type { EventInvocations } from './event-invocations.ts';
 import type { FunctionPool } from './function-pool.ts';
 import { eventBytesMax, requestBytesMax } from './limits.ts';
+import { pause } from '../../runtime/waiting.ts';
 import { answerJson, isLocalRequest, readBody } from '../local-http.ts';
 
 const base = '/2015-03-31/functions';
@@ -134,7 +135,7 @@ async function answer(
   };
   if (outcome.kind === 'failed') headers['x-amz-function-error'] = 'Unhandled';
   if (tail) {
-    await new Promise((resolve) => setTimeout(resolve, tailWaitMs));
+    await pause(tailWaitMs);
     headers['x-amz-log-result'] = outcome.logTail().toString('base64');
   }
   response.writeHead(200, headers);

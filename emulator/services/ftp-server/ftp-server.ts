@@ -1,7 +1,8 @@
 // The FTP server of the local mode: explicit TLS only (RFC 4217), passive only, one folder as its root.
 // Never serves plain text logins or data, never follows a symbolic link, never shows half an upload.
+import { once } from 'node:events';
 import { mkdir, readFile, realpath } from 'node:fs/promises';
-import { createServer, type Socket } from 'node:net';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { fileBytesMax } from '../../../contracts/file.ts';
 import type { FtpFault } from './faults.ts';
@@ -59,12 +60,9 @@ export async function startFtpServer(settings: FtpServerSettings): Promise<FtpSe
     socket.on('close', () => connections.delete(socket));
     runSession(socket, session);
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(settings.port, settings.host, resolve);
-  });
-  const bound = server.address();
-  const port = typeof bound === 'object' && bound !== null ? bound.port : settings.port;
+  server.listen(settings.port, settings.host);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
   return {
     name: 'ftp',
     address: `${settings.host}:${port}`,

@@ -1,10 +1,10 @@
 // PostgreSQL of a laptop as a supervised service: the binaries of the npm package, TLS 1.3 only, one role, loopback.
 // The supervisor owns the process: a postmaster whose launcher was killed lives on, so it is found by pid and folder.
 // Never runs as root and never listens on a Unix socket.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Client } from 'pg';
+import { pause } from '../../../runtime/waiting.ts';
 import type { Service, ServiceCommand } from '../../service.ts';
 import { findBinaries, linkLibraries, type PostgresBinaries } from './binaries.ts';
 import { databaseName, dataFolder, prepareDataFolder, roleName, serverFiles } from './data-folder.ts';
@@ -116,7 +116,7 @@ async function answers(options: PostgresOptions, signal: AbortSignal): Promise<v
     } finally {
       await client.end().catch(() => undefined);
     }
-    await sleep(50, undefined, { signal }).catch(() => undefined);
+    await pause(50, signal);
   }
   throw new Error(`PostgreSQL does not answer on 127.0.0.1:${options.port}`, { cause: last });
 }
