@@ -2,7 +2,14 @@
 // from contracts/topology.ts and contracts/environment.ts as cdk/ builds it for AWS. Starts nothing.
 import { join } from 'node:path';
 import type { EnvironmentInput, Member } from '../contracts/environment.ts';
-import { functionNames, nodes, sqsQueues, type FunctionName } from '../contracts/topology.ts';
+import { functionEnvironments } from '../contracts/function-environments.ts';
+import {
+  directoryTable,
+  functionNames,
+  functionsThatCallNodes,
+  nodes,
+  sqsQueues,
+} from '../contracts/topology.ts';
 import { controlUrl } from './control.ts';
 import type { BrokerAddress } from '../runtime/amqps.ts';
 import type { LinkPlan } from './faults/link.ts';
@@ -12,11 +19,12 @@ import { openCredentials, type LocalCredentials } from './instance/credentials.t
 import type { Layout } from './instance/instance.ts';
 import { nodeName } from './instance/membership.ts';
 import { Ports, usualPorts, type MovedPort } from './instance/ports.ts';
+import { accountId, credentials as awsCredentials, region } from './local-aws.ts';
 import { ownService } from './own-service.ts';
 import type { Service } from './service.ts';
 import { devBrokerService } from './services/dev-broker/service.ts';
 import { inboxService } from './services/inbox/service.ts';
-import { postgresService } from './services/postgres/postgres.ts';
+import { postgresService, postgresUrl } from './services/postgres/postgres.ts';
 import { findRabbitmq, rabbitmqService } from './services/rabbitmq/rabbitmq.ts';
 
 export type BrokerChoice = 'auto' | 'rabbitmq' | 'development';
@@ -83,7 +91,6 @@ export interface StackAddresses {
 
 const host = '127.0.0.1';
 const cluster = 'local';
-const region = 'us-east-1';
 const mailFrom = 'Baton <baton@localhost>';
 
 /** @throws Error with what to do: no RabbitMQ when one is demanded, no port, a count of nodes that cannot elect. */
@@ -104,13 +111,13 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
   const planned = await planLinks(settings.links ? members : [], () => port('link', linkPorts++));
   const membersSeenBy = (id: string) => (settings.links ? planned.membersSeenBy(id) : members);
   const credentials = await openCredentials(layout.secrets);
-  const names = ['database', 'broker', 'ftp', 'smtp', 'emulator', 'event-sources'];
-  const callers = ['scraper', 'deliver', 'ftp-sync', 'mail'];
-  const authority = await openAuthority(layout.tls, [...names, ...callers, ...members.map(({ id }) => id)]);
+  const servers = ['database', 'broker', 'ftp', 'smtp', 'emulator', 'event-sources'];
+  const nodeIds = members.map(({ id }) => id);
+  const authority = await openAuthority(layout.tls, [...servers, ...functionsThatCallNodes, ...nodeIds]);
 
   const database = await port('database');
   const databaseAddress = `${host}:${database}`;
-  const databaseUrl = `postgres://baton@${databaseAddress}/baton`;
+  const databaseUrl = postgresUrl({ port: database });
   const broker = await describeBroker(settings, { port, credentials, authority });
   const sqsPort = await port('sqs');
   const dynamodbPort = await port('dynamodb');
@@ -126,16 +133,6 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
   const shopPort = await port('demoShop');
   const demoShop = settings.demo ? `http://${host}:${shopPort}` : undefined;
 
-  const partitionsEnvironment = { BATON_ITEM_PARTITIONS: String(settings.itemPartitions) };
-  const brokerEnvironment = {
-    BATON_BROKER_URL: broker.url,
-    BATON_BROKER_CREDENTIALS_URI: credentials.broker.uri,
-  };
-  const tlsEnvironment = (name: string) => ({
-    BATON_TLS_CA_URI: authority.caUri,
-    BATON_TLS_CERT_URI: authority.leaf(name).certUri,
-    BATON_TLS_KEY_URI: authority.leaf(name).keyUri,
-  });
   const aws = { AWS_REGION: region, AWS_ENDPOINT_URL_SQS: sqs, AWS_ENDPOINT_URL_DYNAMODB: dynamodb };
   const nodeEnvironment = (member: Member): EnvironmentInput<'node'> => ({
     BATON_NODE_ID: member.id,
@@ -155,52 +152,35 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
     BATON_TOKENS_URI: credentials.tokens.uri,
     BATON_FAULTS_URL: controlUrl(controlPort),
     BATON_FAULTS_TOKEN_URI: credentials.faultsToken.uri,
-    BATON_ANNOUNCE_QUEUE_URL: `${sqs}/000000000000/${sqsQueues.announcements.name}`,
+    BATON_ANNOUNCE_QUEUE_URL: `${sqs}/${accountId}/${sqsQueues.announcements.name}`,
     BATON_MAIL_FROM: mailFrom,
     ...settings.collector,
     ...aws,
-    ...brokerEnvironment,
-    ...partitionsEnvironment,
-    ...tlsEnvironment(member.id),
+    BATON_BROKER_URL: broker.url,
+    BATON_BROKER_CREDENTIALS_URI: credentials.broker.uri,
+    BATON_ITEM_PARTITIONS: String(settings.itemPartitions),
+    BATON_TLS_CA_URI: authority.caUri,
+    BATON_TLS_CERT_URI: authority.leaf(member.id).certUri,
+    BATON_TLS_KEY_URI: authority.leaf(member.id).keyUri,
   });
-  const leaderSearch = {
-    BATON_CLUSTER: cluster,
-    BATON_NODE_URLS: members.map(({ internalUrl }) => internalUrl).join(','),
-    BATON_DIRECTORY_TABLE: 'baton-directory',
-    ...aws,
-  };
-  const ftpEnvironment = {
-    BATON_FTP_ADDRESS: ftp,
-    BATON_FTP_CREDENTIALS_URI: credentials.ftp.uri,
-    BATON_FTP_CA_URI: authority.caUri,
-  };
-  const directory = {
-    BATON_CLUSTER: cluster,
-    BATON_DIRECTORY_TABLE: leaderSearch.BATON_DIRECTORY_TABLE,
-    ...aws,
-  };
-  const functionEnvironments: { [F in FunctionName]: EnvironmentInput<F> } = {
-    scraper: {
-      ...leaderSearch,
-      ...brokerEnvironment,
-      ...partitionsEnvironment,
-      ...tlsEnvironment('scraper'),
-      ...ftpEnvironment,
-      BATON_SCRAPE_PRIVATE_HOSTS: demoShop === undefined ? '' : new URL(demoShop).host,
+  const environmentsOfFunctions = functionEnvironments(
+    {
+      cluster,
+      directoryTable: directoryTable.name,
+      nodeUrls: members.map(({ internalUrl }) => internalUrl),
+      tls: (name) => ({
+        ca: authority.caUri,
+        cert: authority.leaf(name).certUri,
+        key: authority.leaf(name).keyUri,
+      }),
+      broker: { url: broker.url, credentials: credentials.broker.uri },
+      ftp: { address: ftp, credentials: credentials.ftp.uri, isOurs: true },
+      smtp: { address: `${host}:${smtpPort}`, credentials: credentials.smtp.uri, isOurs: true },
+      itemPartitions: settings.itemPartitions,
+      ...(demoShop === undefined ? {} : { scrapePrivateHosts: [new URL(demoShop).host] }),
     },
-    deliver: { ...leaderSearch, ...brokerEnvironment, ...tlsEnvironment('deliver') },
-    announce: directory,
-    redirect: directory,
-    'ftp-sync': { ...leaderSearch, ...brokerEnvironment, ...tlsEnvironment('ftp-sync'), ...ftpEnvironment },
-    mail: {
-      ...leaderSearch,
-      ...brokerEnvironment,
-      ...tlsEnvironment('mail'),
-      BATON_SMTP_ADDRESS: `${host}:${smtpPort}`,
-      BATON_SMTP_CREDENTIALS_URI: credentials.smtp.uri,
-      BATON_SMTP_CA_URI: authority.caUri,
-    },
-  };
+    aws,
+  );
 
   const nodeServices = members.map((member) =>
     ownService({
@@ -213,8 +193,8 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
       // What the contract leaves out has its default there; the SDK wants some key where nobody checks it.
       env: {
         ...(nodeEnvironment(member) as Record<string, string>),
-        AWS_ACCESS_KEY_ID: 'local',
-        AWS_SECRET_ACCESS_KEY: 'local',
+        AWS_ACCESS_KEY_ID: awsCredentials.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: awsCredentials.secretAccessKey,
       },
       startWithinMs: 60_000, // It waits for the database, which may have to be made first.
       stopWithinMs: 3_500,
@@ -240,7 +220,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
       frontPort,
       logDir: layout.logs,
       workFolder: layout.data('lambda'),
-      environments: functionEnvironments,
+      environments: environmentsOfFunctions,
     },
     startWithinMs: 60_000, // It bundles the functions.
   });

@@ -20,6 +20,7 @@ import { runRecovery } from './instance/recover-node.ts';
 import { identify, isAlive, type ProcessIdentity } from './instance/process-table.ts';
 import { giveBackCrawls, type LeftCrawlsPlace } from './left-crawls.ts';
 import { pause } from '../runtime/waiting.ts';
+import { region } from './local-aws.ts';
 import { RotatingFile } from './rotating-file.ts';
 import { declareTopology } from './services/declare-topology.ts';
 import { provisionAws } from './services/aws/provision.ts';
@@ -275,7 +276,7 @@ export async function startSystem(
         provisionAws({
           sqsUrl: settings.awsEndpoint,
           dynamodbUrl: settings.awsEndpoint,
-          region: 'us-east-1',
+          region,
         }).then(
           () => undefined,
           (cause: unknown) => {

@@ -1,6 +1,7 @@
 // `baton compose ...` and `baton localstack ...` as commander sees them.
 import { Option, type Command } from 'commander';
-import { composeDown, composeUp, lambdaPlaces, localstackUp } from './compose.ts';
+import { lambdaPlaces, type LambdaPlace } from '../containers/addresses.ts';
+import { composeDown, composeUp, localstackUp } from './compose.ts';
 import { orFailed } from './exit-codes.ts';
 import { itemPartitionsOption } from './item-partitions-option.ts';
 import { logsOfCompose, statusOfCompose } from './compose-status.ts';
@@ -20,7 +21,7 @@ export function addCompose(program: Command, finish: (code: number) => void): vo
         .env('BATON_LAMBDA'),
     )
     .addOption(itemPartitionsOption())
-    .action(async (options: { lambda: (typeof lambdaPlaces)[number]; itemPartitions: number }) =>
+    .action(async (options: { lambda: LambdaPlace; itemPartitions: number }) =>
       finish(await orFailed(() => composeUp(options))),
     );
   compose

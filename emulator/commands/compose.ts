@@ -3,13 +3,11 @@
 import { z } from 'zod';
 import { pause } from '../../runtime/waiting.ts';
 import { askNode } from '../ask-node.ts';
+import type { LambdaPlace } from '../containers/addresses.ts';
 import { compose, docker, findContainer, listContainers, projectName } from './compose-project.ts';
 import { composeStatus, viewOf } from './compose-status.ts';
 import { tokensInContainer } from './leader-api.ts';
 import { exitCodes } from './exit-codes.ts';
-
-export const lambdaPlaces = ['localstack', 'host'] as const;
-type LambdaPlace = (typeof lambdaPlaces)[number];
 
 /** One service for each image of ours: compose builds an image anew for every service that it is told to build. */
 const builders = ['init', 'node-1', 'ftp'] as const;

@@ -15,7 +15,7 @@ interface Finding {
 }
 
 const freeBytesMin = 1024 ** 3;
-const nodeMin = { major: 24, minor: 17 };
+const packageFile = new URL('../../package.json', import.meta.url);
 
 export async function doctor(options: { data: string; json: boolean }): Promise<number> {
   const findings = [
@@ -36,14 +36,15 @@ export async function doctor(options: { data: string; json: boolean }): Promise<
 }
 
 function nodeVersion(): Finding {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  const good = major > nodeMin.major || (major === nodeMin.major && minor >= nodeMin.minor);
+  const { engines } = JSON.parse(readFileSync(packageFile, 'utf8')) as { engines: { node: string } };
+  const wanted = engines.node.replace('>=', '');
+  const good = wanted.localeCompare(process.versions.node, 'en', { numeric: true }) <= 0;
   return {
     what: 'Node',
     state: good ? 'good' : 'bad',
     detail: good
       ? `${process.versions.node} (${process.execPath})`
-      : `${process.versions.node} is older than ${nodeMin.major}.${nodeMin.minor}: run through npm, which uses the one of this folder, or install a newer one`,
+      : `${process.versions.node} is older than ${wanted}: run through npm, which uses the one of this folder, or install a newer one`,
   };
 }
 

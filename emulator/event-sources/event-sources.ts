@@ -11,6 +11,7 @@ import {
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { pause } from '../../runtime/waiting.ts';
+import { credentials } from '../local-aws.ts';
 import { reachableQueueUrl } from '../queue-url.ts';
 import { createInvokeClient } from './invoke-client.ts';
 import { startRabbitmqMapping, type EventSource, type MappingCounts } from './rabbitmq.ts';
@@ -71,11 +72,7 @@ export async function startEventSources(options: EventSourcesOptions): Promise<E
   }
 
   async function startThoseOfSqs(endpoint: string): Promise<void> {
-    const sqs = new SQSClient({
-      region,
-      endpoint,
-      credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-    });
+    const sqs = new SQSClient({ region, endpoint, credentials });
     sqsClient = sqs;
     const queueUrls = new Map<string, string>();
     const retentions = new Map<string, number>();

@@ -12,6 +12,7 @@ import { z } from 'zod';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { backOffMs, pause, type BackOff } from '../../runtime/waiting.ts';
+import { accountId } from '../local-aws.ts';
 import type { InvokeClient } from './invoke-client.ts';
 import type { EventSource } from './rabbitmq.ts';
 
@@ -34,7 +35,6 @@ const answerMarginMs = 40_000;
 const closeGraceMs = 2_000;
 /** Lambda polls a standard queue with several at once; a FIFO queue keeps its order with one. */
 const standardPollers = 2;
-const accountId = '000000000000';
 
 const partialSchema = z.object({
   batchItemFailures: z.array(z.object({ itemIdentifier: z.string().min(1) })).nullish(),

@@ -13,6 +13,7 @@ import { FunctionLog } from './function-log.ts';
 import { FunctionPool, poolBoundsDefault, type PoolBounds } from './function-pool.ts';
 import { createFunctionUrl } from './function-url.ts';
 import { createInvokeApi } from './invoke-api.ts';
+import { accountId, region as regionDefault } from '../local-aws.ts';
 import { answerJson, closeServer, listenLocally } from '../local-http.ts';
 import { createRuntimeApi } from './runtime-api.ts';
 import { unpackFunction } from './unpack.ts';
@@ -53,8 +54,6 @@ export interface LambdaHost {
   close(): Promise<void>;
 }
 
-const accountId = '000000000000'; // As LocalStack's, so that ARNs look alike.
-const regionDefault = 'us-east-1';
 /** The functions are child processes, so theirs is never more than that. */
 const runtimeHost = '127.0.0.1';
 

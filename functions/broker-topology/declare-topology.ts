@@ -3,7 +3,14 @@
 // since RabbitMQ cannot change a queue and deleting one loses its messages. Another number of partitions is taken while the
 // item queues are empty: those too many lose their binding, so that whoever still publishes there is told, and are kept.
 import { itemQueueName, refusedChange } from '../../contracts/item-partitions.ts';
-import { exchanges, queues, queuesOf, rabbitmqEventSourcesOf, type Queue } from '../../contracts/topology.ts';
+import {
+  exchanges,
+  queues,
+  queuesOf,
+  rabbitmqEventSourcesOf,
+  type BrokerUser,
+  type Queue,
+} from '../../contracts/topology.ts';
 import * as z from 'zod';
 import type { Credentials } from '../../runtime/secrets.ts';
 
@@ -14,8 +21,6 @@ export type CallManagement = (
   json?: unknown,
 ) => Promise<{ status: number; json: unknown }>;
 
-export const userNames = ['event-source', 'nodes', 'functions'] as const;
-export type UserName = (typeof userNames)[number];
 export interface Permissions {
   /** Regular expressions of names, as RabbitMQ wants them. */
   readonly configure: string;
@@ -27,7 +32,7 @@ const vhost = encodeURIComponent('/');
 const nothing = '^$';
 
 /** What each user needs and no more: nobody but the administrator may declare or delete. */
-export function permissionsFor(itemPartitions: number): Readonly<Record<UserName, Permissions>> {
+export function permissionsFor(itemPartitions: number): Readonly<Record<BrokerUser, Permissions>> {
   return {
     'event-source': {
       configure: nothing,
@@ -51,7 +56,7 @@ export function permissionsFor(itemPartitions: number): Readonly<Record<UserName
 /** @throws Error naming everything that could not be declared as the contract says. */
 export async function declareTopology(
   call: CallManagement,
-  users: Readonly<Record<UserName, Credentials>>,
+  users: Readonly<Record<BrokerUser, Credentials>>,
   itemPartitions = 1,
 ): Promise<void> {
   const bound = await findItemQueues(call);
@@ -76,7 +81,7 @@ export async function declareTopology(
   for (const { name, bindings } of bound.slice(itemPartitions))
     for (const binding of bindings) await take(call, `${bindingsOf(name)}/${encodeURIComponent(binding)}`);
   for (const [name, allowed] of Object.entries(permissionsFor(itemPartitions))) {
-    const { username, password } = users[name as UserName];
+    const { username, password } = users[name as BrokerUser];
     await put(call, `/api/users/${encodeURIComponent(username)}`, { password, tags: '' });
     await put(call, `/api/permissions/${vhost}/${encodeURIComponent(username)}`, allowed);
   }

@@ -4,8 +4,9 @@ import { GetQueueUrlCommand, QueueDoesNotExist, SQSClient } from '@aws-sdk/clien
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
 import { sqsQueues } from '../../../contracts/topology.ts';
+import { region } from '../../local-aws.ts';
 import { provisionAws } from '../../services/aws/provision.ts';
-import { localstackUrl, region, type LambdaPlace } from '../addresses.ts';
+import { localstackUrl, type LambdaPlace } from '../addresses.ts';
 import { deployStack, lastFunction } from './deploy-stack.ts';
 import { disableTriggers } from './disable-triggers.ts';
 import { putSecrets } from './put-secrets.ts';
