@@ -10,8 +10,8 @@ import {
   nodes,
   sqsQueues,
 } from '../contracts/topology.ts';
-import { controlUrl } from './control.ts';
 import type { BrokerAddress } from '../runtime/amqps.ts';
+import { controlUrl } from './control.ts';
 import type { LinkPlan } from './faults/link.ts';
 import { planLinks } from './faults/plan-links.ts';
 import { openAuthority, type Authority } from './instance/authority.ts';

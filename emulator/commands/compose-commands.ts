@@ -2,11 +2,11 @@
 import { Option, type Command } from 'commander';
 import { lambdaPlaces, type LambdaPlace } from '../containers/addresses.ts';
 import { composeDown, composeUp, localstackUp } from './compose.ts';
-import { orFailed } from './exit-codes.ts';
+import { orFailed, type Finish } from './exit-codes.ts';
 import { itemPartitionsOption } from './item-partitions-option.ts';
 import { logsOfCompose, statusOfCompose } from './compose-status.ts';
 
-export function addCompose(program: Command, finish: (code: number) => void): void {
+export function addCompose(program: Command, finish: Finish): void {
   const compose = program.command('compose').description('the system in containers');
   compose
     .command('up')
@@ -44,7 +44,7 @@ export function addCompose(program: Command, finish: (code: number) => void): vo
     );
 }
 
-export function addLocalstack(program: Command, finish: (code: number) => void): void {
+export function addLocalstack(program: Command, finish: Finish): void {
   const localstack = program
     .command('localstack')
     .description('LocalStack alone in a container, with the functions stack deployed into it');

@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { loadEnvFile } from 'node:process';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import type { FaultAction } from '../control.ts';
 import { pause } from '../../runtime/waiting.ts';
+import type { FaultAction } from '../control.ts';
 
 const run = promisify(execFile);
 const emulatorFolder = fileURLToPath(new URL('..', import.meta.url));

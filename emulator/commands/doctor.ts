@@ -1,4 +1,5 @@
 // `baton doctor`: what this machine has and lacks for running Baton, each with what to do about it. Changes nothing.
+import type { Command } from 'commander';
 import { existsSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -6,7 +7,8 @@ import { layoutOf, readRecord } from '../instance/instance.ts';
 import { isFree, usualPorts } from '../instance/ports.ts';
 import { isAlive } from '../instance/process-table.ts';
 import { findRabbitmq } from '../services/rabbitmq/rabbitmq.ts';
-import { exitCodes } from './exit-codes.ts';
+import { dataOption, jsonOption } from './options.ts';
+import { exitCodes, type Finish } from './exit-codes.ts';
 
 interface Finding {
   readonly what: string;
@@ -17,7 +19,16 @@ interface Finding {
 const freeBytesMin = 1024 ** 3;
 const packageFile = new URL('../../package.json', import.meta.url);
 
-export async function doctor(options: { data: string; json: boolean }): Promise<number> {
+export function addDoctor(program: Command, finish: Finish): void {
+  program
+    .command('doctor')
+    .description('what this machine has and lacks, and what to do about it')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (options: { data: string; json: boolean }) => finish(await doctor(options)));
+}
+
+async function doctor(options: { data: string; json: boolean }): Promise<number> {
   const findings = [
     nodeVersion(),
     user(),

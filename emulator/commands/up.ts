@@ -3,10 +3,10 @@
 import { join } from 'node:path';
 import { isatty } from 'node:tty';
 import { describeError } from '../../runtime/failure.ts';
+import { pause } from '../../runtime/waiting.ts';
 import { callLeader } from '../call-leader.ts';
 import { seedDemo } from '../demo.ts';
 import { layoutOf, removeRecord } from '../instance/instance.ts';
-import { pause } from '../../runtime/waiting.ts';
 import type { BrokerChoice, CollectorSettings, Timeouts } from '../stack.ts';
 import { startSystem, type Endable, type System, type SystemEvent } from '../system.ts';
 import { exitCodes } from './exit-codes.ts';

@@ -8,13 +8,13 @@ import { join } from 'node:path';
 import type { FunctionSettings } from '../../contracts/topology.ts';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { accountId, region as regionDefault } from '../local-aws.ts';
+import { answerJson, closeServer, listenLocally } from '../local-http.ts';
 import { createEventInvocations } from './event-invocations.ts';
 import { FunctionLog } from './function-log.ts';
 import { FunctionPool, poolBoundsDefault, type PoolBounds } from './function-pool.ts';
 import { createFunctionUrl } from './function-url.ts';
 import { createInvokeApi } from './invoke-api.ts';
-import { accountId, region as regionDefault } from '../local-aws.ts';
-import { answerJson, closeServer, listenLocally } from '../local-http.ts';
 import { createRuntimeApi } from './runtime-api.ts';
 import { unpackFunction } from './unpack.ts';
 

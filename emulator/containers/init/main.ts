@@ -6,8 +6,8 @@ import { basename, join } from 'node:path';
 import { functionsThatCallNodes } from '../../../contracts/topology.ts';
 import { openAuthority, type Authority } from '../../instance/authority.ts';
 import { openCredentials, type LocalCredentials } from '../../instance/credentials.ts';
-import { brokerConfiguration } from './broker-configuration.ts';
 import { certificateNames } from '../mounted.ts';
+import { brokerConfiguration } from './broker-configuration.ts';
 import { handOuts, type HandOut } from './hand-outs.ts';
 
 const kept = { tls: '/authority/tls', secrets: '/authority/secrets' };

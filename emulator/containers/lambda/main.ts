@@ -7,6 +7,7 @@ import { directoryTable, functionNames, functions, type FunctionName } from '../
 import { bundleAll } from '../../../functions/bundle.ts';
 import { startLambdaHost } from '../../lambda/host.ts';
 import { runService } from '../../service-process.ts';
+import { region } from '../../local-aws.ts';
 import {
   brokerUrl,
   cluster,
@@ -17,7 +18,6 @@ import {
   nodes,
   smtpAddress,
 } from '../addresses.ts';
-import { region } from '../../local-aws.ts';
 import { certificateNames, mountedUri } from '../mounted.ts';
 
 const settingsSchema = z.strictObject({ itemPartitions: itemPartitionsSchema });
