@@ -1,6 +1,5 @@
 // The whole system of a laptop, described: every service with its ports, certificates, secrets and environment, built
 // from contracts/topology.ts and contracts/environment.ts as cdk/ builds it for AWS. Starts nothing.
-import { join } from 'node:path';
 import type { EnvironmentInput, Member } from '../contracts/environment.ts';
 import { functionEnvironments } from '../contracts/function-environments.ts';
 import {
@@ -14,6 +13,7 @@ import type { BrokerAddress } from '../runtime/amqps.ts';
 import { controlUrl } from './control.ts';
 import type { LinkPlan } from './faults/link.ts';
 import { planLinks } from './faults/plan-links.ts';
+import { describeBroker, type BrokerChoice } from './describe-broker.ts';
 import { openAuthority, type Authority } from './instance/authority.ts';
 import { openCredentials, type LocalCredentials } from './instance/credentials.ts';
 import type { Layout } from './instance/instance.ts';
@@ -22,12 +22,9 @@ import { Ports, usualPorts, type MovedPort } from './instance/ports.ts';
 import { accountId, credentials as awsCredentials, region } from './local-aws.ts';
 import { ownService } from './own-service.ts';
 import type { Service } from './service.ts';
-import { devBrokerService } from './services/dev-broker/service.ts';
 import { inboxService } from './services/inbox/service.ts';
 import { postgresService, postgresUrl } from './services/postgres/postgres.ts';
-import { findRabbitmq, rabbitmqService } from './services/rabbitmq/rabbitmq.ts';
 
-export type BrokerChoice = 'auto' | 'rabbitmq' | 'development';
 /** Milliseconds. */
 export interface Timeouts {
   readonly heartbeatMs: number;
@@ -312,53 +309,5 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
     },
     controlPort,
     movedPorts: ports.moved,
-  };
-}
-
-async function describeBroker(
-  settings: StackSettings,
-  {
-    port,
-    credentials,
-    authority,
-  }: {
-    port: (name: keyof typeof usualPorts) => Promise<number>;
-    credentials: LocalCredentials;
-    authority: Authority;
-  },
-): Promise<BrokerAddress & { service: Service; about: string }> {
-  const amqps = await port('broker');
-  const { username, password } = credentials.broker;
-  const tls = authority.leaf('broker');
-  const installed = settings.broker === 'development' ? undefined : findRabbitmq();
-  if (!installed && settings.broker === 'rabbitmq')
-    throw new Error(
-      'no RabbitMQ is installed here (looked for /usr/lib/rabbitmq/bin/rabbitmq-server): `apt-get install rabbitmq-server`, or start without --broker rabbitmq',
-    );
-  const service = installed
-    ? rabbitmqService({
-        folder: join(settings.layout.data('rabbitmq')),
-        port: amqps,
-        distPort: await port('distribution'),
-        epmdPort: await port('epmd'),
-        certFile: tls.certFile,
-        keyFile: tls.keyFile,
-        caFile: authority.caFile,
-        username,
-        password,
-      })
-    : devBrokerService({
-        folder: settings.layout.data('broker'),
-        port: amqps,
-        certFile: tls.certFile,
-        keyFile: tls.keyFile,
-        credentialsFile: credentials.broker.file,
-      });
-  return {
-    service,
-    about: service.about,
-    url: `amqps://${host}:${amqps}/`,
-    credentials: () => Promise.resolve({ username, password }),
-    ca: authority.ca,
   };
 }

@@ -5,10 +5,8 @@ import { join } from 'node:path';
 import type { BatonEvent, EventDraft } from '../contracts/event.ts';
 import { eventVersion } from '../contracts/event.ts';
 import { routes } from '../contracts/node-api.ts';
-import { describeError } from '../runtime/failure.ts';
 import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
 import { parseEventLine } from '../runtime/logger.ts';
-import { pause } from '../runtime/waiting.ts';
 import { callLeader } from './call-leader.ts';
 import { startControl, type FaultAction } from './control.ts';
 import { ActiveFaults, activeText } from './faults/active-faults.ts';
@@ -16,29 +14,18 @@ import { FaultLinks } from './faults/fault-links.ts';
 import { parseChaos } from './faults/grammar.ts';
 import { endLeftovers, makeLayout, readRecord, removeRecord, writeRecord } from './instance/instance.ts';
 import { changeMembership } from './instance/change-membership.ts';
-import { planMembership, type Generation } from './instance/membership.ts';
+import { planMembership } from './instance/membership.ts';
 import { runRecovery } from './instance/recover-node.ts';
 import { identify, isAlive, type ProcessIdentity } from './instance/process-table.ts';
-import { giveBackCrawls, type LeftCrawlsPlace } from './left-crawls.ts';
-import { region } from './local-aws.ts';
+import { LeaderWatch } from './leader-watch.ts';
 import { RotatingFile } from './rotating-file.ts';
-import { declareTopology } from './services/declare-topology.ts';
-import { provisionAws } from './services/aws/provision.ts';
 import { describeStack, type Stack, type StackSettings } from './stack.ts';
-import { systemStatus, type ServiceView, type SystemStatus } from './status.ts';
+import { startServices, stopServices } from './start-services.ts';
+import { systemStatus, type SystemStatus } from './status.ts';
 import { Supervisor } from './supervisor.ts';
+import type { SystemEvent } from './system-event.ts';
 import { handedOver, transferAnswerSchema, transferRequest } from './transfer.ts';
 
-/** What happens between the first line of `baton up` and its end. */
-export type SystemEvent =
-  | { readonly event: 'leftovers-ended'; readonly names: readonly string[] }
-  | { readonly event: 'described'; readonly broker: string; readonly movedPorts: Stack['movedPorts'] }
-  | ({ readonly event: 'membership-changed' } & Generation)
-  | { readonly event: 'crawls-kept'; readonly reason: string }
-  | ({ readonly event: 'service'; readonly about: string; readonly detail: string | null } & ServiceView)
-  | { readonly event: 'leader'; readonly node: string; readonly term: number }
-  | { readonly event: 'first-items'; readonly applied: number }
-  | { readonly event: 'fence-refused'; readonly node: string; readonly term: number; readonly what: string };
 export interface System {
   readonly stack: Stack;
   status(): Promise<SystemStatus>;
@@ -238,18 +225,7 @@ export async function startSystem(
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> =>
     (stopped ??= (async () => {
-      supervisor.startNoMore();
-      await Promise.all(stack.last.map(({ name }) => supervisor.stop(name)));
-      const isLate = (name: string) => ['database', 'broker'].includes(name);
-      // Functions and nodes end while the database and the broker still answer.
-      await Promise.all(
-        [...stack.first, ...stack.next]
-          .filter(({ name }) => !isLate(name))
-          .map(({ name }) => supervisor.stop(name)),
-      );
-      await Promise.all(
-        stack.first.filter(({ name }) => isLate(name)).map(({ name }) => supervisor.stop(name)),
-      );
+      await stopServices(stack, supervisor);
       await control.close();
       faults.close();
       await links?.close();
@@ -262,81 +238,16 @@ export async function startSystem(
 
   try {
     if (stopped) throw new Error('it was ended while it started');
-    const databaseUp = Promise.all(
-      stack.first.filter(({ kind }) => kind === 'database').map((database) => supervisor.start(database)),
-    );
-    const mayElect = membership.steps.length > 0 ? databaseUp.then(enterGeneration) : undefined;
-    const started = stack.first.map(async (service) => {
-      if (service.kind === 'node') await mayElect;
-      await (service.kind === 'database' ? databaseUp : supervisor.start(service));
-      if (service.kind === 'broker') await declareTopology(stack.broker, settings.itemPartitions);
+    await startServices(stack, supervisor, {
+      ...settings,
+      beforeNodes: membership.steps.length > 0 ? enterGeneration : undefined,
+      onCrawlsKept: (reason) => tell({ event: 'crawls-kept', reason }),
     });
-    if (settings.awsEndpoint !== undefined)
-      started.push(
-        provisionAws({
-          sqsUrl: settings.awsEndpoint,
-          dynamodbUrl: settings.awsEndpoint,
-          region,
-        }).then(
-          () => undefined,
-          (cause: unknown) => {
-            throw new Error(
-              `AWS_ENDPOINT_URL names ${settings.awsEndpoint}, which does not answer as SQS and DynamoDB do: start it or unset the variable`,
-              { cause },
-            );
-          },
-        ),
-      );
-    // The first failure ends the start; what the others still say is of no interest then.
-    const cluster = started.filter((_, index) => stack.first[index]?.kind !== 'broker');
-    const around = Promise.all(cluster).then(() =>
-      Promise.all(stack.next.map((service) => supervisor.start(service))),
-    );
-    await Promise.all([...started, around]);
-    // Before anything can crawl. A start does not fail by it: leases end by themselves.
-    await giveBackCrawls(placeOfCrawls(stack)).catch((error: unknown) =>
-      tell({ event: 'crawls-kept', reason: describeError(error) }),
-    );
-    await Promise.all(stack.last.map((service) => supervisor.start(service)));
     await leaders.elected(leaderWithinMs);
     return system;
   } catch (error) {
     await stop();
     throw error;
-  }
-}
-
-/** Reads who leads from what the nodes log: a claimed fence is the moment from which writes are taken. */
-class LeaderWatch {
-  readonly #tell: (event: SystemEvent) => void;
-  #term = 0;
-  #items = false;
-
-  constructor(tell: (event: SystemEvent) => void) {
-    this.#tell = tell;
-  }
-
-  read(line: string): void {
-    if (!line.includes('"event":true')) return;
-    const event = parseEventLine(line);
-    if (event?.type === 'fence.claimed' && event.term > this.#term) {
-      this.#term = event.term;
-      this.#tell({ event: 'leader', node: event.node, term: event.term });
-    } else if (event?.type === 'fence.refused')
-      this.#tell({ event: 'fence-refused', node: event.node, term: event.term, what: event.what });
-    else if (event?.type === 'batch.applied' && event.applied > 0 && !this.#items) {
-      this.#items = true;
-      this.#tell({ event: 'first-items', applied: event.applied });
-    }
-  }
-
-  async elected(withinMs: number): Promise<void> {
-    const deadline = performance.now() + withinMs;
-    while (this.#term === 0) {
-      if (performance.now() > deadline)
-        throw new Error(`no node was elected within ${withinMs / 1000} s: see the logs of the nodes`);
-      await pause(10);
-    }
   }
 }
 
@@ -347,17 +258,4 @@ async function internalClient({ authority }: Stack): Promise<InternalClient> {
     cert: await readFile(certFile, 'utf8'),
     key: await readFile(keyFile, 'utf8'),
   });
-}
-
-function placeOfCrawls({ databaseUrl, credentials, authority, addresses }: Stack): LeftCrawlsPlace {
-  const { hostname: host, port, username: user, pathname } = new URL(databaseUrl);
-  return {
-    host,
-    port: Number(port),
-    user,
-    database: pathname.slice(1),
-    password: credentials.database.password,
-    ca: authority.ca,
-    demoShop: addresses.demoShop,
-  };
 }

@@ -10,7 +10,7 @@ import { readStatus, tellLauncher } from '../../emulator/ask-launcher.ts';
 import type { FaultAction } from '../../emulator/control.ts';
 import { layoutOf, readRecord, type InstanceRecord } from '../../emulator/instance/instance.ts';
 import { childrenOf } from '../../emulator/instance/process-table.ts';
-import type { BrokerChoice } from '../../emulator/stack.ts';
+import type { BrokerChoice } from '../../emulator/describe-broker.ts';
 import type { SystemStatus } from '../../emulator/status.ts';
 import { createLeaderClient } from '../../functions/leader-client.ts';
 import { createSecrets } from '../../runtime/secrets.ts';
