@@ -59,7 +59,7 @@ export class DataStack extends Stack {
     this.#login('smtp', 'fill-me-in');
   }
 
-  /** For whom AWS itself reads one, which it does by full ARN: ECS and the event source. Others find theirs by name. */
+  /** For the secrets that AWS itself reads, which it does by full ARN: ECS and the event source. Others find theirs by name. */
   secretNamed(name: SecretName): secretsmanager.ISecret {
     return this.#secretsByName.get(name) ?? fail(`no secret ${name}`);
   }

@@ -33,7 +33,7 @@ export interface FunctionsStackProps extends StackProps {
   readonly names: Names;
   readonly zips: Zips;
   readonly addresses: FunctionAddresses;
-  /** For those that talk to nodes, broker or FTP; none in an emulator. */
+  /** Where the functions that talk to nodes, broker or FTP are placed; none in an emulator. */
   readonly placement?: Placement;
 }
 

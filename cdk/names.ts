@@ -9,18 +9,18 @@ export class Names {
     this.#stage = stage;
   }
 
-  /** Of an SQS queue, a table or a rule: `baton-tick` is `baton-dev-tick` in the stage dev. */
+  /** The name of an SQS queue, a table or a rule: `baton-tick` is `baton-dev-tick` in the stage dev. */
   resource(name: string): string {
     return this.#stage.kind === 'local' ? name : name.replace(/^baton/, `baton-${this.#stage.name}`);
   }
   function(name: FunctionName): string {
     return this.#stage.kind === 'local' ? name : `baton-${this.#stage.name}-${name}`;
   }
-  /** With an empty name it is what all of them begin with. */
+  /** The name of a secret; with an empty one what all of them begin with. */
   secret(name: SecretName | ''): string {
     return `baton/${this.#stage.name}/${name}`;
   }
-  /** As contracts/environment.ts wants it. */
+  /** The URI of a secret, as contracts/environment.ts wants it. */
   secretUri(name: SecretName, field?: string): string {
     return `secretsmanager:${this.secret(name)}${field === undefined ? '' : `#${field}`}`;
   }

@@ -49,8 +49,8 @@ function createProgram(finish: Finish): Command {
   return program;
 }
 
-// Who reads no more (`| head`, a terminal that closed) cuts nothing in half: a command goes on to its end. Any other trouble
-// with the output (a full disk) is a failure of the command; `up` goes down by it, and never leaves its services alone.
+// A reader that goes away (`| head`, a closed terminal) does not cut a command short: it goes on to its end. Any other trouble
+// with the output (a full disk) is a failure of the command; `up` then goes down, and never leaves its services alone.
 const output = [process.stdout, process.stderr];
 let unwritten: Error | undefined;
 for (const stream of output)
@@ -64,11 +64,11 @@ try {
   if (!(error instanceof CommanderError)) throw error;
   process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
 }
-// Whoever reads slowly gets all of it: ending would drop what does not fit into the pipe.
+// A slow reader gets all of it: ending now would drop what does not fit into the pipe.
 await Promise.all(output.map((stream) => new Promise((resolve) => stream.write('', resolve))));
 if (unwritten) {
   process.exitCode = exitCodes.failed;
   const line = `Not all could be written to the output: ${unwritten.message}\n`;
-  await new Promise((resolve) => process.stderr.write(line, resolve)); // Where that is the same, the exit code says it.
+  await new Promise((resolve) => process.stderr.write(line, resolve)); // Where that fails too, the exit code says it.
 }
 process.exit();

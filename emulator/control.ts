@@ -34,7 +34,7 @@ const chaosSchema = z.strictObject({ command: z.string().min(1).max(500) });
 
 export interface ControlTokens {
   readonly token: string;
-  /** For commands of the fault grammar alone. */
+  /** The token that is good for commands of the fault grammar alone. */
   readonly faultsToken: string;
 }
 

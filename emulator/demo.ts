@@ -15,9 +15,9 @@ const watches = [
 
 export interface DemoPlace {
   readonly shopUrl: string;
-  /** Of the Invoke API. */
+  /** Where functions are invoked. */
   readonly invokeUrl: string;
-  /** To the leader, as editor. */
+  /** A request to the leader, as editor. */
   readonly call: (call: { method: 'PUT' | 'POST'; path: string; json?: unknown }) => Promise<unknown>;
 }
 

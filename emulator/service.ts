@@ -19,7 +19,7 @@ export interface ServiceCommand {
   /** The whole environment of the process: nothing of the launcher's is added. */
   readonly env: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** For programs that refuse to run as root. */
+  /** The user it runs as, where a program refuses to run as root. */
   readonly uid?: number;
   readonly gid?: number;
 }
@@ -45,7 +45,7 @@ export interface Service {
   ready?(signal: AbortSignal): Promise<void>;
   readonly startWithinMs: number;
   readonly stopSignal: 'SIGTERM' | 'SIGINT';
-  /** After that the group is killed. */
+  /** How long it may take to end before its group is killed. */
   readonly stopWithinMs: number;
   /** Ends what the process leaves behind (RabbitMQ's port mapper). Runs after every end. */
   clean?(): Promise<void>;

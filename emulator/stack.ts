@@ -33,12 +33,12 @@ export interface Timeouts {
 export interface StackSettings {
   readonly layout: Layout;
   readonly nodes: number;
-  /** Of the membership: see instance/membership.ts. */
+  /** The generation of the membership: see instance/membership.ts. */
   readonly generation: number;
   readonly isolated: boolean;
   readonly demo: boolean;
   readonly broker: BrokerChoice;
-  /** Of the queue `items`. */
+  /** Number of partitions of the queue `items`. */
   readonly itemPartitions: number;
   readonly timeouts: Timeouts;
   /** Nodes reach each other through links that `baton chaos` can break. */
@@ -187,7 +187,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
       about: 'web node',
       module: new URL('../nodes/main.ts', import.meta.url),
       flags: nodes.flags,
-      // What the contract leaves out has its default there; the SDK wants some key where nobody checks it.
+      // Variables left out have defaults in the contract; the SDK insists on some key even where nobody checks it.
       env: {
         ...(nodeEnvironment(member) as Record<string, string>),
         AWS_ACCESS_KEY_ID: awsCredentials.accessKeyId,

@@ -14,7 +14,7 @@ import type { ServiceState, ServiceView } from './status.ts';
 
 export interface SupervisorOptions {
   readonly logs: string;
-  /** After each change of a service's state; `detail` says why. */
+  /** Called after each change of a service's state; `detail` says why. */
   readonly onChange: (view: ServiceView, detail: string | null) => void;
   /** Each line a service prints. */
   readonly onLine: (service: string, line: string) => void;
@@ -25,7 +25,7 @@ export interface SupervisorOptions {
 const restartBackOff: BackOff = { firstMs: 200, msMax: 5_000 };
 const steadyAfterMs = 10_000; // Up this long, the next restart is quick again.
 const tailLines = 15;
-/** Until what an ended process wrote is read; a process of another group may hold its output open for longer. */
+/** How long the last lines of an ended process are waited for; a process of another group may hold its output open for longer. */
 const lastLinesWithinMs = 300;
 
 export class Supervisor {
@@ -52,7 +52,7 @@ export class Supervisor {
     return [...this.#supervised.values()].map((supervised) => supervised.view());
   }
 
-  /** As a crash: SIGKILL to all of its processes; it is started again. @throws Error for an unknown or ended one. */
+  /** Ends it as a crash would: SIGKILL to all of its processes; it is started again. @throws Error for an unknown or ended one. */
   kill(name: string): number {
     return this.#find(name).kill();
   }
@@ -67,7 +67,7 @@ export class Supervisor {
   async stop(name: string): Promise<void> {
     await this.#supervised.get(name)?.stop();
   }
-  /** From now on nothing is started, also by whoever has not heard yet that everything goes down. */
+  /** Refuses every start from now on, also of whoever has not heard yet that everything goes down. */
   startNoMore(): void {
     this.#goingDown = true;
   }

@@ -32,9 +32,9 @@ export interface System {
   fault(action: FaultAction, target: string): Promise<string>;
   /** Resolves when somebody asked for the end over the control listener. */
   readonly downAsked: Promise<void>;
-  /** In order, bounded. */
+  /** Ends everything in order, within a bound. */
   stop(): Promise<void>;
-  /** At once, by force. */
+  /** Ends everything at once, by force. */
   stopNow(): void;
 }
 

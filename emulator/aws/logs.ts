@@ -17,7 +17,7 @@ const sinceMs = 7 * 24 * 3_600_000;
 
 interface LogPlace {
   readonly group: string;
-  /** Of the streams; every one without it. */
+  /** What the names of its streams begin with; every stream without it. */
   readonly prefix?: string;
 }
 

@@ -4,7 +4,7 @@ import type { Member } from '../../contracts/environment.ts';
 import type { FaultAction } from '../control.ts';
 import type { ServiceKind } from '../service.ts';
 import { systemStatus, type ServiceState, type ServiceView, type SystemStatus } from '../status.ts';
-import { compose, injectFault, listContainers, projectName, type Container } from './compose-project.ts';
+import { breakContainer, compose, listContainers, projectName, type Container } from './compose-project.ts';
 import { exitCodes } from './exit-codes.ts';
 import { statusText } from './running.ts';
 
@@ -43,7 +43,7 @@ export async function faultInCompose(action: FaultAction, target: string): Promi
   if ((await listContainers()).length === 0) return nothingRuns();
   const service = target === 'leader' ? (await composeStatus())?.leader : target;
   if (!service) throw new Error('nobody leads right now');
-  process.stdout.write(`${await injectFault(action, service)}\n`);
+  process.stdout.write(`${await breakContainer(action, service)}\n`);
   return exitCodes.ok;
 }
 

@@ -129,7 +129,7 @@ async function ports(data: string): Promise<Finding[]> {
   return taken.length > 0 ? taken : [{ what: 'Ports', state: 'good', detail: 'the usual ones are free' }];
 }
 
-/** From /proc, where there is one: the socket's inode, then the process that has it open. */
+/** Who holds a port, from /proc where there is one: the socket's inode, then the process that has it open. */
 function holderOf(port: number): string {
   const unknown = 'another process';
   try {

@@ -38,7 +38,7 @@ async function invokeFunction(
       json = await readFile(options.event, 'utf8');
       JSON.parse(json);
     } catch (error) {
-      process.stderr.write(`The event file ${options.event} is not to be used: ${describeError(error)}\n`);
+      process.stderr.write(`The event file ${options.event} cannot be used: ${describeError(error)}\n`);
       return exitCodes.usage;
     }
   if (Buffer.byteLength(json) > invokeBytesMax) {

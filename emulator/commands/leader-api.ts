@@ -38,7 +38,7 @@ export async function withLeader(
 
 interface Found {
   readonly url: string;
-  /** Of an operator. */
+  /** An operator's token. */
   readonly token: string;
 }
 
@@ -84,7 +84,7 @@ function operatorOf(tokens: string): string {
   return tokensSchema.parse(JSON.parse(tokens)).operator;
 }
 
-/** Of a node that runs: in a paused container nothing can be read. */
+/** The tokens as a node has them. It has to run: in a paused container nothing can be read. */
 export async function tokensInContainer(node: string): Promise<string> {
   return await docker('exec', (await findContainer(node)).id, 'cat', '/run/baton/tokens.json');
 }

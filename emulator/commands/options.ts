@@ -28,5 +28,5 @@ export function countOfVersions(text: string): number {
     throw new InvalidArgumentError(`1 to ${versionsMax} are possible.`);
   return count;
 }
-/** As the leader shows them. */
+/** The most that the leader shows. */
 const versionsMax = 20;

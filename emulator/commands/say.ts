@@ -141,7 +141,7 @@ export function sayPlain(
   };
 }
 
-/** For a shell. */
+/** The text as one word of a shell. */
 function quoted(text: string): string {
   return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

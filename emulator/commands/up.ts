@@ -54,7 +54,7 @@ export async function up(options: UpOptions): Promise<number> {
   const byForce = async (): Promise<void> => {
     forced = true;
     endable?.stopNow();
-    // It goes on in order, which is quick now; whatever keeps it from that, its record must not outlive it.
+    // It still ends in order, which is quick now; and even when that hangs, its record must not outlive it.
     await Promise.race([ending, pause(forcedWithinMs)]).catch(() => undefined);
     if (endable) await removeRecord(layout).catch(() => undefined);
     process.exit(exitCodes.failed);
@@ -112,7 +112,7 @@ export async function up(options: UpOptions): Promise<number> {
   }
   if (options.demo) setTimeout(() => say.firstItemsLate(), firstItemsWithinMs).unref();
   await asked;
-  // What comes of a start that was cut short is of no interest, but it has to be over.
+  // How a start that was cut short ends does not matter, but it has to have ended.
   await starting.catch(() => undefined);
   await ending;
   if (forced) return exitCodes.failed;
@@ -137,7 +137,7 @@ function whenParentGoes(act: () => void): void {
   watch.unref();
 }
 
-/** As everybody names a collector; what is set to nothing is not set. */
+/** The collector, by the variables that everybody uses; an empty one counts as unset. */
 function collectorOf(variables: NodeJS.ProcessEnv): CollectorSettings {
   const names = [
     'OTEL_EXPORTER_OTLP_ENDPOINT',

@@ -26,7 +26,7 @@ export interface EventSourcesOptions {
   readonly sqsUrl?: string | undefined;
   readonly region: string;
   readonly broker: BrokerAddress;
-  /** Of the queue `items`. */
+  /** Number of partitions of the queue `items`; 1 without it. */
   readonly itemPartitions?: number;
   readonly logger: Logger;
 }

@@ -27,7 +27,7 @@ export interface RabbitmqMapping {
 }
 export interface MappingCounts {
   readonly invocations: number;
-  /** Of messages that a function has handled. */
+  /** Number of messages that a function has handled. */
   readonly handled: number;
   readonly failures: number;
   readonly refused: number;

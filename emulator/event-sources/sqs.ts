@@ -22,7 +22,7 @@ export interface SqsMapping {
   /** 1 to 10 */
   readonly batchSize: number;
   readonly functionTimeoutS: number;
-  /** Of the queue. Not every emulator of SQS drops older messages, so they are dropped here. */
+  /** How long the queue keeps a message. Not every emulator of SQS drops older ones, so they are dropped here. */
   readonly retentionS: number;
   readonly region: string;
   /** Whether the function may name the messages that failed; without it one failure is the whole batch's. */

@@ -29,9 +29,9 @@ export interface LambdaHostOptions {
   readonly host: string;
   /** Set where the host is a container: see LocalAddress. */
   readonly containerName?: string | undefined;
-  /** Of the Invoke API; 0 takes a free one. */
+  /** The port of the Invoke API; 0 takes a free one. */
   readonly port: number;
-  /** Of the function URL; 0 takes a free one. */
+  /** The port of the function URL; 0 takes a free one. */
   readonly frontPort: number;
   readonly functions: Readonly<Record<string, HostedFunction>>;
   /** One file per function is written there. */

@@ -160,7 +160,7 @@ function fail(response: ServerResponse, status: number, errorType: string, messa
   );
 }
 
-/** From a name, a partial or a whole ARN, with `$LATEST` at most as its version; undefined for what cannot exist here. */
+/** The function's name in a name, a partial or a whole ARN, whose version may be `$LATEST`; undefined for what cannot exist here. */
 function functionName(encoded: string, qualifier: string | null): string | undefined {
   let text: string;
   try {

@@ -22,7 +22,7 @@ const lookWithinMs = 15_000; // LocalStack loads a service when it is first aske
 /** Made by cdk when the image was built. */
 const assembly = fileURLToPath(new URL('../../../cdk.out', import.meta.url));
 
-const functionsStack = (triggers: boolean): Deployment => ({
+const functionsStack = ({ triggers }: { triggers: boolean }): Deployment => ({
   async isThere() {
     const { statusCode, body } = await request(`${localstackUrl}/2015-03-31/functions/${lastFunction}`, {
       signal: AbortSignal.timeout(lookWithinMs),
@@ -70,5 +70,5 @@ export function chooseDeployment({
   lambda: LambdaPlace;
   triggers: boolean;
 }): Deployment {
-  return lambda === 'host' ? queuesAlone : functionsStack(triggers);
+  return lambda === 'host' ? queuesAlone : functionsStack({ triggers });
 }

@@ -16,13 +16,13 @@ export interface PostgresOptions {
   readonly port: number;
   readonly certFile: string;
   readonly keyFile: string;
-  /** Of the authority that signed the certificate: the readiness check verifies it as every client does. */
+  /** The authority that signed the certificate: the readiness check verifies it as every client does. */
   readonly caFile: string;
-  /** Of the role `baton`. */
+  /** The password of the role `baton`. */
   readonly password: string;
   /** Those of the npm package when left out. */
   readonly binaries?: PostgresBinaries;
-  /** On top of ours; tests turn fsync off. */
+  /** Settings in addition to ours; tests turn fsync off. */
   readonly settings?: Readonly<Record<string, string>>;
 }
 
