@@ -9,6 +9,11 @@ import { codeOf, describeError, Failure } from '../runtime/failure.ts';
 import type { RaftThread } from './raft-thread.ts';
 import type { ClaimResult } from './store.ts';
 
+/** `leader`: who leads now; null when nobody was elected within the patience of a write. */
+export type HandOver =
+  | { readonly kind: 'done'; readonly leader: string | null }
+  | { readonly kind: 'failed'; readonly reason: string };
+
 export interface LeadershipOptions {
   readonly nodeId: string;
   readonly bootId: string;
@@ -116,9 +121,10 @@ export class Leadership {
 
   /**
    * Takes no writes while those under way end and leadership is handed over; takes them again when nobody took it.
+   * Who took over need not be whom it was meant for: should that one die meanwhile, another is elected.
    * @throws Failure NOT_LEADER or NO_LEADER, as a write.
    */
-  async transfer(target: string | null, reason: string): ReturnType<RaftThread['transfer']> {
+  async transfer(target: string | null, reason: string): Promise<HandOver> {
     const { kind, term } = this.#state;
     if (kind !== 'leading') throw this.#refusal();
     this.#become({ kind: 'waiting', term });
@@ -127,7 +133,9 @@ export class Leadership {
     const stillLeads = this.#options.raft.status().role.kind === 'leader';
     const now = this.state;
     if (stillLeads && now.kind === 'waiting' && now.term === term) this.#become({ kind: 'leading', term });
-    return result;
+    if (result.kind === 'failed') return result;
+    await this.settled();
+    return { kind: 'done', leader: this.leader()?.nodeId ?? null };
   }
 
   /** Takes no more writes, lets those under way end (bounded), then hands leadership over. */

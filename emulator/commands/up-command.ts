@@ -1,5 +1,6 @@
 // `baton up` as commander sees it: what it can be told, and what is refused of that.
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { heartbeatsPerTimeoutMin } from '../../contracts/environment.ts';
 import { nodes } from '../../contracts/topology.ts';
 import type { Timeouts } from '../stack.ts';
 import type { Finish } from './exit-codes.ts';
@@ -61,7 +62,7 @@ function countOfNodes(text: string): number {
 function timeouts(text: string): Timeouts {
   const found = /^(?<heartbeat>\d{1,5})\/(?<election>\d{1,6})$/.exec(text)?.groups;
   const [heartbeatMs, electionTimeoutMs] = [Number(found?.['heartbeat']), Number(found?.['election'])];
-  if (!found || heartbeatMs < 1 || electionTimeoutMs < 3 * heartbeatMs)
+  if (!found || heartbeatMs < 1 || electionTimeoutMs < heartbeatsPerTimeoutMin * heartbeatMs)
     throw new InvalidArgumentError('It looks like 50/300, and the second is three times the first at least.');
   return { heartbeatMs, electionTimeoutMs };
 }

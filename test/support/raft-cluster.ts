@@ -102,8 +102,22 @@ export class RaftCluster {
     return [...this.#nodes.keys()];
   }
 
-  /** One leads, and every node that runs follows it in its term. */
+  /** One leads, and every node that runs follows it in its term and answers over HTTP. */
   async settled(): Promise<Elected> {
+    const leader = await this.#agreed();
+    const running = [...this.#nodes.values()].filter(({ child }) => child !== undefined);
+    await Promise.all(
+      running.map(async (node) => {
+        const { body } = await request(`${this.#urlOf(node)}/`, {
+          signal: AbortSignal.timeout(settleWithinMs),
+        });
+        await body.dump();
+      }),
+    );
+    return leader;
+  }
+
+  async #agreed(): Promise<Elected> {
     return eventually(
       'one leader that all follow',
       async () => {

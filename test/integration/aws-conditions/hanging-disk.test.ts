@@ -11,8 +11,8 @@ let folder: string;
 let cluster: RaftCluster;
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'baton-slow-disk-'));
-  vi.stubEnv('NODE_OPTIONS', `--require ${fileURLToPath(new URL('slow-disk.cjs', import.meta.url))}`);
+  folder = await mkdtemp(join(tmpdir(), 'baton-hanging-disk-'));
+  vi.stubEnv('NODE_OPTIONS', `--require ${fileURLToPath(new URL('hanging-disk.cjs', import.meta.url))}`);
   vi.stubEnv('BATON_TEST_HANG', join(folder, 'hang'));
   cluster = await RaftCluster.start({ nodes: 1, ...timing });
   vi.unstubAllEnvs();
