@@ -10,18 +10,18 @@ import {
   sqsQueues,
 } from '../contracts/topology.ts';
 import type { BrokerAddress } from '../runtime/amqps.ts';
-import { controlUrl } from './control.ts';
+import { controlUrl } from './launcher/control.ts';
 import type { LinkPlan } from './faults/link.ts';
 import { planLinks } from './faults/plan-links.ts';
-import { describeBroker, type BrokerChoice } from './describe-broker.ts';
+import { describeBroker, type BrokerChoice } from './services/describe-broker.ts';
 import { openAuthority, type Authority } from './instance/authority.ts';
 import { openCredentials, type LocalCredentials } from './instance/credentials.ts';
 import type { Layout } from './instance/instance.ts';
 import { nodeName } from './instance/membership.ts';
 import { Ports, usualPorts, type MovedPort } from './instance/ports.ts';
 import { accountId, credentials as awsCredentials, region } from './local-aws.ts';
-import { ownService } from './own-service.ts';
-import type { Service } from './service.ts';
+import { ownService } from './services/own-service.ts';
+import type { Service } from './services/service.ts';
 import { inboxService } from './services/inbox/service.ts';
 import { postgresService, postgresUrl } from './services/postgres/postgres.ts';
 

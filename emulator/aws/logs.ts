@@ -4,8 +4,8 @@ import {
   FilterLogEventsCommand,
   type FilteredLogEvent,
 } from '@aws-sdk/client-cloudwatch-logs';
-import { nodeIds } from '../../cdk/addresses.ts';
 import { functionNames } from '../../contracts/topology.ts';
+import { nodeIds } from '../../cdk/addresses.ts';
 import { printable } from '../commands/table.ts';
 import { callAws, clientSettings, type Account } from './account.ts';
 

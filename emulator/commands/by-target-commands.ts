@@ -1,6 +1,6 @@
 // The commands that are there for every target, as commander sees them.
 import type { Command } from 'commander';
-import { faultActions } from '../control.ts';
+import { faultActions } from '../launcher/control.ts';
 import { chaosUsage } from '../faults/grammar.ts';
 import { breakNetwork, injectFault, showLogs, showNodes, showStatus, transfer } from './by-target.ts';
 import type { ChaosOptions } from './chaos.ts';

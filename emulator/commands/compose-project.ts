@@ -8,7 +8,7 @@ import { loadEnvFile } from 'node:process';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { pause } from '../../runtime/waiting.ts';
-import type { FaultAction } from '../control.ts';
+import type { FaultAction } from '../launcher/control.ts';
 
 const run = promisify(execFile);
 const emulatorFolder = fileURLToPath(new URL('..', import.meta.url));

@@ -2,7 +2,7 @@
 // item is stored. All else is plain compose, and can be had without this command.
 import { z } from 'zod';
 import { pause } from '../../runtime/waiting.ts';
-import { askNode } from '../ask-node.ts';
+import { askNode } from '../cluster/ask-node.ts';
 import type { LambdaPlace } from '../containers/addresses.ts';
 import { compose, docker, findContainer, listContainers, projectName } from './compose-project.ts';
 import { composeStatus, viewOf } from './compose-status.ts';

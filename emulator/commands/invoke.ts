@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { functionNames, functions, type FunctionName } from '../../contracts/topology.ts';
 import { describeError } from '../../runtime/failure.ts';
-import { readStatus } from '../ask-launcher.ts';
+import { readStatus } from '../launcher/ask-launcher.ts';
 import { createInvokeClient, invokeBytesMax } from '../event-sources/invoke-client.ts';
 import { dataOption } from './options.ts';
 import { exitCodes, orFailed, type Finish } from './exit-codes.ts';

@@ -3,10 +3,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { askNode } from '../ask-node.ts';
-import { readStatus } from '../ask-launcher.ts';
+import { askNode } from '../cluster/ask-node.ts';
+import { readStatus } from '../launcher/ask-launcher.ts';
 import { layoutOf } from '../instance/instance.ts';
-import type { NodeStatus, SystemStatus } from '../status.ts';
+import type { NodeStatus, SystemStatus } from '../cluster/status.ts';
 import { docker, findContainer } from './compose-project.ts';
 import { composeStatus, nothingRuns } from './compose-status.ts';
 import { exitCodes, orFailed } from './exit-codes.ts';

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { trySmtp } from '../../functions/mail/try-server.ts';
-import { readStatus } from '../ask-launcher.ts';
+import { readStatus } from '../launcher/ask-launcher.ts';
 import { layoutOf } from '../instance/instance.ts';
 import { dataOption } from './options.ts';
 import { exitCodes, orFailed, type Finish } from './exit-codes.ts';

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { createInterface } from 'node:readline/promises';
 import { describeError } from '../../runtime/failure.ts';
-import { tellLauncher } from '../ask-launcher.ts';
+import { tellLauncher } from '../launcher/ask-launcher.ts';
 import { asOption, dataOption, notEmpty } from './options.ts';
 import { exitCodes, type Finish } from './exit-codes.ts';
 import { findRunning } from './running.ts';

@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { describeError } from '../../runtime/failure.ts';
 import { pause } from '../../runtime/waiting.ts';
-import { readStatus, tellLauncher } from '../ask-launcher.ts';
-import type { FaultAction } from '../control.ts';
+import { readStatus, tellLauncher } from '../launcher/ask-launcher.ts';
+import type { FaultAction } from '../launcher/control.ts';
 import {
   endLeftovers,
   layoutOf,
@@ -12,7 +12,7 @@ import {
   type InstanceRecord,
 } from '../instance/instance.ts';
 import { isAlive } from '../instance/process-table.ts';
-import type { ServiceView, SystemStatus } from '../status.ts';
+import type { ServiceView, SystemStatus } from '../cluster/status.ts';
 import { dataOption } from './options.ts';
 import { exitCodes, orFailed, type Finish } from './exit-codes.ts';
 

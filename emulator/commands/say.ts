@@ -1,7 +1,7 @@
 // What `baton up` says, to people or, line by line as JSON, to programs. Decides nothing.
 import { join } from 'node:path';
-import type { BrokerChoice } from '../describe-broker.ts';
-import type { SystemEvent } from '../system-event.ts';
+import type { BrokerChoice } from '../services/describe-broker.ts';
+import type { SystemEvent } from '../launcher/system-event.ts';
 import type { System } from '../system.ts';
 import { dataDefault } from './options.ts';
 

@@ -3,10 +3,10 @@
 import { isatty } from 'node:tty';
 import { describeError } from '../../runtime/failure.ts';
 import { pause } from '../../runtime/waiting.ts';
-import { callLeader } from '../call-leader.ts';
-import { seedDemo } from '../demo.ts';
+import { callLeader } from '../cluster/call-leader.ts';
+import { seedDemo } from '../instance/demo.ts';
 import { layoutOf, removeRecord } from '../instance/instance.ts';
-import type { BrokerChoice } from '../describe-broker.ts';
+import type { BrokerChoice } from '../services/describe-broker.ts';
 import type { CollectorSettings, Timeouts } from '../stack.ts';
 import { startSystem, type Endable, type System } from '../system.ts';
 import { exitCodes } from './exit-codes.ts';

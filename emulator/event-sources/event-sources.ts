@@ -13,7 +13,7 @@ import type { Logger } from '../../runtime/logger.ts';
 import { pause } from '../../runtime/waiting.ts';
 import type { BrokerAddress } from '../../runtime/amqps.ts';
 import { credentials } from '../local-aws.ts';
-import { reachableQueueUrl } from '../queue-url.ts';
+import { reachableQueueUrl } from '../services/aws/queue-url.ts';
 import { createInvokeClient } from './invoke-client.ts';
 import { startRabbitmqMapping, type EventSource, type MappingCounts } from './rabbitmq.ts';
 import { startSchedule, type Schedule } from './schedule.ts';

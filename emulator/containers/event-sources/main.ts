@@ -10,7 +10,7 @@ import type { BrokerAddress } from '../../../runtime/amqps.ts';
 import { pause } from '../../../runtime/waiting.ts';
 import { startEventSources } from '../../event-sources/event-sources.ts';
 import { region } from '../../local-aws.ts';
-import { runService } from '../../service-process.ts';
+import { runService } from '../../services/service-process.ts';
 import { declareTopology } from '../../services/declare-topology.ts';
 import { brokerUrl, invokeUrlOf, lambdaPlaces, localstackUrl } from '../addresses.ts';
 import { certificateNames, mountedUri } from '../mounted.ts';

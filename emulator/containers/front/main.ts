@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { functionNames, functions } from '../../../contracts/topology.ts';
 import { describeError } from '../../../runtime/failure.ts';
 import { closeServer, isLocalRequest, listenLocally } from '../../local-http.ts';
-import { runService } from '../../service-process.ts';
+import { runService } from '../../services/service-process.ts';
 import { lambdaFrontUrl, lambdaPlaces, localstackUrl } from '../addresses.ts';
 import { authorizationFor } from '../service-header.ts';
 

@@ -6,7 +6,7 @@ import { itemPartitionsSchema } from '../../../contracts/item-partitions.ts';
 import { directoryTable, functionNames, functions, type FunctionName } from '../../../contracts/topology.ts';
 import { bundleAll } from '../../../functions/bundle.ts';
 import { startLambdaHost } from '../../lambda/host.ts';
-import { runService } from '../../service-process.ts';
+import { runService } from '../../services/service-process.ts';
 import { region } from '../../local-aws.ts';
 import {
   brokerUrl,

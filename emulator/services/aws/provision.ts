@@ -10,7 +10,7 @@ import { CreateQueueCommand, SetQueueAttributesCommand, SQSClient } from '@aws-s
 import { directoryTable, sqsQueues } from '../../../contracts/topology.ts';
 import { pause } from '../../../runtime/waiting.ts';
 import { credentials } from '../../local-aws.ts';
-import { reachableQueueUrl } from '../../queue-url.ts';
+import { reachableQueueUrl } from './queue-url.ts';
 
 export interface AwsEndpoints {
   readonly sqsUrl: string;

@@ -5,7 +5,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Client } from 'pg';
 import { pause } from '../../../runtime/waiting.ts';
-import type { Service, ServiceCommand } from '../../service.ts';
+import type { Service, ServiceCommand } from '../service.ts';
 import { findBinaries, linkLibraries, type PostgresBinaries } from './binaries.ts';
 import { databaseName, dataFolder, prepareDataFolder, roleName, serverFiles } from './data-folder.ts';
 import { asUser, databaseUser, type RunAs } from './system-user.ts';

@@ -1,11 +1,11 @@
 // The order in which a stack's services come up and go down again. Which process runs is the supervisor's.
-import { describeError } from '../runtime/failure.ts';
-import { giveBackCrawls, type LeftCrawlsPlace } from './left-crawls.ts';
-import { region } from './local-aws.ts';
-import type { Service } from './service.ts';
-import { provisionAws } from './services/aws/provision.ts';
-import { declareTopology } from './services/declare-topology.ts';
-import type { Stack } from './stack.ts';
+import { describeError } from '../../runtime/failure.ts';
+import { giveBackCrawls, type LeftCrawlsPlace } from '../instance/left-crawls.ts';
+import { region } from '../local-aws.ts';
+import type { Service } from '../services/service.ts';
+import { provisionAws } from '../services/aws/provision.ts';
+import { declareTopology } from '../services/declare-topology.ts';
+import type { Stack } from '../stack.ts';
 import type { Supervisor } from './supervisor.ts';
 
 /** `beforeNodes`: once the database is up. `onCrawlsKept`: crawls that an earlier system left could not be given back. */

@@ -2,8 +2,8 @@
 // waits for none longer than its bound, so it answers within a second when half of the system is down.
 import { request } from 'undici';
 import { z } from 'zod';
-import type { Member } from '../contracts/environment.ts';
-import { serviceKinds } from './service.ts';
+import type { Member } from '../../contracts/environment.ts';
+import { serviceKinds } from '../services/service.ts';
 
 const serviceStates = ['starting', 'up', 'paused', 'restarting', 'stopping', 'stopped'] as const;
 const serviceViewSchema = z.object({

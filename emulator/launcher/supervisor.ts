@@ -4,13 +4,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { describeError } from '../runtime/failure.ts';
-import { parseJson } from '../runtime/parse-json.ts';
-import { backOffMs, pause, type BackOff } from '../runtime/waiting.ts';
-import { identify, signalGroup, signalTree, type ProcessIdentity } from './instance/process-table.ts';
-import { RotatingFile } from './rotating-file.ts';
-import type { Service } from './service.ts';
-import type { ServiceState, ServiceView } from './status.ts';
+import { describeError } from '../../runtime/failure.ts';
+import { parseJson } from '../../runtime/parse-json.ts';
+import { backOffMs, pause, type BackOff } from '../../runtime/waiting.ts';
+import { identify, signalGroup, signalTree, type ProcessIdentity } from '../instance/process-table.ts';
+import { RotatingFile } from '../rotating-file.ts';
+import type { Service } from '../services/service.ts';
+import type { ServiceState, ServiceView } from '../cluster/status.ts';
 
 export interface SupervisorOptions {
   readonly logs: string;

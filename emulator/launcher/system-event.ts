@@ -1,7 +1,7 @@
 // What a system tells while it starts and runs.
-import type { Generation } from './instance/membership.ts';
-import type { Stack } from './stack.ts';
-import type { ServiceView } from './status.ts';
+import type { Generation } from '../instance/membership.ts';
+import type { Stack } from '../stack.ts';
+import type { ServiceView } from '../cluster/status.ts';
 
 /** What happens between the first line of `baton up` and its end. */
 export type SystemEvent =

@@ -3,12 +3,12 @@
 // token of their own, with which they pass on what their page wants broken.
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { z } from 'zod';
-import { describeError } from '../runtime/failure.ts';
-import { describeIssues, issuesOf } from '../runtime/issues.ts';
-import { readBounded } from '../runtime/read-bounded.ts';
-import { sameSecret } from '../runtime/same-secret.ts';
-import { answerJson, closeServer, listenLocally } from './local-http.ts';
-import type { SystemStatus } from './status.ts';
+import { describeError } from '../../runtime/failure.ts';
+import { describeIssues, issuesOf } from '../../runtime/issues.ts';
+import { readBounded } from '../../runtime/read-bounded.ts';
+import { sameSecret } from '../../runtime/same-secret.ts';
+import { answerJson, closeServer, listenLocally } from '../local-http.ts';
+import type { SystemStatus } from '../cluster/status.ts';
 
 export const faultActions = ['kill', 'pause', 'resume'] as const;
 export type FaultAction = (typeof faultActions)[number];

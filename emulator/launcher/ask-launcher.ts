@@ -1,9 +1,9 @@
 // The other side of control.ts: what a command in another terminal asks of the launcher of a running system.
 import { request } from 'undici';
 import { z } from 'zod';
+import type { InstanceRecord } from '../instance/instance.ts';
+import { systemStatusSchema, type SystemStatus } from '../cluster/status.ts';
 import type { FaultAction } from './control.ts';
-import type { InstanceRecord } from './instance/instance.ts';
-import { systemStatusSchema, type SystemStatus } from './status.ts';
 
 export type LauncherCommand =
   | { readonly path: 'down' }

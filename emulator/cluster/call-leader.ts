@@ -1,8 +1,8 @@
 // A request to the leader of a running system, for its launcher and for tests: asks again while leadership moves.
-import { Failure, describeError } from '../runtime/failure.ts';
-import { pause } from '../runtime/waiting.ts';
+import { Failure, describeError } from '../../runtime/failure.ts';
+import { pause } from '../../runtime/waiting.ts';
+import type { Stack } from '../stack.ts';
 import { askNode, type NodeCall } from './ask-node.ts';
-import type { Stack } from './stack.ts';
 import type { SystemStatus } from './status.ts';
 
 const answerWithinMs = 3_000;

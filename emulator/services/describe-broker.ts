@@ -1,12 +1,12 @@
 // The broker of a laptop, described: a private RabbitMQ where one is installed, else the development broker. Starts nothing.
-import type { BrokerAddress } from '../runtime/amqps.ts';
-import type { Authority } from './instance/authority.ts';
-import type { LocalCredentials } from './instance/credentials.ts';
-import type { Layout } from './instance/instance.ts';
-import type { usualPorts } from './instance/ports.ts';
+import type { BrokerAddress } from '../../runtime/amqps.ts';
+import type { Authority } from '../instance/authority.ts';
+import type { LocalCredentials } from '../instance/credentials.ts';
+import type { Layout } from '../instance/instance.ts';
+import type { usualPorts } from '../instance/ports.ts';
 import type { Service } from './service.ts';
-import { devBrokerService } from './services/dev-broker/service.ts';
-import { findRabbitmq, rabbitmqService } from './services/rabbitmq/rabbitmq.ts';
+import { devBrokerService } from './dev-broker/service.ts';
+import { findRabbitmq, rabbitmqService } from './rabbitmq/rabbitmq.ts';
 
 export type BrokerChoice = 'auto' | 'rabbitmq' | 'development';
 

@@ -1,6 +1,6 @@
 // Reads who leads, and the first items, from what the nodes log: a claimed fence is the moment from which writes are taken.
-import { parseEventLine } from '../runtime/logger.ts';
-import { pause } from '../runtime/waiting.ts';
+import { parseEventLine } from '../../runtime/logger.ts';
+import { pause } from '../../runtime/waiting.ts';
 import type { SystemEvent } from './system-event.ts';
 
 export class LeaderWatch {

@@ -1,10 +1,10 @@
 // One request to the public API of one node, with a token: how everything here that starts, watches or repairs a system
 // asks. Tries once, and looks for no leader: the caller knows whom to ask, and how long to go on.
 import { request } from 'undici';
-import { failures, type FailureCode } from '../contracts/failures.ts';
-import { problemSchema } from '../contracts/node-api.ts';
-import { Failure } from '../runtime/failure.ts';
-import { parseJson } from '../runtime/parse-json.ts';
+import { failures, type FailureCode } from '../../contracts/failures.ts';
+import { problemSchema } from '../../contracts/node-api.ts';
+import { Failure } from '../../runtime/failure.ts';
+import { parseJson } from '../../runtime/parse-json.ts';
 
 export interface NodeCall {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
