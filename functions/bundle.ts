@@ -28,7 +28,7 @@ const requireBanner =
   "import{createRequire as batonCreateRequire}from'node:module';const require=batonCreateRequire(import.meta.url);";
 
 /** @throws Error naming the function and its entry when that is missing or cannot be bundled. */
-export async function bundleFunction(
+async function bundleFunction(
   name: FunctionName,
   { zipFolder = zipFolderDefault }: { zipFolder?: string } = {},
 ): Promise<Bundle<FunctionName>> {

@@ -244,7 +244,7 @@ export function retryAfterMs(value: string | undefined, now: () => number = Date
   return Number.isNaN(at) ? waitMsDefault : Math.max(0, at - now());
 }
 
-export function hostAndPort(url: URL): string {
+function hostAndPort(url: URL): string {
   return `${url.hostname}:${url.port || (url.protocol === 'https:' ? '443' : '80')}`;
 }
 function failed(reason: string, unreachable = false): Fetched {
