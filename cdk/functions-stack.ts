@@ -13,13 +13,14 @@ import {
   directoryTable,
   functionNames,
   functions,
+  functionsThatCallNodes,
   schedules,
   sqsEventSources,
   sqsQueues,
   type FunctionName,
 } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
-import { functionEnvironments, type FunctionAddresses } from './function-environment.ts';
+import { functionVariables, type FunctionAddresses } from './function-environment.ts';
 import { LeastFunction, type Placement } from './least-function.ts';
 import type { Names } from './names.ts';
 import type { Stage } from './stage.ts';
@@ -32,13 +33,13 @@ export interface FunctionsStackProps extends StackProps {
   readonly names: Names;
   readonly zips: Zips;
   readonly addresses: FunctionAddresses;
-  /** For those that talk to nodes, broker or FTP; none in an emulator. */
+  /** Where the functions that talk to nodes, broker or FTP are placed; none in an emulator. */
   readonly placement?: Placement;
 }
 
-/** These need DynamoDB alone, which is reached without a VPC. */
-const outsideVpc: ReadonlySet<FunctionName> = new Set(['announce', 'redirect']);
-const readsDirectory: readonly FunctionName[] = ['redirect', 'scraper', 'deliver', 'ftp-sync', 'mail'];
+/** The others need DynamoDB alone, which is reached without a VPC. */
+const insideVpc: ReadonlySet<FunctionName> = new Set(functionsThatCallNodes);
+const readsDirectory: readonly FunctionName[] = ['redirect', ...functionsThatCallNodes];
 /** The emulators' logs are kept by whoever runs them. */
 const localLogRetentionDays = 7;
 
@@ -96,7 +97,7 @@ export class FunctionsStack extends Stack {
     addresses,
     placement,
   }: FunctionsStackProps): Record<FunctionName, LeastFunction> {
-    const environments = functionEnvironments(stage, names, addresses);
+    const environments = functionVariables(stage, names, addresses);
     const make = (name: FunctionName): LeastFunction => {
       const { memoryMb, timeoutS } = functions[name];
       return new LeastFunction(this, name, {
@@ -105,10 +106,10 @@ export class FunctionsStack extends Stack {
         zipFile: zips[name].zipFile,
         memoryMb,
         timeoutS,
-        environment: present(environments[name]),
+        environment: environments[name],
         logGroupName: names.logGroup(`functions/${name}`),
         logRetentionDays: stage.kind === 'aws' ? stage.logRetentionDays : localLogRetentionDays,
-        ...(placement && !outsideVpc.has(name) ? { placement } : {}),
+        ...(placement && insideVpc.has(name) ? { placement } : {}),
       });
     };
     return Object.fromEntries(functionNames.map((name) => [name, make(name)])) as Record<
@@ -176,10 +177,4 @@ export class FunctionsStack extends Stack {
       throw new Error(`contracts/topology.ts names the SQS queue ${name}, which it does not define`);
     return queue;
   }
-}
-
-function present(environment: Readonly<Record<string, unknown>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(environment).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
-  );
 }

@@ -14,7 +14,7 @@ import { ports } from './ports.ts';
 import type { AwsStage, LocalStage, Stage } from './stage.ts';
 
 export interface SystemZips {
-  /** Of contracts/topology.ts, which the laptop runs too. */
+  /** The functions of contracts/topology.ts, which the laptop runs too. */
   readonly functions: Zips;
   /** Custom resources, which exist on AWS alone. */
   readonly secretKeeper: string;

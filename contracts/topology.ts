@@ -71,6 +71,10 @@ function deadQueue(name: string): Queue {
 const itemQueue = (name: string) => workQueue(name, `${name}.#`);
 const itemRetryQueue = (name: string) => retryQueue(name, { delayMs: 2_000, routingKey: `${name}.retry` });
 
+/** Users of RabbitMQ: `admin` declares these, `event-source` consumes, the others publish what is theirs. */
+export const brokerUsers = ['event-source', 'nodes', 'functions'] as const;
+export type BrokerUser = (typeof brokerUsers)[number];
+
 export const queues = {
   items: itemQueue('items'),
   itemsRetry: itemRetryQueue('items'),
@@ -151,6 +155,15 @@ export const directoryTable = { name: 'baton-directory', key: 'cluster' } as con
 
 export const functionNames = ['scraper', 'deliver', 'announce', 'redirect', 'ftp-sync', 'mail'] as const;
 export type FunctionName = (typeof functionNames)[number];
+/** They have a certificate of their own, publish on the broker and run where both are reached; the others need the directory alone. */
+export const functionsThatCallNodes = [
+  'scraper',
+  'deliver',
+  'ftp-sync',
+  'mail',
+] as const satisfies readonly FunctionName[];
+export type FunctionThatCallsNodes = (typeof functionsThatCallNodes)[number];
+
 export interface FunctionSettings {
   readonly memoryMb: number;
   readonly timeoutS: number;

@@ -1,15 +1,13 @@
 // `npm run compose -- up | down`: the system of compose.yaml, with the time until a leader is there and until the first
 // item is stored. All else is plain compose, and can be had without this command.
-import { request } from 'undici';
 import { z } from 'zod';
 import { pause } from '../../runtime/waiting.ts';
+import { askNode } from '../cluster/ask-node.ts';
+import type { LambdaPlace } from '../containers/addresses.ts';
 import { compose, docker, findContainer, listContainers, projectName } from './compose-project.ts';
 import { composeStatus, viewOf } from './compose-status.ts';
 import { tokensInContainer } from './leader-api.ts';
 import { exitCodes } from './exit-codes.ts';
-
-export const lambdaPlaces = ['localstack', 'host'] as const;
-type LambdaPlace = (typeof lambdaPlaces)[number];
 
 /** One service for each image of ours: compose builds an image anew for every service that it is told to build. */
 const builders = ['init', 'node-1', 'ftp'] as const;
@@ -145,12 +143,9 @@ Try:
 
 async function sessionKey(page: string): Promise<string> {
   const { operator } = tokensSchema.parse(JSON.parse(await tokensInContainer('node-1')));
-  const { body } = await request(`${page}/session-keys`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${operator}` },
-    signal: AbortSignal.timeout(answerWithinMs),
-  });
-  return sessionKeySchema.parse(await body.json()).key;
+  const call = { method: 'POST', path: '/session-keys' } as const;
+  const answer = await askNode(page, call, { token: operator, withinMs: answerWithinMs });
+  return sessionKeySchema.parse(answer).key;
 }
 
 /** LocalStack runs each function in a container of its own; one that was killed leaves them behind, on the network. */
