@@ -55,6 +55,9 @@ export class DataStack extends Stack {
     this.#props = props;
     this.#removal = props.stage.retainData ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
     const database = props.stage.database === 'aurora' ? this.#aurora() : this.#instance();
+    // Stays exported when nodes are told of a restored one: CloudFormation lets nothing go that a stack still uses, and
+    // this stack is deployed before theirs.
+    this.exportValue(database.secret.secretArn);
     this.database = { ...database, secret: this.#restoredSecret() ?? database.secret };
     this.fileSystem = this.#fileSystem();
     this.secretKeeper = this.#secrets();
