@@ -102,7 +102,6 @@ function conditionInWords(condition: Readonly<Record<string, unknown>>): string 
   const source = /"(?:aws:SourceArn|from)":"(?<source>[^"]+)"/.exec(flat)?.groups?.['source'];
   if (source !== undefined) return `from ${inWords(source)}`;
   if (flat.includes('"aws:SourceAccount"')) return 'from this account';
-  if ('through' in condition) return `through ${String(condition['through'])}`;
   throw new Error(`a condition that the page has no words for: ${flat}`);
 }
 

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { inWords, managedPolicies, resourceGrants, roleGrants, type Grant } from './grants.ts';
+import { account, region } from './resolve.ts';
 import { renderSecurity, securityPage } from './security-page.ts';
 import { ofType, synthesized, type Resource } from './synthesize.ts';
 
@@ -58,7 +59,6 @@ const keepsNothing = [
   'AWS::Lambda::EventSourceMapping',
   'AWS::Lambda::Function',
   'AWS::Lambda::Permission',
-  'AWS::Lambda::Url',
   'AWS::Logs::MetricFilter',
   'AWS::RDS::DBClusterParameterGroup',
   'AWS::RDS::DBParameterGroup',
@@ -175,13 +175,23 @@ describe.each(['dev', 'prod'])('security: stage %s', (stage) => {
     expect(readers('broker/admin')).toEqual(['Topology/Role']);
   });
 
-  test('anybody may do two things: ask where the leader is, and nothing without TLS', () => {
+  test('anybody may do nothing: the front is reached through the load balancer alone, by its readers', () => {
     const open = resourceGrants(resources).filter(
       ({ who, effect }) => who === 'anybody' && effect === 'Allow',
     );
-    expect(open.map(({ actions, resources: names }) => [actions[0], inWords(names[0] ?? '')])).toEqual([
-      ['lambda:InvokeFunctionUrl', `lambda function baton-${stage}-redirect`],
-      ['lambda:InvokeFunction', `lambda function baton-${stage}-redirect`],
+    expect(open).toEqual([]);
+    expect(ofType(resources, 'AWS::Lambda::Url')).toEqual([]);
+    const front = resourceGrants(resources).filter(
+      ({ resources: [name] }) => inWords(name ?? '') === `lambda function baton-${stage}-redirect`,
+    );
+    expect(front.map(({ who, actions, condition }) => ({ who, actions, condition }))).toEqual([
+      {
+        who: 'elasticloadbalancing.amazonaws.com',
+        actions: ['lambda:InvokeFunction'],
+        condition: {
+          from: `arn:aws:elasticloadbalancing:${region}:${account}:targetgroup/baton-${stage}-front/*`,
+        },
+      },
     ]);
   });
 
