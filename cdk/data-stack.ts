@@ -179,7 +179,11 @@ export class DataStack extends Stack {
       engine,
       description: 'Baton: TLS required, slow statements logged',
       removalPolicy: this.#removal, // The database that stays uses it.
-      parameters: { 'rds.force_ssl': '1', log_min_duration_statement: '1000' },
+      parameters: {
+        'rds.force_ssl': '1',
+        log_min_duration_statement: '1000',
+        log_parameter_max_length: '0', // Among them are mail addresses, also of whoever is being forgotten.
+      },
     });
   }
 
