@@ -249,7 +249,11 @@ export class DataStack extends Stack {
     for (const name of made) {
       const secret = this.#secret(name, 'made and renewed by the secret keeper');
       secret.grantRead(keeper.function);
-      secret.grantWrite(keeper.function);
+      iam.Grant.addToPrincipal({
+        grantee: keeper.function,
+        actions: ['secretsmanager:PutSecretValue'],
+        resourceArns: [secret.secretArn],
+      });
       filled.node.addDependency(secret);
     }
     const renewal = new events.Rule(this, 'RenewDaily', {

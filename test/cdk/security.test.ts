@@ -164,11 +164,52 @@ describe.each(['dev', 'prod'])('security: stage %s', (stage) => {
     ]);
   });
 
+  test('the secret keeper reads its secrets and writes them, and changes nothing else about one', () => {
+    const actions = roleGrants(resources)
+      .filter(({ who }) => who === 'SecretKeeper/Role')
+      .flatMap((grant) => grant.actions)
+      .filter((action) => action.startsWith('secretsmanager:'));
+    expect(new Set(actions)).toEqual(
+      new Set(['GetSecretValue', 'DescribeSecret', 'PutSecretValue'].map((name) => `secretsmanager:${name}`)),
+    );
+  });
+
+  test('the network interfaces of every function are for Lambda to make, and out of reach of its code', () => {
+    const onEc2 = (effect: Grant['effect']) =>
+      roleGrants(resources).filter(
+        (grant) =>
+          grant.effect === effect &&
+          grant.resources.includes('*') &&
+          grant.actions.some((action) => action.startsWith('ec2:')),
+      );
+    const roleOf = new Map(
+      ofType(resources, 'AWS::Lambda::Function').map(({ Properties }) => [
+        String(Properties['Role']).replace(/\.Arn$/, ''),
+        String(Properties['FunctionName']),
+      ]),
+    );
+    const able = [...new Set(onEc2('Allow').map(({ who }) => who))];
+    expect(able).toHaveLength(5);
+    expect(onEc2('Deny').map(({ who, actions, condition }) => ({ who, actions, condition }))).toEqual(
+      able.map((who) => ({
+        who,
+        actions: ['ec2:*'],
+        condition: {
+          ArnEquals: {
+            'lambda:SourceFunctionArn': `arn:aws:lambda:${region}:${account}:function:${roleOf.get(who)}`,
+          },
+        },
+      })),
+    );
+  });
+
   test('the key of the authority and the administrator of the broker have one reader each', () => {
     const readers = (secret: string) =>
       roleGrants(resources)
-        .filter((grant) =>
-          grant.resources.some((name) => inWords(name) === `secret baton/${stage}/${secret}`),
+        .filter(
+          (grant) =>
+            grant.actions.includes('secretsmanager:GetSecretValue') &&
+            grant.resources.some((name) => inWords(name) === `secret baton/${stage}/${secret}`),
         )
         .map(({ who }) => who);
     expect(readers('authority')).toEqual(['SecretKeeper/Role']);
