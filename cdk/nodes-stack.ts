@@ -1,5 +1,7 @@
 // The nodes: one ECS service each, so that a name, a vote file and a place in the rollout belong to one node for good
 // (docs/decisions/0022). Nothing that votes is ever scaled by a machine. The load balancer carries the public listener.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CfnOutput, Duration, IgnoreMode, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as acm from 'aws-cdk-lib/aws-certificatemanager';
@@ -77,6 +79,7 @@ export class NodesStack extends Stack {
     const image = ecs.ContainerImage.fromAsset(root, {
       file: 'nodes/Dockerfile',
       platform: ecrAssets.Platform.LINUX_ARM64,
+      buildArgs: { NODE_TAG: `${readFileSync(join(root, '.node-version'), 'utf8').trim()}-bookworm-slim` },
       // Only what runs: a changed test builds no new image.
       ignoreMode: IgnoreMode.DOCKER,
       exclude: [

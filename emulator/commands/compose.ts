@@ -2,6 +2,7 @@
 // item is stored. All else is plain compose, and can be had without this command.
 import { request } from 'undici';
 import { z } from 'zod';
+import { functionNames } from '../../contracts/topology.ts';
 import { pause } from '../../runtime/waiting.ts';
 import { compose, docker, findContainer, listContainers, projectName } from './compose-project.ts';
 import { composeStatus, viewOf } from './compose-status.ts';
@@ -159,11 +160,16 @@ async function removeFunctionContainers(): Promise<void> {
     'ps',
     '--all',
     `--filter=network=${projectName()}_main`,
-    '--format={{.ID}}\t{{.Label "com.docker.compose.project"}}',
+    '--format={{.ID}}\t{{.Names}}\t{{.Label "com.docker.compose.project"}}',
   );
-  const strangers = onNetwork.split('\n').flatMap((line) => {
-    const [id = '', project] = line.split('\t');
-    return id === '' || project ? [] : [id];
+  const left = functionContainers(onNetwork);
+  if (left.length > 0) await docker('rm', '--force', ...left);
+}
+
+/** Of lines `id, name, project`: LocalStack's own are of no project, and called `<its container>-lambda-<function>-<id>`. */
+export function functionContainers(listed: string): string[] {
+  return listed.split('\n').flatMap((line) => {
+    const [id = '', name = '', project = ''] = line.split('\t');
+    return project === '' && functionNames.some((each) => name.includes(`-lambda-${each}-`)) ? [id] : [];
   });
-  if (strangers.length > 0) await docker('rm', '--force', ...strangers);
 }

@@ -142,6 +142,16 @@ describe('pins', () => {
     expect(packageSchema.parse(read('node_modules/aws-cdk/package.json')).version).toBe('2.1148.1');
   });
 
+  test('pins: nodes on AWS run in the image of .node-version, so that another version is another image', () => {
+    const version = readFileSync(new URL('../../.node-version', import.meta.url), 'utf8').trim();
+    expect(version).toMatch(/^\d+\.\d+\.\d+$/);
+    for (const stage of ['dev', 'prod'])
+      expect(synthesized(stage).images).toEqual([
+        { dockerFile: 'nodes/Dockerfile', dockerBuildArgs: { NODE_TAG: `${version}-bookworm-slim` } },
+        { dockerFile: 'Dockerfile', dockerBuildArgs: {} },
+      ]);
+  });
+
   test('pins: library, constructs and rules are exact versions', () => {
     const { devDependencies } = manifestSchema.parse(read('package.json'));
     for (const name of ['aws-cdk-lib', 'constructs', 'cdk-nag'])
