@@ -50,6 +50,9 @@ export class DataStack extends Stack {
     this.#props = props;
     this.#removal = props.stage.retainData ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
     const database = props.stage.database === 'aurora' ? this.#aurora() : this.#instance();
+    // Stays exported when nodes are told of a restored one: CloudFormation lets nothing go that a stack still uses, and
+    // this stack is deployed before theirs.
+    this.exportValue(database.secret.secretArn);
     this.database = { ...database, secret: this.#restoredSecret() ?? database.secret };
     this.fileSystem = this.#fileSystem();
     this.secretKeeper = this.#secrets();
@@ -171,7 +174,11 @@ export class DataStack extends Stack {
       engine,
       description: 'Baton: TLS required, slow statements logged',
       removalPolicy: this.#removal, // The database that stays uses it.
-      parameters: { 'rds.force_ssl': '1', log_min_duration_statement: '1000' },
+      parameters: {
+        'rds.force_ssl': '1',
+        log_min_duration_statement: '1000',
+        log_parameter_max_length: '0', // Among them are mail addresses, also of whoever is being forgotten.
+      },
     });
   }
 
@@ -237,7 +244,11 @@ export class DataStack extends Stack {
     for (const name of made) {
       const secret = this.#secret(name, 'made and renewed by the secret keeper');
       secret.grantRead(keeper.function);
-      secret.grantWrite(keeper.function);
+      iam.Grant.addToPrincipal({
+        grantee: keeper.function,
+        actions: ['secretsmanager:PutSecretValue'],
+        resourceArns: [secret.secretArn],
+      });
       filled.node.addDependency(secret);
     }
     const renewal = new events.Rule(this, 'RenewDaily', {

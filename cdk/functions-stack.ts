@@ -1,10 +1,11 @@
 // The six functions with their zips, SQS queues, directory table, event sources and schedules: all of
 // contracts/topology.ts that has no broker in it, and all that an emulator of AWS can deploy.
 // The RabbitMQ mappings are in event-sources-stack.ts, since emulators do not know them.
-import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import { ArnFormat, CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
@@ -47,7 +48,8 @@ export class FunctionsStack extends Stack {
   readonly functions: Readonly<Record<FunctionName, LeastFunction>>;
   readonly #queues: ReadonlyMap<string, sqs.Queue>;
   readonly table: dynamodb.Table;
-  readonly frontUrl: string;
+  /** Leads every request to the leader. */
+  readonly front: lambda.Function;
 
   constructor(scope: Construct, id: string, props: FunctionsStackProps) {
     super(scope, id, { ...props, description: 'Baton: functions, queues, directory and schedules' });
@@ -58,7 +60,7 @@ export class FunctionsStack extends Stack {
     for (const name of readsDirectory) this.table.grant(this.functions[name].function, 'dynamodb:GetItem');
     this.#connectQueues();
     this.#connectSchedules(props.names);
-    this.frontUrl = this.#front();
+    this.front = this.#front(props);
   }
 
   #table({ names }: FunctionsStackProps): dynamodb.Table {
@@ -160,15 +162,27 @@ export class FunctionsStack extends Stack {
     }
   }
 
-  #front(): string {
+  #front({ stage, names }: FunctionsStackProps): lambda.Function {
     const name = functionNames.find((candidate) => functions[candidate].functionUrl);
     if (name === undefined) throw new Error('contracts/topology.ts gives no function a URL');
-    const url = this.functions[name].function.addFunctionUrl({
-      // Whoever asks is only told where the leader is, which is public; the nodes check who may do what.
-      authType: lambda.FunctionUrlAuthType.NONE,
+    const front = this.functions[name].function;
+    if (stage.kind === 'local') {
+      const { url } = front.addFunctionUrl({ authType: lambda.FunctionUrlAuthType.NONE });
+      new CfnOutput(this, 'FrontUrl', { value: url, description: 'Leads every request to the leader' });
+      return front;
+    }
+    // No function URL: whoever finds one may use up the executions of the whole account. The load balancer asks for its readers.
+    front.addPermission('LoadBalancer', {
+      principal: new iam.ServicePrincipal('elasticloadbalancing.amazonaws.com'),
+      // By its name, since the group is made with its target, which has to be allowed before.
+      sourceArn: this.formatArn({
+        service: 'elasticloadbalancing',
+        resource: 'targetgroup',
+        resourceName: `${names.frontTargetGroup}/*`,
+        arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
+      }),
     });
-    new CfnOutput(this, 'FrontUrl', { value: url.url, description: 'Leads every request to the leader' });
-    return url.url;
+    return front;
   }
 
   queueNamed(name: string): sqs.Queue {

@@ -27,6 +27,10 @@ export class Names {
   get cluster(): string {
     return `baton-${this.#stage.name}`;
   }
+  /** What the load balancer calls the function in front by. */
+  get frontTargetGroup(): string {
+    return `${this.cluster}-front`;
+  }
   stack(name: string): string {
     return `baton-${this.#stage.name}-${name}`;
   }

@@ -74,6 +74,7 @@ function buildAws(app: App, stage: AwsStage, names: Names, zips: SystemZips): vo
     data,
     brokerUrl: broker.url,
     announceQueue: functions.queueNamed(sqsQueues.announcements.name),
+    front: functions.front,
   });
   const eventSources = new EventSourcesStack(app, names.stack('event-sources'), {
     broker,

@@ -169,6 +169,7 @@ export interface FunctionSettings {
   readonly timeoutS: number;
   /** The module under functions/ whose `handler` is run. */
   readonly entry: string;
+  /** Whether it answers HTTP: at a function URL, and on AWS behind the load balancer, which knows its readers. */
   readonly functionUrl: boolean;
 }
 export const functions = {

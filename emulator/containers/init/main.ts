@@ -34,6 +34,9 @@ async function give(to: HandOut, { caFile, leaf }: Authority, secrets: LocalCred
       copy(`${name}.pem`, leaf(name).certFile);
       copy(`${name}.key`, leaf(name).keyFile);
     }
+  // Handed out as well, since whose checkout it is may let nobody else read it.
+  if (to.container === 'database')
+    for (const name of ['pg_hba.conf', 'role.sh']) copy(name, join(import.meta.dirname, '../database', name));
   if (to.container === 'broker') {
     const { username, password } = secrets.broker;
     files.set('rabbitmq.conf', (part) => writeFile(part, brokerConfiguration({ username, password })));
@@ -44,7 +47,7 @@ async function give(to: HandOut, { caFile, leaf }: Authority, secrets: LocalCred
   for (const [name, write] of files) {
     const part = join(folder, `${name}.part`);
     await write(part);
-    await chmod(part, 0o400);
+    await chmod(part, name.endsWith('.sh') ? 0o500 : 0o400);
     await chown(part, to.uid, to.uid);
     // Whole or not at all: a container that runs already reads them again when it likes.
     await rename(part, join(folder, name));
