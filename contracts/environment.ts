@@ -14,7 +14,7 @@ const milliseconds = z.coerce.number().int().min(1);
 
 /** `host:port` */
 const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'host:port');
-/** As clients send it: without a port where that is the protocol's own. */
+/** A Host header as clients send it: without the port where that is the protocol's default. */
 const hostHeader = z.string().regex(/^[^\s:/]+(?::\d{1,5})?$/, 'host or host:port');
 
 const tls = {
@@ -28,10 +28,10 @@ const broker = {
   BATON_BROKER_URL: z.url({ protocol: /^amqps$/ }),
   /** JSON { "username", "password" }, the shape that Lambda's RabbitMQ mapping wants too. */
   BATON_BROKER_CREDENTIALS_URI: secretUri,
-  /** Where the broker's certificate is not of the cluster's own authority: the authorities it may be of. */
+  /** Authorities that may have signed the broker's certificate, where the cluster's own has not. */
   BATON_BROKER_CA_URI: secretUri.optional(),
 };
-/** For whoever publishes items or looks at their depth; what is declared has to be the same. */
+/** Number of partitions of the queue `items`, for whoever publishes items or asks for their depth: as the broker has it. */
 const itemPartitions = { BATON_ITEM_PARTITIONS: itemPartitionsSchema.default(1) };
 const awsEndpoint = {
   AWS_REGION: z.string().min(1),
@@ -50,7 +50,8 @@ const leaderSearch = {
   ...awsEndpoint,
 };
 
-/** It may hold addresses of pages and ids of messages, so beyond this machine it goes encrypted. */
+const loopback = new Set(['127.0.0.1', '[::1]', 'localhost']);
+/** Traces may hold addresses of pages and ids of messages, so they leave this machine encrypted or not at all. */
 const collectorUrl = z
   .url({ protocol: /^https?$/ })
   .refine(
@@ -59,7 +60,6 @@ const collectorUrl = z
   );
 /** A leader is not given up for one or two lost heartbeats. */
 export const heartbeatsPerTimeoutMin = 3;
-const loopback = new Set(['127.0.0.1', '[::1]', 'localhost']);
 
 export const environments = {
   node: z
@@ -84,8 +84,8 @@ export const environments = {
       BATON_BIND: z.string().default('127.0.0.1'),
       BATON_PUBLIC_PORT: port,
       /**
-       * Only what ends TLS before it, or a port published on one machine's loopback, leads to the public listener. Whoever
-       * deploys has to say so, since it speaks plain HTTP: bound beyond loopback without this, a node refuses to start.
+       * Says that only a proxy that ends TLS, or a port published on one machine's loopback, leads to the public listener,
+       * which speaks plain HTTP. Without it a node that is bound beyond loopback refuses to start.
        */
       BATON_PUBLIC_BEHIND_PROXY: z.stringbool().default(false),
       /** Comma separated Host headers with which the public listener is asked, besides its publicUrl's and loopback's. */
@@ -102,7 +102,7 @@ export const environments = {
       /** postgres://user@host:port/database, TLS always verified. */
       BATON_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
       BATON_DATABASE_PASSWORD_URI: secretUri,
-      /** Where the database's certificate is not of the cluster's own authority: the authorities it may be of. */
+      /** Authorities that may have signed the database's certificate, where the cluster's own has not. */
       BATON_DATABASE_CA_URI: secretUri.optional(),
       /** JSON { "current": { "id", "key" }, "previous": ... }: see docs/protocol.md. */
       BATON_CLUSTER_KEYS_URI: secretUri,
@@ -117,9 +117,9 @@ export const environments = {
       BATON_PAGE_URL: z.url({ protocol: /^https?$/ }).optional(),
       /** Where traces are told to, by OTLP over HTTP: `/v1/traces` is added. Without it and the next, nowhere. */
       OTEL_EXPORTER_OTLP_ENDPOINT: collectorUrl.optional(),
-      /** The same as it stands; it wins. */
+      /** The whole URL, path included; takes precedence over the one above. */
       OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: collectorUrl.optional(),
-      /** Where what OTEL_EXPORTER_OTLP_HEADERS would hold lies, `name=value,name=value`: it is a secret mostly. */
+      /** URI of a secret that holds what OTEL_EXPORTER_OTLP_HEADERS would: `name=value,name=value`. */
       OTEL_EXPORTER_OTLP_HEADERS_URI: secretUri.optional(),
       ...awsEndpoint,
       ...broker,
@@ -206,7 +206,7 @@ function refuseUnworkable(
     );
 }
 
-export const memberSchema = z.strictObject({
+const memberSchema = z.strictObject({
   id: nodeIdSchema,
   /** UDP, host:port. */
   udp: address,

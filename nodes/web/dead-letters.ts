@@ -6,7 +6,6 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import {
   actionAnswerSchema,
-  bodyProblemSchema,
   deadLetterActionsSchema,
   deadLetterDetailSchema,
   deadLetterGroupsSchema,
@@ -19,6 +18,7 @@ import {
   type DeadLetterDetail,
   type DeadLetterSelection,
 } from '../../contracts/dead-letter.ts';
+import { issueSchema } from '../../contracts/issue.ts';
 import { Failure } from '../../runtime/failure.ts';
 import { describeIssues } from '../../runtime/issues.ts';
 import { judgeBody } from '../dead-letters/judge-body.ts';
@@ -78,7 +78,7 @@ export const deadLetterOperations: readonly Operation[] = [
     summary: 'Correct the body of a dead letter that waits; one that breaks its contract is refused',
     role: 'operator',
     body: editRequestSchema,
-    answer: z.object({ edited: z.boolean(), problems: z.array(bodyProblemSchema) }),
+    answer: z.object({ edited: z.boolean(), problems: z.array(issueSchema) }),
   },
   {
     method: 'post',
