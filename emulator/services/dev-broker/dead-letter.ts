@@ -1,5 +1,5 @@
 // What a dead letter looks like: the message with RabbitMQ's account of its deaths in its headers. Pure.
-import { decodeProperties, encodeProperties } from './amqp.ts';
+import { decodeProperties, encodeProperties, type Table } from './amqp.ts';
 import { createMessage, type Message } from './message.ts';
 import type { DeathReason } from './queue-state.ts';
 
