@@ -2,6 +2,7 @@
 // and keeps every member's generation; or, when the database is away, from its own vote file, if that is of this very
 // generation. What was taken on trust is checked as soon as the database answers. Never votes and never writes items.
 import { describeError, Failure } from '../runtime/failure.ts';
+import { pause } from '../runtime/waiting.ts';
 import type { Member } from '../contracts/environment.ts';
 
 export interface ClusterDatabase {
@@ -77,7 +78,7 @@ async function ask(options: JoinOptions): Promise<Answer> {
 
 async function askUntilAnswered(options: JoinOptions): Promise<Answer> {
   for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, options.tryEveryMs));
+    await pause(options.tryEveryMs, options.signal);
     if (options.signal.aborted) throw new Error('stopped before the database answered');
     try {
       return await ask(options);

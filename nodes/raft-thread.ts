@@ -1,56 +1,34 @@
 // The main thread's handle on the raft thread: what it says about role and term, and what the node tells it.
 // Proves with a shared counter that the main thread lives. When the raft thread dies the node must end: without
 // votes it is of no use, and its last role must not be believed. Never decides anything about elections.
+import { EventEmitter } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import type { Member } from '../contracts/environment.ts';
 import { takeIdentityLock } from './identity-lock.ts';
 import type { Note, RoleView } from './raft/types.ts';
 import {
   pulseEveryMs,
   type FromWorker,
   type HealthReport,
+  type RaftProblem,
   type RaftStatus,
+  type RaftThreadOptions,
   type RaftWorkerData,
+  type RoleChange,
   type ToWorker,
 } from './raft-messages.ts';
 import { yieldThisThread } from './raft-priority.ts';
 import type { ClusterKeys } from './transport/cluster-keys.ts';
 
 export { clusterKeysSchema, type ClusterKeys } from './transport/cluster-keys.ts';
-export type { RaftStatus } from './raft-messages.ts';
-
-export interface RaftThreadOptions {
-  /** The uuid that the database made; it stands in the vote file and in every datagram. */
-  clusterId: string;
-  nodeId: string;
-  /** 32 hex digits, new at each start. */
-  bootId: string;
-  generation: number;
-  members: readonly Member[];
-  /** Address of UDP and TCP alike. */
-  bind: string;
-  udpPort: number;
-  /** Holds the vote file and the identity lock. */
-  dataDir: string;
-  keys: ClusterKeys;
-  heartbeatMs: number;
-  electionTimeoutMs: number;
-  priority: number;
-  /** The database has seen this node before: then a missing vote file is 'lost', not 'first'. */
-  knownToDatabase: boolean;
-  /** Of this node, when it started the last time, as the database recorded it: a vote file that says less is an older one. */
-  recordedTerm?: number;
-  /** The highest term recorded by the members when the database admitted this start; 0 when it was not asked. */
-  termAtLeast: number;
-}
+export type { RaftStatus, RaftThreadOptions } from './raft-messages.ts';
 
 export interface RaftThread {
   /** The last one pushed by the raft thread: on every change of role, and every 200 ms. */
   status(): RaftStatus;
-  onRole(listener: (change: { role: RoleView; term: number; reason: string }) => void): void;
+  onRole(listener: (change: RoleChange) => void): void;
   onNote(listener: (note: Note) => void): void;
   /** What a person has to put right: a peer of another cluster, release, generation or key. Rate-limited. */
-  onProblem(listener: (problem: { code: string; detail: string }) => void): void;
+  onProblem(listener: (problem: RaftProblem) => void): void;
   /**
    * The raft thread died. The role is `follower` without a leader from then on, and onRole was told so. Without a
    * listener the error is thrown where nobody catches it, so that the process ends.
@@ -105,10 +83,12 @@ class Handle implements RaftThread {
   readonly #beat: NodeJS.Timeout;
   readonly #electionTimeoutMs: number;
   readonly #release: () => void;
-  readonly #roleListeners: ((change: { role: RoleView; term: number; reason: string }) => void)[] = [];
-  readonly #noteListeners: ((note: Note) => void)[] = [];
-  readonly #problemListeners: ((problem: { code: string; detail: string }) => void)[] = [];
-  readonly #deathListeners: ((error: Error) => void)[] = [];
+  readonly #told = new EventEmitter<{
+    role: [RoleChange];
+    note: [Note];
+    problem: [RaftProblem];
+    death: [Error];
+  }>();
   #status: RaftStatus = {
     role: { kind: 'follower', leader: null },
     term: 0,
@@ -175,15 +155,14 @@ class Handle implements RaftThread {
       case 'role': {
         const { role, term, reason } = message;
         this.#status = { ...this.#status, role, term };
-        for (const listener of this.#roleListeners) listener({ role, term, reason });
+        this.#told.emit('role', { role, term, reason });
         break;
       }
       case 'note':
-        for (const listener of this.#noteListeners) listener(message.note);
+        this.#told.emit('note', message.note);
         break;
       case 'problem':
-        for (const listener of this.#problemListeners)
-          listener({ code: message.code, detail: message.detail });
+        this.#told.emit('problem', { code: message.code, detail: message.detail });
         break;
       case 'closed':
         break;
@@ -196,29 +175,28 @@ class Handle implements RaftThread {
     const error = new Error('the raft thread died, so this node cannot vote or lead', { cause });
     const role: RoleView = { kind: 'follower', leader: null };
     this.#status = { ...this.#status, role };
-    for (const listener of this.#roleListeners)
-      listener({ role, term: this.#status.term, reason: error.message });
-    if (this.#deathListeners.length === 0)
+    this.#told.emit('role', { role, term: this.#status.term, reason: error.message });
+    const isHeard = this.#told.emit('death', error);
+    if (!isHeard)
       setImmediate(() => {
         throw error;
       });
-    for (const listener of this.#deathListeners) listener(error);
   }
 
   status(): RaftStatus {
     return this.#status;
   }
-  onRole(listener: (change: { role: RoleView; term: number; reason: string }) => void): void {
-    this.#roleListeners.push(listener);
+  onRole(listener: (change: RoleChange) => void): void {
+    this.#told.on('role', listener);
   }
   onNote(listener: (note: Note) => void): void {
-    this.#noteListeners.push(listener);
+    this.#told.on('note', listener);
   }
-  onProblem(listener: (problem: { code: string; detail: string }) => void): void {
-    this.#problemListeners.push(listener);
+  onProblem(listener: (problem: RaftProblem) => void): void {
+    this.#told.on('problem', listener);
   }
   onDeath(listener: (error: Error) => void): void {
-    this.#deathListeners.push(listener);
+    this.#told.on('death', listener);
   }
 
   reportHealth(health: HealthReport): void {
@@ -227,7 +205,6 @@ class Handle implements RaftThread {
   fenceRefused(databaseTerm: number): void {
     this.#tell({ kind: 'fence-refused', databaseTerm });
   }
-
   useKeys(keys: ClusterKeys): void {
     this.#tell({ kind: 'keys', keys });
   }
@@ -249,10 +226,10 @@ class Handle implements RaftThread {
       }, withinMs);
       const settle = (result: TransferResult): void => {
         clearTimeout(deadline);
-        this.#noteListeners.splice(this.#noteListeners.indexOf(onNote), 1);
+        this.#told.off('note', onNote);
         resolve(result);
       };
-      this.#noteListeners.push(onNote);
+      this.#told.on('note', onNote);
       this.#tell({ kind: 'transfer', target, reason });
     });
   }
