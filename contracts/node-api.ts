@@ -153,15 +153,7 @@ export const crawlStateSchema = z.strictObject({
     }),
   ),
   /** By sku: the content last published and the version it had, so that unchanged items are not published again. */
-  contents: z.record(
-    z.string(),
-    z.strictObject({
-      /** Written by the release before; it follows from the content. */
-      hash: z.string().optional(),
-      version: versionSchema,
-      content: z.unknown(),
-    }),
-  ),
+  contents: z.record(z.string(), z.strictObject({ version: versionSchema, content: z.unknown() })),
   /** sha256 of the settings the pages were read with: other selectors read even an unmodified page anew. */
   extraction: z.string().optional(),
   /** Why this crawl is not whole, so that nothing counts as vanished. */
@@ -170,12 +162,9 @@ export const crawlStateSchema = z.strictObject({
 export type CrawlState = z.infer<typeof crawlStateSchema>;
 /** Body and answer of 8 MB, less what stands beside it. */
 export const packedStateLengthMax = 7_800_000;
-/** As it travels and is stored, opaque to nodes: NDJSON, zstd, base64. The release before wrote it as plain JSON. */
-const sentStateSchema = z.union([
-  z.strictObject({ zstd: z.string().max(packedStateLengthMax) }),
-  crawlStateSchema,
-]);
-export type SentCrawlState = z.infer<typeof sentStateSchema>;
+/** As it travels and is stored, opaque to nodes: NDJSON, zstd, base64. */
+const packedStateSchema = z.strictObject({ zstd: z.string().max(packedStateLengthMax) });
+export type PackedCrawlState = z.infer<typeof packedStateSchema>;
 
 export const crawlRequestSchema = z.strictObject({
   owner: z.string().min(1).max(100),
@@ -190,7 +179,7 @@ export const crawlLeaseSchema = z.object({
   /** Kept when a crawl is taken up again after its worker died; new for a new crawl. */
   intake: z.int().min(1),
   /** Null for the first crawl of a source. */
-  state: sentStateSchema.nullable(),
+  state: packedStateSchema.nullable(),
   resumed: z.boolean(),
 });
 export type CrawlLease = z.infer<typeof crawlLeaseSchema>;
@@ -199,7 +188,7 @@ export const crawlUpdateSchema = z
     owner: z.string().min(1).max(100),
     leaseMs: z.int().min(1_000).max(900_000),
     /** Left out where `running` renews the lease alone. */
-    state: sentStateSchema.optional(),
+    state: packedStateSchema.optional(),
     /** `running` renews; `paused` gives the lease back with the frontier kept; `finished` ends the crawl. */
     status: z.enum(['running', 'paused', 'finished']),
     /** Why it paused, or why it finished without having read all. */

@@ -393,7 +393,7 @@ async function crawl(store: Store): Promise<number> {
     leaseMs: 60_000,
     status: 'finished',
     counts: { pages: 1, notModified: 0, failedPages: 0, itemsSeen: 1, itemsPublished: 1 },
-    state: { frontier: [], visited: [], nextPage: 0, nextOrdinal: 0, pages: {}, contents: {} },
+    state: { zstd: '' },
   });
   return lease.intake;
 }

@@ -171,14 +171,13 @@ async function crawl(
   counted: Partial<CrawlUpdate['counts']>,
   reason?: string,
 ): Promise<void> {
-  const state = { frontier: [], visited: [], nextPage: 0, nextOrdinal: 0, pages: {}, contents: {} };
   const counts = { pages: 2, notModified: 0, failedPages: 0, itemsSeen: 20, itemsPublished: 5, ...counted };
   const lease = await store.takeCrawl(1, { owner: 'one', leaseMs: 60_000, source: 'shop' });
   await store.updateCrawl(1, lease?.crawlId ?? '', {
     owner: 'one',
     leaseMs: 60_000,
     status,
-    state,
+    state: { zstd: '' },
     counts,
     ...(reason === undefined ? {} : { reason }),
   });

@@ -56,22 +56,6 @@ it('state: it comes back as it was packed, whatever texts a shop has', async () 
   expect(Object.keys(unpacked.contents).sort()).toEqual(odd.toSorted());
 });
 
-it('state: the plain JSON of the release before is read, its hashes left alone', async () => {
-  const state = crawlStateSchema.parse({
-    frontier: [],
-    visited: [],
-    nextPage: 0,
-    nextOrdinal: 0,
-    pages: {},
-    contents: { A: { hash: 'h', version: 5, content: content('A') } },
-  });
-  const progress = new CrawlProgress(lease(await unpackState(state)));
-  expect(progress.changed([content('A'), content('A', 2), content('B')])).toEqual([
-    { content: content('A', 2) },
-    { content: content('B') },
-  ]);
-});
-
 it('state: a page with its item takes below 100 bytes of what is stored', async () => {
   const state: CrawlState = {
     frontier: [],
