@@ -4,6 +4,9 @@
 // What keeps versions unique: what is stored while a crawl runs says ordinals further on than any that were used, so a
 // worker that takes over after a crash never gives a version to other content (VERSION_REUSED).
 //
+// What keeps a page from ending every crawl with its worker: what is stored while a crawl runs counts a death for the page
+// that is next, so whoever takes over knows which one it was and gives it up after three.
+//
 // What is stored has a limit. At it a crawl learns no further pages and items, goes on with those it knows, and says that it
 // is not whole.
 import { hash } from 'node:crypto';
@@ -35,6 +38,7 @@ const lengthPerStore = 4_000_000;
 /** Below what the leader takes by what may be learnt between two stores. */
 const limitsDefault: StateLimits = { packed: packedStateLengthMax - 1_000_000, plain: 60_000_000 };
 const waitsMax = 3;
+const deathsMax = 3;
 
 export class CrawlProgress {
   readonly counts = { pages: 0, notModified: 0, failedPages: 0, itemsSeen: 0, itemsPublished: 0 };
@@ -46,6 +50,8 @@ export class CrawlProgress {
   readonly #seen: Set<string>;
   readonly #hosts: Set<string>;
   readonly #limits: StateLimits;
+  /** The run before ended without a word. From here on it is stored which page is read, each time: it may be one that ends workers. */
+  readonly isCareful: boolean;
   #full: string | undefined;
   #sinceStored = { messages: 0, items: 0, length: 0 };
 
@@ -58,6 +64,7 @@ export class CrawlProgress {
     this.#seen = new Set([...this.#visited].flatMap((url) => this.#state.pages[url]?.skus ?? []));
     this.#hosts = new Set(this.#source.startUrls.map((url) => new URL(url).host));
     this.#limits = limits;
+    this.isCareful = this.#state.frontier[0]?.deaths !== undefined;
   }
 
   /** Why nothing counts as vanished, although the crawl came to its end. */
@@ -93,6 +100,10 @@ export class CrawlProgress {
     // It is gone already when the state became full while it was read.
     if (this.#state.frontier[0]?.url === url) this.#state.frontier.shift();
     this.#visited.add(url);
+  }
+  /** So many runs ended while they read it. */
+  isDeadly({ deaths = 0 }: Entry): boolean {
+    return deaths >= deathsMax;
   }
   /** The site asked us to come back later for this page. @returns false when it did so often enough. */
   mayWait(entry: Entry): boolean {
@@ -212,8 +223,11 @@ export class CrawlProgress {
   /** To store while the crawl goes on: with ordinals reserved for what is published until the next time. */
   running(): CrawlState {
     this.#sinceStored = { messages: 0, items: 0, length: 0 };
+    const paused = this.paused();
+    const [next, ...rest] = paused.frontier;
     return {
-      ...this.paused(),
+      ...paused,
+      frontier: next === undefined ? [] : [{ ...next, deaths: (next.deaths ?? 0) + 1 }, ...rest],
       nextPage: this.#state.nextPage + messagesPerStore,
       // The message that reaches the limit may go beyond it.
       nextOrdinal: this.#state.nextOrdinal + itemsPerStore + itemsPerPageMax,

@@ -97,7 +97,7 @@ async function crawl(
   });
   const publisher = createPublisher({ broker, source: source.name, intake, trace, deadline, logger });
   const events = createEventReporter(ports);
-  let storedAt = performance.now();
+  let storedAt = -Infinity;
   let storeEveryMs = storeEveryMsMin;
   let lost: Failure | undefined;
 
@@ -151,18 +151,19 @@ async function crawl(
   }
 
   async function crawlPages(): Promise<void> {
-    // First, so that the ordinals about to be used are reserved.
-    await store('running');
     for (;;) {
       if (lost) throw lost;
-      // Before the next page is chosen: what is stored may have become too much to learn more pages.
-      if (progress.mustStore || performance.now() - storedAt > storeEveryMs) await store('running');
+      // At first too, so that the ordinals about to be used are reserved. And before the next page is chosen: what is stored may
+      // have become too much to learn more pages.
+      if (progress.isCareful || progress.mustStore || performance.now() - storedAt > storeEveryMs)
+        await store('running');
       const entry = progress.next();
       if (!entry) return;
       if (performance.now() > deadline)
         throw new Pause('the time of this run is over', site.waitMs(entry.url));
       await waitForRoom(broker, itemPartitions);
-      await readPage(entry);
+      if (progress.isDeadly(entry)) failPage(entry, 'every run that read it ended without a word');
+      else await readPage(entry);
       progress.done(entry);
     }
   }
@@ -178,8 +179,7 @@ async function crawl(
         throw new Pause(answer.reason, answer.waitMs);
       case 'sent-away':
         if (progress.mayWait(entry)) throw new Pause(answer.reason, answer.waitMs);
-        failPage(url, answer.reason);
-        if (known) progress.enqueue(known, depth + 1, url);
+        failPage(entry, answer.reason);
         return;
       case 'gone':
         logger.info(`${url} is gone: ${answer.reason}`);
@@ -187,9 +187,7 @@ async function crawl(
         return;
       case 'refused':
       case 'failed':
-        failPage(url, answer.reason);
-        // Its known neighbours are read all the same.
-        if (known) progress.enqueue(known, depth + 1, url);
+        failPage(entry, answer.reason);
         return;
       case 'not-modified':
         progress.counts.notModified++;
@@ -200,8 +198,7 @@ async function crawl(
         progress.counts.pages++;
         const page = extractPage(answer.body, answer.url, source);
         if (typeof page === 'string') {
-          failPage(url, page);
-          if (known) progress.enqueue(known, depth + 1, url);
+          failPage(entry, page);
           return;
         }
         const problems = [...(answer.note === undefined ? [] : [answer.note]), ...page.problems];
@@ -223,10 +220,13 @@ async function crawl(
     }
   }
 
-  function failPage(url: string, reason: string): void {
+  /** Its known neighbours are read all the same. */
+  function failPage({ url, depth }: Entry, reason: string): void {
     progress.counts.failedPages++;
     logger.emit({ type: 'page.failed', source: source.name, url: url.slice(0, 2_000), reason });
     progress.keep(url);
+    const known = progress.known(url);
+    if (known) progress.enqueue(known, depth + 1, url);
   }
 
   async function publishChanged(
@@ -252,6 +252,9 @@ async function crawl(
   async function finish(): Promise<void> {
     if (progress.incomplete !== undefined)
       logger.warn(`${source.name} was not crawled whole: ${progress.incomplete}; nothing counts as vanished`);
+    // With nothing left to read, so that whoever goes on after a death here deposits the same file, not what it reads anew;
+    // and whose lease is lost deposits none.
+    await store('running');
     const snapshot = progress.snapshot();
     // An empty one would make every item vanish, and is a broken shop or selector far more often than a sale.
     if (snapshot === '') logger.warn(`${source.name} showed no item at all; no crawl file is deposited`);
