@@ -13,7 +13,7 @@ export const nodeIdSchema = z
 /** Versions are exact integers in JSON, JavaScript and bigint columns alike. */
 export const versionSchema = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
 
-const ordinalsPerIntake = 2 ** 24;
+export const ordinalsPerIntake = 2 ** 24;
 export const intakeMax = 2 ** 29 - 1;
 
 /**

@@ -10,7 +10,7 @@
 // What is stored has a limit. At it a crawl learns no further pages and items, goes on with those it knows, and says that it
 // is not whole.
 import { hash } from 'node:crypto';
-import { itemVersion } from '../../contracts/ids.ts';
+import { itemVersion, ordinalsPerIntake } from '../../contracts/ids.ts';
 import { itemsPerPageMax } from '../../contracts/item-page.ts';
 import type { Item, ItemContent } from '../../contracts/item.ts';
 import { packedStateLengthMax, type CrawlLease, type CrawlState } from '../../contracts/node-api.ts';
@@ -94,6 +94,11 @@ export class CrawlProgress {
 
   /** The page to read now; undefined at the end. */
   next(): Entry | undefined {
+    // No page has as many items as are reserved at once. Of this intake there will be no more; the next crawl has another.
+    if (this.#state.nextOrdinal + itemsPerStore > ordinalsPerIntake) {
+      this.#cut('the limit of versions of one crawl, which workers that ended without a word used up');
+      return undefined;
+    }
     return this.#state.frontier[0];
   }
   done({ url }: Entry): void {
