@@ -1,5 +1,10 @@
 // Publishing to RabbitMQ, asking for a queue's depth and taking what lies in one: confirmed, mandatory, bounded, and over a
 // connection that is opened when it is first needed and again after it broke. Never consumes: event sources do that.
+//
+// What a broker does not read stays in the connection and would be sent after all, each try once more. So while RabbitMQ has
+// said that it reads nothing (connection.blocked: it is short of memory or disk), nothing more is written; and a connection
+// on which a confirm is late is thrown away with what it still holds.
+import type { Writable } from 'node:stream';
 import type { Channel, ChannelModel, ConfirmChannel, GetMessage } from 'amqplib';
 import { within } from './waiting.ts';
 import { connectAmqps, type BrokerAddress } from './amqps.ts';
@@ -30,10 +35,11 @@ export interface TakenMessage {
 export interface BrokerClient {
   /**
    * Resolves when the broker has confirmed the message and some queue has it.
-   * @throws Failure BROKER_UNAVAILABLE (indefinite: it may have been taken) or UNROUTABLE (definite).
+   * @throws Failure BROKER_UNAVAILABLE (indefinite: it may have been taken; at once while the broker is blocked) or UNROUTABLE
+   * (definite).
    */
   publish(message: BrokerMessage, options?: { timeoutMs?: number }): Promise<void>;
-  /** Ready messages. @throws Failure BROKER_UNAVAILABLE, also when there is no such queue. */
+  /** Ready messages; eight queues are asked at a time. @throws Failure BROKER_UNAVAILABLE, also when there is no such queue. */
   depth(queue: string, options?: { timeoutMs?: number }): Promise<number>;
   /**
    * Takes ready messages, the oldest first, until one of the limits is reached, and acknowledges them when `keep` has
@@ -54,12 +60,16 @@ const takeWithinMs = 30_000;
 const closeWithinMs = 1_000;
 /** Publishes that wait for their confirm; one more is refused. */
 const unconfirmedMax = 1_000;
+/** Each has a channel for itself, of which the development broker gives a connection 64. */
+const depthsAtOnce = 8;
 
 interface Link {
   readonly connection: ChannelModel;
   readonly channel: ConfirmChannel;
   /** Message ids that came back because no queue takes them; a return always precedes its confirm. */
   readonly returned: Set<string>;
+  /** Why the broker reads nothing of this connection for now. */
+  readonly blocked: () => string | undefined;
 }
 
 export function connectBroker(options: BrokerOptions): BrokerClient {
@@ -79,16 +89,40 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
     });
     return opening;
   }
+  /** For whoever still waits for it when it is open. */
+  async function openFor(signal: AbortSignal): Promise<Link> {
+    const opened = await open();
+    signal.throwIfAborted();
+    const reason = opened.blocked();
+    if (reason !== undefined) throw new Error(`the broker takes nothing for now: ${reason}`);
+    return opened;
+  }
+
+  let nextLane = 0;
+  const lanes = Array.from({ length: depthsAtOnce }, (): Promise<unknown> => Promise.resolve());
+  /** Behind those that asked before. */
+  function inLane<T>(ask: () => Promise<T>): Promise<T> {
+    const lane = nextLane++ % depthsAtOnce;
+    const turn = (lanes[lane] as Promise<unknown>).then(ask);
+    lanes[lane] = turn.catch(() => undefined); // Whoever asked is told.
+    return turn;
+  }
 
   // Takes are done on one channel that stays open: RabbitMQ passes acknowledgements on to a quorum queue a few at a time, and
   // a channel that closes forgets those it still has. One at a time: an acknowledgement speaks for all before it.
   let taking: Promise<unknown> = Promise.resolve();
   let takeChannel: Channel | undefined;
 
-  async function openTaking(): Promise<Channel> {
+  async function openTaking(signal: AbortSignal): Promise<Channel> {
+    const { connection } = await openFor(signal);
     if (takeChannel) return takeChannel;
-    const channel = await (await open()).connection.createChannel();
+    const channel = await connection.createChannel();
     channel.on('error', () => undefined); // The call under way rejects with the same error.
+    if (signal.aborted) {
+      // Another may be open by now, and what both took would be acknowledged by either.
+      channel.close().catch(() => undefined); // It is closed already.
+      signal.throwIfAborted();
+    }
     channel.on('close', () => {
       if (takeChannel === channel) takeChannel = undefined;
     });
@@ -109,8 +143,12 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
         throw unavailable(`${what}: ${unconfirmed} messages wait for their confirm`, undefined);
       unconfirmed += 1;
       try {
-        await within(timeoutMs, 'the broker', async () => {
-          const { channel, returned } = await open();
+        await within(timeoutMs, 'the broker', async (signal) => {
+          const { connection, channel, returned, blocked } = await openFor(signal);
+          signal.addEventListener('abort', () => {
+            // A blocked one is kept: it will be told when that ends, and a new one would not know of it.
+            if (blocked() === undefined) destroy(connection);
+          });
           await confirmed(channel, message);
           if (returned.delete(message.messageId))
             throw new Failure('UNROUTABLE', `${what}: no queue takes it`);
@@ -125,15 +163,17 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
     async depth(queue, { timeoutMs = depthWithinMs } = {}) {
       const what = `asking for the depth of ${queue}`;
       try {
-        return await within(timeoutMs, 'the broker', async () => {
-          const { connection } = await open();
-          // A channel of its own: the broker closes it when there is no such queue.
-          const channel = await connection.createChannel();
-          channel.on('error', () => undefined); // The call below rejects with the same error.
-          const { messageCount } = await channel.checkQueue(queue);
-          await channel.close();
-          return messageCount;
-        });
+        return await within(timeoutMs, 'the broker', (signal) =>
+          inLane(async () => {
+            const { connection } = await openFor(signal);
+            // A channel of its own: the broker closes it when there is no such queue.
+            const channel = await connection.createChannel();
+            channel.on('error', () => undefined); // The call below rejects with the same error.
+            const { messageCount } = await channel.checkQueue(queue);
+            await channel.close();
+            return messageCount;
+          }),
+        );
       } catch (error) {
         if (error instanceof Failure) throw error;
         throw unavailable(what, error);
@@ -143,8 +183,8 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
       const what = `taking messages of ${queue}`;
       const turn = taking.then(async () => {
         try {
-          return await within(takeWithinMs, 'the broker', async () =>
-            takeFrom(await openTaking(), queue, limits, keep),
+          return await within(takeWithinMs, 'the broker', async (signal) =>
+            takeFrom(await openTaking(signal), queue, limits, keep),
           );
         } catch (error) {
           giveBack();
@@ -174,6 +214,9 @@ async function openLink(options: BrokerOptions, onGone: () => void): Promise<Lin
   // The library throws where nobody listens; what it has to say reaches the caller through its pending call.
   connection.on('error', () => undefined);
   connection.on('close', onGone);
+  let blocked: string | undefined;
+  connection.on('blocked', (reason: string) => (blocked = reason));
+  connection.on('unblocked', () => (blocked = undefined));
   try {
     const channel = await connection.createConfirmChannel();
     const returned = new Set<string>();
@@ -187,11 +230,17 @@ async function openLink(options: BrokerOptions, onGone: () => void): Promise<Lin
       const id: unknown = message.properties.messageId;
       if (typeof id === 'string') returned.add(id);
     });
-    return { connection, channel, returned };
+    return { connection, channel, returned, blocked: () => blocked };
   } catch (error) {
     connection.close().catch(() => undefined); // The error that counts is the one thrown.
     throw error;
   }
+}
+
+/** With what it was given to send, which closing it would wait for. Whoever waits on it is told that it is gone. */
+function destroy(connection: ChannelModel): void {
+  const { stream } = connection.connection as unknown as { stream: Writable };
+  stream.destroy(new Error('the connection was given up'));
 }
 
 async function takeFrom(
