@@ -29,6 +29,10 @@ export function itemVersion({ intake, ordinal }: { intake: number; ordinal: numb
   return intake * ordinalsPerIntake + ordinal;
 }
 
+export function intakeOf(version: number): number {
+  return Math.floor(version / ordinalsPerIntake);
+}
+
 /** What a page message's id is the sha256 of, in hex: equal for every try of the same page of the same crawl. */
 export function pageMessageIdInput({
   source,

@@ -2,7 +2,8 @@
 // Exchange `baton`, routing key `items.<source>`, type `item-page`.
 // Idempotency key: the message id, sha256 of (source, intake, page); within it each item's version.
 import * as z from 'zod';
-import { sourceNameSchema, traceparentSchema } from './ids.ts';
+import { intakeOf, sourceNameSchema, traceparentSchema } from './ids.ts';
+import type { Item } from './item.ts';
 
 export const itemPageVersion = 1;
 export const itemPageType = 'item-page';
@@ -27,3 +28,20 @@ export const itemPageSchema = z.strictObject({
   items: z.array(z.unknown()).max(itemsPerPageMax),
 });
 export type ItemPage = z.infer<typeof itemPageSchema>;
+
+/**
+ * What keeps an item that is well-formed from being one of its page. A version of a later intake would make everything that
+ * comes after it stale.
+ */
+export function misplaced(
+  { source, version }: Item,
+  page: Pick<ItemPage, 'source' | 'intake'>,
+): { path: 'source' | 'version'; message: string } | undefined {
+  if (source !== page.source) return { path: 'source', message: `${source} on a page of ${page.source}` };
+  if (intakeOf(version) !== page.intake)
+    return {
+      path: 'version',
+      message: `${version} is of intake ${intakeOf(version)}, on a page of ${page.intake}`,
+    };
+  return undefined;
+}

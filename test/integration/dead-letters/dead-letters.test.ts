@@ -148,12 +148,17 @@ describe.each(kinds)('with %s', (kind) => {
     expect(shown.problems).toMatchObject([{ path: 'items.0.price' }]);
     expect(JSON.parse(shown.body)).toEqual(page('a', { price: 'ten' }));
 
-    const edit = (price: unknown, dryRun = false) =>
+    const edit = (price: unknown, { dryRun = false, ...content }: Record<string, unknown> = {}) =>
       ask('PUT', `/dead-letters/${id}/body`, {
-        json: { body: JSON.stringify(page('a', { price })), by: 'mara', dryRun },
+        json: { body: JSON.stringify(page('a', { price, ...content })), by: 'mara', dryRun },
       });
     expect(await edit('twelve')).toMatchObject({ status: 400, json: { code: 'REQUEST_MALFORMED' } });
-    expect(await edit(10, true)).toMatchObject({ status: 200, json: { edited: false, problems: [] } });
+    // Of a crawl to come: it would stand, and whatever comes before that crawl would be stale.
+    expect(await edit(10, { version: 2 ** 25 })).toMatchObject({
+      status: 400,
+      json: { issues: [{ path: 'items.0.version' }] },
+    });
+    expect(await edit(10, { dryRun: true })).toMatchObject({ status: 200, json: { edited: false, problems: [] } });
     expect(await asked<DeadLetterDetail>(ask('GET', `/dead-letters/${id}`))).toMatchObject({ edited: false });
     expect(await edit(10)).toMatchObject({ status: 200, json: { edited: true } });
 
