@@ -24,7 +24,7 @@ export interface NewDeadLetter {
   readonly attempts: number;
   /** The letter it was before that. */
   readonly cameFrom: number | null;
-  /** Two of one fingerprint are one letter that was taken twice. */
+  /** Two of one fingerprint are one letter that was buried or taken twice. */
   readonly fingerprint: Buffer;
   readonly diedAt: Date;
 }

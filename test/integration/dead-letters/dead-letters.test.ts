@@ -1,5 +1,6 @@
 // Dead letters from their queues into the database and back: real PostgreSQL, the development broker and, where it is
 // installed, RabbitMQ; the real jobs and routes of a leader.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type {
   ActionAnswer,
@@ -158,7 +159,10 @@ describe.each(kinds)('with %s', (kind) => {
       status: 400,
       json: { issues: [{ path: 'items.0.version' }] },
     });
-    expect(await edit(10, { dryRun: true })).toMatchObject({ status: 200, json: { edited: false, problems: [] } });
+    expect(await edit(10, { dryRun: true })).toMatchObject({
+      status: 200,
+      json: { edited: false, problems: [] },
+    });
     expect(await asked<DeadLetterDetail>(ask('GET', `/dead-letters/${id}`))).toMatchObject({ edited: false });
     expect(await edit(10)).toMatchObject({ status: 200, json: { edited: true } });
 
@@ -189,6 +193,20 @@ describe.each(kinds)('with %s', (kind) => {
     ]);
     expect(await edit(11)).toMatchObject({ status: 409, json: { code: 'LETTER_SETTLED' } });
     expect(leader?.problems).toEqual([]);
+  });
+
+  test('what is buried again, as with a batch that comes again, is one letter that came so often', async () => {
+    await lead(database.store);
+    await bury('a');
+    await collect();
+    await sleep(1_100); // A message says the second of its publish.
+    await bury('a');
+    await bury('b');
+    await collect();
+    expect(await letters()).toMatchObject([
+      { messageId: 'message-of-a', times: 2 },
+      { messageId: 'message-of-b', times: 1 },
+    ]);
   });
 
   test('a group is discarded with a reason, and nothing else; nobody does it without the role', async () => {
