@@ -2,6 +2,7 @@
 // and by `baton dlq`.
 import * as z from 'zod';
 import { sourceNameSchema } from './ids.ts';
+import { messageBytesMax } from './item-page.ts';
 
 export const deadLetterStates = ['waiting', 'sending', 'sent', 'discarded'] as const;
 
@@ -98,7 +99,16 @@ export const discardRequestSchema = z.strictObject({
   select: deadLetterSelectionSchema,
   reason: z.string().trim().min(1).max(500),
 });
-export const editRequestSchema = z.strictObject({ ...asked, body: z.string().max(1024 * 1024) });
+export const editRequestSchema = z.strictObject({
+  ...asked,
+  body: z
+    .string()
+    .max(messageBytesMax)
+    .refine(
+      (body) => new TextEncoder().encode(body).length <= messageBytesMax,
+      `at most ${messageBytesMax} bytes, which is what RabbitMQ takes`,
+    ),
+});
 
 export const actionAnswerSchema = z.object({
   /** Null when it was a dry run, or nothing was there to do. */

@@ -11,9 +11,11 @@ export const itemsPerPageMax = 200;
 /** A message above this is dead-lettered unread; Lambda's own cap on one invocation is 6 MB. */
 export const itemPageBytesMax = 1024 * 1024;
 /**
- * What a publisher fills a message's items to, with room for the envelope below 512 KB: RabbitMQ 4.2 on Amazon MQ takes no
- * larger one (max_message_size of m7g brokers, AWS "Default resource limits for Amazon MQ for RabbitMQ").
+ * RabbitMQ 4.2 on Amazon MQ takes no larger body (max_message_size of m7g brokers, AWS "Default resource limits for Amazon MQ
+ * for RabbitMQ"): it closes the channel, and what others publish on it fails too.
  */
+export const messageBytesMax = 512 * 1024;
+/** What a publisher fills a message's items to, with room for the envelope. */
 export const itemPageFilledBytesMax = 448 * 1024;
 
 /** The envelope only: each item is judged on its own by itemSchema, so that one bad item does not take the page with it. */

@@ -71,7 +71,8 @@ export interface DeadLetterStore {
   keepDeadLetters(term: number, letters: readonly NewDeadLetter[]): Promise<void>;
   /** By queue; those that are being sent again count until they are confirmed. */
   openDeadLetters(): Promise<Record<string, number>>;
-  deadLetterGroups(select: DeadLetterSelection): Promise<DeadLetterGroup[]>;
+  /** Of those that wait; of all that can be discarded those that are being sent again, too. */
+  deadLetterGroups(select: DeadLetterSelection, forWhat?: 'retry' | 'discard'): Promise<DeadLetterGroup[]>;
   /** Oldest first, with ids above `after`. */
   deadLetters(filter: DeadLetterFilter, page: { after: number; limit: number }): Promise<DeadLetter[]>;
   deadLetter(id: number): Promise<{ letter: StoredDeadLetter; actions: DeadLetterAction[] } | undefined>;

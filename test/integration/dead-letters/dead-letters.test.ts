@@ -240,6 +240,41 @@ describe.each(kinds)('with %s', (kind) => {
     ]);
   });
 
+  test('a letter that the broker does not take can be discarded, and an edit grows no letter beyond what it takes', async () => {
+    await lead(database.store);
+    for (const sku of ['a', 'b']) await bury(sku);
+    await collect();
+    const [a, b] = await letters();
+    const { ask } = await serve();
+    const edit = (title: string) =>
+      ask('PUT', `/dead-letters/${b?.id}/body`, {
+        json: { body: JSON.stringify(page('b', { title })), by: 'mara' },
+      });
+    expect(await edit('é'.repeat(300_000))).toMatchObject({
+      status: 400,
+      json: { detail: expect.stringContaining('524288 bytes') },
+    });
+    await leader?.close(); // Whose job would send it.
+    const settle = (kind: 'retry' | 'discard', action = crypto.randomUUID()) =>
+      database.store.settleDeadLetters(2, {
+        ...{ action, kind, who: 'mara', reason: null, lettersMax: 10, upTo: b?.id ?? 0 },
+        select: { ids: [a?.id ?? 0] },
+      });
+    const select = { ids: [a?.id ?? 0] };
+    expect(await settle('retry')).toBe(1);
+    const refusing = { publish: () => Promise.reject(new Error('larger than the broker takes')) };
+    await expect(sendAgain(2, database.store, refusing)).rejects.toThrow('larger');
+    expect(await database.store.deadLetterGroups(select)).toEqual([]);
+    expect(await database.store.deadLetterGroups(select, 'discard')).toMatchObject([{ letters: 1 }]);
+    expect(await settle('retry')).toBe(0);
+    expect(await settle('discard')).toBe(1);
+    expect(await settle('discard')).toBe(0);
+    // Confirmed after all: that it was given up stays said.
+    await database.store.deadLettersSent(2, select.ids);
+    expect((await letters()).map(({ state }) => state)).toEqual(['discarded', 'waiting']);
+    await sendAgain(2, database.store, refusing);
+  });
+
   test('the counts stay true wherever a letter lies', async () => {
     await lead(database.store);
     const served = await serve();
