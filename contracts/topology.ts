@@ -83,7 +83,7 @@ export const queues = {
   mailDead: deadQueue('mail'),
 } as const satisfies Record<string, Queue>;
 
-/** All of them where `items` has so many partitions; with one, those above. */
+/** All queues there are when `items` has that many partitions; with one, those above. */
 export function queuesOf(itemPartitions: number): readonly Queue[] {
   const names = itemQueueNames(itemPartitions);
   return Object.values(queues).flatMap((queue): Queue[] => {
@@ -228,7 +228,7 @@ export const nodes = {
   heartbeatMs: 50,
   electionTimeoutMs: 300,
   /**
-   * Of Node, beside what every process of ours gets. V8 lets the young generation grow to three times 16 MB; a node lives as
+   * Flags for Node, beside those that every process of ours gets. V8 lets the young generation grow to three times 16 MB; a node lives as
    * well with a small one, and when it is killed its sockets close only after its memory is freed.
    */
   flags: ['--max-semi-space-size=2'],

@@ -4,6 +4,7 @@
 // Exit codes: 0 ok, 1 failed, 2 usage, 3 nothing running.
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { Agent, setGlobalDispatcher } from 'undici';
+import { heartbeatsPerTimeoutMin } from '../contracts/environment.ts';
 import { nodes } from '../contracts/topology.ts';
 import {
   breakNetwork,
@@ -43,7 +44,7 @@ function countOfNodes(text: string): number {
 function timeouts(text: string): Timeouts {
   const found = /^(?<heartbeat>\d{1,5})\/(?<election>\d{1,6})$/.exec(text)?.groups;
   const [heartbeatMs, electionTimeoutMs] = [Number(found?.['heartbeat']), Number(found?.['election'])];
-  if (!found || heartbeatMs < 1 || electionTimeoutMs < 3 * heartbeatMs)
+  if (!found || heartbeatMs < 1 || electionTimeoutMs < heartbeatsPerTimeoutMin * heartbeatMs)
     throw new InvalidArgumentError('It looks like 50/300, and the second is three times the first at least.');
   return { heartbeatMs, electionTimeoutMs };
 }

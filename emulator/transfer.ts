@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const transferAnswerSchema = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('done') }),
+  z.object({ kind: z.literal('done'), leader: z.string().nullable() }),
   z.object({ kind: z.literal('failed'), reason: z.string() }),
 ]);
 
@@ -14,5 +14,7 @@ export function transferRequest(target: string): { target: string | null } {
 /** What was done, in words. @throws Error when nobody took over. */
 export function handedOver(answer: z.infer<typeof transferAnswerSchema>, target: string): string {
   if (answer.kind === 'failed') throw new Error(`nobody took over: ${answer.reason}`);
-  return `handed over to ${target === 'first' ? 'the first in rank' : target}`;
+  if (answer.leader === null) return 'handed over, and who leads now is not known yet';
+  const another = target !== 'first' && answer.leader !== target;
+  return `handed over to ${answer.leader}${another ? `: ${target} did not take it` : ''}`;
 }

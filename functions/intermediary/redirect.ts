@@ -2,8 +2,7 @@
 // Never leads anywhere else: path and query are appended to the leader's origin. A leader that waits for its database
 // (`waiting`) still answers reads, so it is led to as well.
 import * as z from 'zod';
-import { failures } from '../../contracts/failures.ts';
-import type { Problem } from '../../contracts/node-api.ts';
+import { problem } from '../../contracts/node-api.ts';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { believable, type DirectoryEntry, type LeaderDirectory } from '../leader-directory.ts';
@@ -76,22 +75,14 @@ export function targetUrl(
 }
 
 function noLeader(detail: string): HttpAnswer {
-  const { httpStatus, means } = failures.NO_LEADER;
-  const problem: Problem = {
-    type: 'https://baton.invalid/failures#NO_LEADER',
-    title: means,
-    status: httpStatus,
-    code: 'NO_LEADER',
-    detail,
-    retryAfterMs: retryAfterS * 1_000,
-  };
+  const body = problem('NO_LEADER', { detail, retryAfterMs: retryAfterS * 1_000 });
   return {
-    statusCode: httpStatus,
+    statusCode: body.status,
     headers: {
       'content-type': 'application/problem+json; charset=utf-8',
       'cache-control': 'no-store',
       'retry-after': String(retryAfterS),
     },
-    body: JSON.stringify(problem),
+    body: JSON.stringify(body),
   };
 }

@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
 import { isDue, makeAuthority, makeLeaf, readCertificate, type KeyPair } from '../../runtime/certificates.ts';
+import { parseJson } from '../../runtime/parse-json.ts';
 
 export interface SecretStore {
   /** Undefined when it has no value yet. @throws Error when it cannot be read. */
@@ -26,7 +27,7 @@ export interface FillOptions {
 }
 export interface Filled {
   readonly written: readonly string[];
-  /** Of every certificate, the authority's own too: days to its end. */
+  /** Days until each certificate ends, the authority's own included. */
   readonly daysLeft: Readonly<Record<string, number>>;
 }
 
@@ -94,11 +95,7 @@ function daysTo(pem: string, now: number): number {
 function token(): string {
   return randomBytes(24).toString('base64url');
 }
-/** Undefined for what is missing or of another shape: both are made anew. */
+/** Undefined for what is missing or of another shape, as the random text that CloudFormation made it with: both are made anew. */
 function parse<T>(schema: z.ZodType<T>, text: string | undefined): T | undefined {
-  try {
-    return schema.safeParse(JSON.parse(text ?? '')).data;
-  } catch {
-    return undefined; // Not JSON: the random text that CloudFormation made it with.
-  }
+  return schema.safeParse(parseJson(text ?? '')).data;
 }

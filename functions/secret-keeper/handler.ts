@@ -18,7 +18,7 @@ const environment = z
   .object({
     AWS_REGION: z.string().regex(/^[a-z0-9-]+$/),
     BATON_CLUSTER: z.string(),
-    /** In front of every secret's name: `baton/dev/`. */
+    /** What every secret's name begins with: `baton/dev/`. */
     BATON_SECRET_PREFIX: z.string().endsWith('/'),
     /** JSON [{ name, hosts }] */
     BATON_CERTIFICATES: z

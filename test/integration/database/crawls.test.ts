@@ -147,23 +147,6 @@ test('a crawl whose site asked for it is taken by nobody before, by name neither
   expect(await take(store, 'three')).toMatchObject({ resumed: true });
 });
 
-test('a node of the release before still stores a crawl', async () => {
-  const { store, connect } = await databases.fresh();
-  await lead(store);
-  const crawl = await take(store, 'one');
-  const { state } = update('one', 'paused', 'page 5');
-  await (
-    await connect()
-  ).query('SELECT update_crawl(1::bigint, $1::uuid, $2, 60000, $3, $4::json, $5::jsonb)', [
-    crawl?.crawlId,
-    'one',
-    'paused',
-    JSON.stringify(state),
-    JSON.stringify(counts),
-  ]);
-  expect(await take(store, 'two')).toMatchObject({ resumed: true, state: { zstd: 'page 5' } });
-});
-
 test('a finished crawl is due again after everySeconds, with the next intake and what it remembered', async () => {
   const { store } = await databases.fresh();
   await lead(store);

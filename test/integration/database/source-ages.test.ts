@@ -1,7 +1,7 @@
 // How old sources are, by the database's clock, and who of them is overdue.
 import { expect, test } from 'vitest';
 import type { CrawlUpdate } from '../../../contracts/node-api.ts';
-import { judgeSources } from '../../../nodes/source-watch.ts';
+import { judgeSources } from '../../../nodes/health/source-watch.ts';
 import type { Store } from '../../../nodes/store.ts';
 import { holder, partner, shop, traceparent, useDatabases, type FreshDatabase } from './fresh-database.ts';
 

@@ -41,7 +41,7 @@ async function statusOf(
       log: null,
     };
   });
-  const { leader, term } = await systemStatus(members, services, { withinMs: 200 });
+  const { leader, term } = await systemStatus(members, services, { withinMs: 1_000 });
   return { leader, term };
 }
 
