@@ -71,6 +71,10 @@ function deadQueue(name: string): Queue {
 const itemQueue = (name: string) => workQueue(name, `${name}.#`);
 const itemRetryQueue = (name: string) => retryQueue(name, { delayMs: 2_000, routingKey: `${name}.retry` });
 
+/** Users of RabbitMQ: `admin` declares these, `event-source` consumes, the others publish what is theirs. */
+export const brokerUsers = ['event-source', 'nodes', 'functions'] as const;
+export type BrokerUser = (typeof brokerUsers)[number];
+
 export const queues = {
   items: itemQueue('items'),
   itemsRetry: itemRetryQueue('items'),
@@ -151,11 +155,21 @@ export const directoryTable = { name: 'baton-directory', key: 'cluster' } as con
 
 export const functionNames = ['scraper', 'deliver', 'announce', 'redirect', 'ftp-sync', 'mail'] as const;
 export type FunctionName = (typeof functionNames)[number];
+/** They have a certificate of their own, publish on the broker and run where both are reached; the others need the directory alone. */
+export const functionsThatCallNodes = [
+  'scraper',
+  'deliver',
+  'ftp-sync',
+  'mail',
+] as const satisfies readonly FunctionName[];
+export type FunctionThatCallsNodes = (typeof functionsThatCallNodes)[number];
+
 export interface FunctionSettings {
   readonly memoryMb: number;
   readonly timeoutS: number;
   /** The module under functions/ whose `handler` is run. */
   readonly entry: string;
+  /** Whether it answers HTTP: at a function URL, and on AWS behind the load balancer, which knows its readers. */
   readonly functionUrl: boolean;
 }
 export const functions = {

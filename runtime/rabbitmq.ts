@@ -209,11 +209,7 @@ class Client implements BrokerClient {
 }
 
 /** @throws the work's own Failure, else BROKER_UNAVAILABLE. */
-async function inTime<T>(
-  ms: number,
-  what: string,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
+async function inTime<T>(ms: number, what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   try {
     return await within(ms, 'the broker', work);
   } catch (error) {

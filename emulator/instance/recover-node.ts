@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { Service } from '../service.ts';
+import type { Service } from '../services/service.ts';
 
 const run = promisify(execFile);
 const module = fileURLToPath(new URL('../../nodes/identity/recover.ts', import.meta.url));

@@ -4,7 +4,14 @@
 // item queues are empty: queues beyond it are kept, but lose their binding, so that whoever still publishes there is told.
 import * as z from 'zod';
 import { itemQueueName, refusedChange } from '../../contracts/item-partitions.ts';
-import { exchanges, queues, queuesOf, rabbitmqEventSourcesOf, type Queue } from '../../contracts/topology.ts';
+import {
+  exchanges,
+  queues,
+  queuesOf,
+  rabbitmqEventSourcesOf,
+  type BrokerUser,
+  type Queue,
+} from '../../contracts/topology.ts';
 import type { Credentials } from '../../runtime/secrets.ts';
 
 /** Resolves with the answer's status and body, whatever it is. */
@@ -14,8 +21,6 @@ export type CallManagement = (
   json?: unknown,
 ) => Promise<{ status: number; json: unknown }>;
 
-export const userNames = ['event-source', 'nodes', 'functions'] as const;
-export type UserName = (typeof userNames)[number];
 export interface Permissions {
   /** Regular expressions of names, as RabbitMQ wants them. */
   readonly configure: string;
@@ -27,7 +32,7 @@ const vhost = encodeURIComponent('/');
 const nothing = '^$';
 
 /** What each user needs and no more: nobody but the administrator may declare or delete. */
-export function permissionsFor(itemPartitions: number): Readonly<Record<UserName, Permissions>> {
+export function permissionsFor(itemPartitions: number): Readonly<Record<BrokerUser, Permissions>> {
   return {
     'event-source': {
       configure: nothing,
@@ -51,7 +56,7 @@ export function permissionsFor(itemPartitions: number): Readonly<Record<UserName
 /** @throws Error naming everything that could not be declared as the contract says. */
 export async function declareTopology(
   call: CallManagement,
-  users: Readonly<Record<UserName, Credentials>>,
+  users: Readonly<Record<BrokerUser, Credentials>>,
   itemPartitions = 1,
 ): Promise<void> {
   const bound = await findItemQueues(call);
@@ -78,7 +83,7 @@ export async function declareTopology(
     for (const binding of bindings)
       await ask(call, 'DELETE', `${bindingsOf(name)}/${encodeURIComponent(binding)}`);
   for (const [name, allowed] of Object.entries(permissionsFor(itemPartitions))) {
-    const { username, password } = users[name as UserName];
+    const { username, password } = users[name as BrokerUser];
     await ask(call, 'PUT', `/api/users/${encodeURIComponent(username)}`, { password, tags: '' });
     await ask(call, 'PUT', `/api/permissions/${vhost}/${encodeURIComponent(username)}`, allowed);
   }

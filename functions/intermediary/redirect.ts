@@ -7,8 +7,21 @@ import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { believable, type DirectoryEntry, type LeaderDirectory } from '../leader-directory.ts';
 
-/** What is read of a function URL's event (payload format 2.0). */
-const eventSchema = z.object({ rawPath: z.string().default('/'), rawQueryString: z.string().default('') });
+/** What is read of the event of a load balancer, which has taken the query apart and decoded nothing. */
+const fromLoadBalancer = z
+  .object({ path: z.string(), queryStringParameters: z.record(z.string(), z.string()).default({}) })
+  .transform(({ path, queryStringParameters }) => ({
+    rawPath: path,
+    rawQueryString: Object.entries(queryStringParameters)
+      .map(([name, value]) => `${name}=${value}`)
+      .join('&'),
+  }));
+/** And of that of a function URL (payload format 2.0). */
+const fromFunctionUrl = z.object({
+  rawPath: z.string().default('/'),
+  rawQueryString: z.string().default(''),
+});
+const eventSchema = z.union([fromLoadBalancer, fromFunctionUrl]);
 
 export interface HttpAnswer {
   readonly statusCode: number;

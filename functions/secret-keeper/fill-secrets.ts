@@ -22,6 +22,8 @@ export interface FillOptions {
   readonly certificates: readonly CertificatePlan[];
   /** PEM of the authorities of RDS in this region, and of Amazon's public ones. */
   readonly fetchTrust: () => Promise<{ database: string; broker: string }>;
+  /** Told of what can wait until tomorrow. */
+  readonly warn: (message: string, cause: unknown) => void;
   /** Epoch milliseconds. */
   readonly now: number;
 }
@@ -71,7 +73,11 @@ export async function fillSecrets(options: FillOptions): Promise<Filled> {
     await write('tokens', { reader: token(), editor: token(), operator: token() });
 
   const known = parse(trustSchema, await store.read('trust'));
-  const trust = await options.fetchTrust();
+  const trust = await options.fetchTrust().catch((error: unknown) => {
+    if (!known) throw error; // Without any, nothing works yet; what is known is good for years.
+    options.warn('the public authorities of before go on', error);
+    return known;
+  });
   if (known?.database !== trust.database || known.broker !== trust.broker) await write('trust', trust);
   return { written, daysLeft };
 }

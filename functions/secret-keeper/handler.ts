@@ -10,6 +10,7 @@ import {
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
 import * as z from 'zod';
+import { describeError } from '../../runtime/failure.ts';
 import { doForWhoeverCalls } from '../cloudformation.ts';
 import { daysLeftLines } from './days-left.ts';
 import { fillSecrets, type SecretStore } from './fill-secrets.ts';
@@ -47,6 +48,9 @@ async function fill(): Promise<void> {
     cluster: environment.BATON_CLUSTER,
     certificates: environment.BATON_CERTIFICATES,
     fetchTrust,
+    warn: (message, cause) => {
+      log({ process: 'secret-keeper', level: 'warn', msg: `${message}: ${describeError(cause)}` });
+    },
     now,
   });
   log({ process: 'secret-keeper', written });

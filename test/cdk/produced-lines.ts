@@ -200,6 +200,7 @@ async function secretKeeperLines(namespace: string): Promise<string[]> {
     cluster: 'baton-dev',
     certificates: [{ name: 'node-1', hosts: ['node-1.baton-dev.internal'] }],
     fetchTrust: () => Promise.resolve({ database: 'public', broker: 'public' }),
+    warn: () => undefined,
     now,
   });
   return daysLeftLines(daysLeft, { namespace, now }).map((line) => JSON.stringify(line));

@@ -1,7 +1,17 @@
 // What the supervisor has to know of a service: how it is made ready, started, seen to be up and ended.
 // A service runs as one process group, so that its whole tree ends with it. Never starts anything by itself.
-export type ServiceKind =
-  'node' | 'database' | 'broker' | 'aws' | 'lambda' | 'event-sources' | 'ftp' | 'smtp' | 'demo-shop';
+export const serviceKinds = [
+  'node',
+  'database',
+  'broker',
+  'aws',
+  'lambda',
+  'event-sources',
+  'ftp',
+  'smtp',
+  'demo-shop',
+] as const;
+export type ServiceKind = (typeof serviceKinds)[number];
 
 export interface ServiceCommand {
   readonly file: string;
@@ -9,7 +19,7 @@ export interface ServiceCommand {
   /** The whole environment of the process: nothing of the launcher's is added. */
   readonly env: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** For programs that refuse to run as root. */
+  /** The user it runs as, where a program refuses to run as root. */
   readonly uid?: number;
   readonly gid?: number;
 }
@@ -35,7 +45,7 @@ export interface Service {
   ready?(signal: AbortSignal): Promise<void>;
   readonly startWithinMs: number;
   readonly stopSignal: 'SIGTERM' | 'SIGINT';
-  /** After that the group is killed. */
+  /** How long it may take to end before its group is killed. */
   readonly stopWithinMs: number;
   /** Ends what the process leaves behind (RabbitMQ's port mapper). Runs after every end. */
   clean?(): Promise<void>;

@@ -9,7 +9,7 @@ export interface OwnService extends Pick<Service, 'name' | 'kind' | 'address' | 
   /** Read by runService; without secrets, which travel as file: URIs. */
   readonly settings?: object;
   readonly env?: Readonly<Record<string, string>>;
-  /** Of Node. */
+  /** Options of Node itself. */
   readonly flags?: readonly string[];
   readonly startWithinMs?: number;
   readonly stopWithinMs?: number;

@@ -2,39 +2,57 @@
 // waits for none longer than its bound, so it answers within a second when half of the system is down.
 import { request } from 'undici';
 import { z } from 'zod';
-import type { Member } from '../contracts/environment.ts';
-import type { ServiceView } from './supervisor.ts';
+import type { Member } from '../../contracts/environment.ts';
+import { serviceKinds } from '../services/service.ts';
 
-export interface NodeStatus {
-  readonly id: string;
+const serviceStates = ['starting', 'up', 'paused', 'restarting', 'stopping', 'stopped'] as const;
+const serviceViewSchema = z.object({
+  name: z.string(),
+  kind: z.enum(serviceKinds),
+  state: z.enum(serviceStates),
+  address: z.string(),
+  pid: z.int().nullable(),
+  restarts: z.int(),
+  /** How it ended the last time, and the last that it said before; null when it never did. */
+  lastEnd: z.string().nullable(),
+  /** Where its lines are; null where that is not a file. */
+  log: z.string().nullable(),
+});
+const nodeStatusSchema = z.object({
+  id: z.string(),
   /** `leading`, `waiting`, `following`, `resigned`; `unknown` when it does not answer. */
-  readonly role: string;
-  readonly term: number | null;
-  readonly url: string;
-  readonly internalUrl: string;
-  readonly udp: string;
-  readonly pid: number | null;
-  readonly health: 'ok' | 'paused' | 'down' | 'unreachable';
+  role: z.string(),
+  term: z.int().nullable(),
+  url: z.string(),
+  internalUrl: z.string(),
+  udp: z.string(),
+  pid: z.int().nullable(),
+  health: z.enum(['ok', 'paused', 'down', 'unreachable']),
   /** In words, as this node sees them. */
-  readonly problems: readonly string[];
-}
-export interface Counts {
-  readonly items: number | null;
-  readonly itemVersions: number | null;
-  readonly files: number | null;
-  readonly mailsSent: number | null;
-  readonly deadLetters: number | null;
-  readonly queued: number | null;
-}
-export interface SystemStatus {
-  readonly leader: string | null;
-  readonly term: number | null;
-  readonly nodes: readonly NodeStatus[];
-  readonly services: readonly ServiceView[];
-  readonly counts: Counts;
+  problems: z.array(z.string()).readonly(),
+});
+const count = z.int().nullable();
+const countsSchema = z.object({
+  items: count,
+  itemVersions: count,
+  files: count,
+  mailsSent: count,
+  deadLetters: count,
+  queued: count,
+});
+export const systemStatusSchema = z.object({
+  leader: z.string().nullable(),
+  term: z.int().nullable(),
+  nodes: z.array(nodeStatusSchema).readonly(),
+  services: z.array(serviceViewSchema).readonly(),
+  counts: countsSchema,
   /** What is broken on purpose right now, in words. */
-  readonly faults: readonly string[];
-}
+  faults: z.array(z.string()).readonly(),
+});
+export type ServiceState = (typeof serviceStates)[number];
+export type ServiceView = Readonly<z.infer<typeof serviceViewSchema>>;
+export type NodeStatus = Readonly<z.infer<typeof nodeStatusSchema>>;
+export type SystemStatus = Readonly<z.infer<typeof systemStatusSchema>>;
 
 const askMs = 700;
 const viewSchema = z.object({
@@ -43,15 +61,7 @@ const viewSchema = z.object({
   leader: z.string().nullable(),
   problems: z.array(z.string()).default([]),
 });
-const countsSchema = z.object({
-  items: z.int().nullable(),
-  itemVersions: z.int().nullable(),
-  files: z.int().nullable(),
-  mailsSent: z.int().nullable(),
-  deadLetters: z.int().nullable(),
-  queued: z.int().nullable(),
-});
-const unknownCounts: Counts = {
+const unknownCounts: SystemStatus['counts'] = {
   items: null,
   itemVersions: null,
   files: null,

@@ -1,18 +1,14 @@
 // A request to whichever node leads, over the public API. Tries once: whoever calls knows how long to go on.
 import { request } from 'undici';
+import { askNode, type NodeCall } from '../../cluster/ask-node.ts';
 
 const answerWithinMs = 3_000;
 
-export interface LeaderCall {
-  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
-  readonly path: string;
-  readonly json?: unknown;
-}
-
 /** @returns the answer's JSON. @throws Error when nobody leads, or the leader refuses. */
-export async function callLeader(
+export async function askLeader(
   nodes: readonly { readonly publicUrl: string }[],
-  { token, method, path, json }: LeaderCall & { token: string },
+  call: NodeCall,
+  token: string,
 ): Promise<unknown> {
   const leader = await Promise.any(
     nodes.map(async ({ publicUrl }) => {
@@ -26,16 +22,5 @@ export async function callLeader(
   ).catch((cause: unknown) => {
     throw new Error('nobody leads', { cause });
   });
-  const { statusCode, body } = await request(`${leader}${path}`, {
-    method,
-    headers: {
-      authorization: `Bearer ${token}`,
-      ...(json === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    body: json === undefined ? null : JSON.stringify(json),
-    signal: AbortSignal.timeout(answerWithinMs),
-  });
-  const text = await body.text();
-  if (statusCode >= 300) throw new Error(`${method} ${path}: ${statusCode} ${text.slice(0, 500)}`);
-  return text === '' ? undefined : JSON.parse(text);
+  return await askNode(leader, call, { token, withinMs: answerWithinMs });
 }

@@ -4,28 +4,17 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { describeError } from '../runtime/failure.ts';
-import { identify, signalGroup, signalTree, type ProcessIdentity } from './instance/process-table.ts';
-import { backOffMs, pause, type BackOff } from '../runtime/waiting.ts';
-import { RotatingFile } from './rotating-file.ts';
-import type { Service, ServiceKind } from './service.ts';
+import { describeError } from '../../runtime/failure.ts';
+import { parseJson } from '../../runtime/parse-json.ts';
+import { backOffMs, pause, type BackOff } from '../../runtime/waiting.ts';
+import { identify, signalGroup, signalTree, type ProcessIdentity } from '../instance/process-table.ts';
+import { RotatingFile } from '../rotating-file.ts';
+import type { Service } from '../services/service.ts';
+import type { ServiceState, ServiceView } from '../cluster/status.ts';
 
-export type ServiceState = 'starting' | 'up' | 'paused' | 'restarting' | 'stopping' | 'stopped';
-export interface ServiceView {
-  readonly name: string;
-  readonly kind: ServiceKind;
-  readonly state: ServiceState;
-  readonly address: string;
-  readonly pid: number | null;
-  readonly restarts: number;
-  /** How it ended the last time, and the last that it said before; null when it never did. */
-  readonly lastEnd: string | null;
-  /** Where its lines are; null where that is not a file. */
-  readonly log: string | null;
-}
 export interface SupervisorOptions {
   readonly logs: string;
-  /** After each change of a service's state; `detail` says why. */
+  /** Called after each change of a service's state; `detail` says why. */
   readonly onChange: (view: ServiceView, detail: string | null) => void;
   /** Each line a service prints. */
   readonly onLine: (service: string, line: string) => void;
@@ -36,7 +25,7 @@ export interface SupervisorOptions {
 const restartBackOff: BackOff = { firstMs: 200, msMax: 5_000 };
 const steadyAfterMs = 10_000; // Up this long, the next restart is quick again.
 const tailLines = 15;
-/** Until what an ended process wrote is read; a process of another group may hold its output open for longer. */
+/** How long the last lines of an ended process are waited for; a process of another group may hold its output open for longer. */
 const lastLinesWithinMs = 300;
 
 export class Supervisor {
@@ -63,7 +52,7 @@ export class Supervisor {
     return [...this.#supervised.values()].map((supervised) => supervised.view());
   }
 
-  /** As a crash: SIGKILL to all of its processes; it is started again. @throws Error for an unknown or ended one. */
+  /** Ends it as a crash would: SIGKILL to all of its processes; it is started again. @throws Error for an unknown or ended one. */
   kill(name: string): number {
     return this.#find(name).kill();
   }
@@ -78,7 +67,7 @@ export class Supervisor {
   async stop(name: string): Promise<void> {
     await this.#supervised.get(name)?.stop();
   }
-  /** From now on nothing is started, also by whoever has not heard yet that everything goes down. */
+  /** Refuses every start from now on, also of whoever has not heard yet that everything goes down. */
   startNoMore(): void {
     this.#goingDown = true;
   }
@@ -321,10 +310,8 @@ export function tellingLine(lines: readonly string[]): string | undefined {
 }
 
 function troubleIn(json: string): string | undefined {
-  try {
-    const { level, msg } = JSON.parse(json) as { level?: unknown; msg?: unknown };
-    return typeof msg === 'string' && level !== 'info' && level !== 'debug' ? msg : undefined;
-  } catch {
-    return json; // Cut off, or no JSON.
-  }
+  const line = parseJson(json) as { level?: unknown; msg?: unknown } | undefined;
+  if (!line) return json; // Cut off, or no JSON.
+  const { level, msg } = line;
+  return typeof msg === 'string' && level !== 'info' && level !== 'debug' ? msg : undefined;
 }

@@ -1,10 +1,10 @@
 // How every service of ours that `baton up` starts as a child process begins and ends: settings come as
 // JSON in one variable, readiness is one JSON line on standard output, SIGTERM ends it.
 import type { z } from 'zod';
-import { createLogger, type Logger } from '../runtime/logger.ts';
-import { createLifecycle, type Closable } from '../runtime/lifecycle.ts';
-import { EnvironmentError } from '../runtime/config.ts';
-import { describeIssues, issuesOf } from '../runtime/issues.ts';
+import { createLogger, type Logger } from '../../runtime/logger.ts';
+import { createLifecycle, type Closable } from '../../runtime/lifecycle.ts';
+import { EnvironmentError } from '../../runtime/config.ts';
+import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 
 export const serviceSettingsVariable = 'BATON_SERVICE_SETTINGS';
 

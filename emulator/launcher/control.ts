@@ -1,22 +1,20 @@
 // How another terminal reaches a running system: a small HTTP listener of the launcher on loopback, with a token that
 // only this user can read. It injects faults and takes the system down; it never reads or writes data. The nodes have a
 // token of their own, with which they pass on what their page wants broken.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { request } from 'undici';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import { z } from 'zod';
-import { describeError } from '../runtime/failure.ts';
-import { describeIssues, issuesOf } from '../runtime/issues.ts';
-import { readBounded } from '../runtime/read-bounded.ts';
-import { sameSecret } from '../runtime/same-secret.ts';
-import type { InstanceRecord } from './instance/instance.ts';
+import { describeError } from '../../runtime/failure.ts';
+import { describeIssues, issuesOf } from '../../runtime/issues.ts';
+import { readBounded } from '../../runtime/read-bounded.ts';
+import { sameSecret } from '../../runtime/same-secret.ts';
+import { answerJson, closeServer, listenLocally } from '../local-http.ts';
+import type { SystemStatus } from '../cluster/status.ts';
 
 export const faultActions = ['kill', 'pause', 'resume'] as const;
 export type FaultAction = (typeof faultActions)[number];
 
 export interface ControlPorts {
-  status(): Promise<unknown>;
+  status(): Promise<SystemStatus>;
   /** `target`: a service, or `leader`. @returns what was done, in words. @throws Error with the reason. */
   fault(action: FaultAction, target: string): Promise<string>;
   /** A command of faults/grammar.ts, as text. */
@@ -33,11 +31,10 @@ const bodyBytesMax = 4_096;
 const faultSchema = z.strictObject({ target: z.string().min(1).max(64) });
 const recoverSchema = faultSchema.extend({ by: z.string().min(1).max(100), yes: z.boolean() });
 const chaosSchema = z.strictObject({ command: z.string().min(1).max(500) });
-const answerSchema = z.object({ done: z.string().optional(), error: z.string().optional() });
 
 export interface ControlTokens {
   readonly token: string;
-  /** For commands of the fault grammar alone. */
+  /** The token that is good for commands of the fault grammar alone. */
   readonly faultsToken: string;
 }
 
@@ -46,25 +43,18 @@ export const controlUrl = (port: number): string => `http://${host}:${port}`;
 export async function startControl(
   { port, ...tokens }: ControlTokens & { port: number },
   ports: ControlPorts,
-): Promise<{ url: string; close(): void }> {
-  const server = createServer((request, response) => {
+): Promise<{ url: string; close(): Promise<void> }> {
+  const listener: RequestListener = (request, response) => {
     answer(request, tokens, ports).then(
-      ({ status, body }) => send(response, status, body),
+      ({ status, body }) => answerJson(response, status, body),
       (error: unknown) =>
-        send(response, 400, {
+        answerJson(response, 400, {
           error: error instanceof z.ZodError ? describeIssues(issuesOf(error)) : describeError(error),
         }),
     );
-  });
-  server.listen({ port, host });
-  await once(server, 'listening');
-  return {
-    url: controlUrl((server.address() as AddressInfo).port),
-    close: () => {
-      server.close();
-      server.closeAllConnections();
-    },
   };
+  const listening = await listenLocally(listener, { port, host });
+  return { url: controlUrl(listening.port), close: () => closeServer(listening.server) };
 }
 
 async function answer(
@@ -104,35 +94,4 @@ async function answer(
 async function readJson(request: IncomingMessage): Promise<unknown> {
   const body = await readBounded(request, { bytesMax: bodyBytesMax, what: 'the body' });
   return JSON.parse(body.toString('utf8'));
-}
-
-function send(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' });
-  response.end(JSON.stringify(body));
-}
-
-/** The other side. @throws Error with the launcher's reason, or when it does not answer in time. */
-export async function callControl(
-  record: InstanceRecord,
-  call: {
-    path: 'status' | 'down' | 'chaos' | 'transfer' | 'recover' | FaultAction;
-    target?: string;
-    command?: string;
-    by?: string;
-    yes?: boolean;
-    timeoutMs: number;
-  },
-): Promise<unknown> {
-  const { path, timeoutMs, ...asked } = call;
-  const answered = await request(`${record.control.url}/${path}`, {
-    method: path === 'status' ? 'GET' : 'POST',
-    headers: { authorization: `Bearer ${record.control.token}` },
-    body: Object.keys(asked).length === 0 ? null : JSON.stringify(asked),
-    signal: AbortSignal.timeout(timeoutMs),
-  }).catch((cause: unknown) => {
-    throw new Error(`the launcher (pid ${record.launcher.pid}) does not answer`, { cause });
-  });
-  const json = await answered.body.json();
-  if (answered.statusCode < 300) return json;
-  throw new Error(answerSchema.parse(json).error ?? `the launcher answered ${answered.statusCode}`);
 }

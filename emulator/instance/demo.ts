@@ -1,9 +1,10 @@
 // The demo: the shop as a source, a partner, a watcher who gets mail when prices drop, and an operator who gets it when a
 // file is rejected or another node leads; then the first crawl, so that nobody waits a minute for the schedule. Doing it
 // again changes nothing.
-import { demoSources } from './services/demo-shop/sources.ts';
-import { createInvokeClient } from './event-sources/invoke-client.ts';
-import { callLeader, type System } from './system.ts';
+import { demoSources } from '../services/demo-shop/sources.ts';
+import { createInvokeClient } from '../event-sources/invoke-client.ts';
+import { callLeader } from '../cluster/call-leader.ts';
+import type { System } from '../system.ts';
 
 const operator = 'operator@example.test';
 const watches = [
@@ -14,9 +15,9 @@ const watches = [
 
 export interface DemoPlace {
   readonly shopUrl: string;
-  /** Of the Invoke API. */
+  /** Where functions are invoked. */
   readonly invokeUrl: string;
-  /** To the leader, as editor. */
+  /** A request to the leader, as editor. */
   readonly call: (call: { method: 'PUT' | 'POST'; path: string; json?: unknown }) => Promise<unknown>;
 }
 

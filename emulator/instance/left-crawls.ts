@@ -3,7 +3,7 @@
 // pages it still wanted are not there any more. Straight in the database, which the launcher owns; nothing here is a write
 // of a leader's.
 import { Client } from 'pg';
-import { demoShopSource } from './services/demo-shop/sources.ts';
+import { demoShopSource } from '../services/demo-shop/sources.ts';
 
 const answerWithinMs = 5_000;
 
