@@ -334,7 +334,11 @@ test('a crawl file brings back what it names and an earlier one let vanish, thou
   expect(await file(next, 2, [a, b])).toMatchObject({ vanished: 0, differences: 0, stale: 1 });
   const last = await crawl(store);
   expect(await file(last, 2, [a, b])).toMatchObject({
-    ...{ applied: 1, unchanged: 1, stale: 0, vanished: 0, differences: 1 },
+    applied: 1,
+    unchanged: 1,
+    stale: 0,
+    vanished: 0,
+    differences: 1,
   });
   const version = itemVersion({ intake: last, ordinal: 2 ** 24 - 1 });
   expect((await store.item({ source: 'shop', sku: 'b' }))?.item).toEqual({ ...b, version });

@@ -255,12 +255,17 @@ describe.each(kinds)('with %s', (kind) => {
       json: { detail: expect.stringContaining('524288 bytes') },
     });
     await leader?.close(); // Whose job would send it.
+    const select = { ids: [a?.id ?? 0] };
     const settle = (kind: 'retry' | 'discard', action = crypto.randomUUID()) =>
       database.store.settleDeadLetters(2, {
-        ...{ action, kind, who: 'mara', reason: null, lettersMax: 10, upTo: b?.id ?? 0 },
-        select: { ids: [a?.id ?? 0] },
+        action,
+        kind,
+        who: 'mara',
+        reason: null,
+        lettersMax: 10,
+        upTo: b?.id ?? 0,
+        select,
       });
-    const select = { ids: [a?.id ?? 0] };
     expect(await settle('retry')).toBe(1);
     const refusing = { publish: () => Promise.reject(new Error('larger than the broker takes')) };
     await expect(sendAgain(2, database.store, refusing)).rejects.toThrow('larger');
