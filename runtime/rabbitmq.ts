@@ -150,7 +150,10 @@ class Client implements BrokerClient {
     this.#link = undefined;
     if (!last) return;
     const ended = last.then(
-      ({ connection }) => connection.close(),
+      async ({ connection }) => {
+        await connection.close();
+        destroy(connection); // A blocked one still holds what was given up.
+      },
       () => undefined, // It never opened.
     );
     await within(closeWithinMs, 'closing the broker connection', () => ended).catch(() => undefined); // The process ends anyway.

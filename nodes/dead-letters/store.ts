@@ -71,7 +71,7 @@ export interface DeadLetterStore {
   keepDeadLetters(term: number, letters: readonly NewDeadLetter[]): Promise<void>;
   /** By queue; those that are being sent again count until they are confirmed. */
   openDeadLetters(): Promise<Record<string, number>>;
-  /** Of those that wait; of all that can be discarded those that are being sent again, too. */
+  /** Of those that can be decided about: they wait, or are being sent again and are to be discarded by their ids. */
   deadLetterGroups(select: DeadLetterSelection, forWhat?: 'retry' | 'discard'): Promise<DeadLetterGroup[]>;
   /** Oldest first, with ids above `after`. */
   deadLetters(filter: DeadLetterFilter, page: { after: number; limit: number }): Promise<DeadLetter[]>;

@@ -91,7 +91,7 @@ export const deadLetterOperations: readonly Operation[] = [
   {
     method: 'post',
     path: '/dead-letters/discard',
-    summary: 'Discard dead letters, with a reason; those that are still to be sent again, too',
+    summary: 'Discard dead letters, with a reason; by its id also one that is still to be sent again',
     role: 'operator',
     body: discardRequestSchema,
     answer: actionAnswerSchema,
@@ -157,7 +157,7 @@ export function addDeadLetters(
     return settle('discard', parse(discardRequestSchema, request.body));
   });
 
-  /** Those that wait now, or to discard are being sent too. Cut off in the middle, the rest still waits: asked again, it goes on. */
+  /** Those that wait now; to discard, also those with the ids that are being sent again. Cut off in the middle, the rest still waits: asked again, it goes on. */
   async function settle(
     kind: 'retry' | 'discard',
     {

@@ -80,9 +80,10 @@ BEGIN
     ON CONFLICT (fingerprint) WHERE state IN ('waiting', 'sending') DO UPDATE SET times = kept.times + excluded.times;
 END $$;
 
--- Those that a decision can be made about: `ids`, or all of a `group`, `queue`, `code`, `source`, or all.
+-- Those that a decision can be made about: `ids`, or all of a `group`, `queue`, `code`, `source`, or all. One that is being sent
+-- again can be discarded by its id: a group is of those that wait, and of two who decide about it at once the first one decides.
 CREATE FUNCTION open_dead_letters(selection jsonb, doing text) RETURNS SETOF dead_letters LANGUAGE sql STABLE AS $$
-  SELECT * FROM dead_letters WHERE (state = 'waiting' OR (doing = 'discard' AND state = 'sending'))
+  SELECT * FROM dead_letters WHERE (state = 'waiting' OR (state = 'sending' AND doing = 'discard' AND selection->'ids' IS NOT NULL))
     AND (selection->'ids' IS NULL OR dead_letter_id IN (SELECT value::bigint FROM jsonb_array_elements_text(selection->'ids')))
     AND (selection->>'group' IS NULL OR group_id = selection->>'group')
     AND (selection->>'queue' IS NULL OR queue = selection->>'queue')
@@ -107,7 +108,8 @@ BEGIN
       SELECT decidable.dead_letter_id FROM open_dead_letters(selection, doing) AS decidable
       WHERE decidable.dead_letter_id <= up_to ORDER BY decidable.dead_letter_id LIMIT letters_max)
       -- Looked at again: another action may have settled it between the two.
-      AND (dead_letters.state = 'waiting' OR (doing = 'discard' AND dead_letters.state = 'sending'))
+      AND (dead_letters.state = 'waiting'
+        OR (dead_letters.state = 'sending' AND doing = 'discard' AND selection->'ids' IS NOT NULL))
     FOR UPDATE
   ), changed AS (
     UPDATE dead_letters SET state = CASE doing WHEN 'retry' THEN 'sending' ELSE 'discarded' END,
