@@ -18,6 +18,7 @@ export interface RaftWorkerData {
   readonly electionTimeoutMs: number;
   readonly priority: number;
   readonly knownToDatabase: boolean;
+  readonly recordedTerm?: number;
   readonly termAtLeast: number;
   /** One 32-bit integer. */
   readonly pulse: SharedArrayBuffer;

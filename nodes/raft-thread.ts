@@ -38,6 +38,8 @@ export interface RaftThreadOptions {
   priority: number;
   /** The database has seen this node before: then a missing vote file is 'lost', not 'first'. */
   knownToDatabase: boolean;
+  /** Of this node, when it started the last time, as the database recorded it: a vote file that says less is an older one. */
+  recordedTerm?: number;
   /** The highest term recorded by the members when the database admitted this start; 0 when it was not asked. */
   termAtLeast: number;
 }
