@@ -32,6 +32,7 @@ import {
   mailResult,
   makeNotices,
   queueDigest,
+  readDigest,
 } from './mails.ts';
 import { connectionConfig, failureOf, openPool, type ConnectionOptions, type Queries } from './pool.ts';
 import { exportItems, feedBounds, findItem, listItems, readFeed } from './read-items.ts';
@@ -151,6 +152,7 @@ function createStore(queries: Queries): Store {
     mailResult: (term, mailId, result) => mailResult(queries, term, mailId, result),
     makeNotices: (term, step) => makeNotices(queries, term, step),
     dueDigests: (term, rules, limit) => dueDigests(queries, term, rules, limit),
+    readDigest: (due) => readDigest(queries, due),
     queueDigest: (term, noticeIds, mail) => queueDigest(queries, term, noticeIds, mail),
     deferredMails: () => deferredMails(queries),
     dueMails: (term, limit) => dueMails(queries, term, limit),

@@ -3,8 +3,8 @@
 // and never sends.
 import { z } from 'zod';
 import type { MailClaimAnswer, MailResult } from '../../contracts/node-api.ts';
-import { noticeSchema, type Digest, type DigestRules } from '../mailer/notice.ts';
-import type { DueMail, ErasedCounts, OutgoingMail } from '../store.ts';
+import { noticeSchema, type Digest, type DigestRules, type DueDigest } from '../mailer/notice.ts';
+import type { DueMail, ErasedCounts, NoticeStep, OutgoingMail } from '../store.ts';
 import type { Queries } from './pool.ts';
 
 const noticesPerMail = 5_000; // Of which a mail shows the first few.
@@ -13,24 +13,42 @@ const noticesSchema = z.tuple([noticeSchema], noticeSchema);
 export async function makeNotices(
   queries: Queries,
   term: number,
-  { eventsMax, traceparent }: { eventsMax: number; traceparent: string },
+  { eventsMax, noticesMax, traceparent }: NoticeStep,
 ): Promise<boolean> {
   const [row] = await queries.query<{ more: boolean }>(
     'making notices',
-    'SELECT make_notices($1, $2, $3) AS more',
-    [term, eventsMax, traceparent],
+    'SELECT make_notices($1, $2, $3, $4) AS more',
+    [term, eventsMax, noticesMax, traceparent],
   );
   return row?.more === true;
 }
 
-export async function dueDigests(
+export function dueDigests(
   queries: Queries,
   term: number,
   rules: DigestRules,
   limit: number,
-): Promise<Digest[]> {
+): Promise<DueDigest[]> {
   const kinds = Object.entries(rules);
-  const rows = await queries.query<{
+  return queries.query<DueDigest & Record<string, unknown>>(
+    'looking for due digests',
+    'SELECT kind, addressee FROM due_digests($1, $2, $3, $4, $5)',
+    [
+      term,
+      kinds.map(([kind]) => kind),
+      kinds.map(([, { gatherMs }]) => gatherMs),
+      kinds.map(([, { quietMs }]) => quietMs),
+      limit,
+    ],
+  );
+}
+
+/** The newest notice names the mail. */
+export async function readDigest(
+  queries: Queries,
+  { kind, addressee }: DueDigest,
+): Promise<Digest | undefined> {
+  const [row] = await queries.query<{
     key: string;
     recipient: string;
     watch: string;
@@ -38,22 +56,18 @@ export async function dueDigests(
     contents: unknown;
     traceparent: string;
   }>(
-    'looking for due digests',
-    'SELECT key, recipient, watch, notice_ids, contents, traceparent FROM due_digests($1, $2, $3, $4, $5, $6)',
-    [
-      term,
-      kinds.map(([kind]) => kind),
-      kinds.map(([, { gatherMs }]) => gatherMs),
-      kinds.map(([, { quietMs }]) => quietMs),
-      limit,
-      noticesPerMail,
-    ],
+    'reading a digest',
+    `SELECT (array_agg(key ORDER BY notice_id DESC))[1] AS key, min(recipient) AS recipient,
+       (array_agg(watch ORDER BY notice_id))[1] AS watch, array_agg(notice_id ORDER BY notice_id) AS notice_ids,
+       jsonb_agg(content ORDER BY notice_id) AS contents, (array_agg(traceparent ORDER BY notice_id DESC))[1] AS traceparent
+     FROM (
+       SELECT * FROM notices WHERE kind = $1 AND lower(recipient) = $2 AND mail_id IS NULL ORDER BY notice_id LIMIT $3
+     ) AS told HAVING count(*) > 0`,
+    [kind, addressee, noticesPerMail],
   );
-  return rows.map(({ notice_ids: noticeIds, contents, ...digest }) => ({
-    ...digest,
-    noticeIds,
-    notices: noticesSchema.parse(contents),
-  }));
+  if (!row) return undefined;
+  const { notice_ids: noticeIds, contents, ...digest } = row;
+  return { ...digest, noticeIds, notices: noticesSchema.parse(contents) };
 }
 
 export async function queueDigest(

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import type { Client } from 'pg';
 import { sweptTables } from '../../../nodes/retention.ts';
 import type { Store, Swept } from '../../../nodes/store.ts';
+import { digestRules } from '../../../nodes/mailer/notice.ts';
 import { entries, item, lead, traceparent, useDatabases, type FreshDatabase } from './fresh-database.ts';
 
 const databases = useDatabases();
@@ -160,7 +161,7 @@ test('who watches a price is looked up, not searched for among all watches', asy
   await client.query('VACUUM (ANALYZE) watches');
   const read = await rowsRead(
     fresh,
-    async (store) => void (await store.makeNotices(1, { eventsMax: 500, traceparent })),
+    async (store) => void (await store.makeNotices(1, { eventsMax: 500, noticesMax: 5_000, traceparent })),
   );
   expect(read('watches')).toBeLessThan(1_000);
   const { rows } = await client.query<{ recipient: string; notices: number }>(
@@ -172,4 +173,18 @@ test('who watches a price is looked up, not searched for among all watches', asy
     { recipient: 'one@example.test', notices: 100 },
     { recipient: 'two@example.test', notices: 100 },
   ]);
+});
+
+test('the addresses that a mail is due to are found in as many steps as there are addresses, however much waits for each', async () => {
+  const fresh = await databases.fresh();
+  await lead(fresh.store);
+  const client = await fresh.connect();
+  await client.query(`INSERT INTO notices (key, kind, recipient, watch, content, traceparent, made_at)
+    SELECT 'price-drop/shop/' || i || '/1/' || i % 20, 'price-drop', i % 20 || '@example.test', gen_random_uuid(), '{}', '${traceparent}',
+      clock_timestamp() - interval '1 hour' ${from}`);
+  await client.query('VACUUM (ANALYZE) notices');
+  const read = await rowsRead(fresh, async (store) => {
+    expect(await store.dueDigests(1, digestRules, 50)).toHaveLength(20);
+  });
+  expect(read('notices')).toBeLessThan(100);
 });

@@ -66,6 +66,7 @@ export function simulatedStore() {
     feed: async ({ after, limit }) => feed.slice(after, after + limit),
     makeNotices: async () => false,
     dueDigests: async () => [],
+    readDigest: async () => undefined,
     dueMails: async () => [],
     deferredMails: async () => 0,
     putWatch: async (_term, watch) => ({ id: `watch-${watched.push(watch)}`, ...watch }),
