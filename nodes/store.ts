@@ -151,8 +151,8 @@ export interface Store extends DeadLetterStore, TraceStore {
 
   openFile(term: number, request: FileOpenRequest): Promise<FileOpenAnswer>;
   /**
-   * At most 10,000 rows each; `upload` is a uuid of this very upload. The one call that is not fenced: nobody reads these
-   * rows before applyUpload, which is.
+   * At most 10,000 rows each; `upload` is a uuid of this very upload. Not fenced: nobody reads these rows before applyUpload,
+   * which is.
    */
   stageRows(
     term: number,
@@ -169,6 +169,8 @@ export interface Store extends DeadLetterStore, TraceStore {
       problems: string[];
     },
   ): Promise<FileAnswer>;
+  /** Whatever became of the upload. */
+  clearStaged(upload: string): Promise<void>;
   rejectFile(term: number, file: { fileId: string; reason: string; problems: string[] }): Promise<FileAnswer>;
   /** `settled`: what stands of it, once it is applied or rejected. */
   fileIntake(

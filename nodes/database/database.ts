@@ -9,7 +9,15 @@ import { admit, readRecorded, type Recorded } from './admission.ts';
 import { takeCrawl, takeLease, updateCrawl } from './crawls.ts';
 import { deadLetterQueries } from './dead-letters.ts';
 import { claimFence } from './fence.ts';
-import { applyUpload, fileIntake, fileOutcome, openFile, rejectFile, stageRows } from './files.ts';
+import {
+  applyUpload,
+  clearStaged,
+  fileIntake,
+  fileOutcome,
+  openFile,
+  rejectFile,
+  stageRows,
+} from './files.ts';
 import {
   deleteWatch,
   findWatch,
@@ -144,6 +152,7 @@ function createStore(queries: Queries): Store {
     openFile: (term, request) => openFile(queries, term, request),
     stageRows: (_term, { upload, rows }) => stageRows(queries, upload, rows),
     applyUpload: (term, upload) => applyUpload(queries, term, upload),
+    clearStaged: (upload) => clearStaged(queries, upload),
     rejectFile: (term, file) => rejectFile(queries, term, file),
     fileIntake: (fileId) => fileIntake(queries, fileId),
     fileOutcome: (term, fileId, outcome) => fileOutcome(queries, term, fileId, outcome),

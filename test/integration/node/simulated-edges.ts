@@ -43,6 +43,8 @@ export const simulatedBroker: NodeBroker = {
 export function simulatedStore() {
   const feed: ItemEvent[] = [];
   const staged: StagedRow[] = [];
+  /** Uploads whose rows nobody has cleared. */
+  const leftStaged = new Set<string>();
   const applied: string[] = [];
   const watched: Omit<Watch, 'id'>[] = [];
   /** Watches. */
@@ -77,7 +79,11 @@ export function simulatedStore() {
     items: async () => [],
     item: async () => undefined,
     fileIntake: async (id) => files.get(id),
-    stageRows: async (_term, { rows }) => void staged.push(...rows),
+    stageRows: async (_term, { upload, rows }) => {
+      leftStaged.add(upload);
+      staged.push(...rows);
+    },
+    clearStaged: async (upload) => void leftStaged.delete(upload),
     applyUpload: async (_term, { fileId, rows, invalid, problems }) => {
       applied.push(fileId);
       return {
@@ -113,7 +119,7 @@ export function simulatedStore() {
         throw new Error(`the test did not order ${String(name)}`);
       }),
   }) as Store;
-  return { store, feed, staged, applied, watched, ended, files, orders };
+  return { store, feed, staged, leftStaged, applied, watched, ended, files, orders };
 }
 
 export function itemEvent(id: number): ItemEvent {
