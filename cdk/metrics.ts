@@ -42,8 +42,8 @@ export const eventMetrics = {
 } as const satisfies Record<string, EventMetric>;
 export type EventMetricName = keyof typeof eventMetrics;
 
-/** In the log as runtime/logger.ts writes an event: one JSON object a line. */
-export function filterPattern({ type, where }: EventMetric): string {
+/** Finds events in the log, where runtime/logger.ts writes one JSON object a line. */
+function filterPattern({ type, where }: EventMetric): string {
   const conditions = [
     '($.event IS TRUE)',
     `($.type = "${type}")`,

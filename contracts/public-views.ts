@@ -11,7 +11,10 @@ export type RoleView =
   | { readonly kind: 'follower'; readonly leader: string | null }
   | { readonly kind: 'learner'; readonly leader: string | null };
 
-/** Leadership as writes see it. `waiting`: elected, but the fence is not claimed yet. */
+/**
+ * Leadership as writes see it. `waiting`: elected, but the fence is not claimed yet, or leadership is being handed over.
+ * `resigned`: the node ends, and takes no more writes.
+ */
 export type LeadershipView =
   | { readonly kind: 'following'; readonly term: number; readonly leader: string | null }
   | { readonly kind: 'waiting'; readonly term: number }
@@ -44,7 +47,7 @@ export interface SourceStanding {
   readonly kind: 'shop' | 'partner';
   /** Null while there is no crawl that finished, or no file that was applied. */
   readonly lastGoodAt: string | null;
-  /** Since then, or since one is expected of it. */
+  /** Seconds since `lastGoodAt`, or since the first one was due. */
   readonly ageS: number;
   /** How often one is expected; null for a partner of whom nobody said. */
   readonly intervalS: number | null;

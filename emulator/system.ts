@@ -2,53 +2,39 @@
 // down in order. `baton up` and the system tests use it alike. Prints nothing: what happens is told as events.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { request } from 'undici';
 import type { BatonEvent, EventDraft } from '../contracts/event.ts';
 import { eventVersion } from '../contracts/event.ts';
-import { failures, type FailureCode } from '../contracts/failures.ts';
-import { problemSchema, routes } from '../contracts/node-api.ts';
-import { describeError } from '../runtime/failure.ts';
+import { routes } from '../contracts/node-api.ts';
 import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
 import { parseEventLine } from '../runtime/logger.ts';
-import { startControl, type FaultAction } from './control.ts';
+import { callLeader } from './cluster/call-leader.ts';
+import { startControl, type FaultAction } from './launcher/control.ts';
 import { ActiveFaults, activeText } from './faults/active-faults.ts';
 import { FaultLinks } from './faults/fault-links.ts';
 import { parseChaos } from './faults/grammar.ts';
 import { endLeftovers, makeLayout, readRecord, removeRecord, writeRecord } from './instance/instance.ts';
 import { changeMembership } from './instance/change-membership.ts';
-import { planMembership, type Generation } from './instance/membership.ts';
+import { planMembership } from './instance/membership.ts';
 import { runRecovery } from './instance/recover-node.ts';
 import { identify, isAlive, type ProcessIdentity } from './instance/process-table.ts';
-import { giveBackCrawls, type LeftCrawlsPlace } from './left-crawls.ts';
-import { parseJson } from '../runtime/parse-json.ts';
-import { pause } from '../runtime/waiting.ts';
+import { LeaderWatch } from './launcher/leader-watch.ts';
 import { RotatingFile } from './rotating-file.ts';
-import { declareTopology } from './services/declare-topology.ts';
-import { provisionAws } from './services/aws/provision.ts';
 import { describeStack, type Stack, type StackSettings } from './stack.ts';
-import { systemStatus, type SystemStatus } from './status.ts';
-import { Supervisor, type ServiceView } from './supervisor.ts';
-import { handedOver, transferAnswerSchema, transferRequest } from './transfer.ts';
+import { startServices, stopServices } from './launcher/start-services.ts';
+import { systemStatus, type SystemStatus } from './cluster/status.ts';
+import { Supervisor } from './launcher/supervisor.ts';
+import type { SystemEvent } from './launcher/system-event.ts';
+import { handedOver, transferAnswerSchema, transferRequest } from './cluster/transfer.ts';
 
-/** What happens between the first line of `baton up` and its end. */
-export type SystemEvent =
-  | { readonly event: 'leftovers-ended'; readonly names: readonly string[] }
-  | { readonly event: 'described'; readonly broker: string; readonly movedPorts: Stack['movedPorts'] }
-  | ({ readonly event: 'membership-changed' } & Generation)
-  | { readonly event: 'crawls-kept'; readonly reason: string }
-  | ({ readonly event: 'service'; readonly about: string; readonly detail: string | null } & ServiceView)
-  | { readonly event: 'leader'; readonly node: string; readonly term: number }
-  | { readonly event: 'first-items'; readonly applied: number }
-  | { readonly event: 'fence-refused'; readonly node: string; readonly term: number; readonly what: string };
 export interface System {
   readonly stack: Stack;
   status(): Promise<SystemStatus>;
   fault(action: FaultAction, target: string): Promise<string>;
   /** Resolves when somebody asked for the end over the control listener. */
   readonly downAsked: Promise<void>;
-  /** In order, bounded. */
+  /** Ends everything in order, within a bound. */
   stop(): Promise<void>;
-  /** At once, by force. */
+  /** Ends everything at once, by force. */
   stopNow(): void;
 }
 
@@ -239,19 +225,8 @@ export async function startSystem(
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> =>
     (stopped ??= (async () => {
-      supervisor.startNoMore();
-      await Promise.all(stack.last.map(({ name }) => supervisor.stop(name)));
-      const isLate = (name: string) => ['database', 'broker'].includes(name);
-      // Functions and nodes end while the database and the broker still answer.
-      await Promise.all(
-        [...stack.first, ...stack.next]
-          .filter(({ name }) => !isLate(name))
-          .map(({ name }) => supervisor.stop(name)),
-      );
-      await Promise.all(
-        stack.first.filter(({ name }) => isLate(name)).map(({ name }) => supervisor.stop(name)),
-      );
-      control.close();
+      await stopServices(stack, supervisor);
+      await control.close();
       faults.close();
       await links?.close();
       await internal.close();
@@ -263,81 +238,16 @@ export async function startSystem(
 
   try {
     if (stopped) throw new Error('it was ended while it started');
-    const databaseUp = Promise.all(
-      stack.first.filter(({ kind }) => kind === 'database').map((database) => supervisor.start(database)),
-    );
-    const mayElect = membership.steps.length > 0 ? databaseUp.then(enterGeneration) : undefined;
-    const started = stack.first.map(async (service) => {
-      if (service.kind === 'node') await mayElect;
-      await (service.kind === 'database' ? databaseUp : supervisor.start(service));
-      if (service.kind === 'broker') await declareTopology(stack.broker, settings.itemPartitions);
+    await startServices(stack, supervisor, {
+      ...settings,
+      beforeNodes: membership.steps.length > 0 ? enterGeneration : undefined,
+      onCrawlsKept: (reason) => tell({ event: 'crawls-kept', reason }),
     });
-    if (settings.awsEndpoint !== undefined)
-      started.push(
-        provisionAws({
-          sqsUrl: settings.awsEndpoint,
-          dynamodbUrl: settings.awsEndpoint,
-          region: 'us-east-1',
-        }).then(
-          () => undefined,
-          (cause: unknown) => {
-            throw new Error(
-              `AWS_ENDPOINT_URL names ${settings.awsEndpoint}, which does not answer as SQS and DynamoDB do: start it or unset the variable`,
-              { cause },
-            );
-          },
-        ),
-      );
-    // The first failure ends the start; what the others still say is of no interest then.
-    const cluster = started.filter((_, index) => stack.first[index]?.kind !== 'broker');
-    const around = Promise.all(cluster).then(() =>
-      Promise.all(stack.next.map((service) => supervisor.start(service))),
-    );
-    await Promise.all([...started, around]);
-    // Before anything can crawl. A start does not fail by it: leases end by themselves.
-    await giveBackCrawls(placeOfCrawls(stack)).catch((error: unknown) =>
-      tell({ event: 'crawls-kept', reason: describeError(error) }),
-    );
-    await Promise.all(stack.last.map((service) => supervisor.start(service)));
     await leaders.elected(leaderWithinMs);
     return system;
   } catch (error) {
     await stop();
     throw error;
-  }
-}
-
-/** Reads who leads from what the nodes log: a claimed fence is the moment from which writes are taken. */
-class LeaderWatch {
-  readonly #tell: (event: SystemEvent) => void;
-  #term = 0;
-  #items = false;
-
-  constructor(tell: (event: SystemEvent) => void) {
-    this.#tell = tell;
-  }
-
-  read(line: string): void {
-    if (!line.includes('"event":true')) return;
-    const event = parseEventLine(line);
-    if (event?.type === 'fence.claimed' && event.term > this.#term) {
-      this.#term = event.term;
-      this.#tell({ event: 'leader', node: event.node, term: event.term });
-    } else if (event?.type === 'fence.refused')
-      this.#tell({ event: 'fence-refused', node: event.node, term: event.term, what: event.what });
-    else if (event?.type === 'batch.applied' && event.applied > 0 && !this.#items) {
-      this.#items = true;
-      this.#tell({ event: 'first-items', applied: event.applied });
-    }
-  }
-
-  async elected(withinMs: number): Promise<void> {
-    const deadline = performance.now() + withinMs;
-    while (this.#term === 0) {
-      if (performance.now() > deadline)
-        throw new Error(`no node was elected within ${withinMs / 1000} s: see the logs of the nodes`);
-      await pause(10);
-    }
   }
 }
 
@@ -348,77 +258,4 @@ async function internalClient({ authority }: Stack): Promise<InternalClient> {
     cert: await readFile(certFile, 'utf8'),
     key: await readFile(keyFile, 'utf8'),
   });
-}
-
-function placeOfCrawls({ databaseUrl, credentials, authority, addresses }: Stack): LeftCrawlsPlace {
-  const { hostname: host, port, username: user, pathname } = new URL(databaseUrl);
-  return {
-    host,
-    port: Number(port),
-    user,
-    database: pathname.slice(1),
-    password: credentials.database.password,
-    ca: authority.ca,
-    demoShop: addresses.demoShop,
-  };
-}
-
-/**
- * A request to the leader's public API with a role's token; asks again while leadership moves.
- * @throws Error with the leader's reason at once when it refuses.
- */
-export async function callLeader(
-  system: Pick<System, 'stack' | 'status'>,
-  call: {
-    method: 'GET' | 'PUT' | 'POST' | 'DELETE';
-    path: string;
-    role: 'editor' | 'operator';
-    json?: unknown;
-  },
-): Promise<unknown> {
-  const deadline = performance.now() + 10_000;
-  for (;;) {
-    try {
-      const { statusCode, text } = await askLeader(system, call);
-      if (statusCode < 300) return text === '' ? undefined : JSON.parse(text);
-      const refused = refusalIn(text);
-      if (refused !== undefined) throw new Refusal(refused);
-      throw new Error(`${call.method} ${call.path}: ${statusCode} ${text}`);
-    } catch (error) {
-      if (error instanceof Refusal) throw error;
-      if (performance.now() > deadline)
-        throw new Error(`the leader does not take ${call.path}: ${describeError(error)}`, { cause: error });
-      await pause(100);
-    }
-  }
-}
-
-class Refusal extends Error {}
-
-async function askLeader(
-  system: Pick<System, 'stack' | 'status'>,
-  call: Parameters<typeof callLeader>[1],
-): Promise<{ statusCode: number; text: string }> {
-  const { leader, nodes } = await system.status();
-  const url = nodes.find(({ id }) => id === leader)?.url;
-  if (url === undefined) throw new Error('nobody leads');
-  const { statusCode, body } = await request(`${url}${call.path}`, {
-    method: call.method,
-    headers: {
-      authorization: `Bearer ${system.stack.credentials.tokens[call.role]}`,
-      ...(call.json === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    body: call.json === undefined ? null : JSON.stringify(call.json),
-    signal: AbortSignal.timeout(3_000),
-  });
-  return { statusCode, text: await body.text() };
-}
-
-/** Why asking again would not help; undefined when it may: nobody leads, the database is away, or no node answered this. */
-function refusalIn(text: string): string | undefined {
-  const problem = problemSchema.safeParse(parseJson(text));
-  if (!problem.success || problem.data.status >= 500) return undefined;
-  const { code, detail, title } = problem.data;
-  const next = code in failures ? failures[code as FailureCode].next : undefined;
-  return next === 'find-leader' || next === 'retry-same-key' ? undefined : (detail ?? title);
 }

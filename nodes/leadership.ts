@@ -4,16 +4,15 @@
 import type { Emit } from '../runtime/logger.ts';
 import type { LeaderHint } from '../contracts/node-api.ts';
 import type { Member } from '../contracts/environment.ts';
+import type { LeadershipView } from '../contracts/public-views.ts';
 import { codeOf, describeError, Failure } from '../runtime/failure.ts';
-import type { RaftThread } from './raft-thread.ts';
+import type { RaftThread } from './raft-thread/thread.ts';
 import type { ClaimResult } from './store.ts';
 
-/** `waiting`: elected, but the fence is not claimed yet, or leadership is being handed over. `resigned`: it ends, and takes no writes any more. */
-export type LeadershipState =
-  | { readonly kind: 'following'; readonly term: number; readonly leader: string | null }
-  | { readonly kind: 'waiting'; readonly term: number }
-  | { readonly kind: 'leading'; readonly term: number }
-  | { readonly kind: 'resigned'; readonly term: number };
+/** `leader`: who leads now; null when nobody was elected within the patience of a write. */
+export type HandOver =
+  | { readonly kind: 'done'; readonly leader: string | null }
+  | { readonly kind: 'failed'; readonly reason: string };
 
 export interface LeadershipOptions {
   readonly nodeId: string;
@@ -35,8 +34,8 @@ const waitingMax = 16;
 
 export class Leadership {
   readonly #options: LeadershipOptions;
-  readonly #listeners: ((state: LeadershipState) => void)[] = [];
-  #state: LeadershipState;
+  readonly #listeners: ((state: LeadershipView) => void)[] = [];
+  #state: LeadershipView;
   #inFlight = 0;
   #whenIdle = (): void => undefined;
   #repeat: NodeJS.Timeout | undefined;
@@ -49,7 +48,7 @@ export class Leadership {
     this.#options = options;
     const { term } = options.raft.status();
     this.#state = { kind: 'following', term, leader: null };
-    this.#look();
+    this.#wakeWaiting();
     options.raft.onRole(() => this.#follow());
     this.#follow();
   }
@@ -57,10 +56,10 @@ export class Leadership {
   get nodeId(): string {
     return this.#options.nodeId;
   }
-  get state(): LeadershipState {
+  get state(): LeadershipView {
     return this.#state;
   }
-  onChange(listener: (state: LeadershipState) => void): void {
+  onChange(listener: (state: LeadershipView) => void): void {
     this.#listeners.push(listener);
   }
 
@@ -122,9 +121,10 @@ export class Leadership {
 
   /**
    * Takes no writes while those under way end and leadership is handed over; takes them again when nobody took it.
+   * Who took over need not be whom it was meant for: should that one die meanwhile, another is elected.
    * @throws Failure NOT_LEADER or NO_LEADER, as a write.
    */
-  async transfer(target: string | null, reason: string): ReturnType<RaftThread['transfer']> {
+  async transfer(target: string | null, reason: string): Promise<HandOver> {
     const { kind, term } = this.#state;
     if (kind !== 'leading') throw this.#refusal();
     this.#become({ kind: 'waiting', term });
@@ -133,7 +133,9 @@ export class Leadership {
     const stillLeads = this.#options.raft.status().role.kind === 'leader';
     const now = this.state;
     if (stillLeads && now.kind === 'waiting' && now.term === term) this.#become({ kind: 'leading', term });
-    return result;
+    if (result.kind === 'failed') return result;
+    await this.settled();
+    return { kind: 'done', leader: this.leader()?.nodeId ?? null };
   }
 
   /** Takes no more writes, lets those under way end (bounded), then hands leadership over. */
@@ -141,7 +143,7 @@ export class Leadership {
     const led = this.#state.kind === 'leading' || this.#state.kind === 'waiting';
     clearTimeout(this.#repeat);
     this.#state = { kind: 'resigned', term: this.#state.term };
-    this.#look();
+    this.#wakeWaiting();
     await this.#idle(drainWithinMs.resign);
     // The others are asked before anybody is told here: everyone waits for them.
     const handedOver = led ? this.#options.raft.transfer(null, reason) : undefined;
@@ -207,12 +209,7 @@ export class Leadership {
       if (!waits()) return;
       // Once per cause: an outage of an hour would otherwise say so thousands of times.
       const detail = `claiming term ${term}: ${describeError(error)}`;
-      if (detail !== this.#reported)
-        this.#options.emit({
-          type: 'problem',
-          code: codeOf(error),
-          detail,
-        });
+      if (detail !== this.#reported) this.#options.emit({ type: 'problem', code: codeOf(error), detail });
       this.#reported = detail;
       this.#repeat = setTimeout(() => void this.#claim(term), this.#options.repeatClaimMs);
     }
@@ -226,14 +223,14 @@ export class Leadership {
     this.#options.raft.fenceRefused(databaseTerm ?? term + 1);
   }
 
-  #become(state: LeadershipState): void {
+  #become(state: LeadershipView): void {
     this.#state = state;
-    this.#look();
+    this.#wakeWaiting();
     for (const listener of this.#listeners) listener(state);
   }
 
   /** Lets those who wait go on as soon as there is an answer for them. */
-  #look(): void {
+  #wakeWaiting(): void {
     const { kind } = this.#state;
     // One that ends sends away at once: whoever asks another node meanwhile has a connection there when it leads.
     const isOpen = kind === 'waiting' || (kind === 'following' && this.leader() === undefined);

@@ -1,8 +1,8 @@
 // The commands that are there for every target, each with its three ways. What belongs to AWS is loaded for AWS alone.
 import { userName } from '../../runtime/user-name.ts';
-import { callControl, type FaultAction } from '../control.ts';
-import type { SystemStatus } from '../status.ts';
-import { handedOver, transferAnswerSchema, transferRequest } from '../transfer.ts';
+import { readStatus } from '../launcher/ask-launcher.ts';
+import type { FaultAction } from '../launcher/control.ts';
+import { handedOver, transferAnswerSchema, transferRequest } from '../cluster/transfer.ts';
 import { chaos, type ChaosOptions } from './chaos.ts';
 import {
   composeStatus,
@@ -50,8 +50,8 @@ export async function showNodes({ target, data, json }: Place & { json: boolean 
       case 'local': {
         const record = await findRunning(data);
         if (!record) return exitCodes.nothingRunning;
-        const found = await callControl(record, { path: 'status', timeoutMs: statusWithinMs });
-        return tell(await nodeDetails(found as SystemStatus, { withinMs: nodeWithinMs }));
+        const found = await readStatus(record, statusWithinMs);
+        return tell(await nodeDetails(found, { withinMs: nodeWithinMs }));
       }
       case 'compose': {
         const found = await composeStatus();

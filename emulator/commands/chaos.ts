@@ -1,8 +1,8 @@
 // `baton chaos <command>`: a fault of the grammar on the running system, for a while.
 import { describeError } from '../../runtime/failure.ts';
-import { callControl } from '../control.ts';
+import { tellLauncher } from '../launcher/ask-launcher.ts';
 import { parseChaos } from '../faults/grammar.ts';
-import { exitCodes } from './exit-codes.ts';
+import { exitCodes, orFailed } from './exit-codes.ts';
 import { findRunning } from './running.ts';
 
 export interface ChaosOptions {
@@ -27,14 +27,10 @@ export async function chaos(words: readonly string[], options: ChaosOptions): Pr
     process.stderr.write(`${describeError(error)}\n`);
     return exitCodes.usage;
   }
-  const record = await findRunning(options.data);
-  if (!record) return exitCodes.nothingRunning;
-  try {
-    const answer = await callControl(record, { path: 'chaos', command, timeoutMs: answerWithinMs });
-    process.stdout.write(`${(answer as { done: string }).done}\n`);
+  return await orFailed(async () => {
+    const record = await findRunning(options.data);
+    if (!record) return exitCodes.nothingRunning;
+    process.stdout.write(`${await tellLauncher(record, { path: 'chaos', command }, answerWithinMs)}\n`);
     return exitCodes.ok;
-  } catch (error) {
-    process.stderr.write(`${describeError(error)}\n`);
-    return exitCodes.failed;
-  }
+  });
 }

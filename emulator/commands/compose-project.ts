@@ -1,13 +1,14 @@
 // The containers of compose.yaml as the docker command sees them: which there are, how they are, and how one is broken on
 // purpose. Needs nothing but `docker`, and never root on this machine.
 import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadEnvFile } from 'node:process';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import type { FaultAction } from '../control.ts';
 import { pause } from '../../runtime/waiting.ts';
+import type { FaultAction } from '../launcher/control.ts';
 
 const run = promisify(execFile);
 const emulatorFolder = fileURLToPath(new URL('..', import.meta.url));
@@ -39,7 +40,7 @@ const inspectedSchema = z.array(
 export interface Container {
   readonly id: string;
   readonly service: string;
-  /** Of Docker: running, paused, restarting, exited ... */
+  /** As Docker names it: running, paused, restarting, exited ... */
   readonly status: string;
   /** Undefined where it has no health check. */
   readonly health: string | undefined;
@@ -104,7 +105,7 @@ export async function findContainer(service: string): Promise<Container> {
 }
 
 /** @returns what was done, in words. */
-export async function injectFault(action: FaultAction, service: string): Promise<string> {
+export async function breakContainer(action: FaultAction, service: string): Promise<string> {
   const container = await findContainer(service);
   switch (action) {
     case 'kill':
@@ -136,7 +137,7 @@ async function crash({ id, service, startedAt }: Container): Promise<void> {
 }
 
 /** `docker compose` where there is one, else `docker-compose`. @throws Error saying what to install. */
-export async function findCompose(): Promise<readonly [program: string, ...args: string[]]> {
+async function findCompose(): Promise<readonly [program: string, ...args: string[]]> {
   for (const candidate of [['docker', 'compose'], ['docker-compose']] as const) {
     const [program, ...args] = candidate;
     const there = await run(program, [...args, 'version'], { timeout: dockerWithinMs }).then(
@@ -163,7 +164,6 @@ export async function compose(
     stdio: ['ignore', quiet ? 'ignore' : 'inherit', 'inherit'],
     env: { ...process.env, COMPOSE_PROFILES: 'lambda-host', ...env },
   });
-  return await new Promise((resolve, reject) => {
-    child.once('error', reject).once('exit', (code) => resolve(code ?? 1));
-  });
+  const [code] = (await once(child, 'exit')) as [number | null];
+  return code ?? 1;
 }

@@ -1,16 +1,30 @@
 // `baton invoke <function> --event file.json`: one call over the Invoke API of the running Lambda host, or of whatever
 // AWS_ENDPOINT_URL_LAMBDA names.
+import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { functionNames, functions, type FunctionName } from '../../contracts/topology.ts';
 import { describeError } from '../../runtime/failure.ts';
-import { callControl } from '../control.ts';
+import { readStatus } from '../launcher/ask-launcher.ts';
 import { createInvokeClient, invokeBytesMax } from '../event-sources/invoke-client.ts';
-import { layoutOf, readRecord } from '../instance/instance.ts';
-import { isAlive } from '../instance/process-table.ts';
-import type { SystemStatus } from '../status.ts';
-import { exitCodes, orFailed } from './exit-codes.ts';
+import { dataOption } from './options.ts';
+import { exitCodes, orFailed, type Finish } from './exit-codes.ts';
+import { findRunning } from './running.ts';
 
-export async function invokeFunction(
+const statusWithinMs = 2_000;
+
+export function addInvoke(program: Command, finish: Finish): void {
+  program
+    .command('invoke')
+    .description('call a function as its trigger would')
+    .argument('<function>', 'scraper, deliver, announce, redirect, ftp-sync or mail')
+    .option('--event <file>', 'the event as JSON; {} without it')
+    .addOption(dataOption())
+    .action(async (name: string, options: { data: string; event?: string }) =>
+      finish(await invokeFunction(name, { data: options.data, event: options.event })),
+    );
+}
+
+async function invokeFunction(
   name: string,
   options: { data: string; event: string | undefined },
 ): Promise<number> {
@@ -24,7 +38,7 @@ export async function invokeFunction(
       json = await readFile(options.event, 'utf8');
       JSON.parse(json);
     } catch (error) {
-      process.stderr.write(`The event file ${options.event} is not to be used: ${describeError(error)}\n`);
+      process.stderr.write(`The event file ${options.event} cannot be used: ${describeError(error)}\n`);
       return exitCodes.usage;
     }
   if (Buffer.byteLength(json) > invokeBytesMax) {
@@ -36,10 +50,7 @@ export async function invokeFunction(
 
 async function invokeAt(name: FunctionName, json: string, options: { data: string }): Promise<number> {
   const endpoint = process.env['AWS_ENDPOINT_URL_LAMBDA'] || (await findLambda(options.data));
-  if (endpoint === undefined) {
-    process.stderr.write(`Nothing runs in ${layoutOf(options.data).root}: \`npm start\` starts it.\n`);
-    return exitCodes.nothingRunning;
-  }
+  if (endpoint === undefined) return exitCodes.nothingRunning;
   const client = createInvokeClient(endpoint);
   try {
     const outcome = await client.invoke(name, json, {
@@ -53,9 +64,12 @@ async function invokeAt(name: FunctionName, json: string, options: { data: strin
   }
 }
 
+/** Undefined, and said, when nothing runs. @throws Error when the functions of what runs are elsewhere. */
 async function findLambda(data: string): Promise<string | undefined> {
-  const record = await readRecord(layoutOf(data));
-  if (!record || !isAlive(record.launcher)) return undefined;
-  const { services } = (await callControl(record, { path: 'status', timeoutMs: 2_000 })) as SystemStatus;
-  return services.find(({ kind }) => kind === 'lambda')?.address;
+  const record = await findRunning(data);
+  if (!record) return undefined;
+  const { services } = await readStatus(record, statusWithinMs);
+  const lambda = services.find(({ kind }) => kind === 'lambda');
+  if (!lambda) throw new Error('its functions run elsewhere: name the place with AWS_ENDPOINT_URL_LAMBDA');
+  return lambda.address;
 }

@@ -2,14 +2,11 @@
 // is the one of processes, the one of containers, or a stage on AWS.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { request } from 'undici';
 import { z } from 'zod';
-import { failures, type FailureCode } from '../../contracts/failures.ts';
-import { problemSchema } from '../../contracts/node-api.ts';
-import { Failure } from '../../runtime/failure.ts';
-import { callControl } from '../control.ts';
+import { askNode } from '../cluster/ask-node.ts';
+import { readStatus } from '../launcher/ask-launcher.ts';
 import { layoutOf } from '../instance/instance.ts';
-import type { NodeStatus, SystemStatus } from '../status.ts';
+import type { NodeStatus, SystemStatus } from '../cluster/status.ts';
 import { docker, findContainer } from './compose-project.ts';
 import { composeStatus, nothingRuns } from './compose-status.ts';
 import { exitCodes, orFailed } from './exit-codes.ts';
@@ -41,7 +38,7 @@ export async function withLeader(
 
 interface Found {
   readonly url: string;
-  /** Of an operator. */
+  /** An operator's token. */
   readonly token: string;
 }
 
@@ -63,8 +60,7 @@ async function findLeader({ data, target }: Place): Promise<Found | undefined> {
 async function amongProcesses(data: string): Promise<Found | undefined> {
   const record = await findRunning(data);
   if (!record) return undefined;
-  const status = (await callControl(record, { path: 'status', timeoutMs: statusWithinMs })) as SystemStatus;
-  const { url } = leaderOf(status);
+  const { url } = leaderOf(await readStatus(record, statusWithinMs));
   return { url, token: operatorOf(await readFile(join(layoutOf(data).secrets, 'tokens.json'), 'utf8')) };
 }
 
@@ -88,33 +84,14 @@ function operatorOf(tokens: string): string {
   return tokensSchema.parse(JSON.parse(tokens)).operator;
 }
 
-/** Of a node that runs: in a paused container nothing can be read. */
+/** The tokens as a node has them. It has to run: in a paused container nothing can be read. */
 export async function tokensInContainer(node: string): Promise<string> {
   return await docker('exec', (await findContainer(node)).id, 'cat', '/run/baton/tokens.json');
 }
 
 function leaderAt(url: string, token: string): LeaderApi {
   return {
-    async ask(method, path, schema, json) {
-      const answered = await request(url + path, {
-        method,
-        headers: {
-          authorization: `Bearer ${token}`,
-          ...(json === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        body: json === undefined ? null : JSON.stringify(json),
-        signal: AbortSignal.timeout(answerWithinMs),
-      }).catch((cause: unknown) => {
-        throw new Error(`the leader does not answer at ${url}`, { cause });
-      });
-      const { statusCode, body } = answered;
-      const answer = await body.json().catch((cause: unknown) => {
-        // Not a node: a load balancer that has none behind it answers a page.
-        throw new Error(`${url} answers ${statusCode}, and not as a node does`, { cause });
-      });
-      if (statusCode === 200) return schema.parse(answer);
-      const { code, detail, title } = problemSchema.parse(answer);
-      throw new Failure(code in failures ? (code as FailureCode) : 'INTERNAL', detail ?? title);
-    },
+    ask: async (method, path, schema, json) =>
+      schema.parse(await askNode(url, { method, path, json }, { token, withinMs: answerWithinMs })),
   };
 }

@@ -29,7 +29,7 @@ export async function logs(services: readonly string[], { data }: { data: string
   return exitCodes.ok;
 }
 
-/** Of the earlier file, too, right after a rotation. */
+/** The last lines, with those of the earlier file right after a rotation. */
 async function lastLines(file: string): Promise<string[]> {
   const read = async (path: string): Promise<string[]> => {
     const text = (await readFile(path, 'utf8').catch(() => '')).trimEnd();

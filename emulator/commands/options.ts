@@ -13,6 +13,10 @@ export function dataOption(): Option {
   return new Option('--data <folder>', 'where everything is kept').argParser(notEmpty).default(dataDefault);
 }
 
+export function jsonOption(): Option {
+  return new Option('--json', 'one JSON object per line, for programs').default(false);
+}
+
 /** `about`: what the name is for. */
 export function asOption(about: string): Option {
   return new Option('--as <name>', about).argParser(notEmpty).default(userName());
@@ -24,5 +28,5 @@ export function countOfVersions(text: string): number {
     throw new InvalidArgumentError(`1 to ${versionsMax} are possible.`);
   return count;
 }
-/** As the leader shows them. */
+/** The most that the leader shows. */
 const versionsMax = 20;

@@ -1,6 +1,9 @@
 // The commands that talk to a running system from another terminal: status, kill, pause, resume, down.
+import type { Command } from 'commander';
 import { describeError } from '../../runtime/failure.ts';
-import { callControl, type FaultAction } from '../control.ts';
+import { pause } from '../../runtime/waiting.ts';
+import { readStatus, tellLauncher } from '../launcher/ask-launcher.ts';
+import type { FaultAction } from '../launcher/control.ts';
 import {
   endLeftovers,
   layoutOf,
@@ -9,14 +12,21 @@ import {
   type InstanceRecord,
 } from '../instance/instance.ts';
 import { isAlive } from '../instance/process-table.ts';
-import { pause } from '../../runtime/waiting.ts';
-import type { SystemStatus } from '../status.ts';
-import type { ServiceView } from '../supervisor.ts';
-import { exitCodes, orFailed } from './exit-codes.ts';
+import type { ServiceView, SystemStatus } from '../cluster/status.ts';
+import { dataOption } from './options.ts';
+import { exitCodes, orFailed, type Finish } from './exit-codes.ts';
 
 const statusWithinMs = 950; // `status` answers within a second, whatever is down.
 const faultWithinMs = 5_000;
 const downWithinMs = 15_000;
+
+export function addDown(program: Command, finish: Finish): void {
+  program
+    .command('down')
+    .description('end a running system')
+    .addOption(dataOption())
+    .action(async (options: { data: string }) => finish(await down(options)));
+}
 
 export async function findRunning(data: string): Promise<InstanceRecord | undefined> {
   const record = await readRecord(layoutOf(data));
@@ -29,7 +39,7 @@ export async function status(options: { data: string; json: boolean }): Promise<
   const record = await findRunning(options.data);
   if (!record) return exitCodes.nothingRunning;
   try {
-    const answer = (await callControl(record, { path: 'status', timeoutMs: statusWithinMs })) as SystemStatus;
+    const answer = await readStatus(record, statusWithinMs);
     process.stdout.write(options.json ? `${JSON.stringify(answer)}\n` : statusText(answer));
     return exitCodes.ok;
   } catch (error) {
@@ -100,21 +110,15 @@ export async function fault(
   target: string,
   options: { data: string },
 ): Promise<number> {
-  const record = await findRunning(options.data);
-  if (!record) return exitCodes.nothingRunning;
-  try {
-    const { done } = (await callControl(record, { path: action, target, timeoutMs: faultWithinMs })) as {
-      done: string;
-    };
-    process.stdout.write(`${done}\n`);
+  return await orFailed(async () => {
+    const record = await findRunning(options.data);
+    if (!record) return exitCodes.nothingRunning;
+    process.stdout.write(`${await tellLauncher(record, { path: action, target }, faultWithinMs)}\n`);
     return exitCodes.ok;
-  } catch (error) {
-    process.stderr.write(`${describeError(error)}\n`);
-    return exitCodes.failed;
-  }
+  });
 }
 
-export async function down(options: { data: string }): Promise<number> {
+async function down(options: { data: string }): Promise<number> {
   return await orFailed(async () => {
     const layout = layoutOf(options.data);
     const earlier = await readRecord(layout);
@@ -130,7 +134,7 @@ export async function down(options: { data: string }): Promise<number> {
     if (!record) return exitCodes.nothingRunning;
     const { pid } = record.launcher;
     const byForce = `\`kill -9 ${pid}\`, then \`baton down\` again, which ends what it leaves running`;
-    await callControl(record, { path: 'down', timeoutMs: faultWithinMs }).catch((cause: unknown) => {
+    await tellLauncher(record, { path: 'down' }, faultWithinMs).catch((cause: unknown) => {
       throw new Error(`${describeError(cause)}: ${byForce}`);
     });
     const deadline = performance.now() + downWithinMs;

@@ -1,6 +1,5 @@
 // Who is found where on the network of the compose file, for the containers of ours that ask others. compose.yaml
 // names the same services; test/unit/compose holds the two and the stage `local` of cdk.json together.
-export const region = 'us-east-1';
 export const localstackUrl = 'http://localstack:4566';
 export const brokerUrl = 'amqps://broker:5671/';
 export const ftpAddress = 'ftp:21';
@@ -8,7 +7,7 @@ export const smtpAddress = 'inbox:2525';
 export const demoShopUrl = 'http://demo-shop:7430';
 /** Where the Lambda host stands in for LocalStack's own executor. */
 export const lambdaHost = { name: 'lambda', port: 7400, frontPort: 7410 } as const;
-export const lambdaHostUrl = `http://${lambdaHost.name}:${lambdaHost.port}`;
+const lambdaHostUrl = `http://${lambdaHost.name}:${lambdaHost.port}`;
 export const lambdaFrontUrl = `http://${lambdaHost.name}:${lambdaHost.frontPort}`;
 /** Inside of the network; people see the ports that are published. */
 export const nodes = [1, 2, 3].map((number) => ({

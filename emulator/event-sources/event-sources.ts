@@ -11,10 +11,11 @@ import {
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { pause } from '../../runtime/waiting.ts';
-import { reachableQueueUrl } from '../queue-url.ts';
+import type { BrokerAddress } from '../../runtime/amqps.ts';
+import { credentials } from '../local-aws.ts';
+import { reachableQueueUrl } from '../services/aws/queue-url.ts';
 import { createInvokeClient } from './invoke-client.ts';
 import { startRabbitmqMapping, type EventSource, type MappingCounts } from './rabbitmq.ts';
-import type { BrokerAddress } from '../../runtime/amqps.ts';
 import { startSchedule, type Schedule } from './schedule.ts';
 import { startSqsMapping } from './sqs.ts';
 
@@ -25,12 +26,8 @@ export interface EventSourcesOptions {
   readonly sqsUrl?: string | undefined;
   readonly region: string;
   readonly broker: BrokerAddress;
-  /** Of the queue `items`. */
+  /** Number of partitions of the queue `items`; 1 without it. */
   readonly itemPartitions?: number;
-  /** Of every schedule, from now. */
-  readonly firstDelayMs: number;
-  /** Failed invocations after which a RabbitMQ batch goes back to its queue; undefined: never. */
-  readonly triesMax?: number | undefined;
   readonly logger: Logger;
 }
 export interface EventSources {
@@ -60,7 +57,7 @@ export async function startEventSources(options: EventSourcesOptions): Promise<E
       const { timeoutS } = functions[mapping.function];
       sources.push(
         startRabbitmqMapping({
-          mapping: { ...mapping, functionTimeoutS: timeoutS, triesMax: options.triesMax },
+          mapping: { ...mapping, functionTimeoutS: timeoutS },
           broker,
           invoke,
           logger,
@@ -75,11 +72,7 @@ export async function startEventSources(options: EventSourcesOptions): Promise<E
   }
 
   async function startThoseOfSqs(endpoint: string): Promise<void> {
-    const sqs = new SQSClient({
-      region,
-      endpoint,
-      credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-    });
+    const sqs = new SQSClient({ region, endpoint, credentials });
     sqsClient = sqs;
     const queueUrls = new Map<string, string>();
     const retentions = new Map<string, number>();
@@ -109,7 +102,7 @@ export async function startEventSources(options: EventSourcesOptions): Promise<E
           rule: {
             name,
             everyMs: everyMinutes * 60_000,
-            firstDelayMs: options.firstDelayMs,
+            firstDelayMs: 0,
             targets: targets.map((target) => ('sqs' in target ? { queueUrl: queueUrl(target.sqs) } : target)),
           },
           region,

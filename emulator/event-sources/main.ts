@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { itemPartitionsSchema } from '../../contracts/item-partitions.ts';
 import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
-import { runService } from '../service-process.ts';
+import { runService } from '../services/service-process.ts';
 import { startEventSources } from './event-sources.ts';
 
 const settingsSchema = z.strictObject({
@@ -17,8 +17,6 @@ const settingsSchema = z.strictObject({
     caUri: z.string().startsWith('file:'),
   }),
   itemPartitions: itemPartitionsSchema,
-  firstDelayMs: z.int().min(0).default(0),
-  triesMax: z.int().min(1).optional(),
 });
 
 await runService('event-sources', settingsSchema, async ({ broker, ...settings }, logger) => {

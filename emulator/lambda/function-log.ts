@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../runtime/logger.ts';
+import { parseJson } from '../../runtime/parse-json.ts';
 import { RotatingFile } from '../rotating-file.ts';
 
 export interface InvocationReport {
@@ -32,7 +33,7 @@ export class FunctionLog {
   line(text: string): void {
     if (text === '') return;
     this.#lines.line(
-      text.startsWith('{') && isJson(text)
+      text.startsWith('{') && parseJson(text) !== undefined
         ? text
         : JSON.stringify({ level: 'info', process: this.#name, at: new Date().toISOString(), msg: text }),
     );
@@ -55,14 +56,5 @@ export class FunctionLog {
 
   close(): void {
     this.#lines.close();
-  }
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
   }
 }

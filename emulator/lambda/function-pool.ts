@@ -1,5 +1,6 @@
 // Who runs an invocation of one function: a warm environment, a new one, or a place in a bounded queue.
 // One environment runs one invocation at a time, as on Lambda.
+import { pause } from '../../runtime/waiting.ts';
 import {
   ExecutionEnvironment,
   type FunctionCode,
@@ -32,7 +33,7 @@ export class FunctionPool {
   readonly log: FunctionLog;
   readonly #runtimeApi: () => string;
   readonly #bounds: PoolBounds;
-  /** By token. */
+  /** The environments by their tokens. */
   readonly #environments = new Map<string, ExecutionEnvironment>();
   readonly #waiting: Waiting[] = [];
   readonly #sweep: NodeJS.Timeout;
@@ -86,7 +87,7 @@ export class FunctionPool {
     }
     const deadline = performance.now() + closeGraceMs;
     while ([...this.#environments.values()].some(({ busy }) => busy) && performance.now() < deadline)
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await pause(20);
     await Promise.all([...this.#environments.values()].map((environment) => environment.end()));
     this.log.close();
   }

@@ -3,9 +3,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { z } from 'zod';
+import { answerJson, isLocalRequest, readBody } from '../local-http.ts';
 import type { FunctionPool } from './function-pool.ts';
 import { requestBytesMax } from './limits.ts';
-import { answerJson, isLocalRequest, readBody } from '../local-http.ts';
 
 /** Lambda takes any scalar for a header. */
 const answerSchema = z.object({
@@ -110,7 +110,7 @@ export function functionUrlEvent(request: {
 }
 
 /** Without a statusCode the whole answer is the body, as JSON; undefined for one that no HTTP answer can be made of. */
-export function httpAnswer(payload: Buffer): HttpAnswer | undefined {
+function httpAnswer(payload: Buffer): HttpAnswer | undefined {
   const json: unknown = JSON.parse(payload.toString('utf8'));
   if (typeof json !== 'object' || json === null || !('statusCode' in json))
     return { status: 200, headers: { 'content-type': 'application/json' }, body: payload };

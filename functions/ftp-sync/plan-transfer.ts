@@ -18,7 +18,7 @@ export type Verdict =
 /** With the id, `.reason.txt` and what an upload is called meanwhile, it is what a file system takes: 255 bytes. */
 const nameBytesMax = 190;
 
-/** From the name alone. */
+/** The verdict that the name alone allows. */
 export function judgeName(name: string): Verdict {
   if (
     name === '' ||

@@ -3,17 +3,19 @@
 // the next tick. From its opening on a file is called after its ledger row, so that a producer who writes the name again
 // replaces nothing that is being read. Never deletes or overwrites a file.
 import { Readable, type PassThrough } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { folders } from '../../contracts/file.ts';
 import {
   fileAnswerSchema,
   fileOpenAnswerSchema,
   routes,
   type FileOpenAnswer,
+  type FileOpenRequest,
 } from '../../contracts/node-api.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 import { inParallel } from '../../runtime/in-parallel.ts';
+import type { InternalAnswer, InternalRequest } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { pause } from '../../runtime/waiting.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import type { FtpClient } from './ftp-client.ts';
 import { bySource, givenName, isStable, judgeName, takenName, type Look } from './plan-transfer.ts';
@@ -69,7 +71,8 @@ export async function syncAll(ports: SyncPorts, work: Work): Promise<SyncCounts>
   const chosen = ofOneRun(names);
   if (chosen.length === 0) return counts;
   const first = await looksAt(ports.ftp, chosen);
-  await sleep(betweenLooksMs, undefined, { signal: work.signal });
+  await pause(betweenLooksMs, work.signal);
+  work.signal.throwIfAborted();
   const second = await looksAt(ports.ftp, chosen);
   const stable = chosen.flatMap((name): Found[] => {
     const look = second.get(name);
@@ -182,22 +185,17 @@ function isRefusal(error: unknown): boolean {
   );
 }
 
-async function openFile({ leader }: SyncPorts, work: Work, { name, look }: Found): Promise<FileOpenAnswer> {
-  const { json } = await leader.call(
-    {
-      method: 'POST',
-      path: routes.files,
-      json: {
-        name: givenName(name),
-        size: look.size,
-        modifiedAt: look.modifiedAt.toISOString(),
-        traceparent: work.traceparent,
-      },
-      timeoutMs: callTimeoutMs,
+async function openFile(ports: SyncPorts, work: Work, { name, look }: Found): Promise<FileOpenAnswer> {
+  const { json } = await call(ports, work, {
+    method: 'POST',
+    path: routes.files,
+    json: {
+      name: givenName(name),
+      size: look.size,
+      modifiedAt: look.modifiedAt.toISOString(),
       traceparent: work.traceparent,
-    },
-    withinTries(work),
-  );
+    } satisfies FileOpenRequest,
+  });
   return fileOpenAnswerSchema.parse(json);
 }
 
@@ -207,7 +205,7 @@ async function takeFile(
   file: Found,
   opened: FileOpenAnswer,
 ): Promise<keyof SyncCounts> {
-  const { leader, ftp, logger } = ports;
+  const { ftp, logger } = ports;
   const { fileId } = opened;
   const given = givenName(file.name);
   const taken = takenName(given, fileId);
@@ -222,25 +220,24 @@ async function takeFile(
     await ftp.write(`${folders.rejected}/${reasonName(taken)}`, Readable.from([Buffer.from(`${reason}\n`)]));
   if (!(await ftp.move({ from: at, to: movedTo })) && (await ftp.look(at)))
     throw new Failure('INTERNAL', `the FTP server does not move it to ${movedTo}`);
-  await leader.call(
-    {
-      method: 'PUT',
-      path: routes.fileOutcome(fileId),
-      json: { movedTo, reason },
-      timeoutMs: callTimeoutMs,
-      traceparent: work.traceparent,
-    },
-    withinTries(work),
-  );
+  await call(ports, work, { method: 'PUT', path: routes.fileOutcome(fileId), json: { movedTo, reason } });
   const state = reason === null ? 'applied' : 'rejected';
   logger.emit({ type: 'file.changed', fileId, name: given, state, rows: null, reason });
   return state;
 }
 
 const reasonName = (name: string): string => `${name}.reason.txt`;
-const withinTries = ({ deadline }: Work): { deadline: number } => ({
-  deadline: Math.min(deadline, performance.now() + triesOfCallMs),
-});
+
+function call(
+  { leader }: SyncPorts,
+  work: Work,
+  what: Pick<InternalRequest, 'method' | 'path' | 'json'>,
+): Promise<InternalAnswer> {
+  return leader.call(
+    { ...what, timeoutMs: callTimeoutMs, traceparent: work.traceparent },
+    { deadline: Math.min(work.deadline, performance.now() + triesOfCallMs) },
+  );
+}
 
 /** Null when it is applied, else why it is rejected. @throws what may pass. */
 async function verdictOn(

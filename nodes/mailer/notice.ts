@@ -43,7 +43,7 @@ export interface DueDigest {
   readonly addressee: string;
 }
 
-/** Of one recipient and one kind, oldest first; they become one mail. */
+/** Notices of one kind for one recipient, oldest first; they become one mail. */
 export interface Digest {
   /** kind/entity/version/recipient of its newest notice: each notice stands in one mail. */
   readonly key: string;

@@ -24,7 +24,7 @@ beforeEach(async (context) => {
 afterEach(async () => {
   await page?.context().close();
   await node?.stop();
-  launcher?.close();
+  await launcher?.close();
 });
 
 async function open(path: string): Promise<void> {

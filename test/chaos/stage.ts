@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { request } from 'undici';
 import { fileOpenAnswerSchema, routes } from '../../contracts/node-api.ts';
-import { callControl, type FaultAction } from '../../emulator/control.ts';
-import { layoutOf, readRecord } from '../../emulator/instance/instance.ts';
+import { readStatus, tellLauncher } from '../../emulator/launcher/ask-launcher.ts';
+import type { FaultAction } from '../../emulator/launcher/control.ts';
+import { layoutOf, readRecord, type InstanceRecord } from '../../emulator/instance/instance.ts';
 import { childrenOf } from '../../emulator/instance/process-table.ts';
-import type { BrokerChoice } from '../../emulator/stack.ts';
-import type { SystemStatus } from '../../emulator/status.ts';
-import { createLeaderClient } from '../../functions/leader-client.ts';
+import type { BrokerChoice } from '../../emulator/services/describe-broker.ts';
+import type { SystemStatus } from '../../emulator/cluster/status.ts';
+import { LeaderClient } from '../../functions/leader-client.ts';
 import { createSecrets } from '../../runtime/secrets.ts';
 import { newTraceparent } from '../../runtime/trace.ts';
 import { aLeader, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
@@ -85,15 +86,16 @@ export class Stage {
   }
 
   async status(): Promise<SystemStatus> {
-    return (await this.#control('status')) as SystemStatus;
+    return await readStatus(await this.#record(), controlWithinMs);
   }
   /** @throws Error when there is nothing to do it to, as when it is being started again. */
   async fault(action: FaultAction, target: string): Promise<void> {
-    await this.#control(action, { target });
+    await tellLauncher(await this.#record(), { path: action, target }, controlWithinMs);
   }
   /** A command of `baton chaos`, for a while. @throws Error when it is refused. */
   async disturb(command: string, forMs: number): Promise<void> {
-    await this.#control('chaos', { command: `${command} for ${forMs}ms` });
+    const fault = { path: 'chaos', command: `${command} for ${forMs}ms` } as const;
+    await tellLauncher(await this.#record(), fault, controlWithinMs);
   }
   /** As editor, at the leader. */
   async change(method: 'PUT' | 'POST', path: string, json: unknown): Promise<void> {
@@ -137,7 +139,7 @@ export class Stage {
   /** Handed out by the leader, fenced, as to one that brings a file. @throws Failure when nobody leads until the deadline. */
   async takeIntake(source: string, name: string, { withinMs }: { withinMs: number }): Promise<number> {
     const tls = (file: string): string => pathToFileURL(join(this.#folder, '.baton', 'tls', file)).href;
-    const client = createLeaderClient(
+    const client = new LeaderClient(
       {
         BATON_CLUSTER: 'local',
         BATON_NODE_URLS: this.#system.ready.nodes.map(({ internalUrl }) => internalUrl),
@@ -187,13 +189,10 @@ export class Stage {
       this.nodeLinks[index]?.leadTo(portOf(url));
   }
 
-  async #control(
-    path: 'status' | 'chaos' | FaultAction,
-    what: { target?: string; command?: string } = {},
-  ): Promise<unknown> {
+  async #record(): Promise<InstanceRecord> {
     const record = await readRecord(layoutOf(join(this.#folder, '.baton')));
     if (!record) throw new Error(`nothing runs in ${this.#folder}`);
-    return await callControl(record, { path, timeoutMs: controlWithinMs, ...what });
+    return record;
   }
 }
 

@@ -1,8 +1,9 @@
 // The launcher's real control listener over faults that only note what they would do to processes: for tests of whoever
 // asks it.
-import { startControl } from '../../emulator/control.ts';
-import { ActiveFaults } from '../../emulator/faults/active-faults.ts';
+import { startControl } from '../../emulator/launcher/control.ts';
+import { ActiveFaults, activeText } from '../../emulator/faults/active-faults.ts';
 import { parseChaos } from '../../emulator/faults/grammar.ts';
+import { systemStatus } from '../../emulator/cluster/status.ts';
 
 export async function startLauncher() {
   const done: string[] = [];
@@ -26,7 +27,7 @@ export async function startLauncher() {
   const control = await startControl(
     { port: 0, ...tokens },
     {
-      status: async () => ({ faults: faults.list() }),
+      status: () => systemStatus([], [], { faults: faults.list().map(activeText) }),
       chaos: (command) => faults.carryOut(parseChaos(command)),
       fault: notHere,
       transfer: notHere,
@@ -39,9 +40,9 @@ export async function startLauncher() {
     url: control.url,
     done,
     forNodes: { url: control.url, token: async () => tokens.faultsToken },
-    close() {
+    async close(): Promise<void> {
       faults.close();
-      control.close();
+      await control.close();
     },
   };
 }

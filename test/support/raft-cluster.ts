@@ -16,7 +16,7 @@ import { linkRules } from '../../emulator/faults/link-rules.ts';
 import { planLinks } from '../../emulator/faults/plan-links.ts';
 import { Ports } from '../../emulator/instance/ports.ts';
 import type { Note } from '../../nodes/raft/types.ts';
-import type { RaftStatus, RaftThreadOptions } from '../../nodes/raft-thread.ts';
+import type { RaftStatus, RaftThreadOptions } from '../../nodes/raft-thread/thread.ts';
 import { Elections, type Elected } from './elections.ts';
 import { membersAt, threadOptions } from './raft-threads.ts';
 import { eventually } from './running-system.ts';
@@ -34,6 +34,7 @@ interface Line {
   readonly term?: number;
   readonly leader?: string | null;
   readonly note?: Note;
+  readonly problem?: string;
   readonly status?: RaftStatus;
   readonly url?: string;
 }
@@ -101,8 +102,22 @@ export class RaftCluster {
     return [...this.#nodes.keys()];
   }
 
-  /** One leads, and every node that runs follows it in its term. */
+  /** One leads, and every node that runs follows it in its term and answers over HTTP. */
   async settled(): Promise<Elected> {
+    const leader = await this.#agreed();
+    const running = [...this.#nodes.values()].filter(({ child }) => child !== undefined);
+    await Promise.all(
+      running.map(async (node) => {
+        const { body } = await request(`${this.#urlOf(node)}/`, {
+          signal: AbortSignal.timeout(settleWithinMs),
+        });
+        await body.dump();
+      }),
+    );
+    return leader;
+  }
+
+  async #agreed(): Promise<Elected> {
     return eventually(
       'one leader that all follow',
       async () => {
@@ -194,6 +209,10 @@ export class RaftCluster {
     this.#node(id).child?.stdin?.write(`hang ${ms}\n`);
   }
 
+  refuseFence(id: string): void {
+    this.#node(id).child?.stdin?.write('refuse-fence\n');
+  }
+
   /** What the node says of itself, asked now. */
   async status(id: string): Promise<RaftStatus> {
     const node = this.#node(id);
@@ -219,6 +238,9 @@ export class RaftCluster {
   }
   notes(id: string): Note[] {
     return this.#node(id).lines.flatMap(({ note }) => note ?? []);
+  }
+  problems(id: string): string[] {
+    return this.#node(id).lines.flatMap(({ problem }) => problem ?? []);
   }
   /** The last role it told. */
   role(id: string): string | undefined {

@@ -3,13 +3,13 @@
 import { z } from 'zod';
 import { describeError } from '../../../runtime/failure.ts';
 import { createSecrets } from '../../../runtime/secrets.ts';
-import { enterDemo } from '../../demo.ts';
 import { pause } from '../../../runtime/waiting.ts';
-import { runService } from '../../service-process.ts';
+import { enterDemo } from '../../instance/demo.ts';
+import { runService } from '../../services/service-process.ts';
 import { startDemoShop } from '../../services/demo-shop/demo-shop.ts';
 import { demoShopUrl, invokeUrlOf, lambdaPlaces, nodes } from '../addresses.ts';
 import { mountedUri } from '../mounted.ts';
-import { callLeader } from './call-leader.ts';
+import { askLeader } from './ask-leader.ts';
 
 const settingsSchema = z.strictObject({ lambda: z.enum(lambdaPlaces) });
 const tokensSchema = z.object({ editor: z.string() });
@@ -43,7 +43,7 @@ await runService('demo-shop', settingsSchema, async ({ lambda }, logger) => {
         await enterDemo({
           shopUrl: demoShopUrl,
           invokeUrl: invokeUrlOf(lambda),
-          call: (call) => callLeader(nodes, { token: editor, ...call }),
+          call: (call) => askLeader(nodes, call, editor),
         });
         logger.info('the demo is entered');
         return;

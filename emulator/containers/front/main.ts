@@ -1,13 +1,13 @@
 // The fixed address of the function URL of `redirect`: LocalStack serves it on its one port by the name in the Host
 // header, which no browser would send. Passes requests on as they come; decides nothing and follows no redirect.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { request as ask } from 'undici';
 import { z } from 'zod';
-import { describeError } from '../../../runtime/failure.ts';
 import { functionNames, functions } from '../../../contracts/topology.ts';
-import { closeServer, isLocalRequest } from '../../local-http.ts';
-import { runService } from '../../service-process.ts';
+import { describeError } from '../../../runtime/failure.ts';
+import { closeServer, isLocalRequest, listenLocally } from '../../local-http.ts';
+import { runService } from '../../services/service-process.ts';
 import { lambdaFrontUrl, lambdaPlaces, localstackUrl } from '../addresses.ts';
 import { authorizationFor } from '../service-header.ts';
 
@@ -20,7 +20,7 @@ let known: { readonly target: Target; readonly until: number } | undefined;
 const urlSchema = z.object({ FunctionUrl: z.url() });
 
 await runService('front', settingsSchema, async ({ lambda, port }, logger) => {
-  const server = createServer((request, response) => {
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
     response.on('error', () => undefined); // The caller went away; there is nobody to tell.
     serve(request, response, lambda === 'host' ? hostTarget : localstackTarget).catch((error: unknown) => {
       logger.warn(`${request.method} ${request.url}: ${describeError(error)}`);
@@ -30,12 +30,10 @@ await runService('front', settingsSchema, async ({ lambda, port }, logger) => {
           .writeHead(503, { 'content-type': 'application/problem+json', 'retry-after': '2' })
           .end(JSON.stringify({ type: 'about:blank', status: 503, detail: 'redirect is not deployed yet' }));
     });
-  });
-  server.requestTimeout = 30_000;
+  };
+  const address = { host: '0.0.0.0', port, containerName: 'front' };
+  const { server } = await listenLocally(listener, address);
   server.maxConnections = 200;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(port, '0.0.0.0', resolve);
-  });
   return { name: 'front', address: `http://0.0.0.0:${port}`, close: () => closeServer(server) };
 });
 

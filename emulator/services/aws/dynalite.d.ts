@@ -1,9 +1,5 @@
 // What is used of dynalite, which ships no types.
 declare module 'dynalite' {
   import type { Server } from 'node:http';
-  export default function dynalite(options: {
-    /** A LevelDB folder; in memory without it. */
-    path?: string;
-    createTableMs?: number;
-  }): Server;
+  export default function dynalite(options: { createTableMs: number }): Server;
 }

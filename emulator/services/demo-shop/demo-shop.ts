@@ -1,11 +1,11 @@
 // A small web shop on loopback for the scraper to read: deterministic by seed and tick, with ETags, robots.txt,
 // a sitemap, pages that are wrong on purpose, and faults that tests switch on. Sells nothing.
 import { createHash } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { describeIssues, issuesOf } from '../../../runtime/issues.ts';
 import { parseJson } from '../../../runtime/parse-json.ts';
+import { answerJson, closeServer, isLocalRequest, listenLocally, readBody } from '../../local-http.ts';
 import { createCatalogue, type ShopState } from './catalogue.ts';
 import { renderPage } from './pages.ts';
 
@@ -24,12 +24,12 @@ export interface DemoShopOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
-  /** As what others ask it, when that is not where it listens. */
+  /** As what other containers ask it, where it is one: see LocalAddress. */
   readonly publicUrl?: string | undefined;
   readonly seed: number;
   /** 0: prices move only by tick() and setPrice(). */
   readonly driftEveryMs: number;
-  /** Of robots.txt; none when undefined. */
+  /** The delay that robots.txt asks for; none when undefined. */
   readonly crawlDelaySeconds?: number | undefined;
 }
 export interface DemoShop {
@@ -43,7 +43,7 @@ export interface DemoShop {
   setPrice(sku: string, price: number): boolean;
   /** Takes a product out of the shop, or brings it back. */
   setListed(sku: string, listed: boolean): boolean;
-  /** For paths that begin with `path`; `times` answers, then it is gone again. */
+  /** Breaks the answers for paths that begin with `path`, `times` of them. */
   fault(path: string, fault: ShopFault, times?: number): void;
   clearFaults(): void;
   /** Every page asked for so far (the last 10,000), with its answer. */
@@ -65,12 +65,17 @@ export async function startDemoShop(options: DemoShopOptions): Promise<DemoShop>
   const faults: { path: string; fault: ShopFault; times: number }[] = [];
   const requests: { path: string; status: number; at: number }[] = [];
 
-  const server = createServer((request, response) => {
-    response.on('error', () => undefined); // The reader went away; there is nobody to tell.
-    void answer(request, response).catch(() => response.destroy());
-  });
-  server.requestTimeout = 10_000;
+  const { host, publicUrl } = options;
+  const containerName = publicUrl === undefined ? undefined : new URL(publicUrl).hostname;
+  const { server, port } = await listenLocally(
+    (request, response) => {
+      response.on('error', () => undefined); // The reader went away; there is nobody to tell.
+      void answer(request, response).catch(() => response.destroy());
+    },
+    { host, port: options.port, containerName },
+  );
   server.maxConnections = 200;
+  const address = publicUrl ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', address);
@@ -121,21 +126,16 @@ export async function startDemoShop(options: DemoShopOptions): Promise<DemoShop>
 
   /** POST { "sku", "price" }, for `baton` and tests: a page of another site cannot send JSON here without asking first. */
   async function control(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const reply = (status: number, body: unknown) =>
-      void response
-        .writeHead(status, { 'content-type': 'application/json' })
-        .end(`${JSON.stringify(body)}\n`);
+    const reply = (status: number, body: unknown) => answerJson(response, status, body);
     if (request.method !== 'POST') return reply(405, { error: 'POST { "sku", "price" } here' });
-    if (!isLoopback(request)) return reply(403, { error: 'only from this machine, by its own name' });
+    if (!isLocalRequest(request)) return reply(403, { error: 'only from this machine, by its own name' });
     if (!/^application\/json\b/u.test(request.headers['content-type'] ?? ''))
       return reply(415, { error: 'the body has to be application/json' });
-    const bytes = await readBody(request);
-    if (bytes === undefined) return reply(413, { error: `the body is larger than ${controlBytesMax} bytes` });
-    const change = priceChangeSchema.safeParse(parseJson(bytes));
-    if (!change.success)
-      return reply(400, {
-        error: describeIssues(issuesOf(change.error)),
-      });
+    const body = await readBody(request, controlBytesMax);
+    if (typeof body === 'number')
+      return reply(413, { error: `the body is larger than ${controlBytesMax} bytes` });
+    const change = priceChangeSchema.safeParse(parseJson(body.toString('utf8')));
+    if (!change.success) return reply(400, { error: describeIssues(issuesOf(change.error)) });
     const { sku, price } = change.data;
     const before = catalogue.state().products.get(sku)?.price;
     const after = catalogue.setPrice(sku, Math.round(price * 100));
@@ -143,16 +143,6 @@ export async function startDemoShop(options: DemoShopOptions): Promise<DemoShop>
     return reply(200, { sku, previousPrice: before / 100, price: after.price / 100 });
   }
 
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port, options.host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-  const { port } = server.address() as AddressInfo;
-  const address =
-    options.publicUrl ?? `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`;
   const drift = options.driftEveryMs > 0 ? setInterval(catalogue.tick, options.driftEveryMs) : undefined;
 
   return {
@@ -172,10 +162,7 @@ export async function startDemoShop(options: DemoShopOptions): Promise<DemoShop>
     requests: () => requests,
     async close() {
       clearInterval(drift);
-      server.closeAllConnections();
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-      });
+      await closeServer(server);
     },
   };
 }
@@ -222,25 +209,4 @@ function misbehave(fault: ShopFault, response: ServerResponse): void {
         .end(Buffer.from('%PDF-1.7\n\0\0\0', 'latin1'));
       return;
   }
-}
-
-/** Host is checked too: another site's page may reach loopback by a name of its own (DNS rebinding). */
-function isLoopback(request: IncomingMessage): boolean {
-  const host = URL.parse(`http://${request.headers.host ?? ''}`)?.hostname;
-  const origin = request.headers.origin;
-  return (
-    ['127.0.0.1', 'localhost', '[::1]'].includes(host ?? '') &&
-    (origin === undefined || URL.parse(origin)?.host === request.headers.host) &&
-    ['127.0.0.1', '::1', '::ffff:127.0.0.1'].includes(request.socket.remoteAddress ?? '')
-  );
-}
-async function readBody(request: IncomingMessage): Promise<string | undefined> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > controlBytesMax) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }

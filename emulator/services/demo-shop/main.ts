@@ -1,14 +1,13 @@
 // Starts the demo shop as a service of `baton up`.
 import { z } from 'zod';
-import { runService } from '../../service-process.ts';
+import { runService } from '../service-process.ts';
 import { startDemoShop } from './demo-shop.ts';
 
 const settingsSchema = z.strictObject({
   host: z.string().default('127.0.0.1'),
-  port: z.int().min(0).max(65_535).default(0),
-  publicUrl: z.url({ protocol: /^http$/ }).optional(),
-  seed: z.int().default(1),
-  driftEveryMs: z.int().min(0).default(2_000),
+  port: z.int().min(0).max(65_535),
 });
 
-await runService('demo-shop', settingsSchema, startDemoShop);
+await runService('demo-shop', settingsSchema, (address) =>
+  startDemoShop({ ...address, seed: 1, driftEveryMs: 2_000 }),
+);

@@ -2,7 +2,7 @@
 // Pure: the same state gives the same bytes, so that an ETag is their hash.
 import { categories, currency, type Category, type Product, type ShopState } from './catalogue.ts';
 
-export const productsPerPage = 5;
+const productsPerPage = 5;
 export interface Page {
   readonly status: 200 | 404 | 500;
   readonly type: string;

@@ -3,7 +3,7 @@ import type { Source } from '../../../contracts/source.ts';
 import { categories } from './catalogue.ts';
 
 export const demoShopSource = 'demo-shop';
-export const demoPartnerSource = 'demo-partner';
+const demoPartnerSource = 'demo-partner';
 
 export function demoSources(shopUrl: string): Source[] {
   return [

@@ -1,6 +1,7 @@
 // One passive data connection: opened by EPSV or PASV, taken by the next transfer, then gone. Accepts only the
 // address of the control connection, and only TLS.
-import { createServer, type Server, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { TLSSocket, type SecureContext } from 'node:tls';
 import { FtpReply } from './reply.ts';
 
@@ -8,7 +9,6 @@ const connectMs = 10_000; // From the command to the client's connection.
 
 export interface DataSettings {
   readonly secureContext: SecureContext;
-  readonly passivePorts: { readonly from: number; readonly to: number } | undefined;
   readonly idleMs: number;
   /** Refuse a data connection that does not resume the control connection's TLS session, as vsftpd does. */
   readonly requireSessionReuse: boolean;
@@ -42,10 +42,11 @@ export async function listenPassive(
     server.close();
     waiting.resolve(socket);
   });
-  const port = await listenWithin(server, host, settings.passivePorts);
+  server.listen(0, host, 1);
+  await once(server, 'listening');
   server.on('error', (error) => waiting.reject(error));
   return {
-    port,
+    port: (server.address() as AddressInfo).port,
     async take() {
       const timer = setTimeout(() => waiting.reject(new FtpReply(425, 'No data connection came')), connectMs);
       try {
@@ -84,26 +85,4 @@ async function secure(socket: Socket, settings: DataSettings): Promise<DataConne
   }
   stream.setTimeout(settings.idleMs, () => stream.destroy(new Error('idle')));
   return { stream, reset: () => socket.resetAndDestroy() };
-}
-
-async function listenWithin(
-  server: Server,
-  host: string,
-  range: DataSettings['passivePorts'],
-): Promise<number> {
-  const first = range?.from ?? 0;
-  for (let port = first; port <= (range?.to ?? 0); port++) {
-    const bound = await new Promise<number | undefined>((resolve, reject) => {
-      const failed = (error: NodeJS.ErrnoException) =>
-        error.code === 'EADDRINUSE' ? resolve(undefined) : reject(error);
-      server.once('error', failed);
-      server.listen(port, host, 1, () => {
-        server.off('error', failed);
-        const address = server.address();
-        resolve(typeof address === 'object' && address !== null ? address.port : undefined);
-      });
-    });
-    if (bound !== undefined) return bound;
-  }
-  throw new FtpReply(425, 'No passive port is free');
 }

@@ -1,26 +1,23 @@
 // Faults a test may order. The list is read at every transfer and listing and may be changed while the server
 // runs; a fault with `times` counts down and then is gone. An empty list changes nothing.
-import { z } from 'zod';
-
-const scope = {
+interface Scope {
   /** Only names that contain this. */
-  name: z.string().optional(),
+  readonly name?: string;
   /** How often; without it, always. */
-  times: z.int().min(1).optional(),
-};
-const afterBytes = z.int().min(0);
-export const ftpFaultSchema = z.discriminatedUnion('kind', [
-  /** RETR ends early with a clean FIN and the server still says 226. */
-  z.object({ ...scope, kind: z.literal('truncate'), afterBytes }),
-  /** RETR sends nothing more and keeps the connection. */
-  z.object({ ...scope, kind: z.literal('stall'), afterBytes }),
-  /** The data connection of RETR is reset. */
-  z.object({ ...scope, kind: z.literal('reset'), afterBytes }),
-  z.object({ ...scope, kind: z.literal('slow'), bytesPerSecond: z.int().min(1) }),
-  /** MLSD shows `modify=bad` for the name. */
-  z.object({ ...scope, kind: z.literal('bad-listing-date') }),
-]);
-export type FtpFault = z.infer<typeof ftpFaultSchema>;
+  times?: number;
+}
+export type FtpFault = Scope &
+  (
+    | { readonly kind: 'slow'; readonly bytesPerSecond: number }
+    /** RETR ends early with a clean FIN and the server still says 226. */
+    | { readonly kind: 'truncate'; readonly afterBytes: number }
+    /** RETR sends nothing more and keeps the connection. */
+    | { readonly kind: 'stall'; readonly afterBytes: number }
+    /** The data connection of RETR is reset. */
+    | { readonly kind: 'reset'; readonly afterBytes: number }
+    /** MLSD shows `modify=bad` for the name. */
+    | { readonly kind: 'bad-listing-date' }
+  );
 
 export function takeFault<K extends FtpFault['kind']>(
   faults: FtpFault[],

@@ -1,11 +1,12 @@
 // The FTP server of the local mode: explicit TLS only (RFC 4217), passive only, one folder as its root.
 // Never serves plain text logins or data, never follows a symbolic link, never shows half an upload.
+import { once } from 'node:events';
 import { mkdir, readFile, realpath } from 'node:fs/promises';
-import { createServer, type Socket } from 'node:net';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { fileBytesMax } from '../../../contracts/file.ts';
 import type { FtpFault } from './faults.ts';
-import { runSession } from './session.ts';
+import { ControlConnection } from './control-connection.ts';
 
 export interface FtpServerSettings {
   readonly host: string;
@@ -15,13 +16,10 @@ export interface FtpServerSettings {
   readonly root: string;
   readonly tls: { readonly certFile: string; readonly keyFile: string };
   readonly users: readonly { readonly username: string; readonly password: string }[];
-  readonly passivePorts?: { readonly from: number; readonly to: number } | undefined;
   /** Read at every transfer; a test may change it. */
-  readonly faults?: FtpFault[] | undefined;
-  readonly connectionsMax?: number | undefined;
-  readonly fileBytesMax?: number | undefined;
-  readonly idleMs?: number | undefined;
-  readonly requireSessionReuse?: boolean | undefined;
+  readonly faults?: FtpFault[];
+  readonly fileBytesMax?: number;
+  readonly requireSessionReuse?: boolean;
 }
 export interface FtpServer {
   readonly name: 'ftp';
@@ -32,8 +30,8 @@ export interface FtpServer {
   close(): Promise<void>;
 }
 
-const connectionsMaxDefault = 64;
-const idleMsDefault = 120_000;
+const connectionsMax = 64;
+const idleMs = 120_000;
 
 export async function startFtpServer(settings: FtpServerSettings): Promise<FtpServer> {
   await mkdir(settings.root, { recursive: true });
@@ -42,8 +40,7 @@ export async function startFtpServer(settings: FtpServerSettings): Promise<FtpSe
     users: settings.users,
     faults: settings.faults ?? [],
     fileBytesMax: settings.fileBytesMax ?? fileBytesMax,
-    idleMs: settings.idleMs ?? idleMsDefault,
-    passivePorts: settings.passivePorts,
+    idleMs,
     requireSessionReuse: settings.requireSessionReuse ?? false,
     // One context for both kinds of connection, so that data connections can resume the control session.
     secureContext: createSecureContext({
@@ -54,21 +51,18 @@ export async function startFtpServer(settings: FtpServerSettings): Promise<FtpSe
   };
   const connections = new Set<Socket>();
   const server = createServer({ noDelay: true }, (socket) => {
-    if (connections.size >= (settings.connectionsMax ?? connectionsMaxDefault)) {
+    if (connections.size >= connectionsMax) {
       socket.on('error', () => socket.destroy());
       socket.end('421 Too many connections\r\n');
       return;
     }
     connections.add(socket);
     socket.on('close', () => connections.delete(socket));
-    runSession(socket, session);
+    new ControlConnection(socket, session).start();
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(settings.port, settings.host, resolve);
-  });
-  const bound = server.address();
-  const port = typeof bound === 'object' && bound !== null ? bound.port : settings.port;
+  server.listen(settings.port, settings.host);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
   return {
     name: 'ftp',
     address: `${settings.host}:${port}`,

@@ -4,24 +4,16 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { folders } from '../../../contracts/file.ts';
 import { createSecrets, credentialsSchema } from '../../../runtime/secrets.ts';
-import { runService } from '../../service-process.ts';
-import { ftpFaultSchema } from './faults.ts';
+import { runService } from '../service-process.ts';
 import { startFtpServer } from './ftp-server.ts';
 
-const port = z.int().min(0).max(65_535);
-const settingsSchema = z.object({
+const settingsSchema = z.strictObject({
   host: z.string().default('127.0.0.1'),
-  port,
+  port: z.int().min(0).max(65_535),
   root: z.string().min(1),
   tls: z.object({ certFile: z.string(), keyFile: z.string() }),
   /** JSON { username, password } of the one user. */
   credentialsUri: z.string().startsWith('file:'),
-  passivePorts: z.object({ from: port, to: port }).optional(),
-  faults: z.array(ftpFaultSchema).optional(),
-  connectionsMax: z.int().min(1).optional(),
-  fileBytesMax: z.int().min(1).optional(),
-  idleMs: z.int().min(1).optional(),
-  requireSessionReuse: z.boolean().optional(),
 });
 
 await runService('ftp', settingsSchema, async ({ credentialsUri, ...settings }) => {

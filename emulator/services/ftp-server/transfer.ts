@@ -6,7 +6,7 @@ import { copyFile, lstat, open, rename, rm, truncate } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pause } from '../../../runtime/waiting.ts';
 import type { DataConnection } from './data-channel.ts';
 import type { FtpFault } from './faults.ts';
 import { FtpReply } from './reply.ts';
@@ -28,7 +28,7 @@ export async function sendFile(
     if (fault.kind === 'slow') {
       for (let at = 0; at < chunk.length && !data.stream.destroyed; at += fault.bytesPerSecond) {
         data.stream.write(chunk.subarray(at, at + fault.bytesPerSecond));
-        await sleep(1_000);
+        await pause(1_000);
       }
       continue;
     }

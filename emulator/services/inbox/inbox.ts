@@ -23,7 +23,7 @@ export interface InboxSettings {
   /** Text: the bearer token that changes want. */
   readonly tokenFile: string;
   /** Read at every step of a dialogue; a test may change it. */
-  readonly faults?: InboxFault[] | undefined;
+  readonly faults?: InboxFault[];
 }
 export interface Inbox extends Closable {
   /** host:port of SMTP. */

@@ -1,7 +1,6 @@
 // Starts the inbox as a service of `baton up`.
 import { z } from 'zod';
-import { runService } from '../../service-process.ts';
-import { inboxFaultsSchema } from './faults.ts';
+import { runService } from '../service-process.ts';
 import { startInbox } from './inbox.ts';
 
 const port = z.int().min(0).max(65_535);
@@ -15,7 +14,6 @@ const settingsSchema = z.strictObject({
   credentialsFile: z.string().min(1),
   folder: z.string().min(1),
   tokenFile: z.string().min(1),
-  faults: inboxFaultsSchema.optional(),
 });
 
 await runService('smtp', settingsSchema, startInbox);

@@ -1,5 +1,6 @@
 // The inbox's SMTP side: RFC 5321 with STARTTLS and AUTH required, on loopback. Takes mail for anybody and relays none.
 // A mail is answered 250 once it is on the disk; ordered faults come in where a real server's would.
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo, Socket } from 'node:net';
 import { pathToFileURL } from 'node:url';
@@ -114,10 +115,8 @@ export async function startSmtp(options: SmtpOptions): Promise<{ port: number; c
     plain.add(socket);
     socket.on('close', () => plain.delete(socket));
   });
-  await new Promise<void>((resolve, reject) => {
-    server.server.once('error', reject);
-    server.listen(options.port, options.host, resolve);
-  });
+  server.listen(options.port, options.host);
+  await once(server.server, 'listening');
 
   return {
     port: (server.server.address() as AddressInfo).port,

@@ -1,11 +1,11 @@
 // PostgreSQL of a laptop as a supervised service: the binaries of the npm package, TLS 1.3 only, one role, loopback.
 // The supervisor owns the process: a postmaster whose launcher was killed lives on, so it is found by pid and folder.
 // Never runs as root and never listens on a Unix socket.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Client } from 'pg';
-import type { Service, ServiceCommand } from '../../service.ts';
+import { pause } from '../../../runtime/waiting.ts';
+import type { Service, ServiceCommand } from '../service.ts';
 import { findBinaries, linkLibraries, type PostgresBinaries } from './binaries.ts';
 import { databaseName, dataFolder, prepareDataFolder, roleName, serverFiles } from './data-folder.ts';
 import { asUser, databaseUser, type RunAs } from './system-user.ts';
@@ -16,13 +16,13 @@ export interface PostgresOptions {
   readonly port: number;
   readonly certFile: string;
   readonly keyFile: string;
-  /** Of the authority that signed the certificate: the readiness check verifies it as every client does. */
+  /** The authority that signed the certificate: the readiness check verifies it as every client does. */
   readonly caFile: string;
-  /** Of the role `baton`. */
+  /** The password of the role `baton`. */
   readonly password: string;
   /** Those of the npm package when left out. */
   readonly binaries?: PostgresBinaries;
-  /** On top of ours; tests turn fsync off. */
+  /** Settings in addition to ours; tests turn fsync off. */
   readonly settings?: Readonly<Record<string, string>>;
 }
 
@@ -116,7 +116,7 @@ async function answers(options: PostgresOptions, signal: AbortSignal): Promise<v
     } finally {
       await client.end().catch(() => undefined);
     }
-    await sleep(50, undefined, { signal }).catch(() => undefined);
+    await pause(50, signal);
   }
   throw new Error(`PostgreSQL does not answer on 127.0.0.1:${options.port}`, { cause: last });
 }

@@ -13,7 +13,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await node.stop();
-  launcher.close();
+  await launcher.close();
 });
 
 async function ask(
@@ -95,7 +95,7 @@ test('without a launcher nothing can be broken, and the answer says so', async (
 });
 
 test('a launcher that is gone is said to be gone', async () => {
-  launcher.close();
+  await launcher.close();
   expect(await breakIt('kill leader')).toMatchObject({
     status: 404,
     json: { detail: expect.stringContaining('launcher') as string },

@@ -1,8 +1,9 @@
 // Why a service ended, as `status` says it: from what it printed last.
 import { expect, test } from 'vitest';
 import { statusText } from '../../../emulator/commands/running.ts';
-import type { SystemStatus } from '../../../emulator/status.ts';
-import { tellingLine, type ServiceView } from '../../../emulator/supervisor.ts';
+import type { SystemStatus } from '../../../emulator/cluster/status.ts';
+import type { ServiceView } from '../../../emulator/cluster/status.ts';
+import { tellingLine } from '../../../emulator/launcher/supervisor.ts';
 
 test('of a stack trace its first line counts, of JSON its message', () => {
   const trace = [

@@ -126,6 +126,6 @@ test('no proxy is asked for what runs on this machine', async () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(asked).toEqual([]);
   } finally {
-    launcher.close();
+    await launcher.close();
   }
 });
