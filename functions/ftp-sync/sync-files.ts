@@ -117,7 +117,7 @@ export async function retryRejected(ports: SyncPorts, work: Work, name: string):
       'MESSAGE_MALFORMED',
       `${name} is no name that a rejected file has: see its ${folders.rejected}/`,
     );
-  await ports.ftp.move({ from: `${folders.rejected}/${name}`, to: `${folders.in}/${name}` });
+  await move(ports.ftp, { from: `${folders.rejected}/${name}`, to: `${folders.in}/${name}` });
   await ports.ftp.remove(`${folders.rejected}/${reasonName(name)}`);
   return await syncOne(ports, work, name);
 }
@@ -210,7 +210,8 @@ async function takeFile(
   const given = givenName(file.name);
   const taken = takenName(given, fileId);
   const at = `${folders.in}/${taken}`;
-  if (file.name !== taken && !(await ftp.move({ from: `${folders.in}/${file.name}`, to: at }))) return 'left';
+  if (file.name !== taken && !(await move(ftp, { from: `${folders.in}/${file.name}`, to: at })))
+    return 'left';
   const reason = await verdictOn(ports, work, { given, at, look: file.look, opened });
   // It was replaced before it was renamed, or written on: that content is a file of its own, for the next look.
   if (!isStable(file.look, await ftp.look(at))) return 'left';
@@ -218,12 +219,18 @@ async function takeFile(
   // The reason first: a rejected file never lies there without one.
   if (reason !== null)
     await ftp.write(`${folders.rejected}/${reasonName(taken)}`, Readable.from([Buffer.from(`${reason}\n`)]));
-  if (!(await ftp.move({ from: at, to: movedTo })) && (await ftp.look(at)))
-    throw new Failure('INTERNAL', `the FTP server does not move it to ${movedTo}`);
+  await move(ftp, { from: at, to: movedTo }); // When it is gone, another run has moved it there.
   await call(ports, work, { method: 'PUT', path: routes.fileOutcome(fileId), json: { movedTo, reason } });
   const state = reason === null ? 'applied' : 'rejected';
   logger.emit({ type: 'file.changed', fileId, name: given, state, rows: null, reason });
   return state;
+}
+
+/** False when it is gone. */
+async function move(ftp: FtpClient, { from, to }: { from: string; to: string }): Promise<boolean> {
+  if (await ftp.move({ from, to })) return true;
+  if (await ftp.look(from)) throw new Failure('INTERNAL', `the FTP server does not move ${from} to ${to}`);
+  return false;
 }
 
 const reasonName = (name: string): string => `${name}.reason.txt`;

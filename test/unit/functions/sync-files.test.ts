@@ -47,7 +47,11 @@ test('a file that the leader never takes is left after a minute of tries, with t
 });
 
 /** Files that the leader did all before, but for what `fails` says of their opening. */
-async function syncOf(files: Readonly<Record<string, number>>, fails: (name: string) => Failure | undefined) {
+async function syncOf(
+  files: Readonly<Record<string, number>>,
+  fails: (name: string) => Failure | undefined,
+  moves = true,
+) {
   const edges = simulatedEdges();
   const opened: string[] = [];
   const leader: SyncPorts['leader'] = {
@@ -69,13 +73,13 @@ async function syncOf(files: Readonly<Record<string, number>>, fails: (name: str
       looked.add(name);
       return { size: 3, modifiedAt: new Date((files[name] ?? 0) * 1_000) };
     },
-    move: async () => true,
+    move: async () => moves,
   } as unknown as FtpClient;
   const counts = await syncAll(
     { leader, ftp, logger: edges.ports.logger },
     { deadline: performance.now() + runMs, traceparent, signal: new AbortController().signal },
   );
-  return { counts, opened, looked };
+  return { counts, opened, looked, events: edges.events };
 }
 
 test('while a file cannot be opened the newer ones of its source wait, and other sources do not', async () => {
@@ -98,6 +102,14 @@ test('a file that the leader refuses to open, as it may for ever, holds up no ot
     );
     expect(counts).toEqual({ applied: 1, rejected: 0, left: 1 });
   }
+});
+
+test('a server that moves nothing is told of, and the leader of no move', async () => {
+  const { counts, events } = await syncOf({ 'acme_a.csv': 1 }, () => undefined, false);
+  expect(counts).toEqual({ applied: 0, rejected: 0, left: 1 });
+  expect(events).toEqual([
+    expect.objectContaining({ type: 'problem', detail: expect.stringMatching(/does not move/) as unknown }),
+  ]);
 });
 
 test('one run takes whole sources, those of few files first', async () => {
