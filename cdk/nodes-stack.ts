@@ -156,7 +156,8 @@ export class NodesStack extends Stack {
         interval: Duration.seconds(10),
         timeout: Duration.seconds(5),
         retries: 3,
-        startPeriod: Duration.seconds(60),
+        // The most that ECS allows: a start may have a schema to migrate (nodes/database/migrate.ts).
+        startPeriod: Duration.seconds(300),
       },
       portMappings: [
         { containerPort: ports.web, protocol: ecs.Protocol.TCP },

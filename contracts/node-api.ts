@@ -2,7 +2,6 @@
 // Every answer that fails is application/problem+json (RFC 9457) with `code` from contracts/failures.ts.
 // A follower answers 421 with `leader`; callers follow it, at most twice.
 import * as z from 'zod';
-import { failures, type FailureCode } from './failures.ts';
 import { nodeIdSchema, sourceNameSchema, traceparentSchema, versionSchema } from './ids.ts';
 import { issueSchema } from './issue.ts';
 import { shopSourceSchema } from './source.ts';
@@ -39,21 +38,6 @@ export const problemSchema = z.object({
   issues: z.array(issueSchema).optional(),
 });
 export type Problem = z.infer<typeof problemSchema>;
-
-/** The body of every error answer, of nodes and functions alike. */
-export function problem(
-  code: FailureCode,
-  extra: Pick<Problem, 'detail' | 'leader' | 'retryAfterMs' | 'issues'> = {},
-): Problem {
-  const { httpStatus, means } = failures[code];
-  return {
-    type: `https://baton.invalid/failures#${code}`,
-    title: means,
-    status: httpStatus,
-    code,
-    ...extra,
-  };
-}
 
 export const routes = {
   /** POST BatchRequest -> BatchAnswer. */

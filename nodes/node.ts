@@ -98,9 +98,9 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     repeatClaimMs: 500,
     patienceMs: 500,
   });
-  reportElections({ nodeId, raft, logger });
 
   const problems = new Problems();
+  reportElections({ nodeId, raft, logger, problems });
   const live = new Live(store, warn);
   const unlisten = logger.onEvent((event: BatonEvent) => live.show(event));
   const deliveries = new Deliveries();

@@ -2,7 +2,7 @@
 // Never leads anywhere else: path and query are appended to the leader's origin. A leader that waits for its database
 // (`waiting`) still answers reads, so it is led to as well.
 import * as z from 'zod';
-import { problem } from '../../contracts/node-api.ts';
+import { problem } from '../../contracts/failures.ts';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { believable, type DirectoryEntry, type LeaderDirectory } from '../leader-directory.ts';

@@ -13,6 +13,7 @@ import { itemQueueNames } from '../../contracts/item-partitions.ts';
 import { scraperPausesAtDepth } from '../../contracts/topology.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { oneAtATime } from '../../runtime/one-at-a-time.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { childTraceparent, newTraceparent } from '../../runtime/trace.ts';
 import type { LeaderClient } from '../leader-client.ts';
@@ -95,7 +96,6 @@ class Crawl {
   readonly #events: EventReporter;
   #storedAt = performance.now();
   #storeEveryMs = storeEveryMsMin;
-  #renewing = false;
   #lost: Failure | undefined;
 
   constructor(ports: CrawlPorts, settings: CrawlSettings, lease: UnpackedLease) {
@@ -125,7 +125,8 @@ class Crawl {
 
   /** Once. @throws what is no Failure: a promise of ours that was broken. */
   async run(): Promise<CrawlOutcome> {
-    const renewal = setInterval(() => void this.#renew(), renewEveryMs);
+    const renew = oneAtATime(() => this.#renew());
+    const renewal = setInterval(() => void renew(), renewEveryMs);
     try {
       return await this.#finishOrPause();
     } catch (error) {
@@ -291,16 +292,12 @@ class Crawl {
   }
 
   async #renew(): Promise<void> {
-    if (this.#renewing) return;
-    this.#renewing = true;
     try {
       await this.#update({ status: 'running' });
     } catch (error) {
       if (error instanceof Failure && error.code === 'LEASE_LOST') this.#lost = error;
       else
         this.#ports.logger.warn(`renewing the lease of ${this.#source.name} failed: ${describeError(error)}`);
-    } finally {
-      this.#renewing = false;
     }
   }
 

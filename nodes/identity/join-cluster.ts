@@ -43,16 +43,22 @@ export interface Joined {
   readonly agreed: Promise<void>;
 }
 
+/** Times as long as between other tries: who waits for locks holds others up behind it. */
+const busyPauseFactor = 50;
+
 /** @throws Error when the database refuses this node, or the signal is aborted before anybody could say. */
 export async function joinCluster(options: JoinOptions): Promise<Joined> {
   const { remembered, generation } = options;
+  let isAway = true;
   try {
     return { ...(await askDatabase(options)), agreed: Promise.resolve() };
   } catch (error) {
-    if (!isAway(error)) throw error;
-    options.report(`the database is away: ${describeError(error)}`);
+    if (!mayBeAskedAgain(error)) throw error;
+    isAway = error.code !== 'BUSY';
+    options.report(`the database is ${isAway ? 'away' : 'busy'}: ${describeError(error)}`);
   }
-  if (remembered?.generation !== generation)
+  // One that is busy has another schema in a moment: nothing is taken on trust there.
+  if (!isAway || remembered?.generation !== generation)
     return { ...(await askUntilAnswered(options)), agreed: Promise.resolve() };
   const agreed = askUntilAnswered(options).then(({ clusterId }) => {
     if (clusterId !== remembered.clusterId)
@@ -77,19 +83,21 @@ async function askDatabase(options: JoinOptions): Promise<Answer> {
 }
 
 async function askUntilAnswered(options: JoinOptions): Promise<Answer> {
+  let waitMs = options.tryEveryMs;
   for (;;) {
-    await pause(options.tryEveryMs, options.signal);
+    await pause(waitMs, options.signal);
     if (options.signal.aborted) throw new Error('stopped before the database answered');
     try {
       return await askDatabase(options);
     } catch (error) {
-      if (!isAway(error)) throw error;
+      if (!mayBeAskedAgain(error)) throw error;
+      waitMs = options.tryEveryMs * (error.code === 'BUSY' ? busyPauseFactor : 1);
     }
   }
 }
 
-function isAway(error: unknown): boolean {
+function mayBeAskedAgain(error: unknown): error is Failure {
   return (
-    error instanceof Failure && (error.code === 'DATABASE_UNAVAILABLE' || error.code === 'DATABASE_TIMEOUT')
+    error instanceof Failure && ['DATABASE_UNAVAILABLE', 'DATABASE_TIMEOUT', 'BUSY'].includes(error.code)
   );
 }

@@ -1,7 +1,8 @@
 // Every error answer of a node: application/problem+json (RFC 9457) with a code of contracts/failures.ts.
 // The stranger outside gets code and reason; the cause goes to the log alone.
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { problem, type LeaderHint, type Problem } from '../../contracts/node-api.ts';
+import { problem } from '../../contracts/failures.ts';
+import type { LeaderHint, Problem } from '../../contracts/node-api.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 import { describeIssues } from '../../runtime/issues.ts';
 import type { Logger } from '../../runtime/logger.ts';

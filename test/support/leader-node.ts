@@ -1,7 +1,8 @@
 // A node's internal listener for tests of functions: HTTPS with mutual TLS that answers what the test says, and keeps
 // what it was asked.
 import fastify from 'fastify';
-import { problem, type LeaderHint } from '../../contracts/node-api.ts';
+import { problem } from '../../contracts/failures.ts';
+import type { LeaderHint } from '../../contracts/node-api.ts';
 import type { TestCertificates } from './certificates.ts';
 import { freePort } from './ports.ts';
 

@@ -66,6 +66,39 @@ test('a database that other migrations made is refused in one line that says wha
   }
 });
 
+test('a migration that others hold up is tried again, and no node votes or holds up writes meanwhile', async () => {
+  const { node, store, connect } = await databases.another();
+  await lead(store);
+  const [client, blocker] = [await connect(), await connect()];
+  // As before the last migration.
+  await client.query("DELETE FROM migrations WHERE name = '0008-retention'");
+  await client.query('DROP FUNCTION sweep_step');
+  await blocker.query('BEGIN');
+  await blocker.query('LOCK TABLE migrations IN SHARE MODE'); // Who reads it goes on, who migrates waits.
+
+  const said: string[] = [];
+  const { clusterId } = await node('node-1').cluster('test');
+  const joined = joinCluster({
+    database: node('node-1'),
+    cluster: 'test',
+    nodeId: 'node-1',
+    generation: 1,
+    members: members(3),
+    remembered: { clusterId, generation: 1, term: 0 }, // With which it would vote, were the database away.
+    makeFirstVoteFile: () => undefined,
+    report: (detail) => said.push(detail),
+    tryEveryMs: 10,
+    signal: AbortSignal.timeout(30_000),
+  });
+  await expect.poll(() => said).toEqual([expect.stringMatching(/^the database is busy: .*hold locks/)]);
+  expect(await Promise.race([joined, 'still waiting'])).toBe('still waiting');
+  expect(await store.writeBatch(1, entries(item('a', 1)))).toEqual([{ kind: 'applied' }]);
+  await blocker.query('COMMIT');
+  expect(await joined).toMatchObject({ clusterId, recordedTerm: null });
+  const { rows } = await client.query("SELECT name FROM migrations WHERE name = '0008-retention'");
+  expect(rows).toHaveLength(1);
+});
+
 test('the cluster id is made once by whoever asks first, and another cluster name is refused with both', async () => {
   const { node } = await databases.fresh();
   const [one, two] = [node('node-1'), node('node-2')];

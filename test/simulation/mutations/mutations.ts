@@ -375,7 +375,10 @@ export const testedMutations: readonly TestedMutation[] = [
     kind: 'tested',
     safeguard: 'what was opened is checked all the same',
     file: 'transport/message.ts',
-    edits: one('return messageSchema.safeParse(value).data;', 'return value as Message;'),
+    edits: one(
+      'return messageSchema.safeParse(parseJson(bytes.toString())).data;',
+      'return parseJson(bytes.toString()) as Message;',
+    ),
     test: 'test/unit/raft/fuzz.test.ts',
   },
   {
