@@ -69,6 +69,6 @@ export function givenName(name: string): string {
 }
 
 /** Those of one source together, since their order among each other matters. Those of none are told apart from all others. */
-export function bySource<T>(files: readonly T[], nameOf: (file: T) => string): T[][] {
-  return [...Map.groupBy(files, (file) => parseFileName(givenName(nameOf(file)))?.source).values()];
+export function bySource<T extends { readonly name: string }>(files: readonly T[]): T[][] {
+  return [...Map.groupBy(files, ({ name }) => parseFileName(givenName(name))?.source).values()];
 }

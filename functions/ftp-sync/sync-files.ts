@@ -40,7 +40,7 @@ export interface SyncCounts {
 }
 
 const betweenLooksMs = 2_100; // At least 2 s: MDTM has whole seconds on some servers.
-const filesMax = 1_000; // Of one run, but for the rest of a source's; the next tick goes on.
+const filesMax = 1_000; // Of one source in one run; the next tick goes on.
 const workersMax = 3;
 const callTimeoutMs = 10_000;
 const uploadTimeoutMs = 600_000;
@@ -71,14 +71,16 @@ export async function syncAll(ports: SyncPorts, work: Work): Promise<SyncCounts>
   const chosen = ofOneRun(names);
   if (chosen.length === 0) return counts;
   const first = await looksAt(ports.ftp, chosen);
+  const oldest = bySource(first).flatMap((files) => inOrder(files).slice(0, filesMax));
   await pause(betweenLooksMs, work.signal);
   work.signal.throwIfAborted();
-  const second = await looksAt(ports.ftp, chosen);
-  const stable = chosen.flatMap((name): Found[] => {
-    const look = second.get(name);
-    return isStable(first.get(name), look) ? [{ name, look }] : [];
-  });
-  counts.left += chosen.length - stable.length;
+  const again = await looksAt(
+    ports.ftp,
+    oldest.map(({ name }) => name),
+  );
+  const second = new Map(again.map(({ name, look }) => [name, look]));
+  const stable = oldest.filter(({ name, look }) => isStable(look, second.get(name)));
+  counts.left += oldest.length - stable.length;
   await syncFound(ports, work, stable, counts);
   return counts;
 }
@@ -86,9 +88,20 @@ export async function syncAll(ports: SyncPorts, work: Work): Promise<SyncCounts>
 /** Whole sources, since the oldest file of one has to be opened first; those of few files first, so that none waits for ever. */
 function ofOneRun(names: readonly string[]): string[] {
   const chosen: string[] = [];
-  for (const files of bySource(names, (name) => name).toSorted((left, right) => left.length - right.length))
-    if (chosen.length < filesMax) chosen.push(...files);
+  const sources = bySource(names.map((name) => ({ name })));
+  for (const files of sources.toSorted((left, right) => left.length - right.length)) {
+    if (chosen.length >= filesMax) break;
+    for (const { name } of files) chosen.push(name);
+  }
   return chosen;
+}
+
+/** The leader numbers files as they are opened, and what has the higher number wins. */
+function inOrder(files: readonly Found[]): Found[] {
+  return files.toSorted(
+    (left, right) =>
+      left.look.modifiedAt.getTime() - right.look.modifiedAt.getTime() || (left.name < right.name ? -1 : 1),
+  );
 }
 
 /** One file that is known to be whole: no second look. Nothing when it is not there (any more). */
@@ -99,13 +112,7 @@ export async function syncOne(ports: SyncPorts, work: Work, given: string): Prom
   const names = (await ports.ftp.list(folders.in)).filter(
     (name) => name === given || givenName(name) === given,
   );
-  const looks = await looksAt(ports.ftp, names);
-  await syncFound(
-    ports,
-    work,
-    [...looks].map(([name, look]) => ({ name, look })),
-    counts,
-  );
+  await syncFound(ports, work, await looksAt(ports.ftp, names), counts);
   return counts;
 }
 
@@ -138,26 +145,16 @@ async function syncFound(
   found: readonly Found[],
   counts: SyncCounts,
 ): Promise<void> {
-  await inParallel(
-    bySource(found, ({ name }) => name),
-    workersMax,
-    async (files) => {
-      const queue = files.toSorted(
-        (left, right) =>
-          left.look.modifiedAt.getTime() - right.look.modifiedAt.getTime() ||
-          (left.name < right.name ? -1 : 1),
-      );
-      for (const [index, file] of queue.entries()) {
-        const became = await syncFile(ports, work, file);
-        if (became === 'unopened') {
-          // The leader numbers files as they are opened, and the higher number wins: the newer ones wait for this one.
-          counts.left += queue.length - index;
-          return;
-        }
-        counts[became] += 1;
+  await inParallel(bySource(found), workersMax, async (files) => {
+    for (const [index, file] of inOrder(files).entries()) {
+      const became = await syncFile(ports, work, file);
+      if (became === 'unopened') {
+        counts.left += files.length - index; // The newer ones wait for this one.
+        return;
       }
-    },
-  );
+      counts[became] += 1;
+    }
+  });
 }
 
 /** `unopened`: nobody has said anything about it yet. */
@@ -296,11 +293,12 @@ async function upload(
   }
 }
 
-async function looksAt(ftp: FtpClient, names: readonly string[]): Promise<Map<string, Look>> {
-  const looks = new Map<string, Look>();
+/** Without those that are gone. */
+async function looksAt(ftp: FtpClient, names: readonly string[]): Promise<Found[]> {
+  const found: Found[] = [];
   await inParallel(names, workersMax, async (name) => {
     const look = await ftp.look(`${folders.in}/${name}`);
-    if (look) looks.set(name, look);
+    if (look) found.push({ name, look });
   });
-  return looks;
+  return found;
 }
