@@ -10,7 +10,7 @@ export const fileCommandSchema = z.discriminatedUnion('kind', [
   z.strictObject({ ...base, kind: z.literal('sync') }),
   /** A producer of ours has put a finished file there: take it now, without the two looks. */
   z.strictObject({ ...base, kind: z.literal('deposited'), name: z.string().min(1).max(255) }),
-  /** An operator wants a rejected file tried again. */
+  /** An operator wants a rejected file tried again: `name` is what it is called in rejected/. */
   z.strictObject({ ...base, kind: z.literal('retry'), name: z.string().min(1).max(255) }),
   /** The leader asks for its export to be written to out/. */
   z.strictObject({ ...base, kind: z.literal('export') }),

@@ -221,6 +221,7 @@ export const crawlUpdateSchema = z
 export type CrawlUpdate = z.infer<typeof crawlUpdateSchema>;
 
 export const fileOpenRequestSchema = z.strictObject({
+  /** What its producer called it, whatever it is called by now: the ledger knows it by this, its size and its time. */
   name: z.string().min(1).max(255),
   size: z.int().min(0),
   /** What MDTM says, in UTC. */

@@ -20,7 +20,7 @@ import type { CrawlView, FileView, MailView } from '../contracts/public-views.ts
 import type { Source } from '../contracts/source.ts';
 import type { DeadLetterStore } from './dead-letters/store.ts';
 import type { TraceStore } from './tracing/deliveries.ts';
-import type { Digest, DigestRules, NoticeKind } from './mailer/notice.ts';
+import type { Digest, DigestRules, DueDigest, NoticeKind } from './mailer/notice.ts';
 
 /** A term that was claimed, or the newer one the database has seen. */
 export type ClaimResult = { kind: 'claimed' } | { kind: 'refused'; databaseTerm: number };
@@ -53,6 +53,12 @@ export interface Watch {
 export interface StagedRow {
   readonly row: number;
   readonly item: Item;
+}
+/** What one step of matching does at most: `noticesMax` bounds it however many watch the same event. */
+export interface NoticeStep {
+  readonly eventsMax: number;
+  readonly noticesMax: number;
+  readonly traceparent: string;
 }
 export interface DueMail {
   readonly mailId: string;
@@ -150,8 +156,8 @@ export interface CrawlStore {
 export interface FileStore {
   openFile(term: number, request: FileOpenRequest): Promise<FileOpenAnswer>;
   /**
-   * At most 10,000 rows each; `upload` is a uuid of this very upload. The one call that is not fenced: nobody reads these
-   * rows before applyUpload, which is.
+   * At most 10,000 rows each; `upload` is a uuid of this very upload. Not fenced: nobody reads these rows before applyUpload,
+   * which is.
    */
   stageRows(upload: string, rows: readonly StagedRow[]): Promise<void>;
   applyUpload(
@@ -165,6 +171,8 @@ export interface FileStore {
       problems: string[];
     },
   ): Promise<FileAnswer>;
+  /** Whatever became of the upload. */
+  clearStaged(upload: string): Promise<void>;
   rejectFile(term: number, file: { fileId: string; reason: string; problems: string[] }): Promise<FileAnswer>;
   /** `settled`: what stands of it, once it is applied or rejected. */
   fileIntake(
@@ -185,12 +193,14 @@ export interface MailStore {
   ): Promise<MailClaimAnswer>;
   mailResult(term: number, mailId: string, result: MailResult): Promise<void>;
   /**
-   * Matches at most `eventsMax` events of the feed, and who leads, against the watches. The notices and the place in the feed
-   * are one statement: once, across fail-over too. @returns whether there may be more.
+   * Matches the next events of the feed, and who leads, against the watches. The notices and the place in the feed are one
+   * statement: once, across fail-over too. @returns whether there may be more.
    */
-  makeNotices(term: number, step: { eventsMax: number; traceparent: string }): Promise<boolean>;
-  /** Notices that are to become mails now, by recipient and kind. */
-  dueDigests(term: number, rules: DigestRules, limit: number): Promise<Digest[]>;
+  makeNotices(term: number, step: NoticeStep): Promise<boolean>;
+  /** Whose notices are to become mails now, those that have waited longest first. */
+  dueDigests(term: number, rules: DigestRules, limit: number): Promise<DueDigest[]>;
+  /** What waits for one mail; undefined when nothing does any more. */
+  readDigest(due: DueDigest): Promise<Digest | undefined>;
   /** Once: nothing happens when one of them stands in a mail already. Undefined drops them. */
   queueDigest(term: number, noticeIds: readonly string[], mail: OutgoingMail | undefined): Promise<void>;
   dueMails(term: number, limit: number): Promise<DueMail[]>;

@@ -1,4 +1,5 @@
-// What to do with what lies in in/: decided from names and two looks at each file, without touching anything.
+// What to do with what lies in in/, in which order and under which names: decided from names and two looks at each file,
+// without touching anything.
 import { parseFileName } from '../../contracts/file.ts';
 
 /** SIZE and MDTM of a file at one moment. */
@@ -14,6 +15,9 @@ export type Verdict =
   | { readonly kind: 'unsafe'; readonly reason: string }
   | { readonly kind: 'reject'; readonly reason: string };
 
+/** With the id, `.reason.txt` and what an upload is called meanwhile, it is what a file system takes: 255 bytes. */
+const nameBytesMax = 190;
+
 /** The verdict that the name alone allows. */
 export function judgeName(name: string): Verdict {
   if (
@@ -21,11 +25,11 @@ export function judgeName(name: string): Verdict {
     name === '.' ||
     name === '..' ||
     /[/\\\p{Cc}]/u.test(name) ||
-    Buffer.byteLength(name) > 255
+    Buffer.byteLength(name) > nameBytesMax
   )
     return {
       kind: 'unsafe',
-      reason: 'a name may not be . or .., hold slashes or control characters, or be longer than 255 bytes',
+      reason: `a name may not be . or .., hold slashes or control characters, or be longer than ${nameBytesMax} bytes`,
     };
   if (name.startsWith('.') || name.endsWith('.part')) return { kind: 'ignore' };
   if (!parseFileName(name))
@@ -47,8 +51,24 @@ export function isStable(first: Look | undefined, second: Look | undefined): sec
   );
 }
 
-/** `a.csv` -> `a_2.csv`, before the first dot that begins the format, so that the name keeps its meaning. */
-export function numberedName(name: string, number: number): string {
+/**
+ * What a file is called from the moment it is opened: `a.csv` -> `a.baton-<id of its ledger row>.csv`. No two files share
+ * such a name, so moving one overwrites none, and it says to which row the file belongs.
+ */
+export function takenName(name: string, fileId: string): string {
   const extension = /(?:\.(?:csv|ndjson|json))?(?:\.gz)?$/.exec(name)?.[0] ?? '';
-  return `${name.slice(0, name.length - extension.length)}_${number}${extension}`;
+  return `${name.slice(0, name.length - extension.length)}.baton-${fileId}${extension}`;
+}
+
+/** What its producer called it, wherever it lies: by that name, its size and its time the ledger knows a file. */
+export function givenName(name: string): string {
+  return name.replace(
+    /\.baton-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=(?:\.(?:csv|ndjson|json))?(?:\.gz)?$)/,
+    '',
+  );
+}
+
+/** Those of one source together, since their order among each other matters. Those of none are told apart from all others. */
+export function bySource<T extends { readonly name: string }>(files: readonly T[]): T[][] {
+  return [...Map.groupBy(files, ({ name }) => parseFileName(givenName(name))?.source).values()];
 }

@@ -1,6 +1,7 @@
-// Takes files from in/ to the leader, one by one and under a lease, and moves each to done/ or rejected/ after
-// the leader has said what became of it. What fails for a passing reason stays in in/ for the next tick.
-// Never deletes a file, and never moves one whose upload the leader has not answered.
+// Takes files from in/ to the leader under a lease, those of one source one by one in the order of their times, and moves
+// each to done/ or rejected/ after the leader has said what became of it. What fails for a passing reason stays in in/ for
+// the next tick. From its opening on a file is called after its ledger row, so that a producer who writes the name again
+// replaces nothing that is being read. Never deletes or overwrites a file.
 import { Readable, type PassThrough } from 'node:stream';
 import { folders } from '../../contracts/file.ts';
 import {
@@ -17,7 +18,7 @@ import type { Logger } from '../../runtime/logger.ts';
 import { pause } from '../../runtime/waiting.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import type { FtpClient } from './ftp-client.ts';
-import { isStable, judgeName, numberedName, type Look } from './plan-transfer.ts';
+import { bySource, givenName, isStable, judgeName, takenName, type Look } from './plan-transfer.ts';
 import { multipartBody } from './upload.ts';
 
 export interface SyncPorts {
@@ -39,20 +40,25 @@ export interface SyncCounts {
 }
 
 const betweenLooksMs = 2_100; // At least 2 s: MDTM has whole seconds on some servers.
-const filesMax = 1_000; // In one run; the next tick goes on.
+const filesMax = 1_000; // Of one source in one run; the next tick goes on.
 const workersMax = 3;
 const callTimeoutMs = 10_000;
 const uploadTimeoutMs = 600_000;
 /** One file that fails, for whatever reason, must not take the whole run from those behind it. */
 const triesOfCallMs = 60_000;
-const numbersMax = 1_000;
+
+interface Found {
+  /** As it lies in in/. */
+  readonly name: string;
+  readonly look: Look;
+}
 
 /** Everything that lies in in/ and is stable. */
 export async function syncAll(ports: SyncPorts, work: Work): Promise<SyncCounts> {
   const counts: SyncCounts = { applied: 0, rejected: 0, left: 0 };
   const names: string[] = [];
   for (const name of await ports.ftp.list(folders.in)) {
-    const verdict = judgeName(name);
+    const verdict = judgeName(givenName(name));
     if (verdict.kind === 'unsafe') {
       counts.left += 1;
       ports.logger.emit({
@@ -60,44 +66,71 @@ export async function syncAll(ports: SyncPorts, work: Work): Promise<SyncCounts>
         code: 'FILE_MALFORMED',
         detail: `${JSON.stringify(name.slice(0, 80))} in ${folders.in}/ is left alone: ${verdict.reason}`,
       });
-    } else if (verdict.kind !== 'ignore' && names.length < filesMax) names.push(name);
+    } else if (verdict.kind !== 'ignore') names.push(name);
   }
-  if (names.length === 0) return counts;
-  const first = await looksAt(ports.ftp, names);
+  const chosen = ofOneRun(names);
+  if (chosen.length === 0) return counts;
+  const first = await looksAt(ports.ftp, chosen);
+  const oldest = bySource(first).flatMap((files) => inOrder(files).slice(0, filesMax));
   await pause(betweenLooksMs, work.signal);
   work.signal.throwIfAborted();
-  const second = await looksAt(ports.ftp, names);
-  await inParallel(names, workersMax, async (name) => {
-    const look = second.get(name);
-    if (isStable(first.get(name), look)) counts[await syncFile(ports, work, name, look)] += 1;
-    else counts.left += 1;
-  });
+  const again = await looksAt(
+    ports.ftp,
+    oldest.map(({ name }) => name),
+  );
+  const second = new Map(again.map(({ name, look }) => [name, look]));
+  const stable = oldest.filter(({ name, look }) => isStable(look, second.get(name)));
+  counts.left += oldest.length - stable.length;
+  await syncFound(ports, work, stable, counts);
   return counts;
+}
+
+/** Whole sources, since the oldest file of one has to be opened first; those of few files first, so that none waits for ever. */
+function ofOneRun(names: readonly string[]): string[] {
+  const chosen: string[] = [];
+  const sources = bySource(names.map((name) => ({ name })));
+  for (const files of sources.toSorted((left, right) => left.length - right.length)) {
+    if (chosen.length >= filesMax) break;
+    for (const { name } of files) chosen.push(name);
+  }
+  return chosen;
+}
+
+/** The leader numbers files as they are opened, and what has the higher number wins. */
+function inOrder(files: readonly Found[]): Found[] {
+  return files.toSorted(
+    (left, right) =>
+      left.look.modifiedAt.getTime() - right.look.modifiedAt.getTime() || (left.name < right.name ? -1 : 1),
+  );
 }
 
 /** One file that is known to be whole: no second look. Nothing when it is not there (any more). */
-export async function syncOne(ports: SyncPorts, work: Work, name: string): Promise<SyncCounts> {
+export async function syncOne(ports: SyncPorts, work: Work, given: string): Promise<SyncCounts> {
   const counts: SyncCounts = { applied: 0, rejected: 0, left: 0 };
-  assertUsable(name);
-  const look = await ports.ftp.look(`${folders.in}/${name}`);
-  if (look) counts[await syncFile(ports, work, name, look)] += 1;
+  assertUsable(given);
+  // An earlier try may have opened it.
+  const names = (await ports.ftp.list(folders.in)).filter(
+    (name) => name === given || givenName(name) === given,
+  );
+  await syncFound(ports, work, await looksAt(ports.ftp, names), counts);
   return counts;
 }
 
-/** Moves a rejected file back to in/ and takes it. */
+/** Moves a rejected file back to in/ and takes it: the ledger knows it by what it is called in both, and keeps its place. */
 export async function retryRejected(ports: SyncPorts, work: Work, name: string): Promise<SyncCounts> {
   assertUsable(name);
-  const { ftp } = ports;
-  const target = await freeName(ftp, folders.in, name);
-  if (await ftp.move({ from: `${folders.rejected}/${name}`, to: `${folders.in}/${target}` })) {
-    await ftp.remove(`${folders.rejected}/${name}.reason.txt`);
-    return await syncOne(ports, work, target);
-  }
-  return await syncOne(ports, work, name); // Moved by an earlier try of this command.
+  if (givenName(name) === name)
+    throw new Failure(
+      'MESSAGE_MALFORMED',
+      `${name} is no name that a rejected file has: see its ${folders.rejected}/`,
+    );
+  await move(ports.ftp, { from: `${folders.rejected}/${name}`, to: `${folders.in}/${name}` });
+  await ports.ftp.remove(`${folders.rejected}/${reasonName(name)}`);
+  return await syncOne(ports, work, name);
 }
 
 function assertUsable(name: string): void {
-  const verdict = judgeName(name);
+  const verdict = judgeName(givenName(name));
   if (verdict.kind === 'unsafe' || verdict.kind === 'ignore')
     throw new Failure(
       'MESSAGE_MALFORMED',
@@ -105,56 +138,123 @@ function assertUsable(name: string): void {
     );
 }
 
-async function syncFile(ports: SyncPorts, work: Work, name: string, look: Look): Promise<keyof SyncCounts> {
-  const { leader, logger } = ports;
-  const call = (what: Pick<InternalRequest, 'method' | 'path' | 'json'>): Promise<InternalAnswer> =>
-    leader.call(
-      { ...what, timeoutMs: callTimeoutMs, traceparent: work.traceparent },
-      { deadline: Math.min(work.deadline, performance.now() + triesOfCallMs) },
-    );
-  if (work.signal.aborted || performance.now() > work.deadline) return 'left';
+/** Sources side by side; of one source the oldest file first. */
+async function syncFound(
+  ports: SyncPorts,
+  work: Work,
+  found: readonly Found[],
+  counts: SyncCounts,
+): Promise<void> {
+  await inParallel(bySource(found), workersMax, async (files) => {
+    for (const [index, file] of inOrder(files).entries()) {
+      const became = await syncFile(ports, work, file);
+      if (became === 'unopened') {
+        counts.left += files.length - index; // The newer ones wait for this one.
+        return;
+      }
+      counts[became] += 1;
+    }
+  });
+}
+
+/** `unopened`: nobody has said anything about it yet. */
+async function syncFile(ports: SyncPorts, work: Work, file: Found): Promise<keyof SyncCounts | 'unopened'> {
+  if (work.signal.aborted || performance.now() > work.deadline) return 'unopened';
+  let opened: FileOpenAnswer | undefined;
   try {
-    const { json } = await call({
-      method: 'POST',
-      path: routes.files,
-      json: {
-        name,
-        size: look.size,
-        modifiedAt: look.modifiedAt.toISOString(),
-        traceparent: work.traceparent,
-      } satisfies FileOpenRequest,
-    });
-    const opened = fileOpenAnswerSchema.parse(json);
-    const reason = await verdictOn(ports, work, { name, look, opened });
-    // An overwrite during the upload: the new content is a file of its own, for the next look.
-    if (!isStable(look, await ports.ftp.look(`${folders.in}/${name}`))) return 'left';
-    const movedTo = reason === null ? await moveDone(ports, name) : await moveRejected(ports, name, reason);
-    await call({ method: 'PUT', path: routes.fileOutcome(opened.fileId), json: { movedTo, reason } });
-    const state = reason === null ? 'applied' : 'rejected';
-    logger.emit({ type: 'file.changed', fileId: opened.fileId, name, state, rows: null, reason });
-    return state;
+    opened = await openFile(ports, work, file);
+    return await takeFile(ports, work, file, opened);
   } catch (error) {
-    const detail = `${name} stays in ${folders.in}/ for the next tick: ${describeError(error)}`;
+    const detail = `${file.name} stays in ${folders.in}/ for the next tick: ${describeError(error)}`;
     // What nobody expected may stand in the way at each tick.
     if (error instanceof Failure && error.code === 'INTERNAL')
-      logger.emit({ type: 'problem', code: error.code, detail });
-    else logger.warn(detail);
-    return 'left';
+      ports.logger.emit({ type: 'problem', code: error.code, detail });
+    else ports.logger.warn(detail);
+    return opened || isRefusal(error) ? 'left' : 'unopened';
   }
+}
+
+/** Of this very file by the leader, so that it may be so for ever; else nobody answered, or asked for patience. */
+function isRefusal(error: unknown): boolean {
+  if (!(error instanceof Failure)) return false;
+  return (
+    error.rule.next === 'fix-request' || (error.code === 'INTERNAL' && error.details['status'] !== undefined)
+  );
+}
+
+async function openFile(ports: SyncPorts, work: Work, { name, look }: Found): Promise<FileOpenAnswer> {
+  const { json } = await call(ports, work, {
+    method: 'POST',
+    path: routes.files,
+    json: {
+      name: givenName(name),
+      size: look.size,
+      modifiedAt: look.modifiedAt.toISOString(),
+      traceparent: work.traceparent,
+    } satisfies FileOpenRequest,
+  });
+  return fileOpenAnswerSchema.parse(json);
+}
+
+async function takeFile(
+  ports: SyncPorts,
+  work: Work,
+  file: Found,
+  opened: FileOpenAnswer,
+): Promise<keyof SyncCounts> {
+  const { ftp, logger } = ports;
+  const { fileId } = opened;
+  const given = givenName(file.name);
+  const taken = takenName(given, fileId);
+  const at = `${folders.in}/${taken}`;
+  if (file.name !== taken && !(await move(ftp, { from: `${folders.in}/${file.name}`, to: at })))
+    return 'left';
+  const reason = await verdictOn(ports, work, { given, at, look: file.look, opened });
+  // It was replaced before it was renamed, or written on: that content is a file of its own, for the next look.
+  if (!isStable(file.look, await ftp.look(at))) return 'left';
+  const movedTo = `${reason === null ? folders.done : folders.rejected}/${taken}`;
+  // The reason first: a rejected file never lies there without one.
+  if (reason !== null)
+    await ftp.write(`${folders.rejected}/${reasonName(taken)}`, Readable.from([Buffer.from(`${reason}\n`)]));
+  await move(ftp, { from: at, to: movedTo }); // When it is gone, another run has moved it there.
+  await call(ports, work, { method: 'PUT', path: routes.fileOutcome(fileId), json: { movedTo, reason } });
+  const state = reason === null ? 'applied' : 'rejected';
+  logger.emit({ type: 'file.changed', fileId, name: given, state, rows: null, reason });
+  return state;
+}
+
+/** False when it is gone. */
+async function move(ftp: FtpClient, { from, to }: { from: string; to: string }): Promise<boolean> {
+  if (await ftp.move({ from, to })) return true;
+  if (await ftp.look(from)) throw new Failure('INTERNAL', `the FTP server does not move ${from} to ${to}`);
+  return false;
+}
+
+const reasonName = (name: string): string => `${name}.reason.txt`;
+
+function call(
+  { leader }: SyncPorts,
+  work: Work,
+  what: Pick<InternalRequest, 'method' | 'path' | 'json'>,
+): Promise<InternalAnswer> {
+  return leader.call(
+    { ...what, timeoutMs: callTimeoutMs, traceparent: work.traceparent },
+    { deadline: Math.min(work.deadline, performance.now() + triesOfCallMs) },
+  );
 }
 
 /** Null when it is applied, else why it is rejected. @throws what may pass. */
 async function verdictOn(
   ports: SyncPorts,
   work: Work,
-  { name, look, opened }: { name: string; look: Look; opened: FileOpenAnswer },
+  { given, at, look, opened }: { given: string; at: string; look: Look; opened: FileOpenAnswer },
 ): Promise<string | null> {
-  const verdict = judgeName(name);
+  const verdict = judgeName(given);
   if (verdict.kind === 'reject') return verdict.reason;
   if (opened.kind === 'done') return null;
   if (opened.kind === 'rejected') return opened.reason;
   try {
-    return await upload(ports, work, { name, look, fileId: opened.fileId });
+    return await upload(ports, work, { given, at, look, fileId: opened.fileId });
   } catch (error) {
     if (error instanceof Failure && error.rule.next === 'reject-file')
       return `${error.code}: ${error.message}`;
@@ -165,7 +265,7 @@ async function verdictOn(
 async function upload(
   { leader, ftp }: SyncPorts,
   work: Work,
-  { name, look, fileId }: { name: string; look: Look; fileId: string },
+  { given, at, look, fileId }: { given: string; at: string; look: Look; fileId: string },
 ): Promise<string | null> {
   let broken: Failure | undefined;
   try {
@@ -176,8 +276,8 @@ async function upload(
         body: () => {
           broken = undefined;
           return multipartBody({
-            meta: { name, size: look.size, traceparent: work.traceparent },
-            download: (to: PassThrough) => ftp.download(`${folders.in}/${name}`, to),
+            meta: { name: given, size: look.size, traceparent: work.traceparent },
+            download: (to: PassThrough) => ftp.download(at, to),
             onBroken: (failure) => (broken = failure),
           });
         },
@@ -193,33 +293,12 @@ async function upload(
   }
 }
 
-async function moveDone({ ftp }: SyncPorts, name: string): Promise<string> {
-  const target = `${folders.done}/${await freeName(ftp, folders.done, name)}`;
-  await ftp.move({ from: `${folders.in}/${name}`, to: target });
-  return target;
-}
-
-async function moveRejected({ ftp }: SyncPorts, name: string, reason: string): Promise<string> {
-  const target = `${folders.rejected}/${await freeName(ftp, folders.rejected, name)}`;
-  // The reason first: a rejected file never lies there without one.
-  await ftp.write(`${target}.reason.txt`, Readable.from([Buffer.from(`${reason}\n`)]));
-  await ftp.move({ from: `${folders.in}/${name}`, to: target });
-  return target;
-}
-
-async function freeName(ftp: FtpClient, folder: string, name: string): Promise<string> {
-  for (let number = 1; number <= numbersMax; number++) {
-    const candidate = number === 1 ? name : numberedName(name, number);
-    if (!(await ftp.look(`${folder}/${candidate}`))) return candidate;
-  }
-  throw new Failure('INTERNAL', `${folder}/ holds ${numbersMax} files called like ${name}`);
-}
-
-async function looksAt(ftp: FtpClient, names: readonly string[]): Promise<Map<string, Look>> {
-  const looks = new Map<string, Look>();
+/** Without those that are gone. */
+async function looksAt(ftp: FtpClient, names: readonly string[]): Promise<Found[]> {
+  const found: Found[] = [];
   await inParallel(names, workersMax, async (name) => {
     const look = await ftp.look(`${folders.in}/${name}`);
-    if (look) looks.set(name, look);
+    if (look) found.push({ name, look });
   });
-  return looks;
+  return found;
 }

@@ -1,5 +1,6 @@
 // Files: the ledger row before the upload, rows staged as they arrive, judged, and applied by fenced statements of bounded
-// size, the ledger last. A file that is taken up again after any failure ends in the same state.
+// size, the ledger last. No statement goes through all rows of a file or of a source: there may be millions, and each has ten
+// seconds. A file that is taken up again after any failure ends in the same state.
 import { parseFileName } from '../../contracts/file.ts';
 import { lastVersionOf } from '../../contracts/ids.ts';
 import {
@@ -12,7 +13,7 @@ import { sourceSchema, type Source } from '../../contracts/source.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { FileStore, StagedRow } from '../store.ts';
 import type { Queries } from './pool.ts';
-import { upsert, write, writeStatement, writtenColumns, type WriteAnswer } from './write-items.ts';
+import { upsert, write, writeStatement, writtenColumns } from './write-items.ts';
 
 const rowsPerStatement = 5_000; // At most 10,000, so that a claim never waits long for one.
 const stagedRowsMax = 10_000;
@@ -27,6 +28,7 @@ export function fileQueries(queries: Queries): FileStore {
     fileIntake: (fileId) => fileIntake(queries, fileId),
     stageRows: (upload, rows) => stageRows(queries, upload, rows),
     applyUpload: (term, upload) => applyUpload(queries, term, upload),
+    clearStaged: (upload) => clearStaged(queries, upload),
     rejectFile: (term, file) => rejectFile(queries, term, file),
     async fileOutcome(term, fileId, { movedTo, reason }) {
       await queries.query('noting where a file was moved', 'SELECT move_file($1, $2, $3, $4)', [
@@ -143,7 +145,7 @@ async function applyUpload(queries: Queries, term: number, upload: Upload): Prom
   const isCrawl = parseFileName(file.name)?.crawlIntake !== undefined;
   const isSnapshot = isCrawl || (source.kind === 'partner' && source.snapshot);
 
-  const staged = await judgeStaged(queries, upload.upload, file.intake);
+  const staged = await lookAtStaged(queries, upload, file.intake);
   assertAllStaged(upload, staged.rows);
   const objection =
     tooManyBadRows(upload, source) ??
@@ -166,10 +168,10 @@ async function applyUpload(queries: Queries, term: number, upload: Upload): Prom
       { details: { retryAfterMs: crawlRetryMs } },
     );
 
-  const counts = await applyRows(queries, term, upload, file.traceparent);
+  const counts = await applyRows(queries, term, upload, file);
   if (isCrawl) {
     // All of them were stale: what stood had the version of a file.
-    const returned = await bringBack(queries, term, { ...upload, ...file, source: source.name });
+    const returned = await bringBack(queries, term, { ...file, ...upload, source: source.name });
     counts.applied += returned;
     counts.stale = Math.max(0, counts.stale - returned);
   }
@@ -179,8 +181,13 @@ async function applyUpload(queries: Queries, term: number, upload: Upload): Prom
     // Their items are in the snapshot, and nobody can say which they are.
     problems.push('with bad rows among them, the rows do not tell what vanished');
   else if (isSnapshot)
-    vanished = await markVanished(queries, term, { ...upload, ...file, source: source.name });
-  const answer = await settle(queries, term, {
+    vanished = await markVanished(queries, term, {
+      ...file,
+      upload: upload.upload,
+      source: source.name,
+      firstPlace: staged.firstPlace,
+    });
+  return settle(queries, term, {
     fileId: upload.fileId,
     sha256: upload.sha256,
     answer: {
@@ -194,17 +201,14 @@ async function applyUpload(queries: Queries, term: number, upload: Upload): Prom
       problems,
     },
   });
-  await clearStaged(queries, upload.upload);
-  return answer;
 }
 
 /** The staging table does not outlive a crash of the database; the file does, so it is asked for again. */
 function assertAllStaged({ rows, invalid }: Upload, left: number): void {
-  if (left !== rows - invalid)
-    throw new Failure(
-      'FILE_TRUNCATED',
-      `${left} of ${rows - invalid} staged rows are left: the database restarted meanwhile`,
-    );
+  if (left !== rows - invalid) throw rowsLost(`${left} of ${rows - invalid} staged rows are left`);
+}
+function rowsLost(what: string): Failure {
+  return new Failure('FILE_TRUNCATED', `${what}: the database restarted meanwhile`);
 }
 
 function tooManyBadRows({ rows, invalid }: Upload, source: Source): string | null {
@@ -261,25 +265,52 @@ async function readLedger(queries: Queries, fileId: string): Promise<LedgerRow |
   return row;
 }
 
-/** `missing`: not stored as new as this. `beyond`: with a version that no item of this intake can have. */
-async function judgeStaged(
-  queries: Queries,
-  upload: string,
-  intake: number,
-): Promise<{ rows: number; missing: number; beyond: number }> {
-  const [row] = await queries.query<{ rows: number; missing: number; beyond: number }>(
-    'looking at staged rows',
-    `SELECT count(*) AS rows, count(*) FILTER (WHERE items.version IS NULL OR items.version < staged_rows.version) AS missing,
-       count(*) FILTER (WHERE staged_rows.version > $2) AS beyond
-     FROM staged_rows LEFT JOIN items USING (source, sku) WHERE staged_rows.upload = $1`,
-    [upload, lastVersionOf(intake)],
-  );
-  return row ?? { rows: 0, missing: 0, beyond: 0 };
+interface StagedCounts {
+  firstPlace: number | null;
+  rows: number;
+  /** Not stored as new as this. */
+  missing: number;
+  /** With a version that no item of this intake can have. */
+  beyond: number;
+  /** Stored in this very version, with this content and with another one. */
+  same: number;
+  reused: number;
+}
+
+const content = (table: string): string =>
+  `(${['title', 'url', 'image_url', 'price', 'currency', 'in_stock', 'stock', 'vanished'].map((column) => `${table}.${column}`).join(', ')})`;
+const lookStatement = `SELECT min(s.place) AS "firstPlace", count(*) AS rows,
+    count(*) FILTER (WHERE i.version IS NULL OR i.version < s.version) AS missing,
+    count(*) FILTER (WHERE s.version > $4) AS beyond,
+    count(*) FILTER (WHERE i.version = s.version AND ${content('i')} IS NOT DISTINCT FROM ${content('s')}) AS same,
+    count(*) FILTER (WHERE i.version = s.version AND ${content('i')} IS DISTINCT FROM ${content('s')}) AS reused
+  FROM staged_rows AS s LEFT JOIN items AS i ON i.source = s.source AND i.sku = s.sku
+  WHERE s.upload = $1 AND s.place > $2 AND s.place <= $3`;
+
+/** How the rows of an upload compare with what is stored, before they are applied and after. */
+async function lookAtStaged(queries: Queries, upload: Upload, intake: number): Promise<StagedCounts> {
+  const sum: StagedCounts = { firstPlace: null, rows: 0, missing: 0, beyond: 0, same: 0, reused: 0 };
+  for (const [after, last] of rangesOf(upload.rows)) {
+    const [range] = await queries.query<StagedCounts & Record<string, unknown>>(
+      'looking at staged rows',
+      lookStatement,
+      [upload.upload, after, last, lastVersionOf(intake)],
+    );
+    if (!range) throw new Error('looking at staged rows answered nothing');
+    sum.firstPlace ??= range.firstPlace;
+    for (const count of ['rows', 'missing', 'beyond', 'same', 'reused'] as const) sum[count] += range[count];
+  }
+  return sum;
+}
+
+/** Of places: after the one, up to the other. Told by both ends, so that no plan reads more than it is asked for. */
+function* rangesOf(places: number): Generator<[after: number, last: number]> {
+  for (let after = 0; after < places; after += rowsPerStatement) yield [after, after + rowsPerStatement];
 }
 
 const stagedStatement = writeStatement({
   given: `SELECT source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, $4::text AS traceparent, place
-  FROM staged_rows WHERE upload = $2 AND place > $3 ORDER BY place LIMIT ${rowsPerStatement}`,
+  FROM staged_rows WHERE upload = $2 AND place > $3 AND place <= $5`,
   applied: upsert,
   repeats: 'silent',
 });
@@ -289,46 +320,37 @@ async function applyRows(
   queries: Queries,
   term: number,
   upload: Upload,
-  traceparent: string,
+  { traceparent, intake }: { traceparent: string; intake: number },
 ): Promise<{ applied: number; unchanged: number; stale: number; invalid: number }> {
   let applied = 0;
   let seen = 0;
-  for (let last: number | null = 0; ;) {
-    const chunk: WriteAnswer = await write(queries, 'applying staged rows', stagedStatement, [
+  for (const [after, last] of rangesOf(upload.rows)) {
+    const range = await write(queries, 'applying staged rows', stagedStatement, [
       term,
       upload.upload,
-      last,
+      after,
       traceparent,
+      last,
     ]);
-    if (chunk.last_place === null) break;
-    last = chunk.last_place;
-    seen += chunk.given;
-    applied += chunk.applied.length;
+    seen += range.given;
+    applied += range.applied.length;
   }
   assertAllStaged(upload, seen);
-  const [present] = await queries.query<{ same: number; reused: number }>(
-    'judging staged rows',
-    `SELECT count(*) FILTER (WHERE (i.title, i.url, i.image_url, i.price, i.currency, i.in_stock, i.stock, i.vanished)
-         IS NOT DISTINCT FROM (s.title, s.url, s.image_url, s.price, s.currency, s.in_stock, s.stock, s.vanished)) AS same,
-       count(*) FILTER (WHERE (i.title, i.url, i.image_url, i.price, i.currency, i.in_stock, i.stock, i.vanished)
-         IS DISTINCT FROM (s.title, s.url, s.image_url, s.price, s.currency, s.in_stock, s.stock, s.vanished)) AS reused
-     FROM staged_rows AS s JOIN items AS i ON i.source = s.source AND i.sku = s.sku AND i.version = s.version WHERE s.upload = $1`,
-    [upload.upload],
-  );
-  const same = present?.same ?? 0;
-  const reused = present?.reused ?? 0;
+  const { same, reused } = await lookAtStaged(queries, upload, intake);
   const unchanged = Math.max(0, same - applied);
   return { applied, unchanged, invalid: reused, stale: Math.max(0, seen - applied - unchanged - reused) };
 }
 
 // An update of the row as it is when its lock is had, not an upsert of what a snapshot showed before a wait. Should the
-// staging table lose its rows meanwhile, everything would look vanished: they are counted in the same statement.
+// staging table lose its rows meanwhile, everything would look vanished. It loses all of them when the database dies, and the
+// oldest first by retention: while the first one is there, all are.
 const vanishStatement = writeStatement({
-  given: `SELECT source, sku, 1 AS place FROM items
-    WHERE source = $2 AND NOT vanished AND version < $5
-      AND (SELECT count(*) FROM staged_rows WHERE upload = $3) = $6
-      AND NOT EXISTS (SELECT FROM staged_rows WHERE upload = $3 AND staged_rows.source = items.source AND staged_rows.sku = items.sku)
-    ORDER BY source, sku LIMIT ${rowsPerStatement} FOR UPDATE`,
+  given: `SELECT source, sku FROM items
+    WHERE source = $2 AND NOT vanished AND version < $5 AND sku > $7 AND ($8::text IS NULL OR sku <= $8)
+      AND EXISTS (SELECT FROM staged_rows WHERE upload = $3 AND place = $6)
+      AND NOT EXISTS (SELECT FROM staged_rows AS s WHERE s.upload = $3 AND s.source = items.source AND s.sku = items.sku
+        OFFSET 0) -- A look at the index for each item: of joins the planner chose one that compared all with all.
+    ORDER BY source, sku FOR UPDATE`,
   applied: `applied AS (
     UPDATE items SET vanished = true, in_stock = false, version = $5, term = fence_held.term, traceparent = $4, changed_at = clock_timestamp()
     FROM given, fence_held
@@ -340,8 +362,9 @@ const vanishStatement = writeStatement({
 
 const returnStatement = writeStatement({
   given: `SELECT staged_rows.* FROM staged_rows JOIN items USING (source, sku)
-    WHERE staged_rows.upload = $3 AND source = $2 AND NOT staged_rows.vanished AND items.vanished AND items.version < $5
-    ORDER BY source, sku LIMIT ${rowsPerStatement} FOR UPDATE OF items`,
+    WHERE staged_rows.upload = $3 AND staged_rows.place > $6 AND staged_rows.place <= $7 AND source = $2
+      AND NOT staged_rows.vanished AND items.vanished AND items.version < $5
+    ORDER BY source, sku FOR UPDATE OF items`,
   applied: `applied AS (
     UPDATE items SET vanished = false, title = given.title, url = given.url, image_url = given.image_url, price = given.price,
       currency = given.currency, in_stock = given.in_stock, stock = given.stock,
@@ -353,26 +376,43 @@ const returnStatement = writeStatement({
   repeats: 'recorded',
 });
 
-/** What a snapshot no longer names, at the last version of its intake: newer intakes have touched nothing of it. */
+/**
+ * What a snapshot no longer names, at the last version of its intake: newer intakes have touched nothing of it. The items of
+ * the source are gone through in ranges of their keys, however few of them have vanished.
+ */
 async function markVanished(
   queries: Queries,
   term: number,
-  file: Upload & { source: string; intake: number; traceparent: string },
+  file: { upload: string; source: string; intake: number; traceparent: string; firstPlace: number | null },
 ): Promise<number> {
   let vanished = 0;
-  for (;;) {
-    const { given, applied } = await write(queries, 'marking what vanished', vanishStatement, [
+  for (let after = ''; ;) {
+    const [range] = await queries.query<{ end: string | null }>(
+      'looking for the next items of a snapshot',
+      'SELECT end_of_range($1, $2, $3) AS end',
+      [file.source, after, rowsPerStatement],
+    );
+    const end = range?.end ?? null;
+    const { applied } = await write(queries, 'marking what vanished', vanishStatement, [
       term,
       file.source,
       file.upload,
       file.traceparent,
       lastVersionOf(file.intake),
-      file.rows - file.invalid,
+      file.firstPlace,
+      after,
+      end,
     ]);
     vanished += applied.length;
-    if (given < rowsPerStatement) break;
+    if (end === null) break;
+    after = end;
   }
-  assertAllStaged(file, (await judgeStaged(queries, file.upload, file.intake)).rows);
+  const first = await queries.query(
+    'looking at staged rows',
+    'SELECT FROM staged_rows WHERE upload = $1 AND place = $2',
+    [file.upload, file.firstPlace],
+  );
+  if (first.length === 0) throw rowsLost('staged rows are gone');
   return vanished;
 }
 
@@ -383,34 +423,37 @@ async function markVanished(
 async function bringBack(
   queries: Queries,
   term: number,
-  file: Upload & { source: string; intake: number; traceparent: string },
+  file: { upload: string; rows: number; source: string; intake: number; traceparent: string },
 ): Promise<number> {
   let returned = 0;
-  for (;;) {
-    const { given, applied } = await write(queries, 'bringing back what is there', returnStatement, [
+  for (const [after, last] of rangesOf(file.rows)) {
+    const { applied } = await write(queries, 'bringing back what is there', returnStatement, [
       term,
       file.source,
       file.upload,
       file.traceparent,
       lastVersionOf(file.intake),
+      after,
+      last,
     ]);
     returned += applied.length;
-    if (given < rowsPerStatement) return returned;
   }
+  return returned;
 }
 
-/** In bounded steps. What is left after a failure is swept after a day. */
+/** Once nobody applies them any more. What a node that died leaves is swept after a day. */
 async function clearStaged(queries: Queries, upload: string): Promise<void> {
-  for (;;) {
-    const [row] = await queries.query<{ cleared: number }>(
+  const [staged] = await queries.query<{ last: number | null }>(
+    'clearing the staged rows',
+    'SELECT max(place) AS last FROM staged_rows WHERE upload = $1',
+    [upload],
+  );
+  for (const [after, last] of rangesOf(staged?.last ?? 0))
+    await queries.query(
       'clearing the staged rows',
-      `WITH cleared AS (DELETE FROM staged_rows WHERE ctid = ANY (ARRAY(
-         SELECT ctid FROM staged_rows WHERE upload = $1 LIMIT ${stagedRowsMax})) RETURNING 1)
-       SELECT count(*) AS cleared FROM cleared`,
-      [upload],
+      'DELETE FROM staged_rows WHERE upload = $1 AND place > $2 AND place <= $3',
+      [upload, after, last],
     );
-    if ((row?.cleared ?? 0) < stagedRowsMax) return;
-  }
 }
 
 /** Answers what stands: another upload of the file may have been faster. */

@@ -2,7 +2,7 @@
 // reported. The states and their transitions are functions of the migrations; each call is one round trip. Never renders
 // and never sends.
 import { z } from 'zod';
-import { noticeSchema } from '../mailer/notice.ts';
+import { noticeSchema, type DueDigest } from '../mailer/notice.ts';
 import type { DueMail, ErasedCounts, MailStore } from '../store.ts';
 import type { Queries } from './pool.ts';
 
@@ -11,17 +11,30 @@ const noticesSchema = z.tuple([noticeSchema], noticeSchema);
 
 export function mailQueries({ query, read }: Queries): MailStore {
   return {
-    async makeNotices(term, { eventsMax, traceparent }) {
+    async makeNotices(term, { eventsMax, noticesMax, traceparent }) {
       const [row] = await query<{ more: boolean }>(
         'making notices',
-        'SELECT make_notices($1, $2, $3) AS more',
-        [term, eventsMax, traceparent],
+        'SELECT make_notices($1, $2, $3, $4) AS more',
+        [term, eventsMax, noticesMax, traceparent],
       );
       return row?.more === true;
     },
-    async dueDigests(term, rules, limit) {
+    dueDigests(term, rules, limit) {
       const kinds = Object.entries(rules);
-      const rows = await query<{
+      return query<DueDigest>(
+        'looking for due digests',
+        'SELECT kind, addressee FROM due_digests($1, $2, $3, $4, $5)',
+        [
+          term,
+          kinds.map(([kind]) => kind),
+          kinds.map(([, { gatherMs }]) => gatherMs),
+          kinds.map(([, { quietMs }]) => quietMs),
+          limit,
+        ],
+      );
+    },
+    async readDigest({ kind, addressee }) {
+      const [row] = await query<{
         key: string;
         recipient: string;
         watch: string;
@@ -29,22 +42,19 @@ export function mailQueries({ query, read }: Queries): MailStore {
         contents: unknown;
         traceparent: string;
       }>(
-        'looking for due digests',
-        'SELECT key, recipient, watch, notice_ids, contents, traceparent FROM due_digests($1, $2, $3, $4, $5, $6)',
-        [
-          term,
-          kinds.map(([kind]) => kind),
-          kinds.map(([, { gatherMs }]) => gatherMs),
-          kinds.map(([, { quietMs }]) => quietMs),
-          limit,
-          noticesPerMail,
-        ],
+        'reading a digest',
+        // The newest notice names the mail.
+        `SELECT (array_agg(key ORDER BY notice_id DESC))[1] AS key, min(recipient) AS recipient,
+           (array_agg(watch ORDER BY notice_id))[1] AS watch, array_agg(notice_id ORDER BY notice_id) AS notice_ids,
+           jsonb_agg(content ORDER BY notice_id) AS contents, (array_agg(traceparent ORDER BY notice_id DESC))[1] AS traceparent
+         FROM (
+           SELECT * FROM notices WHERE kind = $1 AND lower(recipient) = $2 AND mail_id IS NULL ORDER BY notice_id LIMIT $3
+         ) AS told HAVING count(*) > 0`,
+        [kind, addressee, noticesPerMail],
       );
-      return rows.map(({ notice_ids: noticeIds, contents, ...digest }) => ({
-        ...digest,
-        noticeIds,
-        notices: noticesSchema.parse(contents),
-      }));
+      if (!row) return undefined;
+      const { notice_ids: noticeIds, contents, ...digest } = row;
+      return { ...digest, noticeIds, notices: noticesSchema.parse(contents) };
     },
     async queueDigest(term, noticeIds, mail) {
       await query(

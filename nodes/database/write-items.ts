@@ -86,7 +86,6 @@ events AS (
 )
 SELECT (SELECT term FROM fence_held) AS held,
   (SELECT count(*) FROM given) AS given,
-  (SELECT max(place) FROM given) AS last_place,
   coalesce((SELECT json_agg(json_build_array(source, sku, version)) FROM recorded), '[]') AS applied`;
 }
 
@@ -94,8 +93,6 @@ export interface WriteAnswer {
   readonly held: number | null;
   /** How many rows were given. */
   readonly given: number;
-  /** Null when none was. */
-  readonly last_place: number | null;
   readonly applied: readonly [source: string, sku: string, version: number][];
 }
 

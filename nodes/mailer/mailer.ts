@@ -10,6 +10,7 @@ import { composeMail, type MailSettings } from './compose.ts';
 import { digestRules } from './notice.ts';
 
 const eventsPerStep = 500;
+const noticesPerStep = 5_000; // However many watch what happened: half a second of a small database.
 const stepsPerRound = 20;
 const digestsPerRound = 50;
 const mailsPerRound = 100;
@@ -18,16 +19,22 @@ const mailsPerRound = 100;
 export async function makeNotices(term: number, store: Pick<Store, 'makeNotices'>): Promise<void> {
   const traceparent = newTraceparent();
   for (let step = 0; step < stepsPerRound; step++)
-    if (!(await store.makeNotices(term, { eventsMax: eventsPerStep, traceparent }))) return;
+    if (
+      !(await store.makeNotices(term, { eventsMax: eventsPerStep, noticesMax: noticesPerStep, traceparent }))
+    )
+      return;
 }
 
 export async function queueDigests(
   term: number,
-  store: Pick<Store, 'dueDigests' | 'queueDigest'>,
+  store: Pick<Store, 'dueDigests' | 'readDigest' | 'queueDigest'>,
   settings: MailSettings,
 ): Promise<void> {
-  for (const digest of await store.dueDigests(term, digestRules, digestsPerRound))
-    await store.queueDigest(term, digest.noticeIds, await composeMail(digest, settings));
+  for (const due of await store.dueDigests(term, digestRules, digestsPerRound)) {
+    // One at a time: thousands of notices may wait for one address.
+    const digest = await store.readDigest(due);
+    if (digest) await store.queueDigest(term, digest.noticeIds, await composeMail(digest, settings));
+  }
 }
 
 /** Publishes first and notes it after: a crash between the two publishes the same attempt again, which the claim skips. */

@@ -36,6 +36,13 @@ export type PriceDrop = Extract<Notice, { kind: 'price-drop' }>;
 export type RejectedFile = Extract<Notice, { kind: 'file-rejected' }>;
 export type LeaderChange = Extract<Notice, { kind: 'leader-changed' }>;
 
+/** Whose notices of a kind are to become a mail now. */
+export interface DueDigest {
+  readonly kind: NoticeKind;
+  /** In lower case. */
+  readonly addressee: string;
+}
+
 /** Notices of one kind for one recipient, oldest first; they become one mail. */
 export interface Digest {
   /** kind/entity/version/recipient of its newest notice: each notice stands in one mail. */

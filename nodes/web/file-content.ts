@@ -26,21 +26,25 @@ export function addFileContent(
     const parsed = z.object({ id: z.uuid() }).safeParse(request.params);
     if (!parsed.success) throw new Failure('REQUEST_MALFORMED', 'the file id is not a uuid');
     if (!request.isMultipart()) throw new Failure('REQUEST_MALFORMED', 'the body is not multipart/form-data');
-    return leadership.write('file content', (term) =>
-      receive(request, { fileId: parsed.data.id, term, store }),
-    );
+    const upload = randomUUID();
+    return leadership.write('file content', async (term) => {
+      try {
+        return await receive(request, { fileId: parsed.data.id, upload, term, store });
+      } finally {
+        await store.clearStaged(upload).catch(() => undefined); // Retention takes what this cannot.
+      }
+    });
   });
 }
 
 async function receive(
   request: FastifyRequest,
-  { fileId, term, store }: { fileId: string; term: number; store: Store },
+  { fileId, upload, term, store }: { fileId: string; upload: string; term: number; store: Store },
 ): Promise<FileAnswer> {
   const opened = await store.fileIntake(fileId);
   if (!opened) throw new Failure('NOT_FOUND', `no file ${fileId} was opened`);
   // Sent again after a lost answer, or by a sync that was slower than another one.
   if (opened.settled) return opened.settled;
-  const upload = randomUUID();
   const hash = createHash('sha256');
   let bytes = 0;
   let announced: string | undefined;

@@ -125,8 +125,9 @@ async function ftpSyncLines(): Promise<string[]> {
       ? { kind: 'rejected', fileId: crypto.randomUUID(), reason: 'no such format' }
       : undefined;
   const look = { size: 1, modifiedAt: new Date(0) };
+  const listings = [[], ['shop_prices.csv']]; // For the tick, and for the message.
   const ftp: Partial<FtpClient> = {
-    list: () => Promise.resolve([]),
+    list: () => Promise.resolve(listings.shift() ?? []),
     look: (path) => Promise.resolve(path.startsWith('in/') ? look : undefined),
     write: () => Promise.resolve(1),
     move: () => Promise.resolve(true),

@@ -10,7 +10,7 @@ import type { TestCertificates } from './certificates.ts';
 export async function startFileReceiver(certificates: TestCertificates) {
   const app = fastify({ https: { cert: certificates.cert, key: certificates.key, minVersion: 'TLSv1.3' } });
   await app.register(multipart, { limits: { fileSize: 1024 ** 3 } });
-  const received: { name: string; bytes: Buffer }[] = [];
+  const received: { id: string; name: string; bytes: Buffer }[] = [];
   const opened: { id: string; name: string; size: number; modifiedAt: string }[] = [];
   const outcomes: { name: string; movedTo: string; reason: string | null }[] = [];
   const events: { type: string }[] = [];
@@ -32,10 +32,12 @@ export async function startFileReceiver(certificates: TestCertificates) {
   });
   app.post('/internal/files', async (request) => {
     const { name, size, modifiedAt } = request.body as { name: string; size: number; modifiedAt: string };
-    const id = crypto.randomUUID();
-    const done =
-      received.some((file) => file.name === name && file.bytes.length === size) &&
-      opened.some((file) => file.name === name && file.modifiedAt === modifiedAt);
+    // A file is known by what it is called, its size and its time, as in the ledger.
+    const known = opened.find(
+      (file) => file.name === name && file.size === size && file.modifiedAt === modifiedAt,
+    );
+    const id = known?.id ?? crypto.randomUUID();
+    const done = received.some((file) => file.id === id);
     opened.push({ id, name, size, modifiedAt });
     return done ? { kind: 'done', fileId: id } : { kind: 'upload', fileId: id, intake: opened.length };
   });
@@ -58,7 +60,8 @@ export async function startFileReceiver(certificates: TestCertificates) {
       return await reply.code(400).send(problem(400, 'FILE_TRUNCATED', 'not whole'));
     if (orders.rejectContaining !== undefined && bytes.includes(orders.rejectContaining))
       return await reply.code(422).send(problem(422, 'FILE_MALFORMED', 'row 2: price: expected number'));
-    received.push({ name: meta.name, bytes });
+    const { id } = request.params as { id: string };
+    received.push({ id, name: meta.name, bytes });
     return {
       kind: 'applied',
       reason: null,

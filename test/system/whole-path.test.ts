@@ -122,7 +122,7 @@ describe('the whole path', () => {
     await eventually(
       'the file in done/',
       () => namesIn('/done'),
-      (names) => names.includes('demo-partner_today.csv'),
+      (names) => names.some((name) => /^demo-partner_today\.baton-[0-9a-f-]{36}\.csv$/.test(name)),
     );
   });
 
@@ -132,12 +132,11 @@ describe('the whole path', () => {
     const names = await eventually(
       'the file in rejected/',
       () => namesIn('/rejected'),
-      (all) => all.some((name) => name === 'demo-partner_broken.csv'),
+      (all) => all.some((name) => /^demo-partner_broken\.baton-[0-9a-f-]{36}\.csv$/.test(name)),
       60_000,
     );
-    expect(
-      names.some((name) => name.startsWith('demo-partner_broken.csv') && name !== 'demo-partner_broken.csv'),
-    ).toBe(true);
+    const [file] = names.filter((name) => name.endsWith('.csv') && name.startsWith('demo-partner_broken.'));
+    expect(names).toContain(`${file}.reason.txt`);
     const rejected = (await files()).find(({ name }) => name === 'demo-partner_broken.csv');
     expect(rejected?.reason).toMatch(/\S/);
   });

@@ -109,7 +109,9 @@ BEGIN
     lease_until = CASE new_status WHEN 'running' THEN clock_timestamp() + lease_ms * interval '1 ms' ELSE NULL END
     WHERE crawls.crawl_id = crawl;
   UPDATE sources SET crawl_state = new_state,
-    next_crawl_at = CASE new_status WHEN 'finished' THEN clock_timestamp() + (sources.definition->>'everySeconds')::integer * interval '1 s' ELSE sources.next_crawl_at END
+    -- What was made a partner meanwhile has no interval.
+    next_crawl_at = coalesce(CASE new_status WHEN 'finished' THEN clock_timestamp() + (sources.definition->>'everySeconds')::integer * interval '1 s' END,
+      sources.next_crawl_at)
     WHERE sources.name = found_crawl.source;
 END $$;
 

@@ -44,9 +44,11 @@ CREATE UNLOGGED TABLE staged_rows (
   stock integer,
   vanished boolean NOT NULL,
   staged_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  PRIMARY KEY (upload, place)
+  -- No index begins with the upload: the planner takes one that it has no statistics of for a single row, and would read all of
+  -- it for each range of places, or for each item.
+  PRIMARY KEY (place, upload)
 );
-CREATE INDEX staged_rows_keys ON staged_rows (upload, source, sku);
+CREATE INDEX staged_rows_keys ON staged_rows (source, sku, upload);
 CREATE INDEX staged_rows_staged ON staged_rows (staged_at);
 
 -- What was ever done, counted by what did it: the tables lose rows to retention, and are too large to count.
@@ -115,3 +117,9 @@ BEGIN
     WHERE files.file_id = given_file;
   IF NOT FOUND THEN RAISE EXCEPTION 'there is no file %', given_file USING ERRCODE = 'BT004'; END IF;
 END $$;
+
+-- The last of the next `range` items of a source; NULL when there are not so many. Never by sorting what is left of it.
+CREATE FUNCTION end_of_range(given_source text, after text, range integer) RETURNS text
+LANGUAGE sql STABLE SET enable_sort = off AS $$
+  SELECT items.sku FROM items WHERE items.source = given_source AND items.sku > after ORDER BY items.sku OFFSET range - 1 LIMIT 1
+$$;

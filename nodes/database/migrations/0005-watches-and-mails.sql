@@ -17,7 +17,11 @@ CREATE TABLE mail_cursor (
   id smallint PRIMARY KEY CHECK (id = 1),
   matched_to bigint NOT NULL,
   -- Whom the watchers were told of last; NULL before the first leader, who replaces nobody.
-  told_leader text
+  told_leader text,
+  -- The event that some of its watchers were told of already, and the last of these in the order of addresses. NULL between two
+  -- events; without an address it begins anew, and who was told is known by the key of the notice.
+  telling bigint,
+  told_to text
 );
 INSERT INTO mail_cursor VALUES (1, 0, NULL);
 
@@ -90,14 +94,36 @@ BEGIN
   RETURN watch;
 END $$;
 
--- What was to be told and was not yet, is of no interest any more.
+-- What was to be told by it and was not yet is told by another watch of that address, the narrowest, or by none.
 CREATE FUNCTION delete_watch(held bigint, watch uuid) RETURNS boolean
 LANGUAGE plpgsql AS $$
+DECLARE
+  ended watches;
+  told_kind text;
 BEGIN
   PERFORM hold_fence(held);
-  DELETE FROM notices WHERE notices.watch = delete_watch.watch AND notices.mail_id IS NULL;
-  DELETE FROM watches WHERE watches.id = delete_watch.watch;
-  RETURN FOUND;
+  DELETE FROM watches WHERE watches.id = delete_watch.watch RETURNING watches.* INTO ended;
+  IF NOT FOUND THEN RETURN false; END IF;
+  told_kind := CASE ended.about WHEN 'prices' THEN 'price-drop' WHEN 'files' THEN 'file-rejected' WHEN 'leader' THEN 'leader-changed' END;
+  WITH others AS MATERIALIZED (
+    SELECT watches.* FROM watches WHERE watches.about = ended.about AND lower(watches.email) = lower(ended.email)
+  ), waiting AS (
+    SELECT notices.notice_id, (
+      SELECT others.id FROM others
+      WHERE (others.source IS NULL
+          OR others.source = coalesce(notices.content->>'source', substring(notices.content->>'name' FROM '^[a-z0-9-]+')))
+        AND (others.sku IS NULL OR others.sku = notices.content->>'sku')
+      ORDER BY others.sku NULLS LAST, others.source NULLS LAST, others.id LIMIT 1) AS other
+    FROM notices
+    WHERE notices.mail_id IS NULL AND notices.kind = told_kind AND lower(notices.recipient) = lower(ended.email)
+      AND notices.watch = ended.id
+  ), passed_on AS (
+    UPDATE notices SET watch = waiting.other FROM waiting
+    WHERE notices.notice_id = waiting.notice_id AND notices.mail_id IS NULL AND waiting.other IS NOT NULL
+  )
+  DELETE FROM notices USING waiting
+  WHERE notices.notice_id = waiting.notice_id AND notices.mail_id IS NULL AND waiting.other IS NULL;
+  RETURN true;
 END $$;
 
 -- Each part is a step into watches_about: `source IS NULL OR source = ...` would read all watches for each price drop.
@@ -130,30 +156,52 @@ CREATE TRIGGER files_rejected AFTER INSERT OR UPDATE ON files FOR EACH ROW
   WHEN (NEW.state = 'rejected') EXECUTE FUNCTION notice_rejected_file();
 
 -- Price drops of the next events of the feed, and a change of leader: once, since the cursor moves with what is inserted.
--- Whether there may be more of the feed.
-CREATE FUNCTION make_notices(held bigint, events_max integer, trace text) RETURNS boolean
+-- At most `events_max` events and `notices_max` notices of drops. Whether there may be more of the feed.
+CREATE FUNCTION make_notices(held bigint, events_max integer, notices_max integer, trace text) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
   stood mail_cursor;
-  seen_to bigint;
-  seen integer;
+  reached mail_cursor;
+  event feed;
+  seen integer := 0;
+  room integer := notices_max;
+  told integer;
+  last_address text;
   leader text;
 BEGIN
   PERFORM hold_fence(held);
   SELECT mail_cursor.* INTO stood FROM mail_cursor WHERE mail_cursor.id = 1 FOR UPDATE;
-  SELECT max(next.id), count(*) INTO seen_to, seen
-    FROM (SELECT feed.id FROM feed WHERE feed.id > stood.matched_to ORDER BY feed.id LIMIT events_max) AS next;
-  IF seen > 0 THEN
-    INSERT INTO notices (key, kind, recipient, watch, content, traceparent)
-      SELECT concat_ws('/', 'price-drop', feed.source, feed.sku, feed.item_version, lower(found.email)), 'price-drop',
-        found.email, found.watch, jsonb_build_object('kind', 'price-drop', 'source', feed.source, 'sku', feed.sku,
-          'title', feed.title, 'price', feed.price, 'previousPrice', feed.previous_price, 'currency', feed.currency,
-          'inStock', feed.in_stock), feed.traceparent
-      FROM feed CROSS JOIN LATERAL watchers('prices', feed.source, feed.sku) AS found
-      WHERE feed.id > stood.matched_to AND feed.id <= seen_to AND feed.change = 'price' AND feed.price < feed.previous_price
-      ORDER BY feed.id
-      ON CONFLICT (key) DO NOTHING;
-    UPDATE mail_cursor SET matched_to = seen_to WHERE mail_cursor.id = 1;
+  reached := stood;
+  FOR event IN SELECT feed.* FROM feed WHERE feed.id > stood.matched_to ORDER BY feed.id LIMIT events_max LOOP
+    IF event.change = 'price' AND event.price < event.previous_price THEN
+      WITH found AS (
+        SELECT watchers.watch, watchers.email FROM watchers('prices', event.source, event.sku)
+        WHERE event.id IS DISTINCT FROM stood.telling OR lower(watchers.email) > coalesce(stood.told_to, '')
+        ORDER BY lower(watchers.email) LIMIT room
+      ), made AS (
+        INSERT INTO notices (key, kind, recipient, watch, content, traceparent)
+          SELECT concat_ws('/', 'price-drop', event.source, event.sku, event.item_version, lower(found.email)), 'price-drop',
+            found.email, found.watch, jsonb_build_object('kind', 'price-drop', 'source', event.source, 'sku', event.sku,
+              'title', event.title, 'price', event.price, 'previousPrice', event.previous_price, 'currency', event.currency,
+              'inStock', event.in_stock), event.traceparent
+          FROM found ON CONFLICT (key) DO NOTHING
+      )
+      SELECT count(*), max(lower(found.email)) INTO told, last_address FROM found;
+      room := room - told;
+      IF room = 0 THEN
+        reached.telling := event.id;
+        reached.told_to := last_address;
+        EXIT;
+      END IF;
+    END IF;
+    reached.matched_to := event.id;
+    reached.telling := NULL;
+    reached.told_to := NULL;
+    seen := seen + 1;
+  END LOOP;
+  IF reached IS DISTINCT FROM stood THEN
+    UPDATE mail_cursor SET matched_to = reached.matched_to, telling = reached.telling, told_to = reached.told_to
+      WHERE mail_cursor.id = 1;
   END IF;
   SELECT split_part(fence.holder, '/', 1) INTO leader FROM fence WHERE fence.id = 1;
   IF leader IS DISTINCT FROM stood.told_leader THEN
@@ -165,34 +213,32 @@ BEGIN
       ON CONFLICT (key) DO NOTHING;
     UPDATE mail_cursor SET told_leader = leader WHERE mail_cursor.id = 1;
   END IF;
-  RETURN seen = events_max;
+  RETURN room = 0 OR seen = events_max;
 END $$;
 
 -- Each row is one mail to be made: the oldest of its notices has waited for others of its kind (`gather_ms`), and the
--- last mail of that kind to that address is long enough ago (`quiet_ms`). The newest notice names the mail.
-CREATE FUNCTION due_digests(held bigint, kinds text[], gather_ms integer[], quiet_ms integer[], mails_max integer, notices_max integer)
-RETURNS TABLE (key text, recipient text, watch uuid, notice_ids bigint[], contents jsonb, traceparent text) LANGUAGE plpgsql AS $$
+-- last mail of that kind to that address is long enough ago (`quiet_ms`). A step into notices_waiting for each address, however
+-- many notices of it wait.
+CREATE FUNCTION due_digests(held bigint, kinds text[], gather_ms integer[], quiet_ms integer[], mails_max integer)
+RETURNS TABLE (kind text, addressee text) LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM hold_fence(held);
   RETURN QUERY
-    WITH waiting AS (
-      SELECT notices.kind, lower(notices.recipient) AS addressee, min(notices.made_at) AS since
-      FROM notices WHERE notices.mail_id IS NULL GROUP BY notices.kind, lower(notices.recipient)
-    ), due AS (
-      SELECT waiting.kind, waiting.addressee
-      FROM waiting JOIN unnest(kinds, gather_ms, quiet_ms) AS rule (kind, gather, quiet) ON rule.kind = waiting.kind
-      WHERE waiting.since <= clock_timestamp() - rule.gather * interval '1 ms' AND NOT EXISTS (
-        SELECT FROM mails WHERE mails.kind = waiting.kind AND lower(mails.recipient) = waiting.addressee
-          AND mails.made_at > clock_timestamp() - rule.quiet * interval '1 ms')
-      ORDER BY waiting.since LIMIT mails_max)
-    SELECT (array_agg(told.key ORDER BY told.notice_id DESC))[1], min(told.recipient), (array_agg(told.watch ORDER BY told.notice_id))[1],
-      array_agg(told.notice_id ORDER BY told.notice_id), jsonb_agg(told.content ORDER BY told.notice_id),
-      (array_agg(told.traceparent ORDER BY told.notice_id DESC))[1]
-    FROM due CROSS JOIN LATERAL (
-      SELECT notices.* FROM notices
-      WHERE notices.kind = due.kind AND lower(notices.recipient) = due.addressee AND notices.mail_id IS NULL
-      ORDER BY notices.notice_id LIMIT notices_max) AS told
-    GROUP BY due.kind, due.addressee;
+    WITH RECURSIVE waiting AS (
+      (SELECT notices.kind, lower(notices.recipient) AS addressee, notices.made_at AS since FROM notices
+        WHERE notices.mail_id IS NULL ORDER BY notices.kind, lower(notices.recipient), notices.notice_id LIMIT 1)
+      UNION ALL
+      SELECT next.* FROM waiting CROSS JOIN LATERAL (
+        SELECT notices.kind, lower(notices.recipient), notices.made_at FROM notices
+        WHERE notices.mail_id IS NULL AND (notices.kind, lower(notices.recipient)) > (waiting.kind, waiting.addressee)
+        ORDER BY notices.kind, lower(notices.recipient), notices.notice_id LIMIT 1) AS next
+    )
+    SELECT waiting.kind, waiting.addressee
+    FROM waiting JOIN unnest(kinds, gather_ms, quiet_ms) AS rule (kind, gather, quiet) ON rule.kind = waiting.kind
+    WHERE waiting.since <= clock_timestamp() - rule.gather * interval '1 ms' AND NOT EXISTS (
+      SELECT FROM mails WHERE mails.kind = waiting.kind AND lower(mails.recipient) = waiting.addressee
+        AND mails.made_at > clock_timestamp() - rule.quiet * interval '1 ms')
+    ORDER BY waiting.since LIMIT mails_max;
 END $$;
 
 -- The mail tells its notices; without a key there is none, since the address gets no mail. Nothing happens when one of the
@@ -314,6 +360,7 @@ CREATE FUNCTION erase_address(held bigint, address text) RETURNS TABLE (watches 
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM hold_fence(held);
+  UPDATE mail_cursor SET told_to = NULL WHERE mail_cursor.told_to = lower(address);
   DELETE FROM notices WHERE lower(notices.recipient) = lower(address);
   WITH gone AS (DELETE FROM watches AS w WHERE lower(w.email) = lower(address) RETURNING 1) SELECT count(*) INTO watches FROM gone;
   WITH gone AS (DELETE FROM mails AS m WHERE lower(m.recipient) = lower(address) RETURNING 1) SELECT count(*) INTO mails FROM gone;

@@ -212,6 +212,17 @@ test('changed settings of a source reach the next crawl, and its intakes go on',
   expect(await store.sources()).toEqual([shop('shop', { pagesMax: 3 })]);
 });
 
+test('a shop that was made a partner while it was crawled ends that crawl, and is due again when it is a shop again', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  const first = await take(store, 'one');
+  await store.putSource(1, partner('shop'));
+  await store.updateCrawl(1, first?.crawlId ?? '', update('one', 'finished'));
+  expect((await store.recentCrawls(1))[0]).toMatchObject({ status: 'finished' });
+  await store.putSource(1, shop('shop'));
+  expect(await take(store, 'one')).toMatchObject({ intake: 2 });
+});
+
 test('a lease is held by one owner, who may renew it, until it ends or is given back', async () => {
   const { store } = await databases.fresh();
   await lead(store);

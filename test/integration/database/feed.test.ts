@@ -72,7 +72,7 @@ test('retention: what is past its time is swept, and no event that watches were 
     traceparent,
   };
   await store.queueDigest(1, [], mail);
-  await store.makeNotices(1, { eventsMax: 2, traceparent });
+  await store.makeNotices(1, { eventsMax: 2, noticesMax: 100, traceparent });
   const [due] = await store.dueMails(1, 1);
   if (!due) throw new Error('no mail is due');
   await store.claimMail(1, due.mailId, { attempt: 1, owner: 'w' });

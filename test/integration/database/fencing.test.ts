@@ -47,7 +47,7 @@ test('fencing: every other fenced write is refused in an old term too', async ()
     () => store.fileOutcome(1, id, { movedTo: 'done/x', reason: null }),
     () => store.claimMail(1, id, { attempt: 1, owner: 'w' }),
     () => store.mailResult(1, id, { attempt: 1, owner: 'w', outcome: 'sent', detail: '' }),
-    () => store.makeNotices(1, { eventsMax: 1, traceparent: file.traceparent }),
+    () => store.makeNotices(1, { eventsMax: 1, noticesMax: 1, traceparent: file.traceparent }),
     () => store.dueDigests(1, digestRules, 10),
     () => store.queueDigest(1, [], undefined),
     () => store.eraseAddress(1, 'a@example.test'),

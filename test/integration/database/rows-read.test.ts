@@ -1,11 +1,22 @@
 // What runs every minute, for every reader or for every price reads what it needs, however large the tables are: told by
 // the server's own count of rows that scans returned, so it is the plan that ran and not one that was asked for.
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { Client } from 'pg';
 import { sweptTables } from '../../../nodes/retention.ts';
 import type { Store, Swept } from '../../../nodes/store.ts';
-import { entries, item, lead, traceparent, useDatabases, type FreshDatabase } from './fresh-database.ts';
+import { digestRules } from '../../../nodes/mailer/notice.ts';
+import {
+  entries,
+  holder,
+  item,
+  lead,
+  partner,
+  traceparent,
+  useDatabases,
+  type FreshDatabase,
+} from './fresh-database.ts';
 
 const databases = useDatabases();
 const many = 10_000;
@@ -160,7 +171,7 @@ test('who watches a price is looked up, not searched for among all watches', asy
   await client.query('VACUUM (ANALYZE) watches');
   const read = await rowsRead(
     fresh,
-    async (store) => void (await store.makeNotices(1, { eventsMax: 500, traceparent })),
+    async (store) => void (await store.makeNotices(1, { eventsMax: 500, noticesMax: 5_000, traceparent })),
   );
   expect(read('watches')).toBeLessThan(1_000);
   const { rows } = await client.query<{ recipient: string; notices: number }>(
@@ -172,4 +183,55 @@ test('who watches a price is looked up, not searched for among all watches', asy
     { recipient: 'one@example.test', notices: 100 },
     { recipient: 'two@example.test', notices: 100 },
   ]);
+});
+
+test('a snapshot goes through its rows and the items of its source a few times, whatever the planner knows of other files', async () => {
+  const fresh = await databases.fresh();
+  await fresh.store.claim({ term: 1, holder });
+  await fresh.store.putSource(1, partner('acme', { snapshot: true }));
+  const opened = await fresh.store.openFile(1, {
+    name: 'acme.csv',
+    size: 1,
+    modifiedAt: '2026-01-01T00:00:00.000Z',
+    traceparent,
+  });
+  if (opened.kind !== 'upload') throw new Error(`the file is ${opened.kind}`);
+  const client = await fresh.connect();
+  const columns = 'source, sku, version, title, in_stock, vanished';
+  const rows = 3 * many;
+  const stage = (upload: string, source: string, count: number) =>
+    client.query(`INSERT INTO staged_rows (upload, place, ${columns}) SELECT '${upload}', i, '${source}', 'sku-' || i,
+      ${opened.intake * 2 ** 24} + i, 'title', true, false FROM generate_series(1, ${count}) AS i`);
+  await stage(randomUUID(), 'other', rows);
+  await client.query('VACUUM (ANALYZE) staged_rows');
+  await client.query(`INSERT INTO items (${columns}, term, traceparent, changed_at)
+    SELECT 'acme', 'sku-' || i, i, 'title', true, false, 1, '${traceparent}', clock_timestamp() FROM generate_series(1, ${rows}) AS i`);
+  const upload = randomUUID();
+  await stage(upload, 'acme', rows / 2);
+  const read = await rowsRead(fresh, async (store) => {
+    const file = { fileId: opened.fileId, upload, sha256: 'f'.repeat(64), problems: [] };
+    expect(await store.applyUpload(1, { ...file, rows: rows / 2, invalid: 0 })).toMatchObject({
+      unchanged: rows / 2,
+      vanished: rows / 2,
+    });
+    await store.clearStaged(upload);
+  });
+  expect(read('staged_rows')).toBeLessThan(5 * rows);
+  expect(read('items')).toBeLessThan(6 * rows);
+  const { rowCount } = await client.query('SELECT FROM staged_rows WHERE upload = $1', [upload]);
+  expect(rowCount).toBe(0);
+});
+
+test('the addresses that a mail is due to are found in as many steps as there are addresses, however much waits for each', async () => {
+  const fresh = await databases.fresh();
+  await lead(fresh.store);
+  const client = await fresh.connect();
+  await client.query(`INSERT INTO notices (key, kind, recipient, watch, content, traceparent, made_at)
+    SELECT 'price-drop/shop/' || i || '/1/' || i % 20, 'price-drop', i % 20 || '@example.test', gen_random_uuid(), '{}', '${traceparent}',
+      clock_timestamp() - interval '1 hour' ${from}`);
+  await client.query('VACUUM (ANALYZE) notices');
+  const read = await rowsRead(fresh, async (store) => {
+    expect(await store.dueDigests(1, digestRules, 50)).toHaveLength(20);
+  });
+  expect(read('notices')).toBeLessThan(100);
 });

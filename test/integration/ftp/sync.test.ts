@@ -1,5 +1,5 @@
 // ftp-sync against our FTPS server and an HTTPS receiver: what is taken, moved, rejected and left.
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -102,7 +102,15 @@ const message = (body: unknown, type = 'file-command') => ({
   },
 });
 const put = (name: string, content: string | Buffer) => writeFile(join(root, 'in', name), content);
-const names = (name: string) => readdir(join(root, name)).then((found) => found.toSorted());
+/** What lies there, with `.ID` where the id of a file's row stands in its name. */
+const names = (name: string) =>
+  readdir(join(root, name)).then((found) =>
+    found.map((each) => each.replace(/\.baton-[0-9a-f-]{36}/, '.ID')).toSorted(),
+  );
+const takenName = (name: string, index = 0): string => {
+  const { id } = receiver.opened.filter((file) => file.name === name)[index] ?? { id: '?' };
+  return name.replace('.', `.baton-${id}.`);
+};
 
 test('a tick takes whole files (spaces and UTF-8 in names too) byte for byte to the leader and to done/, and leaves dot and part files', async () => {
   const large = Buffer.alloc(3_000_000, 'abcdefg\n');
@@ -116,11 +124,11 @@ test('a tick takes whole files (spaces and UTF-8 in names too) byte for byte to 
     'shop_large.ndjson',
   ]);
   expect(receiver.received.find((file) => file.name === 'shop_large.ndjson')?.bytes.equals(large)).toBe(true);
-  expect(await names('done')).toEqual(['shop_größe 1.csv', 'shop_large.ndjson']);
+  expect(await names('done')).toEqual(['shop_größe 1.ID.csv', 'shop_large.ID.ndjson']);
   expect(await names('in')).toEqual(['.shop_c.csv.part', 'shop_b.csv.part']);
   expect(receiver.outcomes).toContainEqual({
     name: 'shop_large.ndjson',
-    movedTo: 'done/shop_large.ndjson',
+    movedTo: `done/${takenName('shop_large.ndjson')}`,
     reason: null,
   });
   expect(receiver.events.map((event) => event.type)).toContain('tick.received');
@@ -146,13 +154,13 @@ test('a transfer cut short with a clean end and 226 is never applied, and is app
   const deposited = message({ version: 1, traceparent, kind: 'deposited', name: 'shop_cut.csv' });
   await run(deposited);
   expect(receiver.received).toEqual([]);
-  expect(await names('in')).toEqual(['shop_cut.csv']);
+  expect(await names('in')).toEqual(['shop_cut.ID.csv']);
   expect(published).toMatchObject([
     { exchange: 'baton.retry', routingKey: 'files.retry', headers: { 'x-attempt': 3 } },
   ]);
   await run(deposited);
   expect(receiver.received[0]?.bytes.length).toBe(300_000);
-  expect(await names('done')).toEqual(['shop_cut.csv']);
+  expect(await names('done')).toEqual(['shop_cut.ID.csv']);
 });
 
 test.each([
@@ -163,9 +171,9 @@ test.each([
   faults.push({ ...fault });
   const deposited = message({ version: 1, traceparent, kind: 'deposited', name: 'shop_odd.csv' });
   await run(deposited);
-  expect([receiver.received.length, await names('in')]).toEqual([0, ['shop_odd.csv']]);
+  expect([receiver.received.length, await names('in')]).toEqual([0, ['shop_odd.ID.csv']]);
   await run(deposited);
-  expect(await names('done')).toEqual(['shop_odd.csv']);
+  expect(await names('done')).toEqual(['shop_odd.ID.csv']);
 });
 
 test('broken files and unknown names go to rejected/ with the reason beside them; one bad listing date hides nothing', async () => {
@@ -175,26 +183,107 @@ test('broken files and unknown names go to rejected/ with the reason beside them
   faults.push({ kind: 'bad-listing-date', name: 'readme' });
   await run(tick);
   expect(await names('rejected')).toEqual([
-    'readme.txt',
-    'readme.txt.reason.txt',
-    'shop_bad.csv',
-    'shop_bad.csv.reason.txt',
+    'readme.txt.ID',
+    'readme.txt.ID.reason.txt',
+    'shop_bad.ID.csv',
+    'shop_bad.ID.csv.reason.txt',
   ]);
-  expect(await readFile(join(root, 'rejected', 'shop_bad.csv.reason.txt'), 'utf8')).toContain(
+  expect(await readFile(join(root, 'rejected', `${takenName('shop_bad.csv')}.reason.txt`), 'utf8')).toContain(
     'row 2: price: expected number',
   );
   receiver.orders.rejectContaining = undefined;
-  await run(message({ version: 1, traceparent, kind: 'retry', name: 'shop_bad.csv' }));
-  expect(await names('done')).toEqual(['shop_bad.csv']);
-  expect(await names('rejected')).toEqual(['readme.txt', 'readme.txt.reason.txt']);
+  await run(message({ version: 1, traceparent, kind: 'retry', name: takenName('shop_bad.csv') }));
+  expect(await names('done')).toEqual(['shop_bad.ID.csv']);
+  expect(await names('rejected')).toEqual(['readme.txt.ID', 'readme.txt.ID.reason.txt']);
 });
 
-test('a taken name in done/ is numbered, and nothing is overwritten', async () => {
-  await writeFile(join(root, 'done', 'shop_a.csv'), 'old');
-  await put('shop_a.csv', 'new');
-  await run(message({ version: 1, traceparent, kind: 'deposited', name: 'shop_a.csv' }));
-  expect(await names('done')).toEqual(['shop_a.csv', 'shop_a_2.csv']);
-  expect(await readFile(join(root, 'done', 'shop_a.csv'), 'utf8')).toBe('old');
+test('however many files of one name came before, the next one is moved at once, and nothing is overwritten', async () => {
+  for (let number = 1; number <= 1_000; number++)
+    await writeFile(join(root, 'done', number === 1 ? 'shop_a.csv' : `shop_a_${number}.csv`), 'old');
+  for (const content of ['new', 'newer']) {
+    await put('shop_a.csv', content);
+    await run(message({ version: 1, traceparent, kind: 'deposited', name: 'shop_a.csv' }));
+  }
+  expect(await names('in')).toEqual([]);
+  const taken = [0, 1].map((index) => takenName('shop_a.csv', index));
+  expect(receiver.outcomes.map(({ movedTo }) => movedTo)).toEqual(taken.map((name) => `done/${name}`));
+  expect(await Promise.all(taken.map((name) => readFile(join(root, 'done', name), 'utf8')))).toEqual([
+    'new',
+    'newer',
+  ]);
+  expect(await names('done')).toHaveLength(1_002);
+});
+
+test('files that waited are opened in the order of their times, one source beside another', async () => {
+  const days: [name: string, day: number][] = [
+    ['shop_e.csv', 3],
+    ['shop_a.csv', 5],
+    ['shop_b.csv', 1],
+    ['shop_c.csv', 4],
+    ['shop_d.csv', 2],
+    ['other_z.csv', 2],
+  ];
+  for (const [name, day] of days) {
+    await put(name, `sku\n${day}\n`);
+    const time = new Date(Date.UTC(2026, 10, day));
+    await utimes(join(root, 'in', name), time, time);
+  }
+  await run(tick);
+  const opened = receiver.opened.map(({ name }) => name).filter((name) => name.startsWith('shop_'));
+  expect(opened).toEqual(['shop_b.csv', 'shop_d.csv', 'shop_e.csv', 'shop_c.csv', 'shop_a.csv']);
+  expect(receiver.received).toHaveLength(6);
+});
+
+test('a file that is replaced between the last look and its renaming is read as what it is now, once', async () => {
+  await put('shop_a.csv', 'sku,price\n1,10\n');
+  const move = ftp.move.bind(ftp);
+  let replaced = false;
+  ftp.move = async (way) => {
+    if (!replaced) {
+      replaced = true;
+      await put('.shop_a.csv.part', 'sku,price\n1,20\n2,22\n');
+      await rename(join(root, 'in', '.shop_a.csv.part'), join(root, 'in', 'shop_a.csv'));
+    }
+    return await move(way);
+  };
+  await run(tick);
+  await run(tick);
+  expect(receiver.received.map(({ bytes }) => bytes.toString())).toEqual(['sku,price\n1,20\n2,22\n']);
+  expect([await names('in'), await names('done')]).toEqual([[], ['shop_a.ID.csv']]);
+});
+
+test('a name that is written again while its file is read is another file, and both are read', async () => {
+  await put('shop_a.csv', 'one');
+  const download = ftp.download.bind(ftp);
+  let written = false;
+  ftp.download = async (path, to) => {
+    if (!written) {
+      written = true;
+      await put('shop_a.csv', 'another');
+    }
+    await download(path, to);
+  };
+  await run(tick);
+  expect([await names('in'), await names('done')]).toEqual([['shop_a.csv'], ['shop_a.ID.csv']]);
+  await run(tick);
+  expect(receiver.received.map(({ bytes }) => bytes.toString())).toEqual(['one', 'another']);
+  expect(await names('done')).toEqual(['shop_a.ID.csv', 'shop_a.ID.csv']);
+});
+
+test('the second rejected file of a name is tried again under that name, also where a newer one waits in in/', async () => {
+  receiver.orders.rejectContaining = 'POISON';
+  for (const content of ['POISON 1', 'POISON 22']) {
+    await put('shop_x.csv', content);
+    await run(message({ version: 1, traceparent, kind: 'deposited', name: 'shop_x.csv' }));
+  }
+  await put('shop_x.csv', 'good');
+  receiver.orders.rejectContaining = undefined;
+  const [, second] = receiver.opened;
+  await run(message({ version: 1, traceparent, kind: 'retry', name: takenName('shop_x.csv', 1) }));
+  expect(receiver.opened.slice(2)).toEqual([second]);
+  expect(await names('in')).toEqual(['shop_x.csv']);
+  expect(await names('rejected')).toEqual(['shop_x.ID.csv', 'shop_x.ID.csv.reason.txt']);
+  expect(published).toEqual([]);
 });
 
 test('the export appears whole in out/', async () => {
@@ -208,6 +297,11 @@ test.each([
   [
     'a name that climbs',
     { version: 1, traceparent, kind: 'deposited', name: '../done/x.csv' },
+    'MESSAGE_MALFORMED',
+  ],
+  [
+    'a retry of a name without an id',
+    { version: 1, traceparent, kind: 'retry', name: 'shop_x.csv' },
     'MESSAGE_MALFORMED',
   ],
   ['a newer version', { version: 2, traceparent, kind: 'sync' }, 'VERSION_UNSUPPORTED'],
@@ -247,5 +341,5 @@ test('a server that dies in the middle of a transfer and comes back loses and do
       { timeout: 15_000 },
     )
     .toEqual([300_000]);
-  expect(await names('done')).toEqual(['shop_a.csv']);
+  expect(await names('done')).toEqual(['shop_a.ID.csv']);
 });

@@ -4,12 +4,12 @@ import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
 import { expect, test } from 'vitest';
 import type { OutgoingMail, Store, Watch } from '../../../nodes/store.ts';
-import { digestRules, type DigestRules } from '../../../nodes/mailer/notice.ts';
+import { digestRules, type Digest, type DigestRules } from '../../../nodes/mailer/notice.ts';
 import { makeNotices, queueDigests } from '../../../nodes/mailer/mailer.ts';
 import { entries, item, lead, partner, traceparent, useDatabases } from '../database/fresh-database.ts';
 
 const databases = useDatabases();
-const step = { eventsMax: 100, traceparent };
+const step = { eventsMax: 100, noticesMax: 1_000, traceparent };
 const settings = { from: 'baton@example.test', domain: 'example.test', pageUrl: 'http://127.0.0.1:1' };
 const atOnce: DigestRules = {
   'price-drop': { gatherMs: 0, quietMs: 0 },
@@ -92,6 +92,54 @@ test('the feed is matched in bounded steps, and nothing between two steps is lef
   expect(await store.makeNotices(1, { ...step, eventsMax: 4 })).toBe(false);
   const [due] = await digests(store);
   expect(due?.notices).toHaveLength(3);
+});
+
+test('a step makes a bounded number of notices, however many watch one event, and each watcher is told once', async () => {
+  const { store, connect } = await databases.fresh();
+  const client = await connect();
+  await lead(store);
+  await client.query(`INSERT INTO watches (email, about, source)
+    SELECT 'Watcher' || i || '@example.test', 'prices', 'shop' FROM generate_series(1, 250) AS i`);
+  for (const sku of ['a', 'b', 'c']) await fall(store, sku);
+  const told: number[] = [];
+  for (let more = true; more && told.length < 20;) {
+    const before = await count(client, 'notices');
+    more = await store.makeNotices(1, { ...step, noticesMax: 100 });
+    told.push((await count(client, 'notices')) - before);
+    // Between two steps somebody comes, somebody goes, and somebody is forgotten: nobody else is passed over.
+    if (told.length === 1) {
+      await watch(store, 'zoe@example.test');
+      await store.eraseAddress(1, (await lastTold(client)) ?? '');
+    }
+  }
+  expect(Math.max(...told)).toBe(100);
+  const { rows } = await client.query(
+    `SELECT sku, count(*)::integer AS watchers FROM (SELECT content->>'sku' AS sku FROM notices) AS each GROUP BY sku ORDER BY sku`,
+  );
+  expect(rows).toEqual(['a', 'b', 'c'].map((sku) => ({ sku, watchers: 250 })));
+  expect(await lastTold(client)).toBeNull();
+});
+
+test('mails are made one at a time, whatever waits for how many', async () => {
+  const { store, connect } = await databases.fresh();
+  const client = await connect();
+  await lead(store);
+  for (const email of ['a@example.test', 'b@example.test', 'c@example.test']) await watch(store, email);
+  await fall(store, 'a');
+  await makeNotices(1, store);
+  await age(client, 'notices', 60_000);
+  const asked: string[] = [];
+  await queueDigests(
+    1,
+    {
+      dueDigests: (...given) => store.dueDigests(...given),
+      readDigest: (due) => (asked.push('read'), store.readDigest(due)),
+      queueDigest: (...given) => (asked.push('queue'), store.queueDigest(...given)),
+    },
+    settings,
+  );
+  expect(asked).toEqual(['read', 'queue', 'read', 'queue', 'read', 'queue']);
+  expect(await count(client, 'mails')).toBe(3);
 });
 
 test('what happens within the time of gathering is one mail, and the next one waits until the quiet time is over', async () => {
@@ -205,7 +253,7 @@ test('another leader is told once a change; the first one and the same one again
   await claim(5, 'node-2');
   await store.makeNotices(5, step);
   await claim(6, 'node-3');
-  const due = await store.dueDigests(6, atOnce, 10);
+  const due = await readAll(store, 6);
   expect(due.map(({ key, notices }) => [key, notices])).toEqual([
     [
       'leader-changed/cluster/6/operator@example.test',
@@ -236,6 +284,40 @@ test('a watch is of one subject; said twice it is one; with its end goes what it
   expect(await store.deleteWatch(1, prices.id)).toBe(false);
   expect(await store.watch(prices.id)).toBeUndefined();
   expect(await digests(store)).toEqual([]);
+});
+
+test('with a watch goes only what no other watch of its address asks for, and the mail names one that is there', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  await store.putSource(1, partner('acme'));
+  const narrow = await watch(store, 'a@example.test', { source: 'shop', sku: 'a' });
+  await watch(store, 'A@example.test');
+  const source = await watch(store, 'a@example.test', { source: 'shop' });
+  await watch(store, 'a@example.test', { source: 'zoo' });
+  const alone = await watch(store, 'b@example.test', { source: 'shop', sku: 'a' });
+  const file = await watch(store, 'a@example.test', { about: 'files', source: 'acme' });
+  await fall(store, 'a');
+  await reject(store, 'acme_1.csv');
+  await makeNotices(1, store);
+  const told = async () =>
+    (
+      await (
+        await connect()
+      ).query('SELECT kind, lower(recipient) AS recipient, watch FROM notices ORDER BY 1, 2')
+    ).rows;
+  expect(await told()).toEqual([
+    { kind: 'file-rejected', recipient: 'a@example.test', watch: file.id },
+    { kind: 'price-drop', recipient: 'a@example.test', watch: narrow.id },
+    { kind: 'price-drop', recipient: 'b@example.test', watch: alone.id },
+  ]);
+  await store.deleteWatch(1, narrow.id);
+  await store.deleteWatch(1, alone.id);
+  const files = await watch(store, 'a@example.test', { about: 'files' });
+  await store.deleteWatch(1, file.id);
+  expect(await told()).toEqual([
+    { kind: 'file-rejected', recipient: 'a@example.test', watch: files.id },
+    { kind: 'price-drop', recipient: 'a@example.test', watch: source.id },
+  ]);
 });
 
 test('a recipient whose address is none that mail is sent to gets none, and holds up nobody', async () => {
@@ -299,9 +381,12 @@ async function reject(store: Store, name: string): Promise<string> {
 }
 async function digests(store: Store) {
   await store.makeNotices(1, step);
-  return (await store.dueDigests(1, atOnce, 10)).toSorted((left, right) =>
-    left.recipient < right.recipient ? -1 : 1,
-  );
+  return (await readAll(store, 1)).toSorted((left, right) => (left.recipient < right.recipient ? -1 : 1));
+}
+async function readAll(store: Store, term: number): Promise<Digest[]> {
+  const due = await store.dueDigests(term, atOnce, 10);
+  const read = await Promise.all(due.map((each) => store.readDigest(each)));
+  return read.flatMap((digest) => digest ?? []);
 }
 function mail(key: string): OutgoingMail {
   return {
@@ -320,6 +405,8 @@ const age = (client: Client, table: 'notices' | 'mails', ms: number) =>
 async function count(client: Client, from: string): Promise<number> {
   return Number((await client.query<{ count: string }>(`SELECT count(*) FROM ${from}`)).rows[0]?.count);
 }
+const lastTold = async (client: Client) =>
+  (await client.query<{ told_to: string | null }>('SELECT told_to FROM mail_cursor')).rows[0]?.told_to;
 /** Looks at every column of every table, and into the bytes of mails. */
 async function tablesWith(client: Client, address: string): Promise<string[]> {
   const { rows } = await client.query<{ name: string }>(

@@ -249,7 +249,7 @@ test('files: JSON arrays, NDJSON and gzip are read alike', async () => {
     await upload(gzipSync(`${JSON.stringify(row)}\nnot json\n`), { name: 'partner.ndjson.gz' }),
   ).toMatchObject({ json: { rows: 2, invalid: 1 } });
 });
-test('files: wrong sha256, missing bytes and a missing closing boundary are 400 and apply nothing', async () => {
+test('files: wrong sha256, missing bytes and a missing closing boundary are 400, apply nothing and leave no staged rows', async () => {
   const content = Buffer.from(csv);
   for (const broken of [{ sha256: 'f'.repeat(64) }, { size: content.length + 1 }, { closed: false }])
     expect(await upload(content, broken)).toMatchObject({
@@ -257,6 +257,7 @@ test('files: wrong sha256, missing bytes and a missing closing boundary are 400 
       wasApplied: false,
       json: { code: 'FILE_TRUNCATED' },
     });
+  expect(edges.leftStaged).toEqual(new Set());
 });
 test('files: what is no gzip, or has an endless line, is rejected with the reason', async () => {
   expect(await upload(Buffer.from('plain'), { name: 'partner.csv.gz' })).toMatchObject({

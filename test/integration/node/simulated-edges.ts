@@ -43,6 +43,8 @@ export const simulatedBroker: BrokerClient = {
 export function simulatedStore() {
   const feed: ItemEvent[] = [];
   const staged: StagedRow[] = [];
+  /** Uploads whose rows nobody has cleared. */
+  const leftStaged = new Set<string>();
   const applied: string[] = [];
   const watched: Omit<Watch, 'id'>[] = [];
   /** Watches. */
@@ -66,6 +68,7 @@ export function simulatedStore() {
     feed: async ({ after, limit }) => feed.slice(after, after + limit),
     makeNotices: async () => false,
     dueDigests: async () => [],
+    readDigest: async () => undefined,
     dueMails: async () => [],
     deferredMails: async () => 0,
     putWatch: async (_term, watch) => ({ id: `watch-${watched.push(watch)}`, ...watch }),
@@ -76,7 +79,11 @@ export function simulatedStore() {
     items: async () => [],
     item: async () => undefined,
     fileIntake: async (id) => files.get(id),
-    stageRows: async (_upload, rows) => void staged.push(...rows),
+    stageRows: async (upload, rows) => {
+      leftStaged.add(upload);
+      staged.push(...rows);
+    },
+    clearStaged: async (upload) => void leftStaged.delete(upload),
     applyUpload: async (_term, { fileId, rows, invalid, problems }) => {
       applied.push(fileId);
       return {
@@ -112,7 +119,7 @@ export function simulatedStore() {
         throw new Error(`the test did not order ${String(name)}`);
       }),
   }) as Store;
-  return { store, feed, staged, applied, watched, ended, files, orders };
+  return { store, feed, staged, leftStaged, applied, watched, ended, files, orders };
 }
 
 export function itemEvent(id: number): ItemEvent {
