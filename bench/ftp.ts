@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { serviceSettingsVariable, type ReadyLine } from '../emulator/service-process.ts';
-import { FtpSource } from '../functions/ftp-sync/ftp-source.ts';
+import { FtpClient } from '../functions/ftp-sync/ftp-client.ts';
 import { makeCertificates, type TestCertificates } from '../test/support/certificates.ts';
 import { inParallel } from '../runtime/in-parallel.ts';
 import { median, round, type Bench, type Result } from './bench.ts';
@@ -111,7 +111,7 @@ async function fetchOurs(
   folder: 'small' | 'large',
   to: string,
 ): Promise<void> {
-  const source = new FtpSource({
+  const ftp = new FtpClient({
     host: '127.0.0.1',
     port,
     credentials: () => Promise.resolve(login),
@@ -119,11 +119,11 @@ async function fetchOurs(
     root: '/',
   });
   try {
-    await inParallel(await source.list(folder), connections, (name) =>
-      source.download(`${folder}/${name}`, createWriteStream(join(to, name))),
+    await inParallel(await ftp.list(folder), connections, (name) =>
+      ftp.download(`${folder}/${name}`, createWriteStream(join(to, name))),
     );
   } finally {
-    source.close();
+    ftp.close();
   }
 }
 

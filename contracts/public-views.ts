@@ -11,7 +11,10 @@ export type RoleView =
   | { readonly kind: 'follower'; readonly leader: string | null }
   | { readonly kind: 'learner'; readonly leader: string | null };
 
-/** Leadership as writes see it. `waiting`: elected, but the fence is not claimed yet. */
+/**
+ * Leadership as writes see it. `waiting`: elected, but the fence is not claimed yet, or leadership is being handed over.
+ * `resigned`: the node ends, and takes no more writes.
+ */
 export type LeadershipView =
   | { readonly kind: 'following'; readonly term: number; readonly leader: string | null }
   | { readonly kind: 'waiting'; readonly term: number }

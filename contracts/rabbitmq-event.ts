@@ -34,6 +34,21 @@ export const rabbitmqEventSchema = z.object({
 export type RabbitmqMessage = z.infer<typeof rabbitmqMessageSchema>;
 export type RabbitmqEvent = z.infer<typeof rabbitmqEventSchema>;
 
+export interface QueuedMessage {
+  /** Name alone: `files`, not `files::vhost`. */
+  readonly queue: string;
+  readonly message: RabbitmqMessage;
+}
+/** Messages of an event, each with its queue. @throws ZodError for another trigger's event. */
+export function messagesOf(event: unknown): QueuedMessage[] {
+  return Object.entries(rabbitmqEventSchema.parse(event).rmqMessagesByQueue).flatMap(
+    ([queueAndVhost, messages]) => {
+      const [queue = queueAndVhost] = queueAndVhost.split('::');
+      return messages.map((message) => ({ queue, message }));
+    },
+  );
+}
+
 /** What arrives decoded: string headers come as `{ bytes: number[] }`. */
 export function decodeHeaders(
   headers: Readonly<Record<string, unknown>> | null | undefined,

@@ -3,47 +3,63 @@
 // nothing. Never throws a message away: when the publish fails it throws and Lambda keeps the message.
 import { exchanges, messageHeaders } from '../contracts/topology.ts';
 import type { FailureCode } from '../contracts/failures.ts';
-import { decodeHeaders, type RabbitmqMessage } from '../contracts/rabbitmq-event.ts';
-import type { BrokerClient } from '../runtime/rabbitmq.ts';
+import { decodeHeaders, type QueuedMessage, type RabbitmqMessage } from '../contracts/rabbitmq-event.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { BrokerClient, BrokerMessage } from '../runtime/rabbitmq.ts';
+
+export interface PublishPorts {
+  /** Opened only when a message has to be published. */
+  readonly broker: () => Promise<Pick<BrokerClient, 'publish'>>;
+  readonly logger: Logger;
+}
+export interface Letter extends QueuedMessage {
+  /** As it is told; the message's own unless given. */
+  readonly messageId?: string;
+  /** The key it was published with, where known, so that it can be sent again. */
+  readonly routingKey?: string;
+  readonly code: FailureCode;
+  readonly reason: string;
+}
 
 const reasonLengthMax = 1_000; // Headers travel in one AMQP frame.
 const publishTimeoutMs = 10_000;
 const latestDateMs = 253_402_300_800_000; // The year 10,000: what anybody may write into a header.
-type Publisher = Pick<BrokerClient, 'publish'>;
 type Headers = Record<string, string | number>;
 
-/** Publishes to `baton.dead` with key `<queue>.dead`. A body that is not UTF-8 is stored as base64, and the reason says so. */
-export async function deadLetter(
-  broker: Publisher,
-  what: {
-    /** Where it came from: `files`, not `files::vhost`. */
-    queue: string;
-    message: RabbitmqMessage;
-    /** The key it was published with, where known, so that it can be sent again. */
-    routingKey?: string;
-    code: FailureCode;
-    reason: string;
-  },
-): Promise<void> {
-  const { body, encoded } = bodyOf(what.message);
-  const reason = printable(encoded ? `${what.reason} (the body is not UTF-8, here as base64)` : what.reason);
-  await publish(broker, exchanges.dead.name, `${what.queue}.dead`, what.message, body, {
-    ...ownHeaders(what.message),
-    [messageHeaders.deadCode]: what.code,
-    [messageHeaders.deadReason]: reason.slice(0, reasonLengthMax),
-    [messageHeaders.originalQueue]: what.queue,
-    ...(what.routingKey === undefined ? {} : { [messageHeaders.originalRoutingKey]: what.routingKey }),
+/**
+ * Publishes to `baton.dead` with key `<queue>.dead`, and tells it. A body that is not UTF-8 is stored as base64, and the
+ * reason says so.
+ */
+export async function deadLetter(ports: PublishPorts, letter: Letter): Promise<void> {
+  const { queue, message, routingKey, code, reason } = letter;
+  const { body, encoded } = bodyOf(message);
+  const words = printable(encoded ? `${reason} (the body is not UTF-8, here as base64)` : reason);
+  await publish(ports, message, {
+    exchange: exchanges.dead.name,
+    routingKey: `${queue}.dead`,
+    body,
+    headers: {
+      ...ownHeaders(message),
+      [messageHeaders.deadCode]: code,
+      [messageHeaders.deadReason]: words.slice(0, reasonLengthMax),
+      [messageHeaders.originalQueue]: queue,
+      ...(routingKey === undefined ? {} : { [messageHeaders.originalRoutingKey]: routingKey }),
+    },
   });
+  const messageId = letter.messageId ?? message.basicProperties.messageId ?? '(none)';
+  ports.logger.emit({ type: 'message.dead-lettered', queue, messageId, code, reason });
 }
 
 /** Publishes to `baton.retry` with key `<queue>.retry`, `x-attempt` raised by one; the TTL queue sends it back. */
 export async function publishRetry(
-  broker: Publisher,
-  { queue, message }: { queue: string; message: RabbitmqMessage },
+  ports: Pick<PublishPorts, 'broker'>,
+  { queue, message }: QueuedMessage,
 ): Promise<void> {
-  await publish(broker, exchanges.retry.name, `${queue}.retry`, message, bodyOf(message).body, {
-    ...ownHeaders(message),
-    [messageHeaders.attempt]: attemptOf(message) + 1,
+  await publish(ports, message, {
+    exchange: exchanges.retry.name,
+    routingKey: `${queue}.retry`,
+    body: bodyOf(message).body,
+    headers: { ...ownHeaders(message), [messageHeaders.attempt]: attemptOf(message) + 1 },
   });
 }
 
@@ -60,22 +76,13 @@ export function publishedAtOf(message: RabbitmqMessage): string | null {
 }
 
 async function publish(
-  broker: Publisher,
-  exchange: string,
-  routingKey: string,
-  message: RabbitmqMessage,
-  body: string,
-  headers: Headers,
+  { broker }: Pick<PublishPorts, 'broker'>,
+  { basicProperties: { type, messageId } }: RabbitmqMessage,
+  how: Pick<BrokerMessage, 'exchange' | 'routingKey' | 'body' | 'headers'>,
 ): Promise<void> {
-  await broker.publish(
-    {
-      exchange,
-      routingKey,
-      type: message.basicProperties.type ?? 'unknown',
-      messageId: message.basicProperties.messageId ?? crypto.randomUUID(),
-      body,
-      headers,
-    },
+  const client = await broker();
+  await client.publish(
+    { ...how, type: type ?? 'unknown', messageId: messageId ?? crypto.randomUUID() },
     { timeoutMs: publishTimeoutMs },
   );
 }

@@ -8,7 +8,8 @@ import {
   type Announcement,
 } from '../contracts/announcement.ts';
 import type { Member } from '../contracts/environment.ts';
-import type { Leadership, LeadershipState } from './leadership.ts';
+import type { LeadershipView } from '../contracts/public-views.ts';
+import type { Leadership } from './leadership.ts';
 
 export type SendAnnouncement = (announcement: Announcement) => Promise<void>;
 const sendWithinMs = 1_500; // Less than the interval, so that at most one is under way.
@@ -41,7 +42,7 @@ export function startAnnouncer(options: {
   let sequence = 0;
   let announcedTerm = 0;
 
-  async function announce(state: LeadershipState): Promise<void> {
+  async function announce(state: LeadershipView): Promise<void> {
     if (state.kind === 'following') return;
     // Only a term this node announced can be resigned from.
     if (state.kind === 'resigned' && state.term !== announcedTerm) return;

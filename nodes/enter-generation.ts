@@ -9,7 +9,7 @@ import { describeError } from '../runtime/failure.ts';
 import { createSecrets } from '../runtime/secrets.ts';
 import { openDatabase } from './database/database.ts';
 import { takeIdentityLock } from './identity-lock.ts';
-import { openVoteFile, readIdentity } from './vote-file.ts';
+import { makeFirstVoteFile, openVoteFile, readIdentity } from './vote-file.ts';
 
 const settingsSchema = z.strictObject({
   cluster: z.string(),
@@ -42,12 +42,15 @@ async function enterGeneration(settings: EnterGenerationSettings): Promise<void>
     }
     await database.migrate();
     const { clusterId } = await database.cluster(cluster);
+    const recorded = await database.recorded();
     const members = voters.map((id) => ({ id, voter: true }));
     const termOf = (nodeId: string): number => readIdentity(folderOf(nodeId))?.term ?? 0;
     const generationOf = (nodeId: string): number => readIdentity(folderOf(nodeId))?.generation ?? 0;
     // The one that comes back first: the others are not admitted beside one that is far behind.
     for (const nodeId of voters.toSorted((one, other) => generationOf(one) - generationOf(other))) {
-      const { known, termAtLeast } = await database.admit({
+      if (!recorded.nodes.some(({ id }) => id === nodeId))
+        makeFirstVoteFile({ dataDir: folderOf(nodeId), clusterId, nodeId });
+      const { recordedTerm, termAtLeast } = await database.admit({
         nodeId,
         generation,
         members,
@@ -58,7 +61,8 @@ async function enterGeneration(settings: EnterGenerationSettings): Promise<void>
         clusterId,
         nodeId,
         generation,
-        knownToDatabase: known,
+        knownToDatabase: recordedTerm !== null,
+        recordedTerm: recordedTerm ?? 0,
         termAtLeast,
       }).close();
     }

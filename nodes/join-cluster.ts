@@ -2,11 +2,14 @@
 // and keeps every member's generation; or, when the database is away, from its own vote file, if that is of this very
 // generation. What was taken on trust is checked as soon as the database answers. Never votes and never writes items.
 import { describeError, Failure } from '../runtime/failure.ts';
+import { pause } from '../runtime/waiting.ts';
 import type { Member } from '../contracts/environment.ts';
 
 export interface ClusterDatabase {
   migrate(): Promise<void>;
   cluster(name: string): Promise<{ clusterId: string }>;
+  /** The nodes that were ever admitted. */
+  recorded(): Promise<{ nodes: readonly { readonly id: string }[] }>;
   /** @throws Error naming the member that is more than one generation away. */
   admit(node: {
     nodeId: string;
@@ -14,7 +17,7 @@ export interface ClusterDatabase {
     members: readonly Pick<Member, 'id' | 'voter'>[];
     /** Of its vote file; 0 without one. */
     term: number;
-  }): Promise<{ known: boolean; termAtLeast: number }>;
+  }): Promise<{ recordedTerm: number | null; termAtLeast: number }>;
 }
 export interface JoinOptions {
   readonly database: ClusterDatabase;
@@ -24,14 +27,16 @@ export interface JoinOptions {
   readonly members: readonly Member[];
   /** What the vote file says, if there is one. */
   readonly remembered: { clusterId: string; generation: number; term: number } | undefined;
+  /** Does nothing where there is a vote file. */
+  readonly makeFirstVoteFile: (of: { clusterId: string; nodeId: string }) => void;
   readonly report: (detail: string) => void;
   readonly tryEveryMs: number;
   readonly signal: AbortSignal;
 }
 export interface Joined {
   readonly clusterId: string;
-  /** The database has seen this node before: without a vote file its votes are lost. */
-  readonly known: boolean;
+  /** Of this node when it started the last time; null when it never did. 0 when the database was not asked. */
+  readonly recordedTerm: number | null;
   /** The highest term recorded at this start; 0 when the database was not asked, as a restart needs none. */
   readonly termAtLeast: number;
   /** Settles when the database has agreed; rejects when it is another cluster's, or does not admit this node. */
@@ -55,7 +60,7 @@ export async function joinCluster(options: JoinOptions): Promise<Joined> {
         `the vote file belongs to cluster ${remembered.clusterId}, the database to cluster ${clusterId}: wrong data folder or wrong database`,
       );
   });
-  return { clusterId: remembered.clusterId, known: true, termAtLeast: 0, agreed };
+  return { clusterId: remembered.clusterId, recordedTerm: 0, termAtLeast: 0, agreed };
 }
 
 type Answer = Omit<Joined, 'agreed'>;
@@ -64,13 +69,16 @@ async function ask(options: JoinOptions): Promise<Answer> {
   const { database, nodeId, generation, members } = options;
   await database.migrate();
   const { clusterId } = await database.cluster(options.cluster);
+  // The file before the record: recorded without one, a start that ended in between would have lost its votes.
+  const { nodes } = await database.recorded();
+  if (!nodes.some(({ id }) => id === nodeId)) options.makeFirstVoteFile({ clusterId, nodeId });
   const term = options.remembered?.term ?? 0;
   return { clusterId, ...(await database.admit({ nodeId, generation, members, term })) };
 }
 
 async function askUntilAnswered(options: JoinOptions): Promise<Answer> {
   for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, options.tryEveryMs));
+    await pause(options.tryEveryMs, options.signal);
     if (options.signal.aborted) throw new Error('stopped before the database answered');
     try {
       return await ask(options);

@@ -1,7 +1,8 @@
 // What runs only while this node leads: mails and retention, each step in the term it holds. One round of a job at
 // a time; a job that fails for long is reported once per cause, and tried again all the time. Never writes without Leadership.
-import { describeError, Failure } from '../runtime/failure.ts';
+import { codeOf, describeError, Failure } from '../runtime/failure.ts';
 import type { Emit } from '../runtime/logger.ts';
+import { pause } from '../runtime/waiting.ts';
 import type { Leadership } from './leadership.ts';
 
 /** So long those who wait to write come first: a job needs a connection of its own, and runs code that never ran here. */
@@ -23,7 +24,6 @@ export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadershi
   const running = new Map<string, Promise<void>>();
   const failing = new Map<string, { since: number; reported: string | undefined }>();
   const closing = new AbortController();
-  const paused = new Set<() => void>();
   async function round(job: LeaderJob): Promise<void> {
     try {
       // The interval bounds a round too: what is left then is taken up by the next one.
@@ -31,7 +31,7 @@ export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadershi
       for (let more = true; more && !closing.signal.aborted;) {
         const startedAt = performance.now();
         more = (await leadership.write(job.name, job.run)) === true && performance.now() < endsAt;
-        if (more) await pause(performance.now() - startedAt);
+        if (more) await pause(Math.max(betweenStepsMs, performance.now() - startedAt), closing.signal);
       }
       failing.delete(job.name);
     } catch (error) {
@@ -40,22 +40,9 @@ export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadershi
       const detail = `${job.name}: ${describeError(error)}`;
       const { since, reported } = failing.get(job.name) ?? { since: performance.now(), reported: undefined };
       const lasts = performance.now() - since >= problemAfterMs;
-      if (lasts && reported !== detail)
-        options.emit({ type: 'problem', code: error instanceof Failure ? error.code : 'INTERNAL', detail });
+      if (lasts && reported !== detail) options.emit({ type: 'problem', code: codeOf(error), detail });
       failing.set(job.name, { since, reported: lasts ? detail : reported });
     }
-  }
-  /** Cut short when the node ends. */
-  async function pause(tookMs: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const go = (): void => {
-        clearTimeout(timer);
-        paused.delete(go);
-        resolve();
-      };
-      const timer = setTimeout(go, Math.max(betweenStepsMs, tookMs));
-      paused.add(go);
-    });
   }
   // A node may lead before its jobs are there: from then on they count.
   let ledSince = performance.now();
@@ -76,7 +63,6 @@ export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadershi
     name: 'leader jobs',
     async close(): Promise<void> {
       closing.abort();
-      for (const go of paused) go();
       for (const timer of timers) clearInterval(timer);
       await Promise.all(running.values());
     },

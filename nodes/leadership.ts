@@ -4,16 +4,10 @@
 import type { Emit } from '../runtime/logger.ts';
 import type { LeaderHint } from '../contracts/node-api.ts';
 import type { Member } from '../contracts/environment.ts';
-import { describeError, Failure } from '../runtime/failure.ts';
+import type { LeadershipView } from '../contracts/public-views.ts';
+import { codeOf, describeError, Failure } from '../runtime/failure.ts';
 import type { RaftThread } from './raft-thread.ts';
 import type { ClaimResult } from './store.ts';
-
-/** `waiting`: elected, but the fence is not claimed yet, or leadership is being handed over. `resigned`: it ends, and takes no writes any more. */
-export type LeadershipState =
-  | { readonly kind: 'following'; readonly term: number; readonly leader: string | null }
-  | { readonly kind: 'waiting'; readonly term: number }
-  | { readonly kind: 'leading'; readonly term: number }
-  | { readonly kind: 'resigned'; readonly term: number };
 
 export interface LeadershipOptions {
   readonly nodeId: string;
@@ -35,8 +29,8 @@ const waitingMax = 16;
 
 export class Leadership {
   readonly #options: LeadershipOptions;
-  readonly #listeners: ((state: LeadershipState) => void)[] = [];
-  #state: LeadershipState;
+  readonly #listeners: ((state: LeadershipView) => void)[] = [];
+  #state: LeadershipView;
   #inFlight = 0;
   #whenIdle = (): void => undefined;
   #repeat: NodeJS.Timeout | undefined;
@@ -57,10 +51,10 @@ export class Leadership {
   get nodeId(): string {
     return this.#options.nodeId;
   }
-  get state(): LeadershipState {
+  get state(): LeadershipView {
     return this.#state;
   }
-  onChange(listener: (state: LeadershipState) => void): void {
+  onChange(listener: (state: LeadershipView) => void): void {
     this.#listeners.push(listener);
   }
 
@@ -207,12 +201,7 @@ export class Leadership {
       if (!waits()) return;
       // Once per cause: an outage of an hour would otherwise say so thousands of times.
       const detail = `claiming term ${term}: ${describeError(error)}`;
-      if (detail !== this.#reported)
-        this.#options.emit({
-          type: 'problem',
-          code: error instanceof Failure ? error.code : 'INTERNAL',
-          detail,
-        });
+      if (detail !== this.#reported) this.#options.emit({ type: 'problem', code: codeOf(error), detail });
       this.#reported = detail;
       this.#repeat = setTimeout(() => void this.#claim(term), this.#options.repeatClaimMs);
     }
@@ -226,7 +215,7 @@ export class Leadership {
     this.#options.raft.fenceRefused(databaseTerm ?? term + 1);
   }
 
-  #become(state: LeadershipState): void {
+  #become(state: LeadershipView): void {
     this.#state = state;
     this.#look();
     for (const listener of this.#listeners) listener(state);

@@ -18,7 +18,7 @@ import { createNode } from './node.ts';
 import { openNamedCollector } from './tracing/open-collector.ts';
 import { renewal, watchRenewals } from './renewals.ts';
 import { clusterKeysSchema, startRaftThread } from './raft-thread.ts';
-import { readIdentity } from './vote-file.ts';
+import { makeFirstVoteFile, readIdentity } from './vote-file.ts';
 import { tokensSchema } from './web/guard.ts';
 import { bundlePage } from './web/page.ts';
 
@@ -58,6 +58,7 @@ async function main(): Promise<void> {
     generation: environment.BATON_GENERATION,
     members,
     remembered: readIdentity(environment.BATON_DATA),
+    makeFirstVoteFile: (of) => makeFirstVoteFile({ ...of, dataDir: environment.BATON_DATA }),
     report: (detail) => logger.emit({ type: 'problem', code: 'DATABASE_UNAVAILABLE', detail }),
     tryEveryMs: joinEveryMs,
     signal: stopping.signal,
@@ -94,7 +95,8 @@ async function main(): Promise<void> {
     heartbeatMs: environment.BATON_HEARTBEAT_MS,
     electionTimeoutMs: environment.BATON_ELECTION_TIMEOUT_MS,
     priority: environment.BATON_PRIORITY,
-    knownToDatabase: joined.known,
+    knownToDatabase: joined.recordedTerm !== null,
+    recordedTerm: joined.recordedTerm ?? 0,
     termAtLeast: joined.termAtLeast,
   });
   raft.onDeath((error) => {

@@ -14,7 +14,7 @@ import { Deliveries } from './tracing/deliveries.ts';
 import { startLeaderJobs } from './leader-jobs.ts';
 import { Leadership } from './leadership.ts';
 import { makeNotices, publishDueMails, queueDigests } from './mailer/mailer.ts';
-import type { NodeBroker } from './node-broker.ts';
+import type { BrokerClient } from '../runtime/rabbitmq.ts';
 import { Problems } from './problems.ts';
 import type { RaftThread } from './raft-thread.ts';
 import { createRetention } from './retention.ts';
@@ -54,7 +54,7 @@ export interface NodeSettings {
 export interface NodeAdapters {
   readonly raft: RaftThread;
   readonly store: Store;
-  readonly broker: NodeBroker;
+  readonly broker: BrokerClient;
   readonly sendAnnouncement: SendAnnouncement;
   readonly tls: TlsMaterial;
   readonly tokens: () => Promise<Tokens>;

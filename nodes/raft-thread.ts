@@ -1,54 +1,36 @@
 // The main thread's handle on the raft thread: what it says about role and term, and what the node tells it.
-// Proves with a shared counter that the main thread lives. When the raft thread dies the node must end: without
-// votes it is of no use, and its last role must not be believed. Never decides anything about elections.
+// Proves with a shared counter that the main thread lives, and looks that the raft thread does. When that dies the node must
+// end: without votes it is of no use, and its last role must not be believed; nor must the one of a thread that hangs.
+// Never decides anything about elections.
+import { EventEmitter } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import type { Member } from '../contracts/environment.ts';
 import { takeIdentityLock } from './identity-lock.ts';
 import type { Note, RoleView } from './raft/types.ts';
 import {
   pulseEveryMs,
+  stallLimitMs,
   type FromWorker,
   type HealthReport,
+  type RaftProblem,
   type RaftStatus,
+  type RaftThreadOptions,
   type RaftWorkerData,
+  type RoleChange,
   type ToWorker,
 } from './raft-messages.ts';
 import { yieldThisThread } from './raft-priority.ts';
 import type { ClusterKeys } from './transport/cluster-keys.ts';
 
 export { clusterKeysSchema, type ClusterKeys } from './transport/cluster-keys.ts';
-export type { RaftStatus } from './raft-messages.ts';
-
-export interface RaftThreadOptions {
-  /** The uuid that the database made; it stands in the vote file and in every datagram. */
-  clusterId: string;
-  nodeId: string;
-  /** 32 hex digits, new at each start. */
-  bootId: string;
-  generation: number;
-  members: readonly Member[];
-  /** Address of UDP and TCP alike. */
-  bind: string;
-  udpPort: number;
-  /** Holds the vote file and the identity lock. */
-  dataDir: string;
-  keys: ClusterKeys;
-  heartbeatMs: number;
-  electionTimeoutMs: number;
-  priority: number;
-  /** The database has seen this node before: then a missing vote file is 'lost', not 'first'. */
-  knownToDatabase: boolean;
-  /** The highest term recorded by the members when the database admitted this start; 0 when it was not asked. */
-  termAtLeast: number;
-}
+export type { RaftStatus, RaftThreadOptions } from './raft-messages.ts';
 
 export interface RaftThread {
   /** The last one pushed by the raft thread: on every change of role, and every 200 ms. */
   status(): RaftStatus;
-  onRole(listener: (change: { role: RoleView; term: number; reason: string }) => void): void;
+  onRole(listener: (change: RoleChange) => void): void;
   onNote(listener: (note: Note) => void): void;
   /** What a person has to put right: a peer of another cluster, release, generation or key. Rate-limited. */
-  onProblem(listener: (problem: { code: string; detail: string }) => void): void;
+  onProblem(listener: (problem: RaftProblem) => void): void;
   /**
    * The raft thread died. The role is `follower` without a leader from then on, and onRole was told so. Without a
    * listener the error is thrown where nobody catches it, so that the process ends.
@@ -103,10 +85,12 @@ class Handle implements RaftThread {
   readonly #beat: NodeJS.Timeout;
   readonly #electionTimeoutMs: number;
   readonly #release: () => void;
-  readonly #roleListeners: ((change: { role: RoleView; term: number; reason: string }) => void)[] = [];
-  readonly #noteListeners: ((note: Note) => void)[] = [];
-  readonly #problemListeners: ((problem: { code: string; detail: string }) => void)[] = [];
-  readonly #deathListeners: ((error: Error) => void)[] = [];
+  readonly #told = new EventEmitter<{
+    role: [RoleChange];
+    note: [Note];
+    problem: [RaftProblem];
+    death: [Error];
+  }>();
   #status: RaftStatus = {
     role: { kind: 'follower', leader: null },
     term: 0,
@@ -115,6 +99,12 @@ class Handle implements RaftThread {
     counters: {},
   };
   #phase: 'starting' | 'running' | 'closing' | 'dead' = 'starting';
+  #beatAt = performance.now();
+  /** How long the raft thread has said nothing while this one moved. */
+  #silentMs = 0;
+  #hangs = false;
+  /** One hand-over at a time: a note does not say whose it tells of. */
+  #transfers: Promise<unknown> = Promise.resolve();
   #failure: Error | undefined;
 
   constructor(options: RaftThreadOptions, release: () => void) {
@@ -130,7 +120,10 @@ class Handle implements RaftThread {
       resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 },
     });
     const counter = new Int32Array(this.#pulse);
-    this.#beat = setInterval(() => Atomics.add(counter, 0, 1), pulseEveryMs);
+    this.#beat = setInterval(() => {
+      Atomics.add(counter, 0, 1);
+      this.#listen();
+    }, pulseEveryMs);
     this.started = this.#start();
   }
 
@@ -162,26 +155,54 @@ class Handle implements RaftThread {
     });
   }
 
+  /** A disk that never answers holds the raft thread up, and it can neither lead nor say so. */
+  #listen(): void {
+    const now = performance.now();
+    // When this thread stood still too (a suspended machine), the other one is not to blame.
+    this.#silentMs += Math.min(now - this.#beatAt, 2 * pulseEveryMs);
+    this.#beatAt = now;
+    if (this.#phase !== 'running' || this.#hangs || this.#silentMs <= stallLimitMs(this.#electionTimeoutMs))
+      return;
+    this.#hangs = true;
+    const reason = `the raft thread has said nothing for ${Math.round(this.#silentMs)} ms: does the disk of the vote file answer?`;
+    this.#told.emit('problem', { code: 'INTERNAL', detail: reason });
+    this.#followNobody(reason);
+  }
+
+  #followNobody(reason: string): void {
+    const role: RoleView = { kind: 'follower', leader: null };
+    this.#status = { ...this.#status, role };
+    this.#told.emit('role', { role, term: this.#status.term, reason });
+  }
+
   #receive(message: Exclude<FromWorker, { kind: 'ready' }>): void {
+    this.#silentMs = 0;
     switch (message.kind) {
       case 'failed-to-start':
         this.#failure = new Error(message.reason);
         break;
       case 'status':
         this.#status = message.status;
+        if (this.#hangs)
+          this.#told.emit('role', {
+            role: message.status.role,
+            term: message.status.term,
+            reason: 'the raft thread goes on',
+          });
+        this.#hangs = false;
         break;
       case 'role': {
+        this.#hangs = false;
         const { role, term, reason } = message;
         this.#status = { ...this.#status, role, term };
-        for (const listener of this.#roleListeners) listener({ role, term, reason });
+        this.#told.emit('role', { role, term, reason });
         break;
       }
       case 'note':
-        for (const listener of this.#noteListeners) listener(message.note);
+        this.#told.emit('note', message.note);
         break;
       case 'problem':
-        for (const listener of this.#problemListeners)
-          listener({ code: message.code, detail: message.detail });
+        this.#told.emit('problem', { code: message.code, detail: message.detail });
         break;
       case 'closed':
         break;
@@ -192,31 +213,28 @@ class Handle implements RaftThread {
     this.#phase = 'dead';
     this.#release();
     const error = new Error('the raft thread died, so this node cannot vote or lead', { cause });
-    const role: RoleView = { kind: 'follower', leader: null };
-    this.#status = { ...this.#status, role };
-    for (const listener of this.#roleListeners)
-      listener({ role, term: this.#status.term, reason: error.message });
-    if (this.#deathListeners.length === 0)
+    this.#followNobody(error.message);
+    const isHeard = this.#told.emit('death', error);
+    if (!isHeard)
       setImmediate(() => {
         throw error;
       });
-    for (const listener of this.#deathListeners) listener(error);
   }
 
   status(): RaftStatus {
     return this.#status;
   }
-  onRole(listener: (change: { role: RoleView; term: number; reason: string }) => void): void {
-    this.#roleListeners.push(listener);
+  onRole(listener: (change: RoleChange) => void): void {
+    this.#told.on('role', listener);
   }
   onNote(listener: (note: Note) => void): void {
-    this.#noteListeners.push(listener);
+    this.#told.on('note', listener);
   }
-  onProblem(listener: (problem: { code: string; detail: string }) => void): void {
-    this.#problemListeners.push(listener);
+  onProblem(listener: (problem: RaftProblem) => void): void {
+    this.#told.on('problem', listener);
   }
   onDeath(listener: (error: Error) => void): void {
-    this.#deathListeners.push(listener);
+    this.#told.on('death', listener);
   }
 
   reportHealth(health: HealthReport): void {
@@ -225,12 +243,17 @@ class Handle implements RaftThread {
   fenceRefused(databaseTerm: number): void {
     this.#tell({ kind: 'fence-refused', databaseTerm });
   }
-
   useKeys(keys: ClusterKeys): void {
     this.#tell({ kind: 'keys', keys });
   }
 
-  async transfer(target: string | null, reason: string): Promise<TransferResult> {
+  transfer(target: string | null, reason: string): Promise<TransferResult> {
+    const turn = this.#transfers.then(() => this.#transferNow(target, reason));
+    this.#transfers = turn;
+    return turn;
+  }
+
+  async #transferNow(target: string | null, reason: string): Promise<TransferResult> {
     if (this.#phase !== 'running') return { kind: 'failed', reason: 'the raft thread does not run' };
     if (this.#status.role.kind !== 'leader') return { kind: 'failed', reason: 'this node does not lead' };
     const withinMs = 2 * this.#electionTimeoutMs + transferSlackMs;
@@ -247,10 +270,10 @@ class Handle implements RaftThread {
       }, withinMs);
       const settle = (result: TransferResult): void => {
         clearTimeout(deadline);
-        this.#noteListeners.splice(this.#noteListeners.indexOf(onNote), 1);
+        this.#told.off('note', onNote);
         resolve(result);
       };
-      this.#noteListeners.push(onNote);
+      this.#told.on('note', onNote);
       this.#tell({ kind: 'transfer', target, reason });
     });
   }

@@ -7,12 +7,13 @@ import { overdueAfterIntervals } from '../contracts/source.ts';
 import { schedules } from '../contracts/topology.ts';
 import { describeError } from '../runtime/failure.ts';
 import type { Emit } from '../runtime/logger.ts';
+import { oneAtATime } from '../runtime/one-at-a-time.ts';
 import type { Problems } from './problems.ts';
 import type { SourceAge, Store } from './store.ts';
 
 const lookEveryMs = 60_000;
 /** A query of CloudWatch Metrics Insights returns no more series than this. The most overdue come first. */
-export const sourcesJudgedMax = 500;
+const sourcesJudgedMax = 500;
 const named = 3;
 
 /** @returns the most overdue first, and whether there are sources beyond those. */
@@ -46,11 +47,8 @@ export function watchSources(options: {
   report: (error: unknown) => void;
 }) {
   const { store, problems, leads, emit, report } = options;
-  let looking = false;
   let reported = '';
-  async function look(): Promise<void> {
-    if (looking) return;
-    looking = true;
+  const look = oneAtATime(async () => {
     try {
       const { standings, isCutOff } = await judgeSources(store);
       problems.say('sources', overdueWords(standings));
@@ -67,10 +65,8 @@ export function watchSources(options: {
       // What was said stands: it is not known to be over. Said once, since a database that is away is away for many looks.
       if (reported !== describeError(error)) report(error);
       reported = describeError(error);
-    } finally {
-      looking = false;
     }
-  }
+  });
   const timer = setInterval(() => void look(), lookEveryMs);
   return { name: 'source watch', look, close: (): void => clearInterval(timer) };
 }

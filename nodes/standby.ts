@@ -4,8 +4,9 @@
 import { routes, type BatchRequest } from '../contracts/node-api.ts';
 import { describeError } from '../runtime/failure.ts';
 import { createInternalClient, type InternalClient, type TlsMaterial } from '../runtime/internal-http.ts';
+import { oneAtATime } from '../runtime/one-at-a-time.ts';
 import { newTraceparent } from '../runtime/trace.ts';
-import type { LeadershipState } from './leadership.ts';
+import type { LeadershipView } from '../contracts/public-views.ts';
 import type { Problems } from './problems.ts';
 import type { Store } from './store.ts';
 
@@ -17,7 +18,7 @@ const firstTimes = 20; // Code is compiled when it has run a few times.
 const answerWithinMs = 2_000;
 
 export interface StandbyOptions {
-  readonly leadership: { readonly state: LeadershipState };
+  readonly leadership: { readonly state: LeadershipView };
   readonly store: Pick<Store, 'rehearse'>;
   /** The internal listener of this node, as others reach it. */
   readonly url: string;
@@ -32,12 +33,9 @@ export interface StandbyOptions {
 export function standBy(options: StandbyOptions) {
   const { leadership, store, url, tls, problems, report } = options;
   const { firstAfterMs = standbyTimes.firstAfterMs, everyMs = standbyTimes.everyMs } = options;
-  let running = false;
   let isDeaf = false;
 
-  async function look(times: number): Promise<void> {
-    if (running) return;
-    running = true;
+  const look = oneAtATime(async (times: number) => {
     // A new one each time, so that the handshake is rehearsed too, and the certificate looked at.
     const client = createInternalClient(tls());
     try {
@@ -47,10 +45,8 @@ export function standBy(options: StandbyOptions) {
       await client.close();
     } catch (error) {
       report(error); // Nothing here may end a node.
-    } finally {
-      running = false;
     }
-  }
+  });
 
   async function listen(client: InternalClient): Promise<void> {
     const silence = await client

@@ -56,9 +56,26 @@ export interface VoteFileOptions {
   readonly generation: number;
   /** The database has seen this node before: a missing file is a lost one. */
   readonly knownToDatabase: boolean;
+  /** Of this node, when it started the last time, as the database recorded it: a file that says less is an older one. */
+  readonly recordedTerm?: number;
   /** No vote in this term or an older one is given in a generation that is new to this node (nodes/raft/membership.ts). */
   readonly termAtLeast: number;
   readonly disk?: Disk;
+}
+
+/**
+ * Makes the vote file of a node that never ran, before the database records the node: a start that ends between the two has
+ * lost nothing, and is a first one again. Its generation 0 is nobody's. Does nothing where there is a file, whatever it holds.
+ */
+export function makeFirstVoteFile({
+  dataDir,
+  clusterId,
+  nodeId,
+}: Pick<VoteFileOptions, 'dataDir' | 'clusterId' | 'nodeId'>): void {
+  const path = join(dataDir, 'vote');
+  if (readVoteFile(path).kind !== 'missing') return;
+  const start = { sequence: 0, generation: 0, term: 0, votedFor: null, abstaining: false };
+  create(path, { ...start, clusterId, nodeId });
 }
 
 /** @throws Error when the file belongs to another cluster, node or a later generation (names both), or cannot be made. */
@@ -77,11 +94,7 @@ export function openVoteFile(options: VoteFileOptions): VoteFile {
     ...persistedAtStart(recovered),
     abstaining: recovered.kind === 'lost',
   };
-  try {
-    if (found.kind === 'missing') create(path, start);
-  } catch (error) {
-    throw new Error(`making the vote file ${path}`, { cause: error });
-  }
+  if (found.kind === 'missing') create(path, start);
   const fd = fs.openSync(path, 'r+');
   let sequence = start.sequence;
   const writeBoth = (record: Omit<VoteRecord, 'sequence' | 'clusterId' | 'nodeId' | 'generation'>): void => {
@@ -93,10 +106,13 @@ export function openVoteFile(options: VoteFileOptions): VoteFile {
     }
   };
   try {
-    // Repairs a bad or older slot, and puts this start's generation on disk before any vote of it.
+    // Repairs a bad or older slot, and puts on disk, before any vote, the generation and that the votes are lost.
     if (
       found.kind === 'unreadable' ||
-      (found.kind === 'record' && (!found.whole || found.record.generation !== generation))
+      (found.kind === 'record' &&
+        (!found.whole ||
+          found.record.generation !== generation ||
+          found.record.abstaining !== start.abstaining))
     )
       writeBoth(start);
   } catch (error) {
@@ -143,7 +159,10 @@ function readAtMost(path: string, length: number): Buffer {
   }
 }
 
-function judge(found: Found, { knownToDatabase, generation, termAtLeast }: VoteFileOptions): Recovered {
+function judge(
+  found: Found,
+  { knownToDatabase, recordedTerm = 0, generation, termAtLeast }: VoteFileOptions,
+): Recovered {
   const lost: Recovered = { kind: 'lost', term: termAtLeast };
   if (found.kind === 'unreadable') return lost;
   if (found.kind === 'missing') {
@@ -152,7 +171,7 @@ function judge(found: Found, { knownToDatabase, generation, termAtLeast }: VoteF
     return termAtLeast === 0 ? { kind: 'first' } : { kind: 'found', persisted };
   }
   const { term, votedFor, abstaining } = found.record;
-  if (abstaining) return { kind: 'lost', term: Math.max(term, termAtLeast) };
+  if (abstaining || term < recordedTerm) return { kind: 'lost', term: Math.max(term, termAtLeast) };
   const entered = found.record.generation !== generation && term < termAtLeast;
   return { kind: 'found', persisted: entered ? { term: termAtLeast, votedFor: null } : { term, votedFor } };
 }
@@ -176,24 +195,29 @@ function refuseForeign(path: string, record: VoteRecord, expected: VoteFileOptio
     );
 }
 
-/** Whole and durable under its name, or not there at all. */
+/** Whole and durable under its name, or not there at all; never in place of another one. */
 function create(path: string, record: VoteRecord): void {
   const temporary = `${path}.new`;
   const bytes = Buffer.alloc(fileLength);
   for (const offset of slotOffsets) encodeSlot(record).copy(bytes, offset);
-  const fd = fs.openSync(temporary, 'w', 0o600);
   try {
-    realDisk.writeAt(fd, bytes, 0);
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-  fs.renameSync(temporary, path);
-  const folder = fs.openSync(dirname(path), 'r');
-  try {
-    fs.fsyncSync(folder);
-  } finally {
-    fs.closeSync(folder);
+    const fd = fs.openSync(temporary, 'w', 0o600);
+    try {
+      realDisk.writeAt(fd, bytes, 0);
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+    fs.linkSync(temporary, path); // Renaming would replace the file of another start of this node.
+    fs.unlinkSync(temporary);
+    const folder = fs.openSync(dirname(path), 'r');
+    try {
+      fs.fsyncSync(folder);
+    } finally {
+      fs.closeSync(folder);
+    }
+  } catch (error) {
+    throw new Error(`making the vote file ${path}`, { cause: error });
   }
 }
 

@@ -2,7 +2,8 @@
 // depth at which scrapers pause, mails that their server defers. Each look is bounded, and one at a time is under way.
 import { itemQueueNames } from '../contracts/item-partitions.ts';
 import { scraperPausesAtDepth } from '../contracts/topology.ts';
-import type { NodeBroker } from './node-broker.ts';
+import { oneAtATime } from '../runtime/one-at-a-time.ts';
+import type { BrokerClient } from '../runtime/rabbitmq.ts';
 import type { Problems } from './problems.ts';
 import type { Store } from './store.ts';
 
@@ -15,18 +16,14 @@ export function watchWork({
   problems,
   itemPartitions = 1,
 }: {
-  broker: Pick<NodeBroker, 'depth'>;
+  broker: Pick<BrokerClient, 'depth'>;
   store: Pick<Store, 'deferredMails'>;
   problems: Problems;
   itemPartitions?: number;
 }) {
-  let looking = false;
-  async function look(): Promise<void> {
-    if (looking) return;
-    looking = true;
+  const look = oneAtATime(async () => {
     await Promise.all([lookAtBroker(), lookAtMails()]);
-    looking = false;
-  }
+  });
   async function lookAtBroker(): Promise<void> {
     const depth = await Promise.all(
       itemQueueNames(itemPartitions).map((name) => broker.depth(name, { timeoutMs: depthWithinMs })),

@@ -21,6 +21,11 @@ export class Failure extends Error {
   }
 }
 
+/** What nobody gave a code is INTERNAL. */
+export function codeOf(error: unknown): FailureCode {
+  return error instanceof Failure ? error.code : 'INTERNAL';
+}
+
 /** The whole chain in one line: "writing batch: connection refused: ECONNREFUSED 127.0.0.1:5432". */
 export function describeError(error: unknown): string {
   const parts: string[] = [];

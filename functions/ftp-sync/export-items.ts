@@ -6,7 +6,7 @@ import type { SyncPorts, Work } from './sync-files.ts';
 
 const exportTimeoutMs = 300_000;
 
-export async function exportItems({ leader, source, logger }: SyncPorts, work: Work): Promise<void> {
+export async function exportItems({ leader, ftp, logger }: SyncPorts, work: Work): Promise<void> {
   for (const format of ['csv', 'ndjson'] as const) {
     const body = await leader.download(
       {
@@ -25,7 +25,7 @@ export async function exportItems({ leader, source, logger }: SyncPorts, work: W
     counted.pause();
     pipeline(body, counted, () => undefined); // Its error reaches the upload as the stream's own.
     const name = `items.${format}`;
-    const bytes = await source.write(`${folders.out}/${name}`, counted);
+    const bytes = await ftp.write(`${folders.out}/${name}`, counted);
     logger.emit({
       type: 'file.exported',
       name,

@@ -7,22 +7,18 @@ import {
   fileCommandVersion,
   type FileCommand,
 } from '../../contracts/file-command.ts';
-import type { BatonEvent } from '../../contracts/event.ts';
 import { routes } from '../../contracts/node-api.ts';
-import { rabbitmqEventSchema, type RabbitmqMessage } from '../../contracts/rabbitmq-event.ts';
+import { messagesOf, type QueuedMessage } from '../../contracts/rabbitmq-event.ts';
 import { queues, routingKeys } from '../../contracts/topology.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
-import { describeIssues, issuesOf } from '../../runtime/issues.ts';
-import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { childTraceparent, newTraceparent } from '../../runtime/trace.ts';
-import { deadLetter, publishRetry } from '../dead-letter.ts';
+import { deadLetter, publishRetry, type PublishPorts } from '../dead-letter.ts';
+import { readMessage } from '../read-message.ts';
+import { reportingEvents } from '../report-events.ts';
 import { exportItems } from './export-items.ts';
 import { retryRejected, syncAll, syncOne, type SyncCounts, type SyncPorts } from './sync-files.ts';
 
-export interface EventPorts extends SyncPorts {
-  /** Opened only when a message has to be published. */
-  readonly broker: () => Promise<Pick<BrokerClient, 'publish'>>;
-}
+export interface EventPorts extends SyncPorts, PublishPorts {}
 export interface Invocation {
   /** performance.now() milliseconds. */
   readonly deadline: number;
@@ -48,24 +44,14 @@ const sqsEventSchema = z.object({
 
 /** @throws only for an event that is neither, or when a message could be neither handled nor published again. */
 export async function handleEvent(ports: EventPorts, event: unknown, invocation: Invocation): Promise<void> {
-  const sent: BatonEvent[] = [];
-  const stopListening = ports.logger.onEvent((happened) => {
-    if (sent.length < 200) sent.push(happened);
-  });
-  try {
+  await reportingEvents(ports, async () => {
     const ticks = sqsEventSchema.safeParse(event);
     if (ticks.success) {
       for (const record of ticks.data.Records) await handleTick(ports, record, invocation);
       return;
     }
-    const messages = rabbitmqEventSchema.parse(event);
-    for (const [queue, batch] of Object.entries(messages.rmqMessagesByQueue))
-      for (const message of batch)
-        await handleMessage(ports, { queue: queue.split('::')[0] ?? queue, message }, invocation);
-  } finally {
-    stopListening();
-    await report(ports, sent, invocation);
-  }
+    for (const arrived of messagesOf(event)) await handleMessage(ports, arrived, invocation);
+  });
 }
 
 async function handleTick(
@@ -92,37 +78,33 @@ async function handleTick(
 
 async function handleMessage(
   ports: EventPorts,
-  { queue, message }: { queue: string; message: RabbitmqMessage },
+  { queue, message }: QueuedMessage,
   invocation: Invocation,
 ): Promise<void> {
-  let command: FileCommand | undefined;
+  const read = readMessage<FileCommand>(message, {
+    schema: fileCommandSchema,
+    type: fileCommandType,
+    version: fileCommandVersion,
+    bytesMax: commandBytesMax,
+  });
+  if (read.kind === 'poison')
+    return await deadLetter(ports, { queue, message, ...read, routingKey: routingKeys.files('unknown') });
+  const command = read.value;
   try {
-    command = readCommand(message);
     const done = await runCommand(ports, command, invocation);
-    if (!done) await publishRetry(await ports.broker(), { queue, message });
+    if (!done) await publishRetry(ports, { queue, message });
   } catch (error) {
-    if (error instanceof Failure && error.rule.next === 'dead-letter') {
-      const reason = describeError(error);
-      await deadLetter(await ports.broker(), {
+    const reason = describeError(error);
+    if (error instanceof Failure && error.rule.next === 'dead-letter')
+      return await deadLetter(ports, {
         queue,
         message,
         code: error.code,
         reason,
-        routingKey: routingKeys.files(command?.kind ?? 'unknown'),
+        routingKey: routingKeys.files(command.kind),
       });
-      ports.logger.emit({
-        type: 'message.dead-lettered',
-        queue,
-        messageId: message.basicProperties.messageId ?? '(none)',
-        code: error.code,
-        reason,
-      });
-      return;
-    }
-    ports.logger.warn(
-      `${command?.kind ?? 'message'} waits in ${queues.filesRetry.name}: ${describeError(error)}`,
-    );
-    await publishRetry(await ports.broker(), { queue, message });
+    ports.logger.warn(`${command.kind} waits in ${queues.filesRetry.name}: ${reason}`);
+    await publishRetry(ports, { queue, message });
   }
 }
 
@@ -147,33 +129,6 @@ async function runCommand(ports: EventPorts, command: FileCommand, invocation: I
   );
   // What a sync leaves, or what another worker's sync takes, the next tick sees; a named file must not wait on luck.
   return command.kind === 'sync' || (counts !== undefined && counts.left === 0);
-}
-
-/** @throws Failure with next `dead-letter`: nothing will make this message right. */
-export function readCommand(message: RabbitmqMessage): FileCommand {
-  if (message.data.length > commandBytesMax)
-    throw new Failure('MESSAGE_TOO_LARGE', `a file command may have ${commandBytesMax} bytes`);
-  const { type } = message.basicProperties;
-  if (type !== fileCommandType)
-    throw new Failure(
-      'MESSAGE_MALFORMED',
-      `its type is ${JSON.stringify(type ?? null)}, not ${fileCommandType}`,
-    );
-  let json: unknown;
-  try {
-    json = JSON.parse(Buffer.from(message.data, 'base64').toString('utf8'));
-  } catch (cause) {
-    throw new Failure('MESSAGE_MALFORMED', 'its body is not JSON', { cause });
-  }
-  const parsed = fileCommandSchema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const version = z.object({ version: z.number() }).safeParse(json);
-  if (version.success && version.data.version > fileCommandVersion)
-    throw new Failure(
-      'VERSION_UNSUPPORTED',
-      `version ${version.data.version}, this release reads ${fileCommandVersion}`,
-    );
-  throw new Failure('MESSAGE_MALFORMED', describeIssues(issuesOf(parsed.error)));
 }
 
 /** Undefined when another worker holds the lease. */
@@ -215,22 +170,5 @@ async function underLease<T>(
     await ask(0).catch((error: unknown) =>
       logger.warn(`giving the lease back failed: ${describeError(error)}`),
     );
-  }
-}
-
-/** Best effort: the log has them anyway. */
-async function report(
-  { leader, logger }: EventPorts,
-  events: BatonEvent[],
-  { deadline }: Invocation,
-): Promise<void> {
-  if (events.length === 0) return;
-  try {
-    await leader.call(
-      { method: 'POST', path: routes.events, json: { events }, timeoutMs: 1_000 },
-      { deadline: Math.min(deadline, performance.now() + 1_000) },
-    );
-  } catch (error) {
-    logger.debug(`events were not shown live: ${describeError(error)}`);
   }
 }

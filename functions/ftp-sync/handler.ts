@@ -1,12 +1,13 @@
 // Lambda handler with two feeds: SQS ticks every 30 s and the RabbitMQ queue `files`. Keeps no state between
 // invocations but connections' settings: what must outlive one is in the leader's database.
 import { readEnvironment } from '../../runtime/config.ts';
-import { describeError } from '../../runtime/failure.ts';
 import { createLogger } from '../../runtime/logger.ts';
-import { connectBroker, type BrokerClient } from '../../runtime/rabbitmq.ts';
-import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
+import { createSecrets } from '../../runtime/secrets.ts';
+import { ftpAddressOf } from '../ftp-address.ts';
+import { ownerOf, remainingMs, type LambdaContext } from '../lambda-context.ts';
+import { lazyBroker } from '../lazy-broker.ts';
 import { createLeaderClient } from '../leader-client.ts';
-import { FtpSource } from './ftp-source.ts';
+import { FtpClient } from './ftp-client.ts';
 import { handleEvent } from './handle-event.ts';
 
 const environment = readEnvironment('ftp-sync', process.env);
@@ -17,49 +18,23 @@ const leader = createLeaderClient(environment, secrets);
 const budgetMsDefault = 60_000; // Where the caller states no remaining time.
 const marginMs = 15_000; // For the lease, the retry's publish and the answer.
 
-const [host, port] = environment.BATON_FTP_ADDRESS.split(':') as [string, string];
-const caUri = environment.BATON_FTP_CA_URI;
-
-interface LambdaContext {
-  readonly awsRequestId?: string;
-  getRemainingTimeInMillis?(): number;
-}
+const address = ftpAddressOf(environment, secrets);
 
 export const handler = async (event: unknown, context: LambdaContext): Promise<void> => {
-  const remainingMs = context.getRemainingTimeInMillis?.() ?? budgetMsDefault;
-  let broker: BrokerClient | undefined;
-  const source = new FtpSource({
-    host,
-    port: Number(port),
-    credentials: () => secrets.json(environment.BATON_FTP_CREDENTIALS_URI, credentialsSchema),
-    ca: async () => (caUri === undefined ? undefined : await secrets.text(caUri)),
-    root: environment.BATON_FTP_ROOT,
-  });
-  const deadline = performance.now() + Math.max(1_000, remainingMs - marginMs);
+  const broker = lazyBroker(environment, { secrets, logger, name: 'ftp-sync' });
+  const ftp = new FtpClient(address);
+  const timeMs = Math.max(1_000, remainingMs(context, { elseMs: budgetMsDefault }) - marginMs);
+  const deadline = performance.now() + timeMs;
   // Whatever still talks to the server then is cut off, and the message or tick ends in order.
-  const cut = setTimeout(() => source.close(), Math.max(1_000, deadline - performance.now()));
+  const cut = setTimeout(() => ftp.close(), timeMs);
   try {
-    await handleEvent(
-      {
-        leader,
-        source,
-        logger,
-        broker: async () =>
-          (broker ??= connectBroker({
-            url: environment.BATON_BROKER_URL,
-            credentials: () => secrets.json(environment.BATON_BROKER_CREDENTIALS_URI, credentialsSchema),
-            ca: await secrets.text(environment.BATON_BROKER_CA_URI ?? environment.BATON_TLS_CA_URI),
-            name: 'ftp-sync',
-          })),
-      },
-      event,
-      { deadline, owner: `ftp-sync/${context.awsRequestId ?? crypto.randomUUID()}` },
-    );
+    await handleEvent({ leader, ftp, logger, broker: broker.open }, event, {
+      deadline,
+      owner: ownerOf('ftp-sync', context),
+    });
   } finally {
     clearTimeout(cut);
-    source.close();
-    await broker
-      ?.close()
-      .catch((error: unknown) => logger.warn(`closing the broker failed: ${describeError(error)}`));
+    ftp.close();
+    await broker.close();
   }
 };

@@ -12,20 +12,15 @@ import {
 } from '../../contracts/node-api.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 import { inParallel } from '../../runtime/in-parallel.ts';
-import type { InternalAnswer, InternalRequest } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import type { FtpSource } from './ftp-source.ts';
+import type { LeaderClient } from '../leader-client.ts';
+import type { FtpClient } from './ftp-client.ts';
 import { isStable, judgeName, numberedName, type Look } from './plan-transfer.ts';
 import { multipartBody } from './upload.ts';
 
-/** What ftp-sync needs of functions/leader-client.ts. Deadlines are in performance.now() milliseconds. */
-export interface Leader {
-  call(what: InternalRequest, options: { deadline: number }): Promise<InternalAnswer>;
-  download(what: InternalRequest, options: { deadline: number }): Promise<Readable>;
-}
 export interface SyncPorts {
-  readonly leader: Leader;
-  readonly source: FtpSource;
+  readonly leader: Pick<LeaderClient, 'call' | 'download'>;
+  readonly ftp: FtpClient;
   readonly logger: Logger;
 }
 export interface Work {
@@ -54,7 +49,7 @@ const numbersMax = 1_000;
 export async function syncAll(ports: SyncPorts, work: Work): Promise<SyncCounts> {
   const counts: SyncCounts = { applied: 0, rejected: 0, left: 0 };
   const names: string[] = [];
-  for (const name of await ports.source.list(folders.in)) {
+  for (const name of await ports.ftp.list(folders.in)) {
     const verdict = judgeName(name);
     if (verdict.kind === 'unsafe') {
       counts.left += 1;
@@ -66,9 +61,9 @@ export async function syncAll(ports: SyncPorts, work: Work): Promise<SyncCounts>
     } else if (verdict.kind !== 'ignore' && names.length < filesMax) names.push(name);
   }
   if (names.length === 0) return counts;
-  const first = await looksAt(ports.source, names);
+  const first = await looksAt(ports.ftp, names);
   await sleep(betweenLooksMs, undefined, { signal: work.signal });
-  const second = await looksAt(ports.source, names);
+  const second = await looksAt(ports.ftp, names);
   await inParallel(names, workersMax, async (name) => {
     const look = second.get(name);
     if (isStable(first.get(name), look)) counts[await syncFile(ports, work, name, look)] += 1;
@@ -81,7 +76,7 @@ export async function syncAll(ports: SyncPorts, work: Work): Promise<SyncCounts>
 export async function syncOne(ports: SyncPorts, work: Work, name: string): Promise<SyncCounts> {
   const counts: SyncCounts = { applied: 0, rejected: 0, left: 0 };
   assertUsable(name);
-  const look = await ports.source.look(`${folders.in}/${name}`);
+  const look = await ports.ftp.look(`${folders.in}/${name}`);
   if (look) counts[await syncFile(ports, work, name, look)] += 1;
   return counts;
 }
@@ -89,10 +84,10 @@ export async function syncOne(ports: SyncPorts, work: Work, name: string): Promi
 /** Moves a rejected file back to in/ and takes it. */
 export async function retryRejected(ports: SyncPorts, work: Work, name: string): Promise<SyncCounts> {
   assertUsable(name);
-  const { source } = ports;
-  const target = await freeName(source, folders.in, name);
-  if (await source.move({ from: `${folders.rejected}/${name}`, to: `${folders.in}/${target}` })) {
-    await source.remove(`${folders.rejected}/${name}.reason.txt`);
+  const { ftp } = ports;
+  const target = await freeName(ftp, folders.in, name);
+  if (await ftp.move({ from: `${folders.rejected}/${name}`, to: `${folders.in}/${target}` })) {
+    await ftp.remove(`${folders.rejected}/${name}.reason.txt`);
     return await syncOne(ports, work, target);
   }
   return await syncOne(ports, work, name); // Moved by an earlier try of this command.
@@ -135,7 +130,7 @@ async function syncFile(ports: SyncPorts, work: Work, name: string, look: Look):
     );
     const reason = await verdictOn(ports, work, { name, look, opened });
     // An overwrite during the upload: the new content is a file of its own, for the next look.
-    if (!isStable(look, await ports.source.look(`${folders.in}/${name}`))) return 'left';
+    if (!isStable(look, await ports.ftp.look(`${folders.in}/${name}`))) return 'left';
     const movedTo = reason === null ? await moveDone(ports, name) : await moveRejected(ports, name, reason);
     await leader.call(
       {
@@ -180,7 +175,7 @@ async function verdictOn(
 }
 
 async function upload(
-  { leader, source }: SyncPorts,
+  { leader, ftp }: SyncPorts,
   work: Work,
   { name, look, fileId }: { name: string; look: Look; fileId: string },
 ): Promise<string | null> {
@@ -194,7 +189,7 @@ async function upload(
           broken = undefined;
           return multipartBody({
             meta: { name, size: look.size, traceparent: work.traceparent },
-            download: (to: PassThrough) => source.download(`${folders.in}/${name}`, to),
+            download: (to: PassThrough) => ftp.download(`${folders.in}/${name}`, to),
             onBroken: (failure) => (broken = failure),
           });
         },
@@ -210,32 +205,32 @@ async function upload(
   }
 }
 
-async function moveDone({ source }: SyncPorts, name: string): Promise<string> {
-  const target = `${folders.done}/${await freeName(source, folders.done, name)}`;
-  await source.move({ from: `${folders.in}/${name}`, to: target });
+async function moveDone({ ftp }: SyncPorts, name: string): Promise<string> {
+  const target = `${folders.done}/${await freeName(ftp, folders.done, name)}`;
+  await ftp.move({ from: `${folders.in}/${name}`, to: target });
   return target;
 }
 
-async function moveRejected({ source }: SyncPorts, name: string, reason: string): Promise<string> {
-  const target = `${folders.rejected}/${await freeName(source, folders.rejected, name)}`;
+async function moveRejected({ ftp }: SyncPorts, name: string, reason: string): Promise<string> {
+  const target = `${folders.rejected}/${await freeName(ftp, folders.rejected, name)}`;
   // The reason first: a rejected file never lies there without one.
-  await source.write(`${target}.reason.txt`, Readable.from([Buffer.from(`${reason}\n`)]));
-  await source.move({ from: `${folders.in}/${name}`, to: target });
+  await ftp.write(`${target}.reason.txt`, Readable.from([Buffer.from(`${reason}\n`)]));
+  await ftp.move({ from: `${folders.in}/${name}`, to: target });
   return target;
 }
 
-async function freeName(source: FtpSource, folder: string, name: string): Promise<string> {
+async function freeName(ftp: FtpClient, folder: string, name: string): Promise<string> {
   for (let number = 1; number <= numbersMax; number++) {
     const candidate = number === 1 ? name : numberedName(name, number);
-    if (!(await source.look(`${folder}/${candidate}`))) return candidate;
+    if (!(await ftp.look(`${folder}/${candidate}`))) return candidate;
   }
   throw new Failure('INTERNAL', `${folder}/ holds ${numbersMax} files called like ${name}`);
 }
 
-async function looksAt(source: FtpSource, names: readonly string[]): Promise<Map<string, Look>> {
+async function looksAt(ftp: FtpClient, names: readonly string[]): Promise<Map<string, Look>> {
   const looks = new Map<string, Look>();
   await inParallel(names, workersMax, async (name) => {
-    const look = await source.look(`${folders.in}/${name}`);
+    const look = await ftp.look(`${folders.in}/${name}`);
     if (look) looks.set(name, look);
   });
   return looks;

@@ -3,6 +3,7 @@
 import { readEnvironment } from '../../runtime/config.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { createLogger } from '../../runtime/logger.ts';
+import { remainingMs, type LambdaContext } from '../lambda-context.ts';
 import { openLeaderDirectory } from '../leader-directory.ts';
 import { announce } from './announce.ts';
 
@@ -16,15 +17,11 @@ const directory = openLeaderDirectory({
 const budgetMsDefault = 10_000; // Where the caller states no remaining time.
 const marginMs = 3_000; // One more try of the directory, and the answer.
 
-interface LambdaContext {
-  getRemainingTimeInMillis?(): number;
-}
-
 export const handler = async (
   event: unknown,
   context: LambdaContext,
 ): Promise<{ batchItemFailures: readonly { itemIdentifier: string }[] }> => {
-  const deadline = performance.now() + (context.getRemainingTimeInMillis?.() ?? budgetMsDefault) - marginMs;
+  const deadline = performance.now() + remainingMs(context, { elseMs: budgetMsDefault }) - marginMs;
   try {
     const { kind } = await announce({ directory, logger, now: Date.now }, event, {
       cluster: environment.BATON_CLUSTER,

@@ -3,6 +3,7 @@
 import { readEnvironment } from '../../runtime/config.ts';
 import { createLogger } from '../../runtime/logger.ts';
 import { createSecrets } from '../../runtime/secrets.ts';
+import { remainingMs, type LambdaContext } from '../lambda-context.ts';
 import { lazyBroker } from '../lazy-broker.ts';
 import { createLeaderClient } from '../leader-client.ts';
 import { reportingEvents } from '../report-events.ts';
@@ -16,13 +17,9 @@ const leader = createLeaderClient(environment, secrets);
 const budgetMsDefault = 30_000; // Where the caller states no remaining time.
 const marginMsMax = 15_000; // For publishing what the leader could not take, and the answer.
 
-interface LambdaContext {
-  getRemainingTimeInMillis?(): number;
-}
-
 export const handler = async (event: unknown, context: LambdaContext): Promise<DeliverCounts> => {
-  const remainingMs = context.getRemainingTimeInMillis?.() ?? budgetMsDefault;
-  const deadline = performance.now() + remainingMs - Math.min(marginMsMax, remainingMs / 2);
+  const timeMs = remainingMs(context, { elseMs: budgetMsDefault });
+  const deadline = performance.now() + timeMs - Math.min(marginMsMax, timeMs / 2);
   const broker = lazyBroker(environment, { secrets, logger, name: 'deliver' });
   try {
     const counts = await reportingEvents({ leader, logger }, () =>

@@ -1,7 +1,7 @@
 // One batch of the queue `items` to the leader. A message is settled as a whole: every item has the leader's verdict
 // and what is bad is dead-lettered, or the message waits in items.retry. Returns only when RabbitMQ may forget the
 // batch; throws only when it could be neither settled nor published again.
-import { rabbitmqEventSchema, type RabbitmqMessage } from '../../contracts/rabbitmq-event.ts';
+import { messagesOf, type QueuedMessage } from '../../contracts/rabbitmq-event.ts';
 import {
   batchAnswerSchema,
   routes,
@@ -11,21 +11,17 @@ import {
 } from '../../contracts/node-api.ts';
 import type { ItemPage } from '../../contracts/item-page.ts';
 import { routingKeys } from '../../contracts/topology.ts';
-import type { FailureCode } from '../../contracts/failures.ts';
-import { describeError, Failure } from '../../runtime/failure.ts';
+import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
 import { inParallel } from '../../runtime/in-parallel.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { childTraceparent } from '../../runtime/trace.ts';
-import { attemptOf, deadLetter, publishedAtOf, publishRetry } from '../dead-letter.ts';
+import { attemptOf, deadLetter, publishedAtOf, publishRetry, type PublishPorts } from '../dead-letter.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import { judgePage, messageIdOf, type BadItem } from './judge-page.ts';
 import { selectNewest, splitIntoBatches, toEntry, type Candidate } from './plan-batches.ts';
 
-export interface DeliverPorts {
+export interface DeliverPorts extends PublishPorts {
   readonly leader: Pick<LeaderClient, 'call'>;
-  /** Opened only when a message has to be published. */
-  readonly broker: () => Promise<Pick<BrokerClient, 'publish'>>;
   readonly logger: Logger;
 }
 /** Items, but for the first three, which are messages. */
@@ -41,9 +37,7 @@ export interface DeliverCounts {
   invalid: number;
 }
 
-interface Delivery {
-  readonly queue: string;
-  readonly message: RabbitmqMessage;
+interface Delivery extends QueuedMessage {
   readonly messageId: string;
   readonly page: ItemPage;
   readonly bad: BadItem[];
@@ -82,33 +76,31 @@ export async function deliver(
   const candidates: Candidate<Origin>[] = [];
   const receivedAt = new Date().toISOString();
 
-  for (const [queueAndVhost, messages] of Object.entries(rabbitmqEventSchema.parse(event).rmqMessagesByQueue))
-    for (const message of messages) {
-      const queue = queueAndVhost.split('::')[0] ?? queueAndVhost;
-      const messageId = messageIdOf(message);
-      counts.messages += 1;
-      const judged = judgePage(message);
-      if (judged.kind === 'poison') {
-        counts.deadLettered += 1;
-        publications.push(() => bury(ports, { queue, message, messageId, ...judged }));
-        continue;
-      }
-      const { page, good } = judged;
-      const delivery: Delivery = {
-        queue,
-        message,
-        messageId,
-        page,
-        bad: [...judged.bad],
-        receivedAt,
-        failed: false,
-      };
-      counts.items += page.items.length;
-      deliveries.push(delivery);
-      const traceparent = childTraceparent(page.traceparent);
-      for (const { index, item } of good)
-        candidates.push({ origin: { delivery, index }, messageId, traceparent, item });
+  for (const { queue, message } of messagesOf(event)) {
+    const messageId = messageIdOf(message);
+    counts.messages += 1;
+    const judged = judgePage(message);
+    if (judged.kind === 'poison') {
+      counts.deadLettered += 1;
+      publications.push(() => deadLetter(ports, { queue, message, messageId, ...judged }));
+      continue;
     }
+    const { page, good } = judged;
+    const delivery: Delivery = {
+      queue,
+      message,
+      messageId,
+      page,
+      bad: [...judged.bad],
+      receivedAt,
+      failed: false,
+    };
+    counts.items += page.items.length;
+    deliveries.push(delivery);
+    const traceparent = childTraceparent(page.traceparent);
+    for (const { index, item } of good)
+      candidates.push({ origin: { delivery, index }, messageId, traceparent, item });
+  }
 
   const { newest, reused, superseded } = selectNewest(candidates);
   counts.superseded = superseded;
@@ -126,7 +118,7 @@ export async function deliver(
   for (const delivery of deliveries)
     if (delivery.failed) {
       counts.retried += 1;
-      publications.push(async () => publishRetry(await ports.broker(), delivery));
+      publications.push(() => publishRetry(ports, delivery));
     } else {
       counts.invalid += delivery.bad.length;
       // Only now: a message that comes again would bury its bad items again.
@@ -146,7 +138,7 @@ async function postBatch(
       {
         method: 'POST',
         path: routes.batches,
-        json: { items: batch.map(toEntry), messages: messagesOf(batch) } satisfies BatchRequest,
+        json: { items: batch.map(toEntry), messages: tracedMessages(batch) } satisfies BatchRequest,
         timeoutMs: postWithinMs,
         ...(batch[0] === undefined ? {} : { traceparent: batch[0].traceparent }),
       },
@@ -163,7 +155,7 @@ async function postBatch(
     if (!(error instanceof Failure) || error.rule.next === 'fix-request' || error.rule.next === 'dead-letter')
       logger.emit({
         type: 'problem',
-        code: error instanceof Failure ? error.code : 'INTERNAL',
+        code: codeOf(error),
         detail: `the leader refused a batch of ${batch.length} item(s): ${reason}`.slice(0, 1_000),
       });
     for (const { origin } of batch) origin.delivery.failed = true;
@@ -171,7 +163,7 @@ async function postBatch(
 }
 
 /** Each message once, in the words of a trace. */
-function messagesOf(batch: readonly Candidate<Origin>[]): BatchRequest['messages'] {
+function tracedMessages(batch: readonly Candidate<Origin>[]): BatchRequest['messages'] {
   const firsts = new Map(batch.map((candidate) => [candidate.origin.delivery, candidate]));
   return [...firsts].map(([{ message, page, receivedAt }, { messageId, traceparent }]) => ({
     messageId,
@@ -200,7 +192,7 @@ async function buryItem(ports: DeliverPorts, delivery: Delivery, bad: BadItem): 
   const { message, page, queue } = delivery;
   const body = Buffer.from(JSON.stringify({ ...page, items: [page.items[bad.index]] }));
   const messageId = `${delivery.messageId}/${bad.index}`;
-  await bury(ports, {
+  await deadLetter(ports, {
     queue,
     messageId,
     message: {
@@ -212,20 +204,4 @@ async function buryItem(ports: DeliverPorts, delivery: Delivery, bad: BadItem): 
     code: bad.code,
     reason: bad.reason,
   });
-}
-
-async function bury(
-  { broker, logger }: DeliverPorts,
-  letter: {
-    queue: string;
-    message: RabbitmqMessage;
-    messageId: string;
-    routingKey?: string;
-    code: FailureCode;
-    reason: string;
-  },
-): Promise<void> {
-  await deadLetter(await broker(), letter);
-  const { queue, messageId, code, reason } = letter;
-  logger.emit({ type: 'message.dead-lettered', queue, messageId, code, reason });
 }

@@ -4,6 +4,7 @@ import { readEnvironment } from '../../runtime/config.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { createLogger } from '../../runtime/logger.ts';
 import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
+import { ownerOf, remainingMs, type LambdaContext } from '../lambda-context.ts';
 import { lazyBroker } from '../lazy-broker.ts';
 import { createLeaderClient } from '../leader-client.ts';
 import { reportingEvents } from '../report-events.ts';
@@ -21,14 +22,8 @@ const checkWithinMs = 5_000;
 
 let checked: Promise<void> | undefined;
 
-interface LambdaContext {
-  readonly awsRequestId?: string;
-  getRemainingTimeInMillis?(): number;
-}
-
 export const handler = async (event: unknown, context: LambdaContext): Promise<MailCounts> => {
-  const remainingMs = context.getRemainingTimeInMillis?.() ?? budgetMsDefault;
-  const deadline = performance.now() + remainingMs - marginMs;
+  const deadline = performance.now() + remainingMs(context, { elseMs: budgetMsDefault }) - marginMs;
   const broker = lazyBroker(environment, { secrets, logger, name: 'mail' });
   try {
     await (checked ??= check());
@@ -41,7 +36,7 @@ export const handler = async (event: unknown, context: LambdaContext): Promise<M
           send: async (mail, options) => await sendMail(await smtpServer(), mail, options),
         },
         event,
-        { deadline, owner: `mail/${context.awsRequestId ?? crypto.randomUUID()}` },
+        { deadline, owner: ownerOf('mail', context) },
       ),
     );
   } finally {

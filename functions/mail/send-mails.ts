@@ -13,22 +13,19 @@ import {
   mailMessageVersion,
   type MailMessage,
 } from '../../contracts/mail-message.ts';
-import { rabbitmqEventSchema, type RabbitmqMessage } from '../../contracts/rabbitmq-event.ts';
+import { messagesOf, type QueuedMessage } from '../../contracts/rabbitmq-event.ts';
 import { queues, routingKeys } from '../../contracts/topology.ts';
-import { describeError, Failure } from '../../runtime/failure.ts';
+import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { childTraceparent } from '../../runtime/trace.ts';
-import { deadLetter, publishRetry } from '../dead-letter.ts';
+import { deadLetter, publishRetry, type PublishPorts } from '../dead-letter.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import { readMessage } from '../read-message.ts';
 import { isMailAddress, senderAddress } from './mail-address.ts';
 import type { Envelope, SmtpOutcome } from './smtp.ts';
 
-export interface MailPorts {
+export interface MailPorts extends PublishPorts {
   readonly leader: Pick<LeaderClient, 'call'>;
-  /** Opened only when a message has to be published. */
-  readonly broker: () => Promise<Pick<BrokerClient, 'publish'>>;
   readonly send: (
     mail: { envelope: Envelope; bytes: Buffer },
     options: { timeoutMs: number },
@@ -70,21 +67,17 @@ export async function sendMails(
     waiting: 0,
     deadLettered: 0,
   };
-  const { rmqMessagesByQueue } = rabbitmqEventSchema.parse(event);
-  for (const [queueAndVhost, messages] of Object.entries(rmqMessagesByQueue))
-    for (const message of messages) {
-      const queue = queueAndVhost.split('::')[0] ?? queueAndVhost;
-      counts[await handleMessage(ports, { queue, message }, { owner, deadline })] += 1;
-    }
+  for (const arrived of messagesOf(event))
+    counts[await handleMessage(ports, arrived, { owner, deadline })] += 1;
   return counts;
 }
 
 async function handleMessage(
   ports: MailPorts,
-  { queue, message }: { queue: string; message: RabbitmqMessage },
+  { queue, message }: QueuedMessage,
   { owner, deadline }: { owner: string; deadline: number },
 ): Promise<keyof MailCounts> {
-  const { broker, logger } = ports;
+  const { logger } = ports;
   const read = readMessage<MailMessage>(message, {
     schema: mailMessageSchema,
     type: mailMessageType,
@@ -92,10 +85,7 @@ async function handleMessage(
     bytesMax: messageBytesMax,
   });
   if (read.kind === 'poison') {
-    const { code, reason } = read;
-    await deadLetter(await broker(), { queue, message, code, reason, routingKey: routingKeys.mail });
-    const messageId = message.basicProperties.messageId ?? '(none)';
-    logger.emit({ type: 'message.dead-lettered', queue, messageId, code, reason });
+    await deadLetter(ports, { queue, message, ...read, routingKey: routingKeys.mail });
     return 'deadLettered';
   }
   const work = { ...read.value, owner, traceparent: childTraceparent(read.value.traceparent) };
@@ -108,7 +98,7 @@ async function handleMessage(
     logger.warn(
       `mail ${work.mailId} attempt ${work.attempt} waits in ${queues.mailRetry.name}: ${claim.reason}`,
     );
-    await publishRetry(await broker(), { queue, message });
+    await publishRetry(ports, { queue, message });
     return 'waiting';
   }
   const outcome = await sendClaimed(ports, claim);
@@ -145,7 +135,7 @@ async function claimMail({ leader, logger }: MailPorts, work: Work, deadline: nu
     if (!(error instanceof Failure) || error.rule.next === 'fix-request')
       logger.emit({
         type: 'problem',
-        code: error instanceof Failure ? error.code : 'INTERNAL',
+        code: codeOf(error),
         detail: `the claim of mail ${work.mailId} was refused: ${reason}`.slice(0, 1_000),
       });
     return { kind: 'not-claimed', reason };

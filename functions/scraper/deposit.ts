@@ -3,17 +3,8 @@
 import { Readable } from 'node:stream';
 import { posix } from 'node:path';
 import { folders } from '../../contracts/file.ts';
-import type { Credentials } from '../../runtime/secrets.ts';
+import type { FtpAddress } from '../ftp-address.ts';
 
-export interface FtpTarget {
-  readonly host: string;
-  readonly port: number;
-  readonly credentials: () => Promise<Credentials>;
-  /** PEM; undefined trusts the public authorities. */
-  readonly ca: () => Promise<string | undefined>;
-  /** Folder that holds in/. */
-  readonly root: string;
-}
 export interface Deposit {
   readonly name: string;
   readonly bytes: Buffer;
@@ -24,38 +15,38 @@ const socketTimeoutMs = 10_000;
 const attemptMs = 60_000;
 
 /** @throws the last error after three tries, each over a connection of its own. */
-export async function depositFile(target: FtpTarget, { name, bytes }: Deposit): Promise<void> {
+export async function depositFile(ftp: FtpAddress, { name, bytes }: Deposit): Promise<void> {
   let last: unknown;
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
     try {
-      return await depositOnce(target, { name, bytes });
+      return await depositOnce(ftp, { name, bytes });
     } catch (error) {
       last = error;
     }
   }
-  throw new Error(`depositing ${name} at ${target.host}:${target.port} failed ${attemptsMax} times`, {
+  throw new Error(`depositing ${name} at ${ftp.host}:${ftp.port} failed ${attemptsMax} times`, {
     cause: last,
   });
 }
 
-async function depositOnce(target: FtpTarget, { name, bytes }: Deposit): Promise<void> {
+async function depositOnce(ftp: FtpAddress, { name, bytes }: Deposit): Promise<void> {
   // Not loaded before a crawl has ended: until then it would only make the start slower.
   const { Client } = await import('basic-ftp');
   const client = new Client(socketTimeoutMs);
   // The socket timeout sees silence only; this also ends a server that trickles.
   const deadline = setTimeout(() => client.close(), attemptMs);
   try {
-    const { username, password } = await target.credentials();
-    const ca = await target.ca();
+    const { username, password } = await ftp.credentials();
+    const ca = await ftp.ca();
     await client.access({
-      host: target.host,
-      port: target.port,
+      host: ftp.host,
+      port: ftp.port,
       user: username,
       password,
       secure: true,
       secureOptions: { minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca }) },
     });
-    const folder = posix.join(target.root, folders.in);
+    const folder = posix.join(ftp.root, folders.in);
     const part = posix.join(folder, `.${name}.part`);
     await client.uploadFrom(Readable.from([bytes], { objectMode: false }), part);
     // A transfer that was cut off can still be reported as complete (see basic-ftp's early FIN with 226).

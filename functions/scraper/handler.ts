@@ -1,13 +1,14 @@
 // Lambda handler on a schedule: crawls every source that is due, one after the other, inside its time budget.
 // An event `{ "source": "name" }` crawls that source now, due or not. Keeps nothing between invocations.
 import { readEnvironment } from '../../runtime/config.ts';
-import { describeError } from '../../runtime/failure.ts';
 import { createLogger } from '../../runtime/logger.ts';
-import { connectBroker } from '../../runtime/rabbitmq.ts';
-import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
+import { createSecrets } from '../../runtime/secrets.ts';
+import { ftpAddressOf } from '../ftp-address.ts';
+import { ownerOf, remainingMs, type LambdaContext } from '../lambda-context.ts';
+import { lazyBroker } from '../lazy-broker.ts';
 import { createLeaderClient } from '../leader-client.ts';
 import { crawlNext, type CrawlOutcome } from './crawl.ts';
-import { depositFile, type FtpTarget } from './deposit.ts';
+import { depositFile } from './deposit.ts';
 import { createPageFetcher } from './fetch-page.ts';
 
 const environment = readEnvironment('scraper', process.env);
@@ -20,46 +21,27 @@ const marginMs = 2_000; // Left for the answer itself.
 const startMs = 20_000; // With less left another crawl would be taken to be paused at once.
 const crawlsMax = 100; // Sources of one invocation, so that a source due at once again cannot hold it.
 
-const [ftpHost, ftpPort] = environment.BATON_FTP_ADDRESS.split(':') as [string, string];
-const ftpCaUri = environment.BATON_FTP_CA_URI;
-const ftp: FtpTarget = {
-  host: ftpHost,
-  port: Number(ftpPort),
-  root: environment.BATON_FTP_ROOT,
-  credentials: () => secrets.json(environment.BATON_FTP_CREDENTIALS_URI, credentialsSchema),
-  ca: async () => (ftpCaUri === undefined ? undefined : await secrets.text(ftpCaUri)),
-};
-
-interface LambdaContext {
-  readonly awsRequestId?: string;
-  getRemainingTimeInMillis?(): number;
-}
+const ftp = ftpAddressOf(environment, secrets);
 
 /** Answers what was crawled and how each crawl ended. Throws only when it could not even begin. */
 export const handler = async (
   event: unknown,
   context: LambdaContext,
 ): Promise<{ crawls: readonly CrawlOutcome[] }> => {
-  const remainingMs = context.getRemainingTimeInMillis?.() ?? budgetMsDefault;
-  const deadline = performance.now() + remainingMs - marginMs;
-  const broker = connectBroker({
-    url: environment.BATON_BROKER_URL,
-    credentials: () => secrets.json(environment.BATON_BROKER_CREDENTIALS_URI, credentialsSchema),
-    ca: await secrets.text(environment.BATON_BROKER_CA_URI ?? environment.BATON_TLS_CA_URI),
-    name: 'scraper',
-  });
+  const deadline = performance.now() + remainingMs(context, { elseMs: budgetMsDefault }) - marginMs;
+  const broker = lazyBroker(environment, { secrets, logger, name: 'scraper' });
   const fetcher = createPageFetcher({ privateHosts: environment.BATON_SCRAPE_PRIVATE_HOSTS });
   const source = requestedSource(event);
   const crawls: CrawlOutcome[] = [];
   try {
     const ports = {
       leader,
-      broker,
+      broker: await broker.open(),
       fetcher,
       logger,
       deposit: (file: { name: string; bytes: Buffer }) => depositFile(ftp, file),
     };
-    const owner = `scraper/${context.awsRequestId ?? crypto.randomUUID()}`;
+    const owner = ownerOf('scraper', context);
     while (crawls.length < crawlsMax) {
       const outcome = await crawlNext(ports, {
         owner,
@@ -77,9 +59,7 @@ export const handler = async (
     return { crawls };
   } finally {
     await fetcher.close();
-    await broker
-      .close()
-      .catch((error: unknown) => logger.warn(`closing the broker failed: ${describeError(error)}`));
+    await broker.close();
   }
 };
 

@@ -38,7 +38,7 @@ export const ending = signal<Ending>('possible');
 
 const answerWithinMs = 5_000;
 
-export function readPlace(hash: string): Place {
+function readPlace(hash: string): Place {
   const watch = /^#watch-(?<id>[0-9a-f-]{36})$/.exec(hash)?.groups?.['id'];
   if (watch !== undefined) return { kind: 'watch', id: watch };
   const { source, sku } = /^#item-(?<source>[a-z0-9-]+)\/(?<sku>[^/]+)$/.exec(hash)?.groups ?? {};

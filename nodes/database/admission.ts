@@ -19,6 +19,13 @@ export async function readRecorded(query: Query, what: string): Promise<Recorded
   return { nodes, fenceTerm: fence?.term ?? 0 };
 }
 
+export interface Admitted {
+  /** Of this node when it started the last time; null when it never did. */
+  readonly recordedTerm: number | null;
+  /** The highest term that is recorded: see nodes/raft/membership.ts. */
+  readonly termAtLeast: number;
+}
+
 /** @throws Error saying why this start would not be safe and what to do about it. */
 export async function admit(
   queries: Queries,
@@ -28,7 +35,7 @@ export async function admit(
     members: readonly Pick<Member, 'id' | 'voter'>[];
     term: number;
   },
-): Promise<{ known: boolean; termAtLeast: number }> {
+): Promise<Admitted> {
   const { nodeId: id, generation, term } = node;
   const voters = node.members.filter(({ voter }) => voter).map((member) => member.id);
   const what = `admitting ${id}`;
@@ -64,7 +71,8 @@ export async function admit(
         [id, generation, term],
       );
       await query(what, 'COMMIT');
-      return { known: nodes.some((row) => row.id === id), termAtLeast: admission.termAtLeast };
+      const { term: recordedTerm = null } = nodes.find((row) => row.id === id) ?? {};
+      return { recordedTerm, termAtLeast: admission.termAtLeast };
     } catch (error) {
       // Without a connection there is nothing to roll back.
       await query(what, 'ROLLBACK').catch(() => undefined);

@@ -3,7 +3,7 @@
 import { queues } from '../../contracts/topology.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { TakenMessage } from '../../runtime/rabbitmq.ts';
-import type { NodeBroker } from '../node-broker.ts';
+import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { readLetter } from './read-letter.ts';
 import type { DeadLetterStore } from './store.ts';
 
@@ -23,7 +23,7 @@ const backOffMsMax = 600_000;
 
 export interface CollectorPorts {
   readonly store: Pick<DeadLetterStore, 'keepDeadLetters' | 'openDeadLetters'>;
-  readonly broker: Pick<NodeBroker, 'take'>;
+  readonly broker: Pick<BrokerClient, 'take'>;
   /** Milliseconds that only rise. */
   readonly now?: () => number;
 }

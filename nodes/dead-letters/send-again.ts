@@ -4,7 +4,7 @@
 import * as z from 'zod';
 import { itemPartitionOf } from '../../contracts/item-partitions.ts';
 import { exchanges, messageHeaders, queues, routingKeys } from '../../contracts/topology.ts';
-import type { NodeBroker } from '../node-broker.ts';
+import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
 import type { DeadLetterStore, LetterToSend } from './store.ts';
 
@@ -14,7 +14,7 @@ const stepLimits = { lettersMax: 100, bytesMax: 2 * 1024 * 1024 };
 export async function sendAgain(
   term: number,
   store: Pick<DeadLetterStore, 'deadLettersToSend' | 'deadLettersSent'>,
-  broker: Pick<NodeBroker, 'publish'>,
+  broker: Pick<BrokerClient, 'publish'>,
   itemPartitions = 1,
 ): Promise<void> {
   for (let step = 0; step < stepsPerRound; step++) {

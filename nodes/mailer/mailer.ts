@@ -4,7 +4,7 @@
 import { mailMessageType, mailMessageVersion } from '../../contracts/mail-message.ts';
 import { exchanges, messageHeaders, routingKeys } from '../../contracts/topology.ts';
 import { newTraceparent } from '../../runtime/trace.ts';
-import type { NodeBroker } from '../node-broker.ts';
+import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import type { Store } from '../store.ts';
 import { composeMail, type MailSettings } from './compose.ts';
 import { digestRules } from './notice.ts';
@@ -34,7 +34,7 @@ export async function queueDigests(
 export async function publishDueMails(
   term: number,
   store: Pick<Store, 'dueMails' | 'mailPublished'>,
-  broker: Pick<NodeBroker, 'publish'>,
+  broker: Pick<BrokerClient, 'publish'>,
 ): Promise<void> {
   for (const mail of await store.dueMails(term, mailsPerRound)) {
     const { mailId, attempt, traceparent } = mail;

@@ -108,7 +108,8 @@ export function onTransferNow(draft: Draft, from: NodeId, term: number): void {
 export function followerTimer(draft: Draft): void {
   const { role, now, config } = draft.state;
   if (role.kind !== 'follower') return;
-  const silent = role.leader !== null && now - role.leader.heardAt >= config.electionTimeoutMs;
+  // As a sum, which is what the wake-up was asked for: a difference may fall short of it by a rounding.
+  const silent = role.leader !== null && now >= role.leader.heardAt + config.electionTimeoutMs;
   const reason = silent ? `${role.leader?.id ?? ''} was silent for a timeout` : 'no leader was heard';
   if (silent) becomeFollower(draft, { ...role, leader: null }, reason);
   if (now < role.campaignAt) return;

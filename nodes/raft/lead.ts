@@ -52,7 +52,7 @@ export function leaderTick(draft: Draft): void {
   const { state } = draft;
   const { config, now } = state;
   if (state.role.kind !== 'leader') return;
-  if (now - quorumHeardAt(config, state.role.peers, now) >= config.electionTimeoutMs) {
+  if (now >= quorumHeardAt(config, state.role.peers, now) + config.electionTimeoutMs) {
     stepDown(draft, { rule: 'quorum-lost', reason: 'no majority answered for a timeout' });
     return;
   }
@@ -115,15 +115,11 @@ export function onTransfer(draft: Draft, { target, reason }: Extract<Input, { ki
   if (!draft.state.otherVoters.includes(target)) return fail(`${target} is a learner and never leads`);
   if (isSilent(draft, peer)) {
     const age = peer.sequence === 0 ? 'never' : `not for ${Math.round(now - peer.ackedAt)} ms`;
-    fail(`${target} has answered ${age}`);
+    const silence = `${target} has answered ${age}`;
     const heir = heirsOf(draft, role, [target])[0];
-    if (heir === undefined) return undefined;
-    return beginTransfer(draft, role, {
-      target: heir,
-      named: false,
-      rule: 'asked',
-      reason: `${reason} (instead of ${target})`,
-    });
+    if (heir === undefined) return fail(silence);
+    const instead = `${reason} (${silence}, so another one is asked)`;
+    return beginTransfer(draft, role, { target: heir, named: false, rule: 'asked', reason: instead });
   }
   if (peer.priority === 0) return fail(`${target} has priority 0 and never leads`);
   if (peer.health && !peer.health.fit)

@@ -38,7 +38,7 @@ export function continueAbstaining(draft: Draft): void {
     voteAgain(draft, 'every other voter has told its term');
     return;
   }
-  if (role.kind === 'follower' && role.leader && now - role.leader.since >= followMs(draft)) {
+  if (role.kind === 'follower' && role.leader && now >= role.leader.since + followMs(draft)) {
     voteAgain(draft, `followed ${role.leader.id} for ${followedTimeouts} timeouts`);
     return;
   }

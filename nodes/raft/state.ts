@@ -139,7 +139,8 @@ export interface State {
   readonly putOff: PutOff | null;
   readonly told: { readonly role: RoleView; readonly term: number } | null;
   readonly wakeAt: Time | null;
-  readonly lastRefusal: string;
+  /** The last one noted of each candidate: its term and rule. */
+  readonly refusals: ReadonlyMap<NodeId, string>;
 }
 
 /** One step's work in progress: the new state, written to freely, and the effects gathered so far. */
@@ -176,7 +177,7 @@ export function initialState(config: Config): State {
     putOff: null,
     told: null,
     wakeAt: null,
-    lastRefusal: '',
+    refusals: new Map(),
   };
 }
 

@@ -96,15 +96,17 @@ export type Message =
   | (Base & { readonly kind: 'term-answer'; readonly nonce: number; readonly askerBoot: BootId });
 
 /** Why a vote was given or refused. rules.ts says where each rule is argued. */
-export type Rule =
-  | 'granted'
-  | 'term-too-low'
-  | 'leader-is-alive' // stickiness, dissertation 4.2.3
-  | 'already-voted' // dissertation 3.4
-  | 'not-a-voter'
-  | 'other-generation'
-  | 'abstaining' // the vote file was lost
-  | 'cannot-persist';
+export const rules = [
+  'granted',
+  'term-too-low',
+  'leader-is-alive', // stickiness, dissertation 4.2.3
+  'already-voted', // dissertation 3.4
+  'not-a-voter',
+  'other-generation',
+  'abstaining', // the vote file was lost
+  'cannot-persist',
+] as const;
+export type Rule = (typeof rules)[number];
 
 /** Why a leader stopped leading. */
 export type StepDownRule =

@@ -102,8 +102,9 @@ function judgeVote(draft: Draft, from: NodeId, message: VoteRequest): Rule {
 
 /** Once per candidate, term and rule: a refused pre-candidate asks every few milliseconds. */
 function noteRefusal(draft: Draft, refusal: { candidate: NodeId; term: number; rule: Rule }): void {
-  const key = `${refusal.candidate}/${refusal.term}/${refusal.rule}`;
-  if (draft.state.lastRefusal === key) return;
-  draft.state.lastRefusal = key;
+  const { state } = draft;
+  const noted = `${refusal.term}/${refusal.rule}`;
+  if (state.refusals.get(refusal.candidate) === noted) return;
+  state.refusals = new Map(state.refusals).set(refusal.candidate, noted);
   draft.notes.push({ kind: 'vote-refused', ...refusal, section: sections[refusal.rule] });
 }

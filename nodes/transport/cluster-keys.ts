@@ -4,6 +4,7 @@ import { z } from 'zod';
 const clusterKeySchema = z.strictObject({
   /** Travels in clear in every datagram, so that a receiver knows which key to try. */
   id: z.int().min(0).max(255),
+  /** Base64 of 32 bytes. */
   key: z.base64().refine((text) => Buffer.from(text, 'base64').length === 32, 'not 32 bytes in base64'),
 });
 
@@ -15,8 +16,4 @@ export const clusterKeysSchema = z
   .strictObject({ current: clusterKeySchema, previous: clusterKeySchema.optional() })
   .refine((keys) => keys.current.id !== keys.previous?.id, 'current and previous have the same id');
 
-export interface ClusterKeys {
-  /** `key` is base64 of 32 bytes. */
-  current: { id: number; key: string };
-  previous?: { id: number; key: string } | undefined;
-}
+export type ClusterKeys = z.infer<typeof clusterKeysSchema>;

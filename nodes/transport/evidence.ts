@@ -3,6 +3,7 @@
 // and hears, sealed, which boot answers there; only the close of such a connection says anything.
 // Never grants anything: evidence shortens waiting. A listener's data and connections are bounded, so that a
 // port scanner costs little and learns nothing.
+import { once } from 'node:events';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { packetLengthMax } from './packet.ts';
 import type { Sessions } from './sessions.ts';
@@ -60,13 +61,8 @@ async function listen(options: EvidenceOptions): Promise<{ close(): Promise<void
   });
   server.maxConnections = connectionsMax;
   server.on('drop', () => options.count('evidence.dropped'));
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ host: options.bind, port: options.port, exclusive: true }, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
+  server.listen({ host: options.bind, port: options.port, exclusive: true });
+  await once(server, 'listening');
   server.on('error', () => options.count('evidence.accept-error'));
   return {
     close: async () => {

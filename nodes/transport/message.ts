@@ -2,20 +2,11 @@
 // what was opened is checked all the same; fields of a newer minor release are ignored.
 import { z } from 'zod';
 import { nodeIdSchema } from '../../contracts/ids.ts';
-import type { Message } from '../raft/types.ts';
+import { rules, type Message } from '../raft/types.ts';
 
 const count = z.int().min(0);
 const boot = z.string().regex(/^[0-9a-f]{32}$/);
-const rule = z.enum([
-  'granted',
-  'term-too-low',
-  'leader-is-alive',
-  'already-voted',
-  'not-a-voter',
-  'other-generation',
-  'abstaining',
-  'cannot-persist',
-]);
+const rule = z.enum(rules);
 const health = z.object({
   fit: z.boolean(),
   reason: z.string().max(200).nullable(),

@@ -3,7 +3,8 @@
 // Resolves the peers' names again and again, since a node that moves keeps its name. No error of a send or a
 // lookup gets further than a counter. Never looks into a datagram.
 import { createSocket, type Socket, type SocketType } from 'node:dgram';
-import { lookup } from 'node:dns';
+import { lookup } from 'node:dns/promises';
+import { once } from 'node:events';
 import { isIP, isIPv6 } from 'node:net';
 
 export interface UdpPeer {
@@ -48,7 +49,7 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
   const { bind, port, count } = options;
   const type: SocketType = isIPv6(bind) ? 'udp6' : 'udp4';
   const listener = await bound(newSocket());
-  listener.on('error', (error) => count(`receive-error.${codeOf(error)}`));
+  listener.on('error', (error) => count(`receive-error.${systemCodeOf(error)}`));
   const links = new Map(options.peers.map((peer) => [peer.id, openLink(peer)]));
   let closed = false;
 
@@ -66,14 +67,10 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
     return socket;
   }
 
-  function bound(socket: Socket): Promise<Socket> {
-    return new Promise((resolve, reject) => {
-      socket.once('error', reject);
-      socket.bind({ address: bind, port, exclusive: true }, () => {
-        socket.off('error', reject);
-        resolve(socket);
-      });
-    });
+  async function bound(socket: Socket): Promise<Socket> {
+    socket.bind({ address: bind, port, exclusive: true });
+    await once(socket, 'listening');
+    return socket;
   }
 
   function openLink(peer: UdpPeer) {
@@ -82,7 +79,7 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
     let timer: NodeJS.Timeout | undefined;
 
     function failed(error: Error, on: Socket): void {
-      const code = codeOf(error);
+      const code = systemCodeOf(error);
       count(`send-error.${code}`);
       if (code === 'ECONNREFUSED') options.onRefused(peer.id);
       else if (!passing.has(code) && socket === on) {
@@ -104,13 +101,8 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
       const fresh = newSocket(peer);
       try {
         await bound(fresh);
-        await new Promise<void>((resolve, reject) => {
-          fresh.once('error', reject);
-          fresh.connect(peer.port, to, () => {
-            fresh.off('error', reject);
-            resolve();
-          });
-        });
+        fresh.connect(peer.port, to);
+        await once(fresh, 'connect');
       } catch (error) {
         closeQuietly(fresh);
         throw error;
@@ -125,12 +117,12 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
     async function refresh(): Promise<void> {
       let again = lookupAgainMs;
       try {
-        const found = await resolveName(peer.host, type);
-        if (found !== address && !closed) await connect(found);
+        const found = await lookup(peer.host, { family: type === 'udp6' ? 6 : 4 });
+        if (found.address !== address && !closed) await connect(found.address);
         again = lookupEveryMs;
       } catch (error) {
         // The old address, if there is one, stays in use: a name server that is down changes nothing.
-        count(`lookup-error.${codeOf(error)}`);
+        count(`lookup-error.${systemCodeOf(error)}`);
       }
       if (closed || (isIP(peer.host) && socket)) return;
       timer = setTimeout(() => void refresh(), again);
@@ -146,9 +138,9 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
           if (!error) return count('sent');
           failed(error, via);
           // The refusal was of an earlier datagram, and in telling so the system did not send this one.
-          if (codeOf(error) === 'ECONNREFUSED' && socket === via)
+          if (systemCodeOf(error) === 'ECONNREFUSED' && socket === via)
             via.send(packet, (again) => {
-              if (again) count(`send-error.${codeOf(again)}`);
+              if (again) count(`send-error.${systemCodeOf(again)}`);
               else count('sent');
             });
           return undefined;
@@ -179,16 +171,6 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
 
 const sourceOf = ({ address, port }: { address: string; port: number }): string => `${address}:${port}`;
 
-function resolveName(host: string, type: SocketType): Promise<string> {
-  if (isIP(host)) return Promise.resolve(host);
-  return new Promise((resolve, reject) => {
-    lookup(host, { family: type === 'udp6' ? 6 : 4 }, (error, address) => {
-      if (error) reject(error);
-      else resolve(address);
-    });
-  });
-}
-
 function closeQuietly(socket: Socket): void {
   socket.removeAllListeners('message');
   // A refusal that is still on its way would otherwise be an unhandled event.
@@ -196,6 +178,6 @@ function closeQuietly(socket: Socket): void {
   socket.close();
 }
 
-function codeOf(error: unknown): string {
+function systemCodeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown';
 }

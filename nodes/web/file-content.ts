@@ -3,6 +3,7 @@
 // Never holds a file in memory and never touches the disk.
 import { createHash, randomUUID } from 'node:crypto';
 import { pipeline, Transform, type Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import multipart from '@fastify/multipart';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -143,13 +144,7 @@ export function addFileContent(
     if (!stream.readableEnded) {
       stream.unpipe(); // From whoever still unpacks it for nobody, and holds it up.
       stream.resume();
-      await new Promise<void>((resolve) => {
-        stream
-          .once('end', resolve)
-          .once('close', resolve)
-          .once('error', () => resolve());
-        if (stream.readableEnded || stream.destroyed) resolve();
-      });
+      await finished(stream, { writable: false }).catch(() => undefined); // However it ends: what arrived is counted.
     }
     return loaded;
   }

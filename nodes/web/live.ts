@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { BatonEvent } from '../../contracts/event.ts';
 import { describeError } from '../../runtime/failure.ts';
+import { oneAtATime } from '../../runtime/one-at-a-time.ts';
 import type { Store } from '../store.ts';
 import { parse } from './internal-server.ts';
 
@@ -31,10 +32,9 @@ export class Live {
   readonly #ring: BatonEvent[] = [];
   readonly #readers = new Set<LiveReader>();
   readonly #timers: NodeJS.Timeout[];
-  #polling = false;
+  readonly #poll = oneAtATime(() => this.#readFeed());
   /** Why the last look failed; empty when it did not. */
   #reported = '';
-  #feed = '';
 
   constructor(store: Pick<Store, 'feed' | 'feedBounds'>, report: (error: unknown) => void) {
     this.#store = store;
@@ -63,7 +63,6 @@ export class Live {
       if (this.#readers.size >= readersMax) return reply.code(503).header('retry-after', '5').send();
       const { recent } = parse(querySchema, request.query);
       const bounds = await this.#store.feedBounds();
-      this.#feed = bounds.feed;
       const asked = request.headers['last-event-id'];
       const resume = typeof asked === 'string' ? positionOf(asked, bounds) : { kind: 'new' as const };
       reply.hijack();
@@ -97,12 +96,10 @@ export class Live {
     this.#readers.clear();
   }
 
-  async #poll(): Promise<void> {
-    if (this.#polling || this.#readers.size === 0) return;
-    this.#polling = true;
+  async #readFeed(): Promise<void> {
+    if (this.#readers.size === 0) return;
     try {
       const { last, feed } = await this.#store.feedBounds();
-      if (feed !== this.#feed) this.#feed = feed;
       const behind = [...this.#readers].filter(({ position }) => position < last);
       // One query serves all readers at one position, which is nearly always all of them.
       for (const after of new Set(behind.map(({ position }) => position))) {
@@ -118,8 +115,6 @@ export class Live {
       // Once per cause: a database that is away is away for ten looks a second.
       if (this.#reported !== describeError(error)) this.#report(error);
       this.#reported = describeError(error);
-    } finally {
-      this.#polling = false;
     }
   }
 
@@ -140,7 +135,7 @@ function textOf(event: BatonEvent): string {
 }
 
 /** Where a reader goes on: a foreign feed, an id past retention or one that is not given out yet starts anew. */
-export function positionOf(
+function positionOf(
   lastEventId: string,
   bounds: { feed: string; first: number; last: number },
 ): { kind: 'resume'; position: number } | { kind: 'reset' } {

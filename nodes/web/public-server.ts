@@ -22,7 +22,7 @@ import { deadQueues } from '../dead-letters/collect.ts';
 import type { Leadership } from '../leadership.ts';
 import type { RaftThread } from '../raft-thread.ts';
 import { watchTopics, type Store } from '../store.ts';
-import type { NodeBroker } from '../node-broker.ts';
+import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { judgeSources } from '../source-watch.ts';
 import type { Problems } from '../problems.ts';
 import { Guard, sessionCookie } from './guard.ts';
@@ -48,7 +48,7 @@ export interface PublicServerOptions {
   readonly leadership: Leadership;
   readonly raft: Pick<RaftThread, 'status'>;
   readonly store: Store;
-  readonly broker: NodeBroker;
+  readonly broker: BrokerClient;
   readonly itemPartitions: number;
   readonly live: Live;
   readonly guard: Guard;
@@ -356,7 +356,7 @@ async function readDepths({
   store,
   itemPartitions,
 }: {
-  broker: NodeBroker;
+  broker: BrokerClient;
   store: Pick<Store, 'openDeadLetters'>;
   itemPartitions: number;
 }): Promise<Depths> {

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { Client } from 'basic-ftp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { FtpSource } from '../../functions/ftp-sync/ftp-source.ts';
+import { FtpClient } from '../../functions/ftp-sync/ftp-client.ts';
 import { depositFile } from '../../functions/scraper/deposit.ts';
 import { makeCertificates, type TestCertificates } from '../support/certificates.ts';
 import { eventually } from '../support/running-system.ts';
@@ -119,18 +119,18 @@ describe.skipIf(missing !== '')(`ftp server${missing === '' ? '' : ` (skipped: $
 
   test('ftp server: the scraper drops a file over TLS, ftp-sync lists, reads and moves it', async () => {
     await depositFile(target(), { name: 'demo_first.csv', bytes: Buffer.from('sku\n1\n') });
-    const source = new FtpSource(target());
+    const ftp = new FtpClient(target());
     try {
-      expect(await source.list('in')).toEqual(['demo_first.csv']);
-      const look = await source.look('in/demo_first.csv');
+      expect(await ftp.list('in')).toEqual(['demo_first.csv']);
+      const look = await ftp.look('in/demo_first.csv');
       expect(look?.size).toBe(6);
       // Of UTC: a file that was just written must not look hours old.
       expect(Math.abs(Date.now() - Number(look?.modifiedAt))).toBeLessThan(60_000);
-      expect(await source.move({ from: 'in/demo_first.csv', to: 'done/demo_first.csv' })).toBe(true);
-      expect(await source.write('out/export.csv', Readable.from([Buffer.from('sku\n')]))).toBe(4);
-      expect([await source.list('in'), await source.list('done')]).toEqual([[], ['demo_first.csv']]);
+      expect(await ftp.move({ from: 'in/demo_first.csv', to: 'done/demo_first.csv' })).toBe(true);
+      expect(await ftp.write('out/export.csv', Readable.from([Buffer.from('sku\n')]))).toBe(4);
+      expect([await ftp.list('in'), await ftp.list('done')]).toEqual([[], ['demo_first.csv']]);
     } finally {
-      source.close();
+      ftp.close();
     }
   });
 
@@ -150,11 +150,11 @@ describe.skipIf(missing !== '')(`ftp server${missing === '' ? '' : ` (skipped: $
       plain.access({ host: '127.0.0.1', port, user: 'baton', password: credentials.password }),
     ).rejects.toThrow(/530/);
     plain.close();
-    const source = new FtpSource(target());
+    const ftp = new FtpClient(target());
     try {
-      expect(await source.look('../../etc/passwd')).toBeUndefined();
+      expect(await ftp.look('../../etc/passwd')).toBeUndefined();
     } finally {
-      source.close();
+      ftp.close();
     }
   });
 

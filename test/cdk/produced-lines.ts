@@ -5,7 +5,7 @@ import { routes, type CrawlLease, type MailClaimAnswer } from '../../contracts/n
 import { queues, sqsQueues } from '../../contracts/topology.ts';
 import { Problems } from '../../nodes/problems.ts';
 import { watchSources } from '../../nodes/source-watch.ts';
-import type { FtpSource } from '../../functions/ftp-sync/ftp-source.ts';
+import type { FtpClient } from '../../functions/ftp-sync/ftp-client.ts';
 import { handleEvent } from '../../functions/ftp-sync/handle-event.ts';
 import { deliver } from '../../functions/intermediary/deliver.ts';
 import { sendMails } from '../../functions/mail/send-mails.ts';
@@ -125,7 +125,7 @@ async function ftpSyncLines(): Promise<string[]> {
       ? { kind: 'rejected', fileId: crypto.randomUUID(), reason: 'no such format' }
       : undefined;
   const look = { size: 1, modifiedAt: new Date(0) };
-  const source: Partial<FtpSource> = {
+  const ftp: Partial<FtpClient> = {
     list: () => Promise.resolve([]),
     look: (path) => Promise.resolve(path.startsWith('in/') ? look : undefined),
     write: () => Promise.resolve(1),
@@ -133,7 +133,7 @@ async function ftpSyncLines(): Promise<string[]> {
   };
   const ports = {
     ...edges.ports,
-    source: source as FtpSource,
+    ftp: ftp as FtpClient,
     leader: {
       ...edges.ports.leader,
       download: () => Promise.reject(new Error('nothing is exported here')),

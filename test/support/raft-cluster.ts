@@ -34,6 +34,7 @@ interface Line {
   readonly term?: number;
   readonly leader?: string | null;
   readonly note?: Note;
+  readonly problem?: string;
   readonly status?: RaftStatus;
   readonly url?: string;
 }
@@ -194,6 +195,10 @@ export class RaftCluster {
     this.#node(id).child?.stdin?.write(`hang ${ms}\n`);
   }
 
+  refuseFence(id: string): void {
+    this.#node(id).child?.stdin?.write('refuse-fence\n');
+  }
+
   /** What the node says of itself, asked now. */
   async status(id: string): Promise<RaftStatus> {
     const node = this.#node(id);
@@ -219,6 +224,9 @@ export class RaftCluster {
   }
   notes(id: string): Note[] {
     return this.#node(id).lines.flatMap(({ note }) => note ?? []);
+  }
+  problems(id: string): string[] {
+    return this.#node(id).lines.flatMap(({ problem }) => problem ?? []);
   }
   /** The last role it told. */
   role(id: string): string | undefined {

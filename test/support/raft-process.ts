@@ -1,5 +1,5 @@
 // A raft thread in a process of its own, for tests and benchmarks that kill, freeze or hang it: options as JSON in the
-// first argument; roles, refusals and states as JSON lines on standard output. `hang <ms>`, `crash` and `status` come on
+// first argument; roles, refusals and states as JSON lines on standard output. `hang <ms>`, `crash`, `refuse-fence` and `status` come on
 // standard input. A hand-over is asked for over HTTP, as an operator does; SIGTERM hands over before it ends.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -18,6 +18,7 @@ thread.onRole(({ role, term, reason }) => {
   say({ role: role.kind, term, leader, reason });
 });
 thread.onNote((note) => say({ note }));
+thread.onProblem(({ detail }) => say({ problem: detail }));
 thread.reportHealth({ databaseReachable: true, fit: true, reason: null });
 
 createInterface({ input: process.stdin }).on('line', (line) => {
@@ -26,6 +27,8 @@ createInterface({ input: process.stdin }).on('line', (line) => {
     const end = performance.now() + Number(argument);
     while (performance.now() < end);
   }
+  // As the database does that has seen this term already.
+  if (command === 'refuse-fence') thread.fenceRefused(thread.status().term);
   if (command === 'status') say({ status: thread.status() });
   // Health that is none: a broken promise inside the thread, as any bug in there would be.
   if (command === 'crash') thread.reportHealth(JSON.parse('null') as RaftThreadHealth);

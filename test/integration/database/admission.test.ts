@@ -7,6 +7,8 @@ import { Client } from 'pg';
 import { expect, test } from 'vitest';
 import type { Member } from '../../../contracts/environment.ts';
 import { openDatabase } from '../../../nodes/database/database.ts';
+import { joinCluster } from '../../../nodes/join-cluster.ts';
+import { makeFirstVoteFile, openVoteFile, readIdentity } from '../../../nodes/vote-file.ts';
 import { makeCertificates } from '../../support/certificates.ts';
 import { freePort } from '../../support/ports.ts';
 import { entries, item, lead, useDatabases, waitForBlocked } from './fresh-database.ts';
@@ -58,11 +60,52 @@ test('admission: the first nodes are unknown, and known at their next start', as
   const database = node('node-1');
   const admit = (nodeId: string) => database.admit({ nodeId, generation: 1, members: members(3), term: 0 });
   expect(await Promise.all(['node-1', 'node-2', 'node-3'].map(admit))).toEqual([
-    { known: false, termAtLeast: 0 },
-    { known: false, termAtLeast: 0 },
-    { known: false, termAtLeast: 0 },
+    { recordedTerm: null, termAtLeast: 0 },
+    { recordedTerm: null, termAtLeast: 0 },
+    { recordedTerm: null, termAtLeast: 0 },
   ]);
-  expect(await admit('node-2')).toEqual({ known: true, termAtLeast: 0 });
+  expect(await admit('node-2')).toEqual({ recordedTerm: 0, termAtLeast: 0 });
+});
+
+test('a first start that ends after its admission has lost nothing, and the next one votes', async () => {
+  const { node } = await databases.fresh();
+  const dataDir = await mkdtemp(join(tmpdir(), 'baton-test-join-'));
+  const start = async () => {
+    const { clusterId, recordedTerm, termAtLeast } = await joinCluster({
+      database: node('node-1'),
+      cluster: 'test',
+      nodeId: 'node-1',
+      generation: 1,
+      members: members(3),
+      remembered: readIdentity(dataDir),
+      makeFirstVoteFile: (of) => makeFirstVoteFile({ ...of, dataDir }),
+      report: () => undefined,
+      tryEveryMs: 10,
+      signal: AbortSignal.timeout(10_000),
+    });
+    return {
+      dataDir,
+      nodeId: 'node-1',
+      generation: 1,
+      clusterId,
+      termAtLeast,
+      knownToDatabase: recordedTerm !== null,
+    };
+  };
+  try {
+    expect(await start()).toMatchObject({ knownToDatabase: false }); // And ends before it opens its vote file.
+    const again = await start();
+    expect(again).toMatchObject({ knownToDatabase: true });
+    const file = openVoteFile(again);
+    expect(file.recovered).toEqual({ kind: 'found', persisted: { term: 0, votedFor: null } });
+    file.close();
+    await rm(join(dataDir, 'vote'));
+    const lost = openVoteFile(await start());
+    expect(lost.recovered).toEqual({ kind: 'lost', term: 0 });
+    lost.close();
+  } finally {
+    await rm(dataDir, { recursive: true });
+  }
 });
 
 test('admission: a generation with other voters than it had is refused, naming both sets', async () => {
@@ -87,7 +130,7 @@ test('admission: a node more than one generation behind keeps the others from go
   await admit('node-3', 2, 4);
   // node-4 never ran, so it holds nobody up.
   // It begins with the highest term that anybody recorded.
-  expect(await admit('node-1', 3, 5)).toEqual({ known: true, termAtLeast: 2 });
+  expect(await admit('node-1', 3, 5)).toEqual({ recordedTerm: 2, termAtLeast: 2 });
 });
 
 test('admission: generations neither jump nor fall nor change two voters, and a refused node leaves no trace', async () => {

@@ -14,6 +14,7 @@ import { deadLetter } from '../../../functions/dead-letter.ts';
 import { createCollector } from '../../../nodes/dead-letters/collect.ts';
 import type { Store } from '../../../nodes/store.ts';
 import { sendAgain } from '../../../nodes/dead-letters/send-again.ts';
+import { createLogger } from '../../../runtime/logger.ts';
 import { connectBroker, type BrokerClient, type TakenMessage } from '../../../runtime/rabbitmq.ts';
 import {
   rabbitmqInstalled,
@@ -25,6 +26,7 @@ import { lead, useDatabases, type FreshDatabase } from '../database/fresh-databa
 import { asked, serveLeader, type ServedLeader } from './served-leader.ts';
 
 const databases = useDatabases();
+const logger = createLogger({ process: 'test', write: () => undefined });
 const trace = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
 const kinds: BrokerKind[] = rabbitmqInstalled ? ['development', 'rabbitmq'] : ['development'];
 
@@ -86,7 +88,8 @@ describe.each(kinds)('with %s', (kind) => {
   /** As deliver buries one bad item. */
   const bury = (sku: string, letter: { price?: unknown; code?: 'ITEM_MALFORMED'; reason?: string } = {}) => {
     const body = JSON.stringify(page(sku, { price: letter.price ?? 'ten' }));
-    return deadLetter(client, {
+    const ports = { broker: () => Promise.resolve(client), logger };
+    return deadLetter(ports, {
       queue: 'items',
       message: {
         basicProperties: {

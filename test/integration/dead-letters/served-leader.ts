@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { request } from 'undici';
 import { expect, vi } from 'vitest';
 import { createNode } from '../../../nodes/node.ts';
-import type { NodeBroker } from '../../../nodes/node-broker.ts';
+import type { BrokerClient } from '../../../runtime/rabbitmq.ts';
 import type { Store } from '../../../nodes/store.ts';
 import type { SpanSender } from '../../../nodes/tracing/trace-export.ts';
 import { createLogger } from '../../../runtime/logger.ts';
@@ -37,7 +37,7 @@ export interface ServedLeader {
 /** Leads term `term` when it resolves. */
 export async function serveLeader(options: {
   store: Store;
-  broker: NodeBroker;
+  broker: BrokerClient;
   term: number;
   /** Where it is to listen, and what it tells of itself. */
   publicUrl?: string;

@@ -6,7 +6,7 @@ import { performance } from 'node:perf_hooks';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startFtpServer, type FtpServer } from '../../../emulator/services/ftp-server/ftp-server.ts';
 import type { FtpFault } from '../../../emulator/services/ftp-server/faults.ts';
-import { FtpSource } from '../../../functions/ftp-sync/ftp-source.ts';
+import { FtpClient } from '../../../functions/ftp-sync/ftp-client.ts';
 import { handleEvent } from '../../../functions/ftp-sync/handle-event.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
@@ -19,7 +19,7 @@ let root: string;
 let faults: FtpFault[];
 let certificates: TestCertificates;
 let server: FtpServer;
-let source: FtpSource;
+let ftp: FtpClient;
 let receiver: Awaited<ReturnType<typeof startFileReceiver>>;
 let published: { exchange: string; routingKey: string; headers?: Record<string, string | number> }[];
 
@@ -39,30 +39,32 @@ beforeEach(async () => {
     faults,
   });
   receiver = await startFileReceiver(certificates);
-  source = sourceAt(server.port);
+  ftp = clientAt(server.port);
 });
 afterEach(async () => {
-  source.close();
+  ftp.close();
   await receiver.close();
   await server.close();
   await rm(folder, { recursive: true });
 });
 
-function sourceAt(port: number): FtpSource {
-  return new FtpSource({
-    host: '127.0.0.1',
-    port,
-    root: '/',
-    socketTimeoutMs: 2_000,
-    credentials: () => Promise.resolve(user),
-    ca: () => Promise.resolve(certificates.ca),
-  });
+function clientAt(port: number): FtpClient {
+  return new FtpClient(
+    {
+      host: '127.0.0.1',
+      port,
+      root: '/',
+      credentials: () => Promise.resolve(user),
+      ca: () => Promise.resolve(certificates.ca),
+    },
+    { socketTimeoutMs: 2_000 },
+  );
 }
 async function run(event: unknown): Promise<void> {
   await handleEvent(
     {
       leader: receiver.leader,
-      source,
+      ftp,
       logger: createLogger({ process: 'ftp-sync', write: () => undefined }),
       broker: () =>
         Promise.resolve({

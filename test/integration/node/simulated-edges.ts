@@ -2,7 +2,7 @@
 // order throws, so that nothing passes by accident.
 import type { FileAnswer } from '../../../contracts/node-api.ts';
 import type { RoleView } from '../../../nodes/raft/types.ts';
-import type { NodeBroker } from '../../../nodes/node-broker.ts';
+import type { BrokerClient } from '../../../runtime/rabbitmq.ts';
 import type { RaftThread } from '../../../nodes/raft-thread.ts';
 import type { ItemEvent, StagedRow, Store, Watch } from '../../../nodes/store.ts';
 import { Failure } from '../../../runtime/failure.ts';
@@ -33,7 +33,7 @@ export function simulatedRaft() {
 }
 
 /** Takes everything, and holds nothing. */
-export const simulatedBroker: NodeBroker = {
+export const simulatedBroker: BrokerClient = {
   publish: async () => undefined,
   depth: async () => 0,
   take: async () => 0,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fastify from 'fastify';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { LeadershipState } from '../../../nodes/leadership.ts';
+import type { LeadershipView } from '../../../contracts/public-views.ts';
 import { Problems } from '../../../nodes/problems.ts';
 import { standBy } from '../../../nodes/standby.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
@@ -17,7 +17,7 @@ let asked: string[];
 let rehearsed: number;
 let reports: string[];
 let problems: Problems;
-let state: LeadershipState;
+let state: LeadershipView;
 let tls: TestCertificates;
 let standby: ReturnType<typeof standBy>;
 

@@ -37,6 +37,7 @@ interface Seen {
 describe.each(kinds)('partitions with %s', (kind) => {
   let server: TestBroker;
   let broker: BrokerClient;
+  const ports = { broker: () => Promise.resolve(broker), logger };
   let close: (() => Promise<unknown>) | undefined;
 
   beforeAll(async () => {
@@ -128,7 +129,7 @@ describe.each(kinds)('partitions with %s', (kind) => {
     const seen = consume();
     await publish(other, 1);
     await vi.waitUntil(() => seen.length === 1, { timeout: 5_000 });
-    await publishRetry(broker, { queue: 'items-1', message: (seen[0] as Seen).message });
+    await publishRetry(ports, { queue: 'items-1', message: (seen[0] as Seen).message });
     await vi.waitUntil(() => seen.length === 2, { timeout: 10_000 });
     expect(seen.map(({ queue }) => queue)).toEqual(['items-1', 'items-1']);
   });
@@ -138,7 +139,7 @@ describe.each(kinds)('partitions with %s', (kind) => {
     await publish(other, 1);
     await vi.waitUntil(() => seen.length === 1, { timeout: 5_000 });
     const { message, queue } = seen[0] as Seen;
-    await deadLetter(broker, {
+    await deadLetter(ports, {
       queue,
       message,
       routingKey: 'items.shop',

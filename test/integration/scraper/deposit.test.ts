@@ -7,11 +7,12 @@ import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startFtpServer, type FtpServer } from '../../../emulator/services/ftp-server/ftp-server.ts';
-import { depositFile, type FtpTarget } from '../../../functions/scraper/deposit.ts';
+import type { FtpAddress } from '../../../functions/ftp-address.ts';
+import { depositFile } from '../../../functions/scraper/deposit.ts';
 
 let folder: string;
 let server: FtpServer;
-let target: FtpTarget;
+let target: FtpAddress;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'baton-deposit-'));

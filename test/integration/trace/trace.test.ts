@@ -111,7 +111,10 @@ test('one trace id leads from the page to the row and the mail, with the time of
   const fetchedAt = await publish(2, 8);
   // It had to wait once, since nobody led.
   for (const message of await takeFrom('items'))
-    await publishRetry(broker, { queue: 'items', message: asRecord(message) });
+    await publishRetry(
+      { broker: () => Promise.resolve(broker) },
+      { queue: 'items', message: asRecord(message) },
+    );
   await deliverAll(await takeFrom('items'));
 
   await vi.waitUntil(async () => (await trace(itemPath)).versions[0]?.deliveries.length === 1, {

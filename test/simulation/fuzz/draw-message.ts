@@ -1,18 +1,8 @@
 // Messages of the election core with any values that their schema lets through: what a peer that holds the key, and has
 // gone mad, could send. Terms stay near the receiver's most of the time, where they mean something.
-import type { Message, Rule } from '../../../nodes/raft/types.ts';
+import { rules, type Message } from '../../../nodes/raft/types.ts';
 import type { Chance } from '../chance.ts';
 
-const rules: readonly Rule[] = [
-  'granted',
-  'term-too-low',
-  'leader-is-alive',
-  'already-voted',
-  'not-a-voter',
-  'other-generation',
-  'abstaining',
-  'cannot-persist',
-];
 const kinds = [
   'pre-vote-request',
   'pre-vote-answer',

@@ -68,7 +68,7 @@ export const coreMutations: readonly CoreMutation[] = [
     rules: ['quorum-lost'],
     file: 'raft/lead.ts',
     edits: one(
-      'if (now - quorumHeardAt(config, state.role.peers, now) >= config.electionTimeoutMs) {',
+      'if (now >= quorumHeardAt(config, state.role.peers, now) + config.electionTimeoutMs) {',
       'if (now - quorumHeardAt(config, state.role.peers, now) === Infinity) {',
     ),
   },

@@ -2,8 +2,8 @@
 import { expect, test } from 'vitest';
 import { parseFileName } from '../../../contracts/file.ts';
 import { routes } from '../../../contracts/node-api.ts';
-import type { FtpSource } from '../../../functions/ftp-sync/ftp-source.ts';
-import { syncAll, type Leader } from '../../../functions/ftp-sync/sync-files.ts';
+import type { FtpClient } from '../../../functions/ftp-sync/ftp-client.ts';
+import { syncAll, type SyncPorts } from '../../../functions/ftp-sync/sync-files.ts';
 import { Failure } from '../../../runtime/failure.ts';
 import { simulatedEdges, traceparent } from './simulated-edges.ts';
 
@@ -13,7 +13,7 @@ test('a file that the leader never takes is left after a minute of tries, with t
   const edges = simulatedEdges();
   const moved: string[] = [];
   const waits: number[] = [];
-  const leader: Leader = {
+  const leader: SyncPorts['leader'] = {
     async call({ path, json }, { deadline }) {
       waits.push(deadline - performance.now());
       if (path !== routes.files) return { status: 204, term: 1, json: undefined };
@@ -23,13 +23,13 @@ test('a file that the leader never takes is left after a minute of tries, with t
     },
     download: () => Promise.reject(new Error('nothing is exported here')),
   };
-  const source = {
+  const ftp = {
     list: async () => ['bad_1.csv', 'good_1.csv'],
     look: async (path: string) => (path.startsWith('in/') ? { size: 3, modifiedAt: new Date(0) } : undefined),
     move: async ({ to }: { to: string }) => moved.push(to) > 0,
-  } as unknown as FtpSource;
+  } as unknown as FtpClient;
   const counts = await syncAll(
-    { leader, source, logger: edges.ports.logger },
+    { leader, ftp, logger: edges.ports.logger },
     { deadline: performance.now() + runMs, traceparent, signal: new AbortController().signal },
   );
   expect(counts).toEqual({ applied: 1, rejected: 0, left: 1 });

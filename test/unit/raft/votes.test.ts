@@ -7,6 +7,20 @@ const found = (term: number, votedFor: string | null) =>
   ({ kind: 'found', persisted: { term, votedFor } }) as const;
 
 describe('votes', () => {
+  test('a refusal is noted once per candidate, term and rule, also when candidates ask in turn', () => {
+    const node = new Node();
+    node.heartbeat('b', 1, 1);
+    const asked = (from: string, term: number) =>
+      node.receive(from, { kind: 'pre-vote-request', term, round: 1 }) && node.notes();
+    expect(asked('c', 2)).toMatchObject([{ kind: 'vote-refused', candidate: 'c', rule: 'leader-is-alive' }]);
+    expect(asked('b', 2)).toMatchObject([{ candidate: 'b' }]);
+    for (let time = 0; time < 5; time++) {
+      expect(asked('c', 2)).toEqual([]);
+      expect(asked('b', 2)).toEqual([]);
+    }
+    expect(asked('c', 3)).toMatchObject([{ candidate: 'c', term: 3 }]);
+  });
+
   test('a vote is written before it is sent', () => {
     const node = new Node();
     node.receive('b', { ...request, term: 3 });

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { ClusterKeys } from '../../../nodes/transport/cluster-keys.ts';
 import { Sessions, type Received } from '../../../nodes/transport/sessions.ts';
 
-export const clusterId = '6f1c2d3e-4b5a-4978-8796-a5b4c3d2e1f0';
+const clusterId = '6f1c2d3e-4b5a-4978-8796-a5b4c3d2e1f0';
 export const keyOld = { id: 1, key: Buffer.alloc(32, 1).toString('base64') };
 export const keyNew = { id: 2, key: Buffer.alloc(32, 2).toString('base64') };
 export const newBoot = () => randomBytes(16).toString('hex');

@@ -5,7 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { takeIdentityLock } from '../../../nodes/identity-lock.ts';
-import { openVoteFile, type Disk, type VoteFileOptions } from '../../../nodes/vote-file.ts';
+import {
+  makeFirstVoteFile,
+  openVoteFile,
+  type Disk,
+  type VoteFileOptions,
+} from '../../../nodes/vote-file.ts';
 
 let dataDir: string;
 beforeEach(() => {
@@ -85,6 +90,26 @@ describe('vote file: what is found', () => {
     again.write({ term: 5, votedFor: 'node-2', abstaining: false });
     again.close();
     expect(recovered()).toEqual({ kind: 'found', persisted: { term: 5, votedFor: 'node-2' } });
+  });
+
+  test('made before the database knows the node: a start that ends in between has lost nothing; never in place of a file', () => {
+    makeFirstVoteFile({ dataDir, clusterId, nodeId: 'node-1' });
+    expect(recovered({ generation: 2, termAtLeast: 9 })).toEqual({
+      kind: 'found',
+      persisted: { term: 9, votedFor: null },
+    });
+    makeFirstVoteFile({ dataDir, clusterId, nodeId: 'node-1' });
+    expect(recovered({ generation: 2 })).toEqual({ kind: 'found', persisted: { term: 9, votedFor: null } });
+  });
+
+  test('of a term before the one that this node once started in: an older file, so votes are lost, through restarts too', () => {
+    writeVote(5, 'node-2');
+    expect(recovered({ recordedTerm: 5 })).toEqual({
+      kind: 'found',
+      persisted: { term: 5, votedFor: 'node-2' },
+    });
+    expect(recovered({ recordedTerm: 6, termAtLeast: 8 })).toEqual({ kind: 'lost', term: 8 });
+    expect(recovered()).toEqual({ kind: 'lost', term: 8 });
   });
 
   test('any one rotten byte of a record is repaired from the other slot, and the repair is on disk', () => {

@@ -5,33 +5,24 @@ import { PassThrough, Readable, type Writable } from 'node:stream';
 import { posix } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Client, FTPError, FileInfo, FileType } from 'basic-ftp';
-import type { Credentials } from '../../runtime/secrets.ts';
+import type { FtpAddress } from '../ftp-address.ts';
 import type { Look } from './plan-transfer.ts';
-
-export interface FtpSourceSettings {
-  readonly host: string;
-  readonly port: number;
-  readonly credentials: () => Promise<Credentials>;
-  /** PEM; undefined trusts the public authorities. */
-  readonly ca: () => Promise<string | undefined>;
-  /** Folder that holds in/, done/, rejected/ and out/. */
-  readonly root: string;
-  readonly socketTimeoutMs?: number;
-}
 
 const socketTimeoutMsDefault = 15_000; // Silence, not duration: a slow server may take its time.
 const connectionsMax = 4;
 const listingBytesMax = 8 * 1024 * 1024;
 
-export class FtpSource {
-  readonly #settings: FtpSourceSettings;
+export class FtpClient {
+  readonly #address: FtpAddress;
+  readonly #socketTimeoutMs: number;
   readonly #idle: Client[] = [];
   readonly #open = new Set<Client>();
   readonly #waiting: (() => void)[] = [];
   #closed = false;
 
-  constructor(settings: FtpSourceSettings) {
-    this.#settings = settings;
+  constructor(address: FtpAddress, { socketTimeoutMs = socketTimeoutMsDefault } = {}) {
+    this.#address = address;
+    this.#socketTimeoutMs = socketTimeoutMs;
   }
 
   /** Names of the plain files in a folder. */
@@ -103,17 +94,18 @@ export class FtpSource {
   }
 
   #path(path: string): string {
-    return posix.join('/', this.#settings.root, path);
+    return posix.join('/', this.#address.root, path);
   }
 
   async #with<T>(work: (client: Client) => Promise<T>): Promise<T> {
     const client = await this.#take();
     try {
       const result = await work(client);
-      this.#giveBack(client, true);
+      this.#giveBack(client);
       return result;
     } catch (error) {
-      this.#giveBack(client, error instanceof FTPError);
+      if (error instanceof FTPError) this.#giveBack(client);
+      else this.#throwAway(client);
       throw error;
     }
   }
@@ -126,7 +118,7 @@ export class FtpSource {
       if (!idle.closed) return idle;
       this.#open.delete(idle);
     }
-    const client = new Client(this.#settings.socketTimeoutMs ?? socketTimeoutMsDefault, {
+    const client = new Client(this.#socketTimeoutMs, {
       allowSeparateTransferHost: false,
       maxListingBytes: listingBytesMax,
     });
@@ -135,19 +127,19 @@ export class FtpSource {
       await this.#connect(client);
       return client;
     } catch (cause) {
-      this.#giveBack(client, false);
-      throw new Error(`connecting to FTP at ${this.#settings.host}:${this.#settings.port} failed`, { cause });
+      this.#throwAway(client);
+      throw new Error(`connecting to FTP at ${this.#address.host}:${this.#address.port} failed`, { cause });
     }
   }
 
   async #connect(client: Client): Promise<void> {
-    const { username, password } = await this.#settings.credentials();
-    const ca = await this.#settings.ca();
+    const { username, password } = await this.#address.credentials();
+    const ca = await this.#address.ca();
     const parseOther = client.parseList;
     client.parseList = (text) => parseMlsd(text) ?? parseOther(text);
     await client.access({
-      host: this.#settings.host,
-      port: this.#settings.port,
+      host: this.#address.host,
+      port: this.#address.port,
       user: username,
       password,
       secure: true,
@@ -155,12 +147,14 @@ export class FtpSource {
     });
   }
 
-  #giveBack(client: Client, usable: boolean): void {
-    if (usable && !client.closed && !this.#closed) this.#idle.push(client);
-    else {
-      client.close();
-      this.#open.delete(client);
-    }
+  #giveBack(client: Client): void {
+    if (client.closed || this.#closed) return this.#throwAway(client);
+    this.#idle.push(client);
+    this.#waiting.shift()?.();
+  }
+  #throwAway(client: Client): void {
+    client.close();
+    this.#open.delete(client);
     this.#waiting.shift()?.();
   }
 }
