@@ -1,9 +1,9 @@
 // A request to the leader of a running system, for its launcher and for tests: asks again while leadership moves.
-import { Failure, describeError } from '../runtime/failure.ts';
+import { Failure } from '../runtime/failure.ts';
 import { pause } from '../runtime/waiting.ts';
 import { askNode, type NodeCall } from './ask-node.ts';
 import type { Stack } from './stack.ts';
-import type { SystemStatus } from './status.ts';
+import { endsOfNodes, type SystemStatus } from './status.ts';
 
 const answerWithinMs = 3_000;
 const takenWithinMs = 10_000;
@@ -23,14 +23,14 @@ export async function callLeader(
   const deadline = performance.now() + takenWithinMs;
   for (;;) {
     try {
-      const { leader, nodes } = await system.status();
+      const { leader, nodes, services } = await system.status();
       const url = nodes.find(({ id }) => id === leader)?.url;
-      if (url === undefined) throw new Error('nobody leads');
+      if (url === undefined) throw new Error(`nobody leads${endsOfNodes(services)}`);
       return await askNode(url, call, { token, withinMs: answerWithinMs });
     } catch (error) {
       if (error instanceof Failure && isFinal(error)) throw error;
       if (performance.now() > deadline)
-        throw new Error(`the leader does not take ${call.path}: ${describeError(error)}`, { cause: error });
+        throw new Error(`the leader does not take ${call.path}`, { cause: error });
       await pause(againMs);
     }
   }

@@ -96,6 +96,14 @@ export async function systemStatus(
   };
 }
 
+/** Why nobody leads, as far as the nodes' ends tell it: `: node-1, node-2: ended by exit code 1: ...`; else empty. */
+export function endsOfNodes(services: readonly ServiceView[]): string {
+  const ended = services.filter(({ kind, lastEnd }) => kind === 'node' && lastEnd !== null);
+  return [...Map.groupBy(ended, ({ lastEnd }) => lastEnd)]
+    .map(([lastEnd, nodes]) => `: ${nodes.map(({ name }) => name).join(', ')} ${lastEnd}`)
+    .join('');
+}
+
 interface Seen {
   readonly node: NodeStatus;
   /** Whom it follows. */

@@ -13,7 +13,15 @@ import { startControl, type FaultAction } from './control.ts';
 import { ActiveFaults, activeText } from './faults/active-faults.ts';
 import { FaultLinks } from './faults/fault-links.ts';
 import { parseChaos } from './faults/grammar.ts';
-import { endLeftovers, makeLayout, readRecord, removeRecord, writeRecord } from './instance/instance.ts';
+import {
+  endLeftovers,
+  makeLayout,
+  readRecord,
+  removeRecord,
+  runsAlready,
+  takeFolder,
+  writeRecord,
+} from './instance/instance.ts';
 import { changeMembership } from './instance/change-membership.ts';
 import { planMembership, type Generation } from './instance/membership.ts';
 import { runRecovery } from './instance/recover-node.ts';
@@ -24,7 +32,7 @@ import { RotatingFile } from './rotating-file.ts';
 import { declareTopology } from './services/declare-topology.ts';
 import { provisionAws } from './services/aws/provision.ts';
 import { describeStack, type Stack, type StackSettings } from './stack.ts';
-import { systemStatus, type ServiceView, type SystemStatus } from './status.ts';
+import { endsOfNodes, systemStatus, type ServiceView, type SystemStatus } from './status.ts';
 import { Supervisor } from './supervisor.ts';
 import { handedOver, transferAnswerSchema, transferRequest } from './transfer.ts';
 
@@ -71,21 +79,33 @@ type SystemSettings = Omit<StackSettings, 'nodes' | 'generation'> & {
 export async function startSystem(
   settings: SystemSettings,
   tell: (event: SystemEvent) => void,
-  {
-    describe = describeStack,
-    onEndable = () => undefined,
-  }: {
-    describe?: (settings: StackSettings) => Promise<Stack>;
-    onEndable?: (system: Endable) => void;
-  } = {},
+  { describe = describeStack, onEndable = () => undefined }: Partial<StartOptions> = {},
 ): Promise<System> {
   const { layout } = settings;
   await makeLayout(layout);
+  const leaveFolder = await takeFolder(layout);
+  try {
+    return await startInFolder(settings, tell, { describe, onEndable, leaveFolder });
+  } catch (error) {
+    leaveFolder();
+    throw error;
+  }
+}
+
+interface StartOptions {
+  readonly describe: (settings: StackSettings) => Promise<Stack>;
+  readonly onEndable: (system: Endable) => void;
+}
+
+async function startInFolder(
+  settings: SystemSettings,
+  tell: (event: SystemEvent) => void,
+  { describe, onEndable, leaveFolder }: StartOptions & { leaveFolder: () => void },
+): Promise<System> {
+  const { layout } = settings;
   const earlier = await readRecord(layout);
-  if (earlier && isAlive(earlier.launcher))
-    throw new Error(
-      `Baton runs already in ${layout.root} (pid ${earlier.launcher.pid}): \`npm run baton -- down\` ends it, or name another folder with --data`,
-    );
+  // The folder was free all the same: somebody deleted its lock.
+  if (earlier && isAlive(earlier.launcher)) throw new Error(runsAlready(layout, earlier));
   if (earlier) {
     const names = await endLeftovers(earlier);
     if (names.length > 0) tell({ event: 'leftovers-ended', names });
@@ -234,6 +254,7 @@ export async function startSystem(
   controlUrl = control.url;
   record();
 
+  let isUp = false;
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> =>
     (stopped ??= (async () => {
@@ -255,6 +276,7 @@ export async function startSystem(
       await internal.close();
       await recording;
       await removeRecord(layout);
+      if (isUp) leaveFolder(); // Else the start leaves it, which may not be over yet.
     })());
   const system: System = { stack, status, fault, downAsked, stop, stopNow: () => supervisor.killAll() };
   onEndable(system);
@@ -297,7 +319,9 @@ export async function startSystem(
       tell({ event: 'crawls-kept', reason: describeError(error) }),
     );
     await Promise.all(stack.last.map((service) => supervisor.start(service)));
-    await leaders.elected(leaderWithinMs);
+    await leaders.elected(leaderWithinMs, () => endsOfNodes(supervisor.views()));
+    if (stopped) throw new Error('it was ended while it started');
+    isUp = true;
     return system;
   } catch (error) {
     await stop();
@@ -329,11 +353,14 @@ class LeaderWatch {
     }
   }
 
-  async elected(withinMs: number): Promise<void> {
+  /** `why`: what is known when nobody is. */
+  async elected(withinMs: number, why: () => string): Promise<void> {
     const deadline = performance.now() + withinMs;
     while (this.#term === 0) {
       if (performance.now() > deadline)
-        throw new Error(`no node was elected within ${withinMs / 1000} s: see the logs of the nodes`);
+        throw new Error(
+          `no node was elected within ${withinMs / 1000} s${why() || ': see the logs of the nodes'}`,
+        );
       await pause(10);
     }
   }

@@ -1,6 +1,7 @@
 // `baton logs`: the end of what each service printed, also when nothing runs any more.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { startCommand } from '../command-text.ts';
 import { layoutOf } from '../instance/instance.ts';
 import { exitCodes } from './exit-codes.ts';
 
@@ -14,13 +15,13 @@ export async function logs(services: readonly string[], { data }: { data: string
     .map((file) => file.slice(0, -extension.length))
     .sort();
   if (names.length === 0) {
-    process.stderr.write(`Nothing has run in ${folder}: \`npm start\` starts it.\n`);
+    process.stderr.write(`There are no logs in ${folder}: \`${startCommand(data)}\` starts it.\n`);
     return exitCodes.nothingRunning;
   }
   const unknown = services.find((service) => !names.includes(service));
   if (unknown !== undefined) {
     process.stderr.write(`There is no log of ${unknown}; there are ${names.join(', ')}.\n`);
-    return exitCodes.failed;
+    return exitCodes.usage;
   }
   for (const name of services.length > 0 ? services : names) {
     for (const line of await lastLines(join(folder, `${name}${extension}`)))

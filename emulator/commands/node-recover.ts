@@ -1,9 +1,8 @@
 // `baton node recover <node>`: a new vote file for a node that lost its own, when too few others are left to end its
 // abstention. Shows what would be done, asks, and has the launcher do it while the node is stopped.
 import { createInterface } from 'node:readline/promises';
-import { describeError } from '../../runtime/failure.ts';
 import { tellLauncher } from '../ask-launcher.ts';
-import { exitCodes } from './exit-codes.ts';
+import { exitCodes, orFailed } from './exit-codes.ts';
 import { findRunning } from './running.ts';
 
 const recoverWithinMs = 120_000; // It stops and starts the node.
@@ -15,13 +14,13 @@ export interface RecoverOptions {
 }
 
 export async function recoverNode(node: string, { data, as: by, yes }: RecoverOptions): Promise<number> {
-  const record = await findRunning(data);
-  if (!record) return exitCodes.nothingRunning;
-  const recover = async (confirmed: boolean): Promise<void> => {
-    const command = { path: 'recover', target: node, by, yes: confirmed } as const;
-    process.stdout.write(`${await tellLauncher(record, command, recoverWithinMs)}\n`);
-  };
-  try {
+  return await orFailed(async () => {
+    const record = await findRunning(data);
+    if (!record) return exitCodes.nothingRunning;
+    const recover = async (confirmed: boolean): Promise<void> => {
+      const command = { path: 'recover', target: node, by, yes: confirmed } as const;
+      process.stdout.write(`${await tellLauncher(record, command, recoverWithinMs)}\n`);
+    };
     await recover(false);
     if (!yes && !(await agreed())) {
       process.stderr.write('Nothing was done. With --yes it is done without asking.\n');
@@ -29,10 +28,7 @@ export async function recoverNode(node: string, { data, as: by, yes }: RecoverOp
     }
     await recover(true);
     return exitCodes.ok;
-  } catch (error) {
-    process.stderr.write(`${describeError(error)}\n`);
-    return exitCodes.failed;
-  }
+  });
 }
 
 async function agreed(): Promise<boolean> {

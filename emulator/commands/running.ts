@@ -1,5 +1,6 @@
 // The commands that talk to a running system from another terminal: status, kill, pause, resume, down.
 import { describeError } from '../../runtime/failure.ts';
+import { batonCommand, startCommand } from '../command-text.ts';
 import { readStatus, tellLauncher } from '../ask-launcher.ts';
 import type { FaultAction } from '../control.ts';
 import {
@@ -7,35 +8,44 @@ import {
   layoutOf,
   readRecord,
   removeRecord,
+  takeFolder,
   type InstanceRecord,
+  type Layout,
 } from '../instance/instance.ts';
 import { isAlive } from '../instance/process-table.ts';
 import { pause } from '../../runtime/waiting.ts';
 import type { ServiceView, SystemStatus } from '../status.ts';
-import { exitCodes, orFailed } from './exit-codes.ts';
+import { CommandError, exitCodes, orFailed } from './exit-codes.ts';
 
 const statusWithinMs = 950; // `status` answers within a second, whatever is down.
 const faultWithinMs = 5_000;
 const downWithinMs = 15_000;
 
+/** Undefined, and said, when nothing runs. @throws CommandError when services run without their launcher. */
 export async function findRunning(data: string): Promise<InstanceRecord | undefined> {
-  const record = await readRecord(layoutOf(data));
+  const layout = layoutOf(data);
+  const record = await readRecord(layout);
   if (record && isAlive(record.launcher)) return record;
-  process.stderr.write(`Nothing runs in ${layoutOf(data).root}: \`npm start\` starts it.\n`);
+  const left = record?.groups.filter(isAlive) ?? [];
+  if (left.length > 0)
+    throw new CommandError(
+      'failed',
+      `The launcher in ${layout.root} is gone, and left these running: ${left.map(({ name }) => name).join(', ')}. \`${batonCommand('down', layout.root)}\` ends them, and so does the next start.`,
+    );
+  process.stderr.write(`Nothing runs in ${layout.root}: \`${startCommand(layout.root)}\` starts it.\n`);
   return undefined;
 }
 
 export async function status(options: { data: string; json: boolean }): Promise<number> {
-  const record = await findRunning(options.data);
-  if (!record) return exitCodes.nothingRunning;
-  try {
-    const answer = await readStatus(record, statusWithinMs);
+  return await orFailed(async () => {
+    const record = await findRunning(options.data);
+    if (!record) return exitCodes.nothingRunning;
+    const answer = await readStatus(record, statusWithinMs).catch((cause: unknown) => {
+      throw new Error('There is no status', { cause });
+    });
     process.stdout.write(options.json ? `${JSON.stringify(answer)}\n` : statusText(answer));
     return exitCodes.ok;
-  } catch (error) {
-    process.stderr.write(`There is no status: ${describeError(error)}\n`);
-    return exitCodes.failed;
-  }
+  });
 }
 
 export function statusText(status: SystemStatus): string {
@@ -113,8 +123,7 @@ export async function down(options: { data: string }): Promise<number> {
     const layout = layoutOf(options.data);
     const earlier = await readRecord(layout);
     if (earlier && !isAlive(earlier.launcher)) {
-      const left = await endLeftovers(earlier);
-      await removeRecord(layout);
+      const left = await clearUp(layout);
       if (left.length > 0) {
         process.stdout.write(`The launcher was gone; ended what it had left running: ${left.join(', ')}.\n`);
         return exitCodes.ok;
@@ -123,7 +132,7 @@ export async function down(options: { data: string }): Promise<number> {
     const record = await findRunning(options.data);
     if (!record) return exitCodes.nothingRunning;
     const { pid } = record.launcher;
-    const byForce = `\`kill -9 ${pid}\`, then \`baton down\` again, which ends what it leaves running`;
+    const byForce = `\`kill -9 ${pid}\`, then \`${batonCommand('down', layout.root)}\` again, which ends what it leaves running`;
     await tellLauncher(record, { path: 'down' }, faultWithinMs).catch((cause: unknown) => {
       throw new Error(`${describeError(cause)}: ${byForce}`);
     });
@@ -136,4 +145,18 @@ export async function down(options: { data: string }): Promise<number> {
     process.stdout.write('All down.\n');
     return exitCodes.ok;
   });
+}
+
+/** Nobody starts meanwhile: the record that is removed here would be the new one's. @returns the names of what was ended. */
+async function clearUp(layout: Layout): Promise<string[]> {
+  const leaveFolder = await takeFolder(layout);
+  try {
+    const record = await readRecord(layout);
+    if (!record || isAlive(record.launcher)) return [];
+    const left = await endLeftovers(record);
+    await removeRecord(layout);
+    return left;
+  } finally {
+    leaveFolder();
+  }
 }

@@ -1,16 +1,15 @@
 // `baton up`: starts the system, says what comes up and what to try, and stays until Ctrl-C, SIGTERM, `baton down` or the
 // end of its terminal.
 import { join } from 'node:path';
-import { isatty } from 'node:tty';
 import { describeError } from '../../runtime/failure.ts';
 import { callLeader } from '../call-leader.ts';
+import { batonCommand } from '../command-text.ts';
 import { seedDemo } from '../demo.ts';
 import { layoutOf, removeRecord } from '../instance/instance.ts';
 import { pause } from '../../runtime/waiting.ts';
 import type { BrokerChoice, CollectorSettings, Timeouts } from '../stack.ts';
 import { startSystem, type Endable, type System, type SystemEvent } from '../system.ts';
 import { exitCodes } from './exit-codes.ts';
-import { dataDefault } from './options.ts';
 
 export interface UpOptions {
   readonly data: string;
@@ -34,7 +33,9 @@ const firstItemsWithinMs = 60_000;
 /** @returns the exit code. */
 export async function up(options: UpOptions): Promise<number> {
   const startedAt = performance.now();
-  const say = options.json ? sayJson(startedAt) : sayPlain(startedAt, isatty(1), options);
+  const say = options.json
+    ? sayJson(startedAt)
+    : sayPlain(startedAt, process.stdout.isTTY && process.stdout.hasColors(), options);
   const layout = layoutOf(options.data);
   const over = new AbortController();
   let endable: Endable | undefined;
@@ -155,11 +156,6 @@ async function openPage(system: System): Promise<string> {
   return `${url}/?key=${answer.key}`;
 }
 
-/** For a shell. */
-function quoted(text: string): string {
-  return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}
-
 interface Say {
   event(event: SystemEvent): void;
   ready(system: System, page: string): void;
@@ -196,8 +192,7 @@ function sayJson(startedAt: number): Say {
 }
 
 function sayPlain(startedAt: number, colour: boolean, { data, broker }: UpOptions): Say {
-  // As it has to be typed in another terminal.
-  const folder = data === dataDefault ? '' : ` --data ${quoted(data)}`;
+  const offerWidth = batonCommand('chaos partition leader', data).length;
   const paint = (code: number, text: string): string => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
   const dim = (text: string): string => paint(2, text);
   const seconds = (): string => dim(`${((performance.now() - startedAt) / 1000).toFixed(1).padStart(6)} s`);
@@ -227,16 +222,20 @@ function sayPlain(startedAt: number, colour: boolean, { data, broker }: UpOption
           row('membership', `${event.nodes} nodes vote now`, `generation ${event.generation}`);
           break;
         case 'crawls-kept':
-          row('crawls', paint(33, 'an open crawl may wait for a minute'), event.reason.slice(0, 120));
+          row('crawls', paint(33, 'an open crawl may wait for a minute'), event.reason);
           break;
         case 'service':
           if (event.state === 'up' && event.restarts === 0) row(event.name, event.about, event.address);
           else if (event.state === 'restarting')
-            row(event.name, paint(33, 'ended, is started again'), event.detail?.slice(0, 120) ?? '');
+            row(event.name, paint(33, 'ended, is started again'), event.detail ?? '');
           else if (event.state === 'up')
             row(event.name, paint(32, `up again (restart ${event.restarts})`), event.address);
           else if (event.state === 'paused')
-            row(event.name, paint(33, 'paused'), 'resume it with `baton resume`');
+            row(
+              event.name,
+              paint(33, 'paused'),
+              `\`${batonCommand(`resume ${event.name}`, data)}\` lets it go on`,
+            );
           break;
         case 'leader':
           row('leader', paint(32, `${event.node}, term ${event.term}`), 'elected, and the fence is claimed');
@@ -269,9 +268,7 @@ function sayPlain(startedAt: number, colour: boolean, { data, broker }: UpOption
       print('');
       print('Try, in another terminal:');
       const offer = (command: string, about = ''): void =>
-        print(
-          `  ${`npm run baton -- ${command}${folder}`.padEnd(39 + folder.length)} ${dim(about)}`.trimEnd(),
-        );
+        print(`  ${batonCommand(command, data).padEnd(offerWidth)} ${dim(about)}`.trimEnd());
       offer('status');
       offer('kill leader', '# another takes over; nothing is lost');
       offer('pause leader', '# and resume it later: the fence refuses what it still wants to write');
