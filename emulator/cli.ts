@@ -5,6 +5,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { Agent, setGlobalDispatcher } from 'undici';
 import { nodes } from '../contracts/topology.ts';
+import manifest from '../package.json' with { type: 'json' };
 import {
   breakNetwork,
   injectFault,
@@ -24,7 +25,7 @@ import { exitCodes } from './commands/exit-codes.ts';
 import { down } from './commands/running.ts';
 import { mailTest } from './commands/mail.ts';
 import { recoverNode, type RecoverOptions } from './commands/node-recover.ts';
-import { asOption, countOfVersions, dataOption, notEmpty } from './commands/options.ts';
+import { asOption, countOfVersions, dataOption, mailAddress, notEmpty } from './commands/options.ts';
 import { addGlobalTarget, targetOption, type Place } from './commands/target.ts';
 import { trace } from './commands/trace.ts';
 import { up } from './commands/up.ts';
@@ -51,6 +52,7 @@ function timeouts(text: string): Timeouts {
 function createProgram(finish: (code: number) => void): Command {
   const program = new Command('baton')
     .description('Runs, watches and breaks the whole system on this machine; watches and repairs one on AWS.')
+    .version(manifest.version, '--version', 'which release this is')
     .showHelpAfterError('(--help shows what is possible)')
     .exitOverride();
   addGlobalTarget(program);
@@ -217,13 +219,13 @@ function createProgram(finish: (code: number) => void): Command {
     .command('mail')
     .description('try the SMTP server')
     .command('test')
-    .argument('<address>', 'who gets the mail')
+    .argument('<address>', 'who gets the mail', mailAddress)
     .addOption(dataOption())
     .action(async (address: string, options: { data: string }) => finish(await mailTest(address, options)));
   program
     .command('erase')
     .description('delete everything that holds a mail address')
-    .argument('<address>', 'in any spelling of case')
+    .argument('<address>', 'in any spelling of case', mailAddress)
     .addOption(dataOption())
     .addOption(targetOption())
     .action(async (address: string, options: Place) => finish(await erase(address, options)));
