@@ -14,11 +14,18 @@ export interface LeaderPlace {
   status(): Promise<SystemStatus>;
 }
 
+type LeaderCall = NodeCall & { readonly role: 'editor' | 'operator' };
+
 /** With the token of a role. @throws Error with the leader's reason: at once when it refuses. */
-export async function callLeader(
+export async function callLeader(system: LeaderPlace, call: LeaderCall): Promise<unknown> {
+  return (await askLeader(system, call)).answer;
+}
+
+/** The same, and who answered: a key of a session is good there alone. */
+export async function askLeader(
   system: LeaderPlace,
-  { role, ...call }: NodeCall & { readonly role: 'editor' | 'operator' },
-): Promise<unknown> {
+  { role, ...call }: LeaderCall,
+): Promise<{ url: string; answer: unknown }> {
   const token = system.stack.credentials.tokens[role];
   const deadline = performance.now() + takenWithinMs;
   for (;;) {
@@ -26,7 +33,7 @@ export async function callLeader(
       const { leader, nodes, services } = await system.status();
       const url = nodes.find(({ id }) => id === leader)?.url;
       if (url === undefined) throw new Error(`nobody leads${endsOfNodes(services)}`);
-      return await askNode(url, call, { token, withinMs: answerWithinMs });
+      return { url, answer: await askNode(url, call, { token, withinMs: answerWithinMs }) };
     } catch (error) {
       if (error instanceof Failure && isFinal(error)) throw error;
       if (performance.now() > deadline)

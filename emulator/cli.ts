@@ -24,6 +24,7 @@ import { itemPartitionsOption } from './commands/item-partitions-option.ts';
 import { exitCodes } from './commands/exit-codes.ts';
 import { down } from './commands/running.ts';
 import { mailTest } from './commands/mail.ts';
+import { open } from './commands/open.ts';
 import { recoverNode, type RecoverOptions } from './commands/node-recover.ts';
 import { asOption, countOfVersions, dataOption, mailAddress, notEmpty } from './commands/options.ts';
 import { addGlobalTarget, targetOption, type Place } from './commands/target.ts';
@@ -138,6 +139,12 @@ function createProgram(finish: (code: number) => void): Command {
     .addOption(dataOption())
     .addOption(targetOption())
     .action(async (services: string[], options: Place) => finish(await showLogs(services, options)));
+  program
+    .command('open')
+    .description('another link that opens the page as operator: each is good once')
+    .addOption(dataOption())
+    .addOption(targetOption())
+    .action(async (options: Place) => finish(await open(options)));
   const describes = {
     kill: 'end a service as a crash would, or on AWS stop its task in order; it is started again',
     pause: 'freeze a service (SIGSTOP)',

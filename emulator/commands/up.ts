@@ -2,10 +2,11 @@
 // end of its terminal.
 import { join } from 'node:path';
 import { describeError } from '../../runtime/failure.ts';
-import { callLeader } from '../call-leader.ts';
+import { askLeader } from '../call-leader.ts';
 import { batonCommand } from '../command-text.ts';
 import { seedDemo } from '../demo.ts';
 import { layoutOf, removeRecord } from '../instance/instance.ts';
+import { pageLink, sessionKeyCall, sessionKeySchema } from '../page-link.ts';
 import { pause } from '../../runtime/waiting.ts';
 import type { BrokerChoice, CollectorSettings, Timeouts } from '../stack.ts';
 import { startSystem, type Endable, type System, type SystemEvent } from '../system.ts';
@@ -146,14 +147,9 @@ function collectorOf(variables: NodeJS.ProcessEnv): CollectorSettings {
   return Object.fromEntries(names.flatMap((name) => (variables[name] ? [[name, variables[name]]] : [])));
 }
 
-/** A link that opens the page as operator, once: it holds a key that is good for ten minutes. */
 async function openPage(system: System): Promise<string> {
-  const { leader, nodes } = await system.status();
-  const url = nodes.find(({ id }) => id === leader)?.url ?? nodes[0]?.url ?? '';
-  const answer = (await callLeader(system, { method: 'POST', path: '/session-keys', role: 'operator' })) as {
-    key: string;
-  };
-  return `${url}/?key=${answer.key}`;
+  const { url, answer } = await askLeader(system, { ...sessionKeyCall, role: 'operator' });
+  return pageLink(url, sessionKeySchema.parse(answer));
 }
 
 interface Say {
@@ -256,7 +252,7 @@ function sayPlain(startedAt: number, colour: boolean, { data, broker }: UpOption
       print('');
       print(`  Page      ${paint(36, page)}`);
       print(
-        `            ${dim('opens as operator, once, within ten minutes; without the key it is read-only')}`,
+        `            ${dim(`opens as operator, once, within ten minutes; without the key it is read-only. Another: ${batonCommand('open', data)}`)}`,
       );
       if (addresses.front !== undefined)
         print(`  Front     ${addresses.front}  ${dim('always redirects to the leader')}`);
