@@ -121,10 +121,11 @@ function createProgram(finish: (code: number) => void): Command {
   program
     .command('status')
     .description('who leads, what runs, how much is stored')
+    .option('--watch', 'again every second, until the system ends or Ctrl-C', false)
     .addOption(dataOption())
     .addOption(jsonOption())
     .addOption(targetOption())
-    .action(async (options: Place & { json: boolean }) => finish(await showStatus(options)));
+    .action(async (options: Place & { json: boolean; watch: boolean }) => finish(await showStatus(options)));
   program
     .command('nodes')
     .description('each node: role, term, generation, whether it votes, when the leader heard it')
@@ -136,9 +137,12 @@ function createProgram(finish: (code: number) => void): Command {
     .command('logs')
     .description('the end of what each service printed')
     .argument('[services...]', 'as `status` names them; all without it')
+    .option('--follow', 'and what it prints from now on, until the system ends or Ctrl-C', false)
     .addOption(dataOption())
     .addOption(targetOption())
-    .action(async (services: string[], options: Place) => finish(await showLogs(services, options)));
+    .action(async (services: string[], options: Place & { follow: boolean }) =>
+      finish(await showLogs(services, options)),
+    );
   program
     .command('open')
     .description('another link that opens the page as operator: each is good once')

@@ -36,14 +36,16 @@ export async function findRunning(data: string): Promise<InstanceRecord | undefi
   return undefined;
 }
 
-export async function status(options: { data: string; json: boolean }): Promise<number> {
+/** `before`: printed with it. */
+export async function status(options: { data: string; json: boolean; before: string }): Promise<number> {
   return await orFailed(async () => {
     const record = await findRunning(options.data);
     if (!record) return exitCodes.nothingRunning;
     const answer = await readStatus(record, statusWithinMs).catch((cause: unknown) => {
       throw new Error('There is no status', { cause });
     });
-    process.stdout.write(options.json ? `${JSON.stringify(answer)}\n` : statusText(answer));
+    const text = options.json ? `${JSON.stringify(answer)}\n` : statusText(answer);
+    process.stdout.write(`${options.before}${text}`);
     return exitCodes.ok;
   });
 }
