@@ -62,6 +62,8 @@ export interface System {
 export type Endable = Pick<System, 'stop' | 'stopNow' | 'downAsked'>;
 
 const leaderWithinMs = 30_000;
+/** Of every node, before one leads: each took seconds, and what another service was late for came meanwhile. */
+const restartsInVain = 3;
 const reportMs = 500;
 /** What it tells of is often the end of a leader, and then the nodes have to do before they show it. */
 const reportAfterMs = 250;
@@ -319,7 +321,7 @@ async function startInFolder(
       tell({ event: 'crawls-kept', reason: describeError(error) }),
     );
     await Promise.all(stack.last.map((service) => supervisor.start(service)));
-    await leaders.elected(leaderWithinMs, () => endsOfNodes(supervisor.views()));
+    await leaders.elected(leaderWithinMs, () => supervisor.views().filter(({ kind }) => kind === 'node'));
     if (stopped) throw new Error('it was ended while it started');
     isUp = true;
     return system;
@@ -353,14 +355,15 @@ class LeaderWatch {
     }
   }
 
-  /** `why`: what is known when nobody is. */
-  async elected(withinMs: number, why: () => string): Promise<void> {
+  /** @throws Error when nobody is in time, or nobody will be: the nodes end again and again. */
+  async elected(withinMs: number, nodes: () => readonly ServiceView[]): Promise<void> {
     const deadline = performance.now() + withinMs;
     while (this.#term === 0) {
+      const why = endsOfNodes(nodes()) || ': see the logs of the nodes';
+      if (nodes().every(({ restarts }) => restarts >= restartsInVain))
+        throw new Error(`no node stays up to be elected${why}`);
       if (performance.now() > deadline)
-        throw new Error(
-          `no node was elected within ${withinMs / 1000} s${why() || ': see the logs of the nodes'}`,
-        );
+        throw new Error(`no node was elected within ${withinMs / 1000} s${why}`);
       await pause(10);
     }
   }

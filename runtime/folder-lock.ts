@@ -12,20 +12,26 @@ const sqliteNotADatabase = 26;
  * @throws Error that says `taken` when another process holds it, or names the file when it is no such file or cannot be written.
  */
 export function lockFolder(path: string, taken: string): () => void {
+  const database = tryToLock(path);
+  if (!database) throw new Error(taken);
+  return () => {
+    if (database.isOpen) database.close();
+  };
+}
+
+/** Undefined when another process holds it. */
+function tryToLock(path: string): DatabaseSync | undefined {
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(path, { timeout: 0 });
     database.exec('BEGIN EXCLUSIVE');
+    return database;
   } catch (error) {
     database?.close();
     const code = error instanceof Error && 'errcode' in error ? error.errcode : undefined;
-    if (code === sqliteBusy) throw new Error(taken, { cause: error });
+    if (code === sqliteBusy) return undefined;
     if (code === sqliteNotADatabase)
       throw new Error(`the lock ${path} is damaged: delete it, nothing is kept in it`, { cause: error });
     throw new Error(`taking the lock ${path}`, { cause: error });
   }
-  const held = database;
-  return () => {
-    if (held.isOpen) held.close();
-  };
 }

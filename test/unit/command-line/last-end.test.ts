@@ -105,16 +105,13 @@ test('advice in a line of JSON is told whole, and without its stack', async () =
   expect(lineText('plain { line')).toBe('plain { line');
 });
 
-test('why nobody leads is told once for all nodes that say the same', () => {
-  const node = (name: string, lastEnd: string | null): ServiceView => ({
-    ...{ name, kind: 'node', state: 'restarting', address: '', pid: null, restarts: 1, log: null },
-    lastEnd,
-  });
-  expect(
-    endsOfNodes([
-      node('node-1', 'ended by exit code 1: wrong'),
-      node('node-2', 'ended by exit code 1: wrong'),
-    ]),
-  ).toBe(': node-1, node-2 ended by exit code 1: wrong');
+test('why nobody leads is told by the first node that ended, and which others did', () => {
+  const view = { kind: 'node', state: 'restarting', address: '', pid: null, restarts: 1, log: null } as const;
+  const node = (name: string, lastEnd: string | null): ServiceView => ({ ...view, name, lastEnd });
+  const ended = ['node-2', 'node-3'].map((name) => node(name, `ended by exit code 1: ${name} is wrong`));
+  expect(endsOfNodes([node('node-1', null), ...ended])).toBe(
+    ': node-2 ended by exit code 1: node-2 is wrong; node-3 ended, too',
+  );
+  expect(endsOfNodes(ended.slice(1))).toBe(': node-3 ended by exit code 1: node-3 is wrong');
   expect(endsOfNodes([node('node-1', null)])).toBe('');
 });
