@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { serviceSettingsVariable, type ReadyLine } from '../emulator/service-process.ts';
+import { serviceSettingsVariable, type ReadyLine } from '../emulator/services/service-process.ts';
 import { FtpClient } from '../functions/ftp-sync/ftp-client.ts';
 import { makeCertificates, type TestCertificates } from '../test/support/certificates.ts';
 import { inParallel } from '../runtime/in-parallel.ts';

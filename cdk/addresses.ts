@@ -17,6 +17,11 @@ export function hostOf(stage: AwsStage, service: string): string {
   return `${service}.${privateDomain(stage)}`;
 }
 
+/** The function that leads to the leader, behind the load balancer. */
+export function frontHost({ domain }: AwsStage): string {
+  return `front.${domain.name}`;
+}
+
 export function members(stage: AwsStage): Member[] {
   return nodeIds.map((id) => ({
     id,

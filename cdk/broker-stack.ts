@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { CustomResource, Fn, Stack, type StackProps } from 'aws-cdk-lib';
 import * as amazonmq from 'aws-cdk-lib/aws-amazonmq';
 import type { Construct } from 'constructs';
-import { exchanges, queuesOf } from '../contracts/topology.ts';
+import { brokerUsers, exchanges, queuesOf } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
 import { LeastFunction } from './least-function.ts';
 import type { Names } from './names.ts';
@@ -78,7 +78,7 @@ export class BrokerStack extends Stack {
         BATON_BROKER_USERS_PREFIX: `${names.secret('')}broker/`,
         BATON_ITEM_PARTITIONS: String(stage.itemPartitions),
       },
-      reads: usersToDeclare.map((user) => names.secret(`broker/${user}`)),
+      reads: brokerUsers.map((user) => names.secret(`broker/${user}`)),
       logGroupName: names.logGroup('functions/broker-topology'),
       logRetentionDays: stage.logRetentionDays,
       placement: { vpc: network.vpc, securityGroup: network.groups.topology },
@@ -93,8 +93,6 @@ export class BrokerStack extends Stack {
     return declared;
   }
 }
-
-const usersToDeclare = ['event-source', 'nodes', 'functions'] as const;
 
 /** The management API answers where the AMQP endpoint is, on 443: amqps://host:5671 becomes https://host. */
 function consoleUrl(broker: amazonmq.CfnBroker): string {

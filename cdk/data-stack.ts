@@ -10,17 +10,12 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import * as rds from 'aws-cdk-lib/aws-rds';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
+import { brokerUsers, functionsThatCallNodes } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
 import { hostOf, nodeIds } from './addresses.ts';
 import { LeastFunction } from './least-function.ts';
 import { retentionOf } from './log-retention.ts';
-import {
-  brokerUsers,
-  functionsWithCertificate,
-  metricNamespace,
-  type Names,
-  type SecretName,
-} from './names.ts';
+import { metricNamespace, type Names, type SecretName } from './names.ts';
 import type { NetworkStack } from './network-stack.ts';
 import { ports } from './ports.ts';
 import type { AwsStage } from './stage.ts';
@@ -55,16 +50,19 @@ export class DataStack extends Stack {
     this.#props = props;
     this.#removal = props.stage.retainData ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
     const database = props.stage.database === 'aurora' ? this.#aurora() : this.#instance();
+    // Stays exported when nodes are told of a restored one: CloudFormation lets nothing go that a stack still uses, and
+    // this stack is deployed before theirs.
+    this.exportValue(database.secret.secretArn);
     this.database = { ...database, secret: this.#restoredSecret() ?? database.secret };
     this.fileSystem = this.#fileSystem();
     this.secretKeeper = this.#secrets();
-    for (const user of brokerUsers) this.#login(`broker/${user}`, user);
+    for (const user of ['admin', ...brokerUsers] as const) this.#login(`broker/${user}`, user);
     this.#login('ftp', 'baton');
     // SMTP servers give their own credentials: docs/aws.md says when to fill them in.
     this.#login('smtp', 'fill-me-in');
   }
 
-  /** For whom AWS itself reads one, which it does by full ARN: ECS and the event source. Others find theirs by name. */
+  /** For the secrets that AWS itself reads, which it does by full ARN: ECS and the event source. Others find theirs by name. */
   secretNamed(name: SecretName): secretsmanager.ISecret {
     return this.#secretsByName.get(name) ?? fail(`no secret ${name}`);
   }
@@ -176,7 +174,11 @@ export class DataStack extends Stack {
       engine,
       description: 'Baton: TLS required, slow statements logged',
       removalPolicy: this.#removal, // The database that stays uses it.
-      parameters: { 'rds.force_ssl': '1', log_min_duration_statement: '1000' },
+      parameters: {
+        'rds.force_ssl': '1',
+        log_min_duration_statement: '1000',
+        log_parameter_max_length: '0', // Among them are mail addresses, also of whoever is being forgotten.
+      },
     });
   }
 
@@ -209,7 +211,7 @@ export class DataStack extends Stack {
     const { stage, names } = this.#props;
     const owners = [
       ...nodeIds.map((id) => ({ name: id, hosts: [hostOf(stage, id)] })),
-      ...functionsWithCertificate.map((name) => ({ name, hosts: [] })),
+      ...functionsThatCallNodes.map((name) => ({ name, hosts: [] })),
       ...(stage.ftpServer ? [{ name: 'ftp', hosts: [hostOf(stage, 'ftp')] }] : []),
     ];
     const made = [
@@ -242,7 +244,11 @@ export class DataStack extends Stack {
     for (const name of made) {
       const secret = this.#secret(name, 'made and renewed by the secret keeper');
       secret.grantRead(keeper.function);
-      secret.grantWrite(keeper.function);
+      iam.Grant.addToPrincipal({
+        grantee: keeper.function,
+        actions: ['secretsmanager:PutSecretValue'],
+        resourceArns: [secret.secretArn],
+      });
       filled.node.addDependency(secret);
     }
     const renewal = new events.Rule(this, 'RenewDaily', {

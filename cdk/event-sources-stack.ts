@@ -15,7 +15,7 @@ export interface EventSourcesStackProps extends StackProps {
   readonly login: secretsmanager.ISecret;
   readonly broker: BrokerStack;
   readonly functions: FunctionsStack;
-  /** Of the queue `items`. */
+  /** Number of partitions of the queue `items`. */
   readonly itemPartitions: number;
 }
 

@@ -1,10 +1,11 @@
 // The six functions with their zips, SQS queues, directory table, event sources and schedules: all of
 // contracts/topology.ts that has no broker in it, and all that an emulator of AWS can deploy.
 // The RabbitMQ mappings are in event-sources-stack.ts, since emulators do not know them.
-import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import { ArnFormat, CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
@@ -13,13 +14,14 @@ import {
   directoryTable,
   functionNames,
   functions,
+  functionsThatCallNodes,
   schedules,
   sqsEventSources,
   sqsQueues,
   type FunctionName,
 } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
-import { functionEnvironments, type FunctionAddresses } from './function-environment.ts';
+import { functionVariables, type FunctionAddresses } from './function-environment.ts';
 import { LeastFunction, type Placement } from './least-function.ts';
 import type { Names } from './names.ts';
 import type { Stage } from './stage.ts';
@@ -32,13 +34,13 @@ export interface FunctionsStackProps extends StackProps {
   readonly names: Names;
   readonly zips: Zips;
   readonly addresses: FunctionAddresses;
-  /** For those that talk to nodes, broker or FTP; none in an emulator. */
+  /** Where the functions that talk to nodes, broker or FTP are placed; none in an emulator. */
   readonly placement?: Placement;
 }
 
-/** These need DynamoDB alone, which is reached without a VPC. */
-const outsideVpc: ReadonlySet<FunctionName> = new Set(['announce', 'redirect']);
-const readsDirectory: readonly FunctionName[] = ['redirect', 'scraper', 'deliver', 'ftp-sync', 'mail'];
+/** The others need DynamoDB alone, which is reached without a VPC. */
+const insideVpc: ReadonlySet<FunctionName> = new Set(functionsThatCallNodes);
+const readsDirectory: readonly FunctionName[] = ['redirect', ...functionsThatCallNodes];
 /** The emulators' logs are kept by whoever runs them. */
 const localLogRetentionDays = 7;
 
@@ -46,7 +48,8 @@ export class FunctionsStack extends Stack {
   readonly functions: Readonly<Record<FunctionName, LeastFunction>>;
   readonly #queues: ReadonlyMap<string, sqs.Queue>;
   readonly table: dynamodb.Table;
-  readonly frontUrl: string;
+  /** Leads every request to the leader. */
+  readonly front: lambda.Function;
 
   constructor(scope: Construct, id: string, props: FunctionsStackProps) {
     super(scope, id, { ...props, description: 'Baton: functions, queues, directory and schedules' });
@@ -57,7 +60,7 @@ export class FunctionsStack extends Stack {
     for (const name of readsDirectory) this.table.grant(this.functions[name].function, 'dynamodb:GetItem');
     this.#connectQueues();
     this.#connectSchedules(props.names);
-    this.frontUrl = this.#front();
+    this.front = this.#front(props);
   }
 
   #table({ names }: FunctionsStackProps): dynamodb.Table {
@@ -96,7 +99,7 @@ export class FunctionsStack extends Stack {
     addresses,
     placement,
   }: FunctionsStackProps): Record<FunctionName, LeastFunction> {
-    const environments = functionEnvironments(stage, names, addresses);
+    const environments = functionVariables(stage, names, addresses);
     const make = (name: FunctionName): LeastFunction => {
       const { memoryMb, timeoutS } = functions[name];
       return new LeastFunction(this, name, {
@@ -105,10 +108,10 @@ export class FunctionsStack extends Stack {
         zipFile: zips[name].zipFile,
         memoryMb,
         timeoutS,
-        environment: present(environments[name]),
+        environment: environments[name],
         logGroupName: names.logGroup(`functions/${name}`),
         logRetentionDays: stage.kind === 'aws' ? stage.logRetentionDays : localLogRetentionDays,
-        ...(placement && !outsideVpc.has(name) ? { placement } : {}),
+        ...(placement && insideVpc.has(name) ? { placement } : {}),
       });
     };
     return Object.fromEntries(functionNames.map((name) => [name, make(name)])) as Record<
@@ -159,15 +162,27 @@ export class FunctionsStack extends Stack {
     }
   }
 
-  #front(): string {
+  #front({ stage, names }: FunctionsStackProps): lambda.Function {
     const name = functionNames.find((candidate) => functions[candidate].functionUrl);
     if (name === undefined) throw new Error('contracts/topology.ts gives no function a URL');
-    const url = this.functions[name].function.addFunctionUrl({
-      // Whoever asks is only told where the leader is, which is public; the nodes check who may do what.
-      authType: lambda.FunctionUrlAuthType.NONE,
+    const front = this.functions[name].function;
+    if (stage.kind === 'local') {
+      const { url } = front.addFunctionUrl({ authType: lambda.FunctionUrlAuthType.NONE });
+      new CfnOutput(this, 'FrontUrl', { value: url, description: 'Leads every request to the leader' });
+      return front;
+    }
+    // No function URL: whoever finds one may use up the executions of the whole account. The load balancer asks for its readers.
+    front.addPermission('LoadBalancer', {
+      principal: new iam.ServicePrincipal('elasticloadbalancing.amazonaws.com'),
+      // By its name, since the group is made with its target, which has to be allowed before.
+      sourceArn: this.formatArn({
+        service: 'elasticloadbalancing',
+        resource: 'targetgroup',
+        resourceName: `${names.frontTargetGroup}/*`,
+        arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
+      }),
     });
-    new CfnOutput(this, 'FrontUrl', { value: url.url, description: 'Leads every request to the leader' });
-    return url.url;
+    return front;
   }
 
   queueNamed(name: string): sqs.Queue {
@@ -176,10 +191,4 @@ export class FunctionsStack extends Stack {
       throw new Error(`contracts/topology.ts names the SQS queue ${name}, which it does not define`);
     return queue;
   }
-}
-
-function present(environment: Readonly<Record<string, unknown>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(environment).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
-  );
 }

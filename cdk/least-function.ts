@@ -2,7 +2,7 @@
 // have a network interface when it lives in the VPC. The caller grants the rest by name.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { ArnFormat, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -55,7 +55,17 @@ export class LeastFunction extends Construct {
     for (const name of [...secretsIn(props.environment), ...(props.reads ?? [])])
       secretsmanager.Secret.fromSecretNameV2(this, `Secret-${name}`, name).grantRead(role);
     const { placement } = props;
-    if (placement) grantNetworkInterfaces(role);
+    if (placement) {
+      grantNetworkInterfaces(role);
+      // Not by its resource, which waits for the role.
+      const arn = Stack.of(this).formatArn({
+        service: 'lambda',
+        resource: 'function',
+        resourceName: props.functionName,
+        arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+      });
+      denyToCode(role, arn);
+    }
     this.codeHash = createHash('sha256').update(readFileSync(props.zipFile)).digest('hex');
     this.function = new lambda.Function(this, 'Function', {
       functionName: props.functionName,
@@ -90,6 +100,22 @@ export class LeastFunction extends Construct {
     acknowledge(this.function, 'Serverless-LambdaDLQ', neverLate);
     acknowledge(this.function, 'Serverless-LambdaAsyncFailureDestination', neverLate);
   }
+}
+
+/**
+ * What Lambda does for a function, it does with the function's role but not in its name; what the code asks for is in its
+ * name: https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
+ */
+function denyToCode(role: iam.Role, functionArn: string): void {
+  role.addToPolicy(
+    new iam.PolicyStatement({
+      sid: 'NotForTheCode',
+      effect: iam.Effect.DENY,
+      actions: ['ec2:*'],
+      resources: ['*'],
+      conditions: { ArnEquals: { 'lambda:SourceFunctionArn': functionArn } },
+    }),
+  );
 }
 
 /** EC2 knows no resource for these when a role asks: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html */

@@ -42,7 +42,7 @@ export const eventMetrics = {
 } as const satisfies Record<string, EventMetric>;
 export type EventMetricName = keyof typeof eventMetrics;
 
-/** In the log as runtime/logger.ts writes an event: one JSON object a line. */
+/** Finds events in the log, where runtime/logger.ts writes one JSON object a line. */
 function filterPattern({ type, where }: EventMetric): string {
   const conditions = [
     '($.event IS TRUE)',

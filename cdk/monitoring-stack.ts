@@ -211,10 +211,16 @@ export class MonitoringStack extends Stack {
     const each = (metric: (name: (typeof functionNames)[number]) => cloudwatch.IMetric) =>
       sum(Object.fromEntries(functionNames.map((name) => [name.replace('-', ''), metric(name)])));
     const database = (metricName: string, statistic: string) =>
-      aws('RDS', metricName, statistic, fiveMinutes, {
-        [data.database.kind === 'cluster' ? 'DBClusterIdentifier' : 'DBInstanceIdentifier']:
-          this.#props.names.cluster,
-      });
+      aws(
+        'RDS',
+        metricName,
+        statistic,
+        fiveMinutes,
+        data.database.kind === 'cluster'
+          ? // All nodes read and write at the writer; with the idle reader it would be half as busy.
+            { DBClusterIdentifier: this.#props.names.cluster, Role: 'WRITER' }
+          : { DBInstanceIdentifier: this.#props.names.cluster },
+      );
     return [
       {
         name: 'function-errors',
@@ -252,16 +258,22 @@ export class MonitoringStack extends Stack {
         : []),
       {
         name: 'broker-memory',
-        section: 'the-broker-is-short-of-memory',
+        section: 'the-broker-is-short-of-memory-or-disk',
         means: 'RabbitMQ is near the memory at which it stops taking messages.',
-        metric: new cloudwatch.MathExpression({
-          expression: '100 * used / allowed',
-          usingMetrics: {
-            used: this.#broker('RabbitMQMemUsed', 'Maximum'),
-            allowed: this.#broker('RabbitMQMemLimit', 'Maximum'),
-          },
-          period: fiveMinutes,
-          label: 'percent of the limit',
+        metric: this.#ofLimit('100 * used / limit', {
+          used: this.#broker('RabbitMQMemUsed', 'Maximum'),
+          limit: this.#broker('RabbitMQMemLimit', 'Maximum'),
+        }),
+        above: 85,
+        periods: 3,
+      },
+      {
+        name: 'broker-disk',
+        section: 'the-broker-is-short-of-memory-or-disk',
+        means: 'RabbitMQ is near the free disk space at which it stops taking messages.',
+        metric: this.#ofLimit('100 * limit / free', {
+          free: this.#broker('RabbitMQDiskFree', 'Minimum'),
+          limit: this.#broker('RabbitMQDiskFreeLimit', 'Maximum'),
         }),
         above: 85,
         periods: 3,
@@ -330,6 +342,15 @@ export class MonitoringStack extends Stack {
   /** Amazon MQ has no metrics per queue on RabbitMQ 4: these are the broker's own. */
   #broker(metricName: string, statistic: string): cloudwatch.Metric {
     return aws('AmazonMQ', metricName, statistic, fiveMinutes, { Broker: this.#props.names.cluster });
+  }
+
+  #ofLimit(expression: string, usingMetrics: Record<string, cloudwatch.Metric>): cloudwatch.MathExpression {
+    return new cloudwatch.MathExpression({
+      expression,
+      usingMetrics,
+      period: fiveMinutes,
+      label: 'percent of the limit',
+    });
   }
 
   #alarmTopic(): sns.Topic {

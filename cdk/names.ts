@@ -1,15 +1,7 @@
 // Names of what a stage owns, made from those of contracts/topology.ts, so that two stages fit into one account.
 // In the emulators the names are the contracts' own: there the containers find each other by them.
-import type { FunctionName } from '../contracts/topology.ts';
+import type { BrokerUser, FunctionName } from '../contracts/topology.ts';
 import type { Stage } from './stage.ts';
-
-/** Processes with a certificate of their own. */
-export const functionsWithCertificate = [
-  'scraper',
-  'deliver',
-  'ftp-sync',
-  'mail',
-] as const satisfies readonly FunctionName[];
 
 export class Names {
   readonly #stage: Stage;
@@ -17,23 +9,27 @@ export class Names {
     this.#stage = stage;
   }
 
-  /** Of an SQS queue, a table or a rule: `baton-tick` is `baton-dev-tick` in the stage dev. */
+  /** The name of an SQS queue, a table or a rule: `baton-tick` is `baton-dev-tick` in the stage dev. */
   resource(name: string): string {
     return this.#stage.kind === 'local' ? name : name.replace(/^baton/, `baton-${this.#stage.name}`);
   }
   function(name: FunctionName): string {
     return this.#stage.kind === 'local' ? name : `baton-${this.#stage.name}-${name}`;
   }
-  /** With an empty name it is what all of them begin with. */
+  /** The name of a secret; with an empty one what all of them begin with. */
   secret(name: SecretName | ''): string {
     return `baton/${this.#stage.name}/${name}`;
   }
-  /** As contracts/environment.ts wants it. */
+  /** The URI of a secret, as contracts/environment.ts wants it. */
   secretUri(name: SecretName, field?: string): string {
     return `secretsmanager:${this.secret(name)}${field === undefined ? '' : `#${field}`}`;
   }
   get cluster(): string {
     return `baton-${this.#stage.name}`;
+  }
+  /** What the load balancer calls the function in front by. */
+  get frontTargetGroup(): string {
+    return `${this.cluster}-front`;
   }
   stack(name: string): string {
     return `baton-${this.#stage.name}-${name}`;
@@ -51,17 +47,13 @@ export class Names {
 export type SecretName =
   | 'otlp-headers' // Made by hand, where a stage's collector wants headers.
   | `tls/${string}`
-  | `broker/${BrokerUser}`
+  | `broker/${BrokerUser | 'admin'}`
   | 'authority'
   | 'trust'
   | 'cluster-keys'
   | 'tokens'
   | 'ftp'
   | 'smtp';
-
-/** RabbitMQ users: `admin` declares, `event-source` consumes, the others publish what is theirs. */
-export const brokerUsers = ['admin', 'event-source', 'nodes', 'functions'] as const;
-export type BrokerUser = (typeof brokerUsers)[number];
 
 /** Where a stage's own metrics are. */
 export function metricNamespace({ name }: Pick<Stage, 'name'>): string {

@@ -1,5 +1,7 @@
 // The nodes: one ECS service each, so that a name, a vote file and a place in the rollout belong to one node for good
 // (docs/decisions/0022). Nothing that votes is ever scaled by a machine. The load balancer carries the public listener.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CfnOutput, Duration, IgnoreMode, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as acm from 'aws-cdk-lib/aws-certificatemanager';
@@ -8,6 +10,7 @@ import * as ecrAssets from 'aws-cdk-lib/aws-ecr-assets';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as elb from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import * as route53 from 'aws-cdk-lib/aws-route53';
 import * as route53Targets from 'aws-cdk-lib/aws-route53-targets';
@@ -17,7 +20,7 @@ import * as cloudmap from 'aws-cdk-lib/aws-servicediscovery';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.ts';
-import { nodeIds, privateDomain } from './addresses.ts';
+import { frontHost, nodeIds, privateDomain } from './addresses.ts';
 import type { DataStack } from './data-stack.ts';
 import { secretsIn } from './function-environment.ts';
 import { FtpServer } from './ftp-server.ts';
@@ -36,6 +39,8 @@ export interface NodesStackProps extends StackProps {
   readonly data: DataStack;
   readonly brokerUrl: string;
   readonly announceQueue: sqs.IQueue;
+  /** Leads to the leader; may be called by the target group that `names` calls the front's. */
+  readonly front: lambda.IFunction;
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -74,6 +79,7 @@ export class NodesStack extends Stack {
     const image = ecs.ContainerImage.fromAsset(root, {
       file: 'nodes/Dockerfile',
       platform: ecrAssets.Platform.LINUX_ARM64,
+      buildArgs: { NODE_TAG: `${readFileSync(join(root, '.node-version'), 'utf8').trim()}-bookworm-slim` },
       // Only what runs: a changed test builds no new image.
       ignoreMode: IgnoreMode.DOCKER,
       exclude: [
@@ -150,7 +156,8 @@ export class NodesStack extends Stack {
         interval: Duration.seconds(10),
         timeout: Duration.seconds(5),
         retries: 3,
-        startPeriod: Duration.seconds(60),
+        // The most that ECS allows: a start may have a schema to migrate (nodes/database/migrate.ts).
+        startPeriod: Duration.seconds(300),
       },
       portMappings: [
         { containerPort: ports.web, protocol: ecs.Protocol.TCP },
@@ -179,7 +186,7 @@ export class NodesStack extends Stack {
     loadBalancer: elb.ApplicationLoadBalancer;
     allNodes: elb.ApplicationTargetGroup;
   } {
-    const { stage, network } = this.#props;
+    const { stage, names, network, front } = this.#props;
     const zone = route53.HostedZone.fromHostedZoneAttributes(this, 'Zone', {
       hostedZoneId: stage.domain.hostedZoneId,
       zoneName: stage.domain.name,
@@ -234,10 +241,33 @@ export class NodesStack extends Stack {
         targetGroups: [targetGroup(`Only-${nodeId}`, [service])],
       });
     }
+    listener.addTargetGroups('Rule-front', {
+      priority: nodeIds.length + 1,
+      conditions: [elb.ListenerCondition.hostHeaders([frontHost(stage)])],
+      targetGroups: [
+        new elb.ApplicationTargetGroup(this, 'Front', {
+          targetGroupName: names.frontTargetGroup,
+          targetType: elb.TargetType.LAMBDA,
+          // Not the library's own target, which lets any load balancer of any account call the function.
+          targets: [
+            {
+              attachToApplicationTargetGroup: () => ({
+                targetType: elb.TargetType.LAMBDA,
+                targetJson: { id: front.functionArn },
+              }),
+            },
+          ],
+        }),
+      ],
+    });
     const target = route53.RecordTarget.fromAlias(new route53Targets.LoadBalancerTarget(loadBalancer));
     new route53.ARecord(this, 'Name', { zone, target });
     new route53.ARecord(this, 'NodeNames', { zone, target, recordName: '*' });
     new CfnOutput(this, 'PublicUrl', { value: `https://${stage.domain.name}` });
+    new CfnOutput(this, 'FrontUrl', {
+      value: `https://${frontHost(stage)}`,
+      description: 'Leads every request to the leader',
+    });
     return { loadBalancer, allNodes };
   }
 

@@ -4,19 +4,19 @@
 import { z } from 'zod';
 import { itemPartitionsSchema } from '../contracts/item-partitions.ts';
 
-/** Of the lengths that CloudWatch knows. */
+/** Some of the retention periods that CloudWatch offers. */
 const logRetentionDays = [7, 14, 30, 90, 180, 365] as const;
 export type LogRetentionDays = (typeof logRetentionDays)[number];
 
 const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'host:port');
 
-/** Of the queue `items`; docs/runbook.md says how it is changed. */
+/** Number of partitions of the queue `items`; docs/runbook.md says how it is changed. */
 const itemPartitions = { itemPartitions: itemPartitionsSchema.default(1) };
 const awsStageSchema = z
   .strictObject({
     kind: z.literal('aws'),
     ...itemPartitions,
-    /** Of the public listener: `name` leads to every node, `node-N.name` to one. The zone has to exist. */
+    /** Where the public listener is found: `name` leads to every node, `node-N.name` to one. The zone has to exist. */
     domain: z.strictObject({ name: z.string().min(4), hostedZoneId: z.string().min(4) }),
     /** Networks from which the public listener is reached: reading it needs no token. */
     readers: z.array(z.cidrv4()).min(1).max(20),
@@ -26,7 +26,7 @@ const awsStageSchema = z
     smtpAddress: address,
     /** One small PostgreSQL, or Aurora Serverless v2 with a reader in another zone. */
     database: z.enum(['instance', 'aurora']),
-    /** Of a database that was restored from a backup: RDS made another secret for it than for the one of the stack. */
+    /** The secret of a database that was restored from a backup: RDS made another one for it than for the stack's own. */
     databaseSecretArn: z
       .string()
       .regex(
@@ -67,7 +67,7 @@ const localStageSchema = z.strictObject({
   brokerUrl: z.url({ protocol: /^amqps$/ }),
   ftpAddress: address,
   smtpAddress: address,
-  /** On private addresses, and to be scraped all the same: the demo shop. */
+  /** What may be scraped though its address is private: the demo shop. */
   scrapePrivateHosts: z.array(address),
   /** Where the emulator serves these APIs, as a function sees it. */
   endpoints: z.strictObject({ sqs: z.url(), dynamodb: z.url() }),

@@ -14,7 +14,7 @@ import { ports } from './ports.ts';
 import type { AwsStage, LocalStage, Stage } from './stage.ts';
 
 export interface SystemZips {
-  /** Of contracts/topology.ts, which the laptop runs too. */
+  /** The functions of contracts/topology.ts, which the laptop runs too. */
   readonly functions: Zips;
   /** Custom resources, which exist on AWS alone. */
   readonly secretKeeper: string;
@@ -74,6 +74,7 @@ function buildAws(app: App, stage: AwsStage, names: Names, zips: SystemZips): vo
     data,
     brokerUrl: broker.url,
     announceQueue: functions.queueNamed(sqsQueues.announcements.name),
+    front: functions.front,
   });
   const eventSources = new EventSourcesStack(app, names.stack('event-sources'), {
     broker,

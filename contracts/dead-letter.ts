@@ -2,6 +2,7 @@
 // and by `baton dlq`.
 import * as z from 'zod';
 import { sourceNameSchema } from './ids.ts';
+import { issueSchema } from './issue.ts';
 
 export const deadLetterStates = ['waiting', 'sending', 'sent', 'discarded'] as const;
 
@@ -11,10 +12,10 @@ export const deadLetterSchema = z.object({
   queue: z.string(),
   messageId: z.string(),
   source: z.string().nullable(),
-  /** Of contracts/failures.ts, or RabbitMQ's own word where no handler gave one. */
+  /** A code of contracts/failures.ts, or RabbitMQ's own word where no handler gave one. */
   code: z.string(),
   reason: z.string(),
-  /** Of all that died of the same in the same queue and source. */
+  /** Shared by all that died of the same cause in the same queue and source. */
   group: z.string(),
   state: z.enum(deadLetterStates),
   /** How often it was sent again. */
@@ -32,13 +33,13 @@ export const deadLetterListSchema = z.object({
   next: z.int().nullable(),
 });
 
-export const deadLetterGroupSchema = deadLetterSchema
+const deadLetterGroupSchema = deadLetterSchema
   .pick({ group: true, queue: true, source: true, code: true, reason: true })
   .extend({ letters: z.int(), oldest: z.iso.datetime(), newest: z.iso.datetime() });
 export type DeadLetterGroup = z.infer<typeof deadLetterGroupSchema>;
 export const deadLetterGroupsSchema = z.object({ groups: z.array(deadLetterGroupSchema) });
 
-export const deadLetterActionSchema = z.object({
+const deadLetterActionSchema = z.object({
   action: z.uuid(),
   at: z.iso.datetime(),
   kind: z.enum(['retry', 'edit', 'discard']),
@@ -50,9 +51,6 @@ export const deadLetterActionSchema = z.object({
 export type DeadLetterAction = z.infer<typeof deadLetterActionSchema>;
 export const deadLetterActionsSchema = z.object({ actions: z.array(deadLetterActionSchema) });
 
-export const bodyProblemSchema = z.object({ path: z.string(), message: z.string() });
-export type BodyProblem = z.infer<typeof bodyProblemSchema>;
-
 export const deadLetterDetailSchema = deadLetterSchema.extend({
   type: z.string(),
   routingKey: z.string(),
@@ -62,10 +60,10 @@ export const deadLetterDetailSchema = deadLetterSchema.extend({
   headers: z.record(z.string(), z.unknown()),
   body: z.string(),
   bodyBefore: z.string().nullable(),
-  /** Of both bodies: base64 where one is not UTF-8. */
+  /** Encoding of both bodies: base64 where either is not UTF-8. */
   encoding: z.enum(['utf8', 'base64']),
   /** What its contract finds wrong with it as it is now. */
-  problems: z.array(bodyProblemSchema),
+  problems: z.array(issueSchema),
   actions: z.array(deadLetterActionSchema),
 });
 export type DeadLetterDetail = z.infer<typeof deadLetterDetailSchema>;
@@ -77,7 +75,7 @@ export const deadLetterSelectionSchema = z
     queue: z.string().min(1).max(100).optional(),
     code: z.string().min(1).max(100).optional(),
     source: sourceNameSchema.optional(),
-    /** Has to be said: an empty selection is more often a mistake. */
+    /** Has to be said: an empty selection is a mistake more often than a wish. */
     all: z.literal(true).optional(),
   })
   .refine(

@@ -14,7 +14,7 @@ const milliseconds = z.coerce.number().int().min(1);
 
 /** `host:port` */
 const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'host:port');
-/** As clients send it: without a port where that is the protocol's own. */
+/** A Host header as clients send it: without the port where that is the protocol's default. */
 const hostHeader = z.string().regex(/^[^\s:/]+(?::\d{1,5})?$/, 'host or host:port');
 
 const tls = {
@@ -28,10 +28,10 @@ const broker = {
   BATON_BROKER_URL: z.url({ protocol: /^amqps$/ }),
   /** JSON { "username", "password" }, the shape that Lambda's RabbitMQ mapping wants too. */
   BATON_BROKER_CREDENTIALS_URI: secretUri,
-  /** Where the broker's certificate is not of the cluster's own authority: the authorities it may be of. */
+  /** Authorities that may have signed the broker's certificate, where the cluster's own has not. */
   BATON_BROKER_CA_URI: secretUri.optional(),
 };
-/** For whoever publishes items or looks at their depth; what is declared has to be the same. */
+/** Number of partitions of the queue `items`, for whoever publishes items or asks for their depth: as the broker has it. */
 const itemPartitions = { BATON_ITEM_PARTITIONS: itemPartitionsSchema.default(1) };
 const awsEndpoint = {
   AWS_REGION: z.string().min(1),
@@ -50,76 +50,83 @@ const leaderSearch = {
   ...awsEndpoint,
 };
 
-/** It may hold addresses of pages and ids of messages, so beyond this machine it goes encrypted. */
+const loopback = new Set(['127.0.0.1', '[::1]', 'localhost']);
+/** Traces may hold addresses of pages and ids of messages, so they leave this machine encrypted or not at all. */
 const collectorUrl = z
   .url({ protocol: /^https?$/ })
   .refine(
     (value) => URL.parse(value)?.protocol === 'https:' || loopback.has(URL.parse(value)?.hostname ?? ''),
     'https://, or http:// to this machine alone',
   );
-const loopback = new Set(['127.0.0.1', '[::1]', 'localhost']);
+/** A leader is not given up for one or two lost heartbeats. */
+export const heartbeatsPerTimeoutMin = 3;
 
 export const environments = {
-  node: z.object({
-    BATON_NODE_ID: nodeIdSchema,
-    BATON_CLUSTER: z.string().min(1).max(64),
-    /** JSON array of every member: see memberSchema. */
-    BATON_MEMBERS: z.string().transform((value, context) => {
-      try {
-        return z.array(memberSchema).min(1).parse(JSON.parse(value));
-      } catch (error) {
-        context.addIssue({ code: 'custom', message: `a JSON array of members: ${(error as Error).message}` });
-        return z.NEVER;
-      }
-    }),
-    BATON_GENERATION: z.coerce.number().int().min(1).default(1),
-    /** Where the vote file and the identity lock live. */
-    BATON_DATA: z.string().min(1),
-    BATON_BIND: z.string().default('127.0.0.1'),
-    BATON_PUBLIC_PORT: port,
-    /**
-     * Only what ends TLS before it, or a port published on one machine's loopback, leads to the public listener. Whoever
-     * deploys has to say so, since it speaks plain HTTP: bound beyond loopback without this, a node refuses to start.
-     */
-    BATON_PUBLIC_BEHIND_PROXY: z.stringbool().default(false),
-    /** Comma separated Host headers with which the public listener is asked, besides its publicUrl's and loopback's. */
-    BATON_PUBLIC_HOSTS: z
-      .string()
-      .default('')
-      .transform((value) => value.split(',').filter(Boolean))
-      .pipe(z.array(hostHeader)),
-    BATON_INTERNAL_PORT: port,
-    BATON_UDP_PORT: port,
-    BATON_HEARTBEAT_MS: milliseconds.default(nodes.heartbeatMs),
-    BATON_ELECTION_TIMEOUT_MS: milliseconds.default(nodes.electionTimeoutMs),
-    BATON_PRIORITY: z.coerce.number().int().min(0).max(100).default(50),
-    /** postgres://user@host:port/database, TLS always verified. */
-    BATON_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
-    BATON_DATABASE_PASSWORD_URI: secretUri,
-    /** Where the database's certificate is not of the cluster's own authority: the authorities it may be of. */
-    BATON_DATABASE_CA_URI: secretUri.optional(),
-    /** JSON { "current": { "id", "key" }, "previous": ... }: see docs/protocol.md. */
-    BATON_CLUSTER_KEYS_URI: secretUri,
-    /** JSON { "reader", "editor", "operator" }: bearer tokens of the public API. */
-    BATON_TOKENS_URI: secretUri,
-    /** Who breaks the system when its page asks: the launcher of a laptop. Elsewhere neither is set, and the page does not ask. */
-    BATON_FAULTS_URL: z.url({ protocol: /^http$/, hostname: /^127\.0\.0\.1$/ }).optional(),
-    BATON_FAULTS_TOKEN_URI: secretUri.optional(),
-    BATON_ANNOUNCE_QUEUE_URL: z.url(),
-    BATON_MAIL_FROM: z.string().min(3),
-    /** Where the links of mails lead: an address that outlives each node. Without it they lead to the node that made the mail. */
-    BATON_PAGE_URL: z.url({ protocol: /^https?$/ }).optional(),
-    /** Where traces are told to, by OTLP over HTTP: `/v1/traces` is added. Without it and the next, nowhere. */
-    OTEL_EXPORTER_OTLP_ENDPOINT: collectorUrl.optional(),
-    /** The same as it stands; it wins. */
-    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: collectorUrl.optional(),
-    /** Where what OTEL_EXPORTER_OTLP_HEADERS would hold lies, `name=value,name=value`: it is a secret mostly. */
-    OTEL_EXPORTER_OTLP_HEADERS_URI: secretUri.optional(),
-    ...awsEndpoint,
-    ...broker,
-    ...itemPartitions,
-    ...tls,
-  }),
+  node: z
+    .object({
+      BATON_NODE_ID: nodeIdSchema,
+      BATON_CLUSTER: z.string().min(1).max(64),
+      /** JSON array of every member: see memberSchema. */
+      BATON_MEMBERS: z.string().transform((value, context) => {
+        try {
+          return z.array(memberSchema).min(1).parse(JSON.parse(value));
+        } catch (error) {
+          context.addIssue({
+            code: 'custom',
+            message: `a JSON array of members: ${(error as Error).message}`,
+          });
+          return z.NEVER;
+        }
+      }),
+      BATON_GENERATION: z.coerce.number().int().min(1).default(1),
+      /** Where the vote file and the identity lock live. */
+      BATON_DATA: z.string().min(1),
+      BATON_BIND: z.string().default('127.0.0.1'),
+      BATON_PUBLIC_PORT: port,
+      /**
+       * Says that only a proxy that ends TLS, or a port published on one machine's loopback, leads to the public listener,
+       * which speaks plain HTTP. Without it a node that is bound beyond loopback refuses to start.
+       */
+      BATON_PUBLIC_BEHIND_PROXY: z.stringbool().default(false),
+      /** Comma separated Host headers with which the public listener is asked, besides its publicUrl's and loopback's. */
+      BATON_PUBLIC_HOSTS: z
+        .string()
+        .default('')
+        .transform((value) => value.split(',').filter(Boolean))
+        .pipe(z.array(hostHeader)),
+      BATON_INTERNAL_PORT: port,
+      BATON_UDP_PORT: port,
+      BATON_HEARTBEAT_MS: milliseconds.default(nodes.heartbeatMs),
+      BATON_ELECTION_TIMEOUT_MS: milliseconds.default(nodes.electionTimeoutMs),
+      BATON_PRIORITY: z.coerce.number().int().min(0).max(100).default(50),
+      /** postgres://user@host:port/database, TLS always verified. */
+      BATON_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+      BATON_DATABASE_PASSWORD_URI: secretUri,
+      /** Authorities that may have signed the database's certificate, where the cluster's own has not. */
+      BATON_DATABASE_CA_URI: secretUri.optional(),
+      /** JSON { "current": { "id", "key" }, "previous": ... }: see docs/protocol.md. */
+      BATON_CLUSTER_KEYS_URI: secretUri,
+      /** JSON { "reader", "editor", "operator" }: bearer tokens of the public API. */
+      BATON_TOKENS_URI: secretUri,
+      /** Who breaks the system when its page asks: the launcher of a laptop. Elsewhere neither is set, and the page does not ask. */
+      BATON_FAULTS_URL: z.url({ protocol: /^http$/, hostname: /^127\.0\.0\.1$/ }).optional(),
+      BATON_FAULTS_TOKEN_URI: secretUri.optional(),
+      BATON_ANNOUNCE_QUEUE_URL: z.url(),
+      BATON_MAIL_FROM: z.string().min(3),
+      /** Where the links of mails lead: an address that outlives each node. Without it they lead to the node that made the mail. */
+      BATON_PAGE_URL: z.url({ protocol: /^https?$/ }).optional(),
+      /** Where traces are told to, by OTLP over HTTP: `/v1/traces` is added. Without it and the next, nowhere. */
+      OTEL_EXPORTER_OTLP_ENDPOINT: collectorUrl.optional(),
+      /** The whole URL, path included; takes precedence over the one above. */
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: collectorUrl.optional(),
+      /** URI of a secret that holds what OTEL_EXPORTER_OTLP_HEADERS would: `name=value,name=value`. */
+      OTEL_EXPORTER_OTLP_HEADERS_URI: secretUri.optional(),
+      ...awsEndpoint,
+      ...broker,
+      ...itemPartitions,
+      ...tls,
+    })
+    .superRefine(refuseUnworkable),
   scraper: z.object({
     ...leaderSearch,
     ...broker,
@@ -166,7 +173,40 @@ function ftp() {
   };
 }
 
-export const memberSchema = z.strictObject({
+/** Each value by itself may be right, and no leader ever be elected with all of them, or two at once. */
+function refuseUnworkable(
+  node: {
+    BATON_NODE_ID: string;
+    BATON_MEMBERS: readonly Member[];
+    BATON_HEARTBEAT_MS: number;
+    BATON_ELECTION_TIMEOUT_MS: number;
+  },
+  context: z.RefinementCtx,
+): void {
+  const refuse = (name: keyof typeof node, message: string): void =>
+    context.addIssue({ code: 'custom', path: [name], message });
+  const members = node.BATON_MEMBERS;
+  for (const key of ['id', 'udp'] as const) {
+    const twice = members.find(
+      (member, index) => members.findIndex((one) => one[key] === member[key]) < index,
+    );
+    if (twice) refuse('BATON_MEMBERS', `two members have the ${key} ${twice[key]}`);
+  }
+  if (!members.some(({ voter }) => voter)) refuse('BATON_MEMBERS', 'no member votes');
+  if (!members.some(({ id }) => id === node.BATON_NODE_ID))
+    refuse(
+      'BATON_NODE_ID',
+      `${node.BATON_NODE_ID} is not among the members ${members.map(({ id }) => id).join(', ')}`,
+    );
+  const timeoutMin = heartbeatsPerTimeoutMin * node.BATON_HEARTBEAT_MS;
+  if (node.BATON_ELECTION_TIMEOUT_MS < timeoutMin)
+    refuse(
+      'BATON_ELECTION_TIMEOUT_MS',
+      `${node.BATON_ELECTION_TIMEOUT_MS} ms; with a heartbeat of ${node.BATON_HEARTBEAT_MS} ms it is ${timeoutMin} at least`,
+    );
+}
+
+const memberSchema = z.strictObject({
   id: nodeIdSchema,
   /** UDP, host:port. */
   udp: address,

@@ -34,7 +34,7 @@ export const batonEventSchema = z.discriminatedUnion('type', [
   event('vote.refused', { node: nodeId, candidate: nodeId, term: z.int(), rule: z.string() }),
   event('fence.claimed', { node: nodeId, term: z.int(), tookMs: z.number() }),
   event('fence.refused', { node: nodeId, term: z.int(), databaseTerm: z.int().nullable(), what: z.string() }),
-  /** By hand. `unheard`: members that did not tell their term, and of which `by` says that their processes have ended. */
+  /** Done by hand. `unheard`: members that did not tell their term; `by` vouches that their processes have ended. */
   event('vote-file.recovered', {
     node: nodeId,
     term: z.int(),
@@ -68,7 +68,7 @@ export const batonEventSchema = z.discriminatedUnion('type', [
     name: z.string(),
     state: z.enum(['opened', 'applied', 'rejected', 'moved']),
     rows: z.int().nullable(),
-    /** Of a crawl file: items that its messages had not delivered. */
+    /** Items of a crawl file that its messages had not delivered. */
     differences: z.int().nullish(),
     reason: z.string().nullable(),
   }),
@@ -82,13 +82,13 @@ export const batonEventSchema = z.discriminatedUnion('type', [
     itemsPublished: z.int(),
     reason: z.string().nullable(),
   }),
-  /** Once a minute and source, by the leader: for metrics and logs. Shown on no page, which asks for GET /sources. */
+  /** Told by the leader once a minute for each source, for metrics and logs. No page shows it: pages ask for GET /sources. */
   event('source.judged', {
     source: z.string(),
     kind: z.enum(['shop', 'partner']),
-    /** Since its last crawl that read a page and saw an item, or its last applied file, or since one is expected of it. */
+    /** Seconds since its last crawl that read a page and saw an item, or its last applied file, or since the first one was due. */
     ageS: z.number(),
-    /** How often one is expected; null for a partner of whom nobody said. */
+    /** Seconds from one to the next that is expected; null for a partner whose interval nobody named. */
     intervalS: z.number().nullable(),
     /** The age in intervals. */
     intervals: z.number().nullable(),

@@ -1,6 +1,7 @@
 // Every way in which a request, message or file can fail: one table gives the HTTP answer, the verdict
 // on a queued message and docs/failures.md, and a test keeps the three in step.
 // Never throws by itself: runtime/failure.ts holds the Error that carries a code.
+import type { Problem } from './node-api.ts';
 
 /**
  * `definite`: it certainly did not happen. In doubt it is indefinite, and a retry carries the same
@@ -169,3 +170,18 @@ export const failures = {
 } as const satisfies Record<string, FailureRule>;
 
 export type FailureCode = keyof typeof failures;
+
+/** The body of every error answer, of nodes and functions alike. */
+export function problem(
+  code: FailureCode,
+  extra: Pick<Problem, 'detail' | 'leader' | 'retryAfterMs' | 'issues'> = {},
+): Problem {
+  const { httpStatus, means } = failures[code];
+  return {
+    type: `https://baton.invalid/failures#${code}`,
+    title: means,
+    status: httpStatus,
+    code,
+    ...extra,
+  };
+}

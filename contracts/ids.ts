@@ -29,6 +29,10 @@ export function itemVersion({ intake, ordinal }: { intake: number; ordinal: numb
   return intake * ordinalsPerIntake + ordinal;
 }
 
+/** Higher than any version of an earlier intake, lower than any of a later one. */
+export const lastVersionOf = (intake: number): number =>
+  itemVersion({ intake, ordinal: ordinalsPerIntake - 1 });
+
 /** What a page message's id is the sha256 of, in hex: equal for every try of the same page of the same crawl. */
 export function pageMessageIdInput({
   source,

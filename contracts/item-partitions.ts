@@ -6,7 +6,7 @@ import * as z from 'zod';
 const itemPartitionsMax = 64;
 const allowed = `a whole number from 1 to ${itemPartitionsMax}`;
 
-/** As text of a variable or an option, or as a number of cdk.json. */
+/** Takes the text of a variable or an option, or a number of cdk.json. */
 export const itemPartitionsSchema = z.coerce
   .number<string>({ error: allowed })
   .int(allowed)

@@ -18,7 +18,7 @@ const httpUrl = z
 export const skuLengthMax = 200;
 
 /** A price in major units with at most four decimals; a JSON number of this kind is exact in numeric(16,4). */
-export const priceSchema = z
+const priceSchema = z
   .number()
   .min(0)
   .max(1e9)

@@ -3,6 +3,7 @@
 // A follower answers 421 with `leader`; callers follow it, at most twice.
 import * as z from 'zod';
 import { nodeIdSchema, sourceNameSchema, traceparentSchema, versionSchema } from './ids.ts';
+import { issueSchema } from './issue.ts';
 import { shopSourceSchema } from './source.ts';
 
 export const headers = {
@@ -34,7 +35,7 @@ export const problemSchema = z.object({
   detail: z.string().optional(),
   leader: leaderHintSchema.nullish(),
   retryAfterMs: z.number().optional(),
-  issues: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+  issues: z.array(issueSchema).optional(),
 });
 export type Problem = z.infer<typeof problemSchema>;
 
@@ -78,7 +79,7 @@ export type TermAnswer = z.infer<typeof termAnswerSchema>;
 export const batchItemsMax = 1_000;
 export const batchBytesMax = 8 * 1024 * 1024;
 export const tracedUrlLengthMax = 500;
-/** What is said of the messages comes on top: each character may be escaped. */
+/** With room for `messages` on top, of which each character may be escaped. */
 export const batchBodyBytesMax = batchBytesMax + batchItemsMax * (6 * tracedUrlLengthMax + 600);
 
 export const batchRequestSchema = z.strictObject({
@@ -92,9 +93,9 @@ export const batchRequestSchema = z.strictObject({
   messages: z
     .array(
       z.strictObject({
-        /** Of its items, too. */
+        /** Traceparent of the delivery; its items carry the same. */
         traceparent: traceparentSchema,
-        /** The message's own: of the span that published it, and the parent of the one above. */
+        /** The one the message was published with; parent of `traceparent`. */
         publishedTraceparent: traceparentSchema.optional(),
         messageId: z.string().max(80),
         url: z.string().max(tracedUrlLengthMax),
@@ -114,7 +115,7 @@ export type BatchRequest = z.infer<typeof batchRequestSchema>;
  * applied (a new version is stored), unchanged (this very version is there already, with this content),
  * stale (a newer version is there), invalid (malformed, or the version came before with other content).
  */
-export const itemVerdictSchema = z.discriminatedUnion('kind', [
+const itemVerdictSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('applied') }),
   z.object({ kind: z.literal('unchanged') }),
   z.object({ kind: z.literal('stale') }),
@@ -139,7 +140,7 @@ export const crawlStateSchema = z.strictObject({
   /** Page ordinal and item ordinal of the next page and item. */
   nextPage: z.int().min(0),
   nextOrdinal: z.int().min(0),
-  /** By URL: validators of the last good answer, and what the page held then. */
+  /** Each URL's page: validators of its last good answer, and what it held then. */
   pages: z.record(
     z.string(),
     z.strictObject({
@@ -152,16 +153,8 @@ export const crawlStateSchema = z.strictObject({
       cut: z.string().optional(),
     }),
   ),
-  /** By sku: the content last published and the version it had, so that unchanged items are not published again. */
-  contents: z.record(
-    z.string(),
-    z.strictObject({
-      /** Written by the release before; it follows from the content. */
-      hash: z.string().optional(),
-      version: versionSchema,
-      content: z.unknown(),
-    }),
-  ),
+  /** Each sku's content as last published, and the version it had, so that unchanged items are not published again. */
+  contents: z.record(z.string(), z.strictObject({ version: versionSchema, content: z.unknown() })),
   /** sha256 of the settings the pages were read with: other selectors read even an unmodified page anew. */
   extraction: z.string().optional(),
   /** Why this crawl is not whole, so that nothing counts as vanished. */
@@ -170,12 +163,9 @@ export const crawlStateSchema = z.strictObject({
 export type CrawlState = z.infer<typeof crawlStateSchema>;
 /** Body and answer of 8 MB, less what stands beside it. */
 export const packedStateLengthMax = 7_800_000;
-/** As it travels and is stored, opaque to nodes: NDJSON, zstd, base64. The release before wrote it as plain JSON. */
-const sentStateSchema = z.union([
-  z.strictObject({ zstd: z.string().max(packedStateLengthMax) }),
-  crawlStateSchema,
-]);
-export type SentCrawlState = z.infer<typeof sentStateSchema>;
+/** A state as it travels and is stored, opaque to nodes: NDJSON, zstd, base64. */
+const packedStateSchema = z.strictObject({ zstd: z.string().max(packedStateLengthMax) });
+export type PackedCrawlState = z.infer<typeof packedStateSchema>;
 
 export const crawlRequestSchema = z.strictObject({
   owner: z.string().min(1).max(100),
@@ -190,7 +180,7 @@ export const crawlLeaseSchema = z.object({
   /** Kept when a crawl is taken up again after its worker died; new for a new crawl. */
   intake: z.int().min(1),
   /** Null for the first crawl of a source. */
-  state: sentStateSchema.nullable(),
+  state: packedStateSchema.nullable(),
   resumed: z.boolean(),
 });
 export type CrawlLease = z.infer<typeof crawlLeaseSchema>;
@@ -199,12 +189,12 @@ export const crawlUpdateSchema = z
     owner: z.string().min(1).max(100),
     leaseMs: z.int().min(1_000).max(900_000),
     /** Left out where `running` renews the lease alone. */
-    state: sentStateSchema.optional(),
+    state: packedStateSchema.optional(),
     /** `running` renews; `paused` gives the lease back with the frontier kept; `finished` ends the crawl. */
     status: z.enum(['running', 'paused', 'finished']),
     /** Why it paused, or why it finished without having read all. */
     reason: z.string().max(1_000).optional(),
-    /** Of `paused`: nobody takes the crawl before, since the site asked for it. The leader bounds it to a day. */
+    /** With `paused`: for how long nobody takes the crawl up, since the site asked for it. The leader bounds it to a day. */
     waitMs: z.int().min(0).optional(),
     counts: z.strictObject({
       pages: z.int(),
@@ -223,7 +213,7 @@ export type CrawlUpdate = z.infer<typeof crawlUpdateSchema>;
 export const fileOpenRequestSchema = z.strictObject({
   name: z.string().min(1).max(255),
   size: z.int().min(0),
-  /** From MDTM, UTC. */
+  /** What MDTM says, in UTC. */
   modifiedAt: z.iso.datetime(),
   traceparent: traceparentSchema,
 });
@@ -251,7 +241,7 @@ export const fileAnswerSchema = z.object({
   stale: z.int(),
   invalid: z.int(),
   vanished: z.int(),
-  /** For a crawl file: items whose messages had not delivered them (0 when all is well). */
+  /** Items of a crawl file that its messages had not delivered (0 when all is well). */
   differences: z.int(),
   /** The first few bad rows in words: "row 17: price: expected number". */
   problems: z.array(z.string()),

@@ -47,7 +47,7 @@ export interface SourceStanding {
   readonly kind: 'shop' | 'partner';
   /** Null while there is no crawl that finished, or no file that was applied. */
   readonly lastGoodAt: string | null;
-  /** Since then, or since one is expected of it. */
+  /** Seconds since `lastGoodAt`, or since the first one was due. */
   readonly ageS: number;
   /** How often one is expected; null for a partner of whom nobody said. */
   readonly intervalS: number | null;

@@ -49,7 +49,7 @@ export function messagesOf(event: unknown): QueuedMessage[] {
   );
 }
 
-/** What arrives decoded: string headers come as `{ bytes: number[] }`. */
+/** Headers as they were published: Lambda hands texts over as `{ bytes: number[] }`. */
 export function decodeHeaders(
   headers: Readonly<Record<string, unknown>> | null | undefined,
 ): Record<string, unknown> {
@@ -63,7 +63,7 @@ function decodeHeader(value: unknown): unknown {
   return value;
 }
 
-/** The other way: as Lambda encodes a message's headers. */
+/** The reverse: headers as Lambda hands them over. */
 export function encodeHeaders(
   headers: Readonly<Record<string, unknown>> | undefined,
 ): Record<string, unknown> | null {

@@ -5,7 +5,7 @@ import { sourceNameSchema } from './ids.ts';
 import { currencySchema } from './item.ts';
 
 /** CSS selectors relative to `item`; `@name` after a selector reads that attribute instead of the text. */
-export const selectorsSchema = z.strictObject({
+const selectorsSchema = z.strictObject({
   item: z.string().min(1).max(500),
   sku: z.string().max(500).optional(),
   title: z.string().min(1).max(500),
@@ -43,7 +43,7 @@ export const shopSourceSchema = z.strictObject({
   pagesMax: z.int().min(1).max(100_000).default(1_000),
   enabled: z.boolean().default(true),
 });
-export const partnerSourceSchema = z.strictObject({
+const partnerSourceSchema = z.strictObject({
   kind: z.literal('partner'),
   name: sourceNameSchema,
   currency: currencySchema.nullable().default(null),

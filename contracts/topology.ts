@@ -71,6 +71,10 @@ function deadQueue(name: string): Queue {
 const itemQueue = (name: string) => workQueue(name, `${name}.#`);
 const itemRetryQueue = (name: string) => retryQueue(name, { delayMs: 2_000, routingKey: `${name}.retry` });
 
+/** Users of RabbitMQ: `admin` declares these, `event-source` consumes, the others publish what is theirs. */
+export const brokerUsers = ['event-source', 'nodes', 'functions'] as const;
+export type BrokerUser = (typeof brokerUsers)[number];
+
 export const queues = {
   items: itemQueue('items'),
   itemsRetry: itemRetryQueue('items'),
@@ -83,7 +87,7 @@ export const queues = {
   mailDead: deadQueue('mail'),
 } as const satisfies Record<string, Queue>;
 
-/** All of them where `items` has so many partitions; with one, those above. */
+/** All queues there are when `items` has that many partitions; with one, those above. */
 export function queuesOf(itemPartitions: number): readonly Queue[] {
   const names = itemQueueNames(itemPartitions);
   return Object.values(queues).flatMap((queue): Queue[] => {
@@ -151,11 +155,21 @@ export const directoryTable = { name: 'baton-directory', key: 'cluster' } as con
 
 export const functionNames = ['scraper', 'deliver', 'announce', 'redirect', 'ftp-sync', 'mail'] as const;
 export type FunctionName = (typeof functionNames)[number];
+/** They have a certificate of their own, publish on the broker and run where both are reached; the others need the directory alone. */
+export const functionsThatCallNodes = [
+  'scraper',
+  'deliver',
+  'ftp-sync',
+  'mail',
+] as const satisfies readonly FunctionName[];
+export type FunctionThatCallsNodes = (typeof functionsThatCallNodes)[number];
+
 export interface FunctionSettings {
   readonly memoryMb: number;
   readonly timeoutS: number;
   /** The module under functions/ whose `handler` is run. */
   readonly entry: string;
+  /** Whether it answers HTTP: at a function URL, and on AWS behind the load balancer, which knows its readers. */
   readonly functionUrl: boolean;
 }
 export const functions = {
@@ -228,7 +242,7 @@ export const nodes = {
   heartbeatMs: 50,
   electionTimeoutMs: 300,
   /**
-   * Of Node, beside what every process of ours gets. V8 lets the young generation grow to three times 16 MB; a node lives as
+   * Flags for Node, beside those that every process of ours gets. V8 lets the young generation grow to three times 16 MB; a node lives as
    * well with a small one, and when it is killed its sockets close only after its memory is freed.
    */
   flags: ['--max-semi-space-size=2'],

@@ -6,7 +6,7 @@ import { deadLetterSchema } from './dead-letter.ts';
 const at = z.iso.datetime();
 
 /** One post of a message's items to the leader. */
-export const deliverySchema = z.object({
+const deliverySchema = z.object({
   messageId: z.string(),
   /** The page that was scraped. */
   url: z.string(),
@@ -21,7 +21,7 @@ export const deliverySchema = z.object({
 });
 export type Delivery = z.infer<typeof deliverySchema>;
 
-export const tracedVersionSchema = z.object({
+const tracedVersionSchema = z.object({
   version: z.int(),
   /** Null when it changed nothing that the feed tells, or the feed no longer holds it. */
   change: z.string().nullable(),
@@ -33,7 +33,7 @@ export const tracedVersionSchema = z.object({
   writtenAt: at,
   /** Empty for rows of files, and where none was noted. */
   deliveries: z.array(deliverySchema),
-  /** Of the same intake: the file of its crawl, or the partner's file it came with. */
+  /** Files of the same intake: that of its crawl, or the partner's file it came with. */
   files: z.array(
     z.object({ name: z.string(), state: z.string(), movedTo: z.string().nullable(), changedAt: at }),
   ),

@@ -1,8 +1,8 @@
 // Loaded before anything else, in a syntax that every Node reads: an older one would only say that it does not know `.ts`.
-const [major, minor] = process.versions.node.split('.').map(Number);
-if (major < 24 || (major === 24 && minor < 17)) {
+const wanted = require('../package.json').engines.node.replace('>=', '');
+if (wanted.localeCompare(process.versions.node, 'en', { numeric: true }) > 0) {
   process.stderr.write(
-    `Baton needs Node 24.17 or newer, this is ${process.versions.node}.\n` +
+    `Baton needs Node ${wanted} or newer, this is ${process.versions.node}.\n` +
       'On Linux and Windows `npm ci` brings its own: start it through npm (`npm start`, `npm run baton -- status`).\n' +
       'On macOS install it from https://nodejs.org or with `brew install node@24`.\n',
   );

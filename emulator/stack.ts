@@ -1,25 +1,30 @@
 // The whole system of a laptop, described: every service with its ports, certificates, secrets and environment, built
 // from contracts/topology.ts and contracts/environment.ts as cdk/ builds it for AWS. Starts nothing.
-import { join } from 'node:path';
 import type { EnvironmentInput, Member } from '../contracts/environment.ts';
-import { functionNames, nodes, sqsQueues, type FunctionName } from '../contracts/topology.ts';
-import { controlUrl } from './control.ts';
+import { functionEnvironments } from '../contracts/function-environments.ts';
+import {
+  directoryTable,
+  functionNames,
+  functionsThatCallNodes,
+  nodes,
+  sqsQueues,
+} from '../contracts/topology.ts';
 import type { BrokerAddress } from '../runtime/amqps.ts';
+import { controlUrl } from './launcher/control.ts';
 import type { LinkPlan } from './faults/link.ts';
 import { planLinks } from './faults/plan-links.ts';
+import { describeBroker, type BrokerChoice } from './services/describe-broker.ts';
 import { openAuthority, type Authority } from './instance/authority.ts';
 import { openCredentials, type LocalCredentials } from './instance/credentials.ts';
 import type { Layout } from './instance/instance.ts';
 import { nodeName } from './instance/membership.ts';
 import { Ports, usualPorts, type MovedPort } from './instance/ports.ts';
-import { ownService } from './own-service.ts';
-import type { Service } from './service.ts';
-import { devBrokerService } from './services/dev-broker/service.ts';
+import { accountId, credentials as awsCredentials, region } from './local-aws.ts';
+import { ownService } from './services/own-service.ts';
+import type { Service } from './services/service.ts';
 import { inboxService } from './services/inbox/service.ts';
-import { postgresService } from './services/postgres/postgres.ts';
-import { findRabbitmq, rabbitmqService } from './services/rabbitmq/rabbitmq.ts';
+import { postgresService, postgresUrl } from './services/postgres/postgres.ts';
 
-export type BrokerChoice = 'auto' | 'rabbitmq' | 'development';
 /** Milliseconds. */
 export interface Timeouts {
   readonly heartbeatMs: number;
@@ -28,12 +33,12 @@ export interface Timeouts {
 export interface StackSettings {
   readonly layout: Layout;
   readonly nodes: number;
-  /** Of the membership: see instance/membership.ts. */
+  /** The generation of the membership: see instance/membership.ts. */
   readonly generation: number;
   readonly isolated: boolean;
   readonly demo: boolean;
   readonly broker: BrokerChoice;
-  /** Of the queue `items`. */
+  /** Number of partitions of the queue `items`. */
   readonly itemPartitions: number;
   readonly timeouts: Timeouts;
   /** Nodes reach each other through links that `baton chaos` can break. */
@@ -83,7 +88,6 @@ export interface StackAddresses {
 
 const host = '127.0.0.1';
 const cluster = 'local';
-const region = 'us-east-1';
 const mailFrom = 'Baton <baton@localhost>';
 
 /** @throws Error with what to do: no RabbitMQ when one is demanded, no port, a count of nodes that cannot elect. */
@@ -104,13 +108,13 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
   const planned = await planLinks(settings.links ? members : [], () => port('link', linkPorts++));
   const membersSeenBy = (id: string) => (settings.links ? planned.membersSeenBy(id) : members);
   const credentials = await openCredentials(layout.secrets);
-  const names = ['database', 'broker', 'ftp', 'smtp', 'emulator', 'event-sources'];
-  const callers = ['scraper', 'deliver', 'ftp-sync', 'mail'];
-  const authority = await openAuthority(layout.tls, [...names, ...callers, ...members.map(({ id }) => id)]);
+  const servers = ['database', 'broker', 'ftp', 'smtp', 'emulator', 'event-sources'];
+  const nodeIds = members.map(({ id }) => id);
+  const authority = await openAuthority(layout.tls, [...servers, ...functionsThatCallNodes, ...nodeIds]);
 
   const database = await port('database');
   const databaseAddress = `${host}:${database}`;
-  const databaseUrl = `postgres://baton@${databaseAddress}/baton`;
+  const databaseUrl = postgresUrl({ port: database });
   const broker = await describeBroker(settings, { port, credentials, authority });
   const sqsPort = await port('sqs');
   const dynamodbPort = await port('dynamodb');
@@ -126,16 +130,6 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
   const shopPort = await port('demoShop');
   const demoShop = settings.demo ? `http://${host}:${shopPort}` : undefined;
 
-  const partitionsEnvironment = { BATON_ITEM_PARTITIONS: String(settings.itemPartitions) };
-  const brokerEnvironment = {
-    BATON_BROKER_URL: broker.url,
-    BATON_BROKER_CREDENTIALS_URI: credentials.broker.uri,
-  };
-  const tlsEnvironment = (name: string) => ({
-    BATON_TLS_CA_URI: authority.caUri,
-    BATON_TLS_CERT_URI: authority.leaf(name).certUri,
-    BATON_TLS_KEY_URI: authority.leaf(name).keyUri,
-  });
   const aws = { AWS_REGION: region, AWS_ENDPOINT_URL_SQS: sqs, AWS_ENDPOINT_URL_DYNAMODB: dynamodb };
   const nodeEnvironment = (member: Member): EnvironmentInput<'node'> => ({
     BATON_NODE_ID: member.id,
@@ -155,52 +149,35 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
     BATON_TOKENS_URI: credentials.tokens.uri,
     BATON_FAULTS_URL: controlUrl(controlPort),
     BATON_FAULTS_TOKEN_URI: credentials.faultsToken.uri,
-    BATON_ANNOUNCE_QUEUE_URL: `${sqs}/000000000000/${sqsQueues.announcements.name}`,
+    BATON_ANNOUNCE_QUEUE_URL: `${sqs}/${accountId}/${sqsQueues.announcements.name}`,
     BATON_MAIL_FROM: mailFrom,
     ...settings.collector,
     ...aws,
-    ...brokerEnvironment,
-    ...partitionsEnvironment,
-    ...tlsEnvironment(member.id),
+    BATON_BROKER_URL: broker.url,
+    BATON_BROKER_CREDENTIALS_URI: credentials.broker.uri,
+    BATON_ITEM_PARTITIONS: String(settings.itemPartitions),
+    BATON_TLS_CA_URI: authority.caUri,
+    BATON_TLS_CERT_URI: authority.leaf(member.id).certUri,
+    BATON_TLS_KEY_URI: authority.leaf(member.id).keyUri,
   });
-  const leaderSearch = {
-    BATON_CLUSTER: cluster,
-    BATON_NODE_URLS: members.map(({ internalUrl }) => internalUrl).join(','),
-    BATON_DIRECTORY_TABLE: 'baton-directory',
-    ...aws,
-  };
-  const ftpEnvironment = {
-    BATON_FTP_ADDRESS: ftp,
-    BATON_FTP_CREDENTIALS_URI: credentials.ftp.uri,
-    BATON_FTP_CA_URI: authority.caUri,
-  };
-  const directory = {
-    BATON_CLUSTER: cluster,
-    BATON_DIRECTORY_TABLE: leaderSearch.BATON_DIRECTORY_TABLE,
-    ...aws,
-  };
-  const functionEnvironments: { [F in FunctionName]: EnvironmentInput<F> } = {
-    scraper: {
-      ...leaderSearch,
-      ...brokerEnvironment,
-      ...partitionsEnvironment,
-      ...tlsEnvironment('scraper'),
-      ...ftpEnvironment,
-      BATON_SCRAPE_PRIVATE_HOSTS: demoShop === undefined ? '' : new URL(demoShop).host,
+  const environmentsOfFunctions = functionEnvironments(
+    {
+      cluster,
+      directoryTable: directoryTable.name,
+      nodeUrls: members.map(({ internalUrl }) => internalUrl),
+      tls: (name) => ({
+        ca: authority.caUri,
+        cert: authority.leaf(name).certUri,
+        key: authority.leaf(name).keyUri,
+      }),
+      broker: { url: broker.url, credentials: credentials.broker.uri },
+      ftp: { address: ftp, credentials: credentials.ftp.uri, isOurs: true },
+      smtp: { address: `${host}:${smtpPort}`, credentials: credentials.smtp.uri, isOurs: true },
+      itemPartitions: settings.itemPartitions,
+      ...(demoShop === undefined ? {} : { scrapePrivateHosts: [new URL(demoShop).host] }),
     },
-    deliver: { ...leaderSearch, ...brokerEnvironment, ...tlsEnvironment('deliver') },
-    announce: directory,
-    redirect: directory,
-    'ftp-sync': { ...leaderSearch, ...brokerEnvironment, ...tlsEnvironment('ftp-sync'), ...ftpEnvironment },
-    mail: {
-      ...leaderSearch,
-      ...brokerEnvironment,
-      ...tlsEnvironment('mail'),
-      BATON_SMTP_ADDRESS: `${host}:${smtpPort}`,
-      BATON_SMTP_CREDENTIALS_URI: credentials.smtp.uri,
-      BATON_SMTP_CA_URI: authority.caUri,
-    },
-  };
+    aws,
+  );
 
   const nodeServices = members.map((member) =>
     ownService({
@@ -210,11 +187,11 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
       about: 'web node',
       module: new URL('../nodes/main.ts', import.meta.url),
       flags: nodes.flags,
-      // What the contract leaves out has its default there; the SDK wants some key where nobody checks it.
+      // Variables left out have defaults in the contract; the SDK insists on some key even where nobody checks it.
       env: {
         ...(nodeEnvironment(member) as Record<string, string>),
-        AWS_ACCESS_KEY_ID: 'local',
-        AWS_SECRET_ACCESS_KEY: 'local',
+        AWS_ACCESS_KEY_ID: awsCredentials.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: awsCredentials.secretAccessKey,
       },
       startWithinMs: 60_000, // It waits for the database, which may have to be made first.
       stopWithinMs: 3_500,
@@ -240,7 +217,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
       frontPort,
       logDir: layout.logs,
       workFolder: layout.data('lambda'),
-      environments: functionEnvironments,
+      environments: environmentsOfFunctions,
     },
     startWithinMs: 60_000, // It bundles the functions.
   });
@@ -332,53 +309,5 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
     },
     controlPort,
     movedPorts: ports.moved,
-  };
-}
-
-async function describeBroker(
-  settings: StackSettings,
-  {
-    port,
-    credentials,
-    authority,
-  }: {
-    port: (name: keyof typeof usualPorts) => Promise<number>;
-    credentials: LocalCredentials;
-    authority: Authority;
-  },
-): Promise<BrokerAddress & { service: Service; about: string }> {
-  const amqps = await port('broker');
-  const { username, password } = credentials.broker;
-  const tls = authority.leaf('broker');
-  const installed = settings.broker === 'development' ? undefined : findRabbitmq();
-  if (!installed && settings.broker === 'rabbitmq')
-    throw new Error(
-      'no RabbitMQ is installed here (looked for /usr/lib/rabbitmq/bin/rabbitmq-server): `apt-get install rabbitmq-server`, or start without --broker rabbitmq',
-    );
-  const service = installed
-    ? rabbitmqService({
-        folder: join(settings.layout.data('rabbitmq')),
-        port: amqps,
-        distPort: await port('distribution'),
-        epmdPort: await port('epmd'),
-        certFile: tls.certFile,
-        keyFile: tls.keyFile,
-        caFile: authority.caFile,
-        username,
-        password,
-      })
-    : devBrokerService({
-        folder: settings.layout.data('broker'),
-        port: amqps,
-        certFile: tls.certFile,
-        keyFile: tls.keyFile,
-        credentialsFile: credentials.broker.file,
-      });
-  return {
-    service,
-    about: service.about,
-    url: `amqps://${host}:${amqps}/`,
-    credentials: () => Promise.resolve({ username, password }),
-    ca: authority.ca,
   };
 }

@@ -5,11 +5,10 @@ import { join } from 'node:path';
 import type { BatonEvent, EventDraft } from '../contracts/event.ts';
 import { eventVersion } from '../contracts/event.ts';
 import { routes } from '../contracts/node-api.ts';
-import { describeError } from '../runtime/failure.ts';
 import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
 import { parseEventLine } from '../runtime/logger.ts';
-import { callLeader } from './call-leader.ts';
-import { startControl, type FaultAction } from './control.ts';
+import { callLeader } from './cluster/call-leader.ts';
+import { startControl, type FaultAction } from './launcher/control.ts';
 import { ActiveFaults, activeText } from './faults/active-faults.ts';
 import { FaultLinks } from './faults/fault-links.ts';
 import { parseChaos } from './faults/grammar.ts';
@@ -23,38 +22,27 @@ import {
   writeRecord,
 } from './instance/instance.ts';
 import { changeMembership } from './instance/change-membership.ts';
-import { planMembership, type Generation } from './instance/membership.ts';
+import { planMembership } from './instance/membership.ts';
 import { runRecovery } from './instance/recover-node.ts';
 import { identify, isAlive, type ProcessIdentity } from './instance/process-table.ts';
-import { giveBackCrawls, type LeftCrawlsPlace } from './left-crawls.ts';
-import { pause } from '../runtime/waiting.ts';
+import { LeaderWatch } from './launcher/leader-watch.ts';
 import { RotatingFile } from './rotating-file.ts';
-import { declareTopology } from './services/declare-topology.ts';
-import { provisionAws } from './services/aws/provision.ts';
 import { describeStack, type Stack, type StackSettings } from './stack.ts';
-import { endsOfNodes, systemStatus, type ServiceView, type SystemStatus } from './status.ts';
-import { Supervisor } from './supervisor.ts';
-import { handedOver, transferAnswerSchema, transferRequest } from './transfer.ts';
+import { startServices, stopServices } from './launcher/start-services.ts';
+import { systemStatus, type SystemStatus } from './cluster/status.ts';
+import { Supervisor } from './launcher/supervisor.ts';
+import type { SystemEvent } from './launcher/system-event.ts';
+import { handedOver, transferAnswerSchema, transferRequest } from './cluster/transfer.ts';
 
-/** What happens between the first line of `baton up` and its end. */
-export type SystemEvent =
-  | { readonly event: 'leftovers-ended'; readonly names: readonly string[] }
-  | { readonly event: 'described'; readonly broker: string; readonly movedPorts: Stack['movedPorts'] }
-  | ({ readonly event: 'membership-changed' } & Generation)
-  | { readonly event: 'crawls-kept'; readonly reason: string }
-  | ({ readonly event: 'service'; readonly about: string; readonly detail: string | null } & ServiceView)
-  | { readonly event: 'leader'; readonly node: string; readonly term: number }
-  | { readonly event: 'first-items'; readonly applied: number }
-  | { readonly event: 'fence-refused'; readonly node: string; readonly term: number; readonly what: string };
 export interface System {
   readonly stack: Stack;
   status(): Promise<SystemStatus>;
   fault(action: FaultAction, target: string): Promise<string>;
   /** Resolves when somebody asked for the end over the control listener. */
   readonly downAsked: Promise<void>;
-  /** In order, bounded. */
+  /** Ends everything in order, within a bound. */
   stop(): Promise<void>;
-  /** At once, by force. */
+  /** Ends everything at once, by force. */
   stopNow(): void;
 }
 
@@ -62,8 +50,6 @@ export interface System {
 export type Endable = Pick<System, 'stop' | 'stopNow' | 'downAsked'>;
 
 const leaderWithinMs = 30_000;
-/** Of every node, before one leads: each took seconds, and what another service was late for came meanwhile. */
-const restartsInVain = 3;
 const reportMs = 500;
 /** What it tells of is often the end of a leader, and then the nodes have to do before they show it. */
 const reportAfterMs = 250;
@@ -260,18 +246,7 @@ async function startInFolder(
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> =>
     (stopped ??= (async () => {
-      supervisor.startNoMore();
-      await Promise.all(stack.last.map(({ name }) => supervisor.stop(name)));
-      const isLate = (name: string) => ['database', 'broker'].includes(name);
-      // Functions and nodes end while the database and the broker still answer.
-      await Promise.all(
-        [...stack.first, ...stack.next]
-          .filter(({ name }) => !isLate(name))
-          .map(({ name }) => supervisor.stop(name)),
-      );
-      await Promise.all(
-        stack.first.filter(({ name }) => isLate(name)).map(({ name }) => supervisor.stop(name)),
-      );
+      await stopServices(stack, supervisor);
       await control.close();
       faults.close();
       await links?.close();
@@ -285,42 +260,11 @@ async function startInFolder(
 
   try {
     if (stopped) throw new Error('it was ended while it started');
-    const databaseUp = Promise.all(
-      stack.first.filter(({ kind }) => kind === 'database').map((database) => supervisor.start(database)),
-    );
-    const mayElect = membership.steps.length > 0 ? databaseUp.then(enterGeneration) : undefined;
-    const started = stack.first.map(async (service) => {
-      if (service.kind === 'node') await mayElect;
-      await (service.kind === 'database' ? databaseUp : supervisor.start(service));
-      if (service.kind === 'broker') await declareTopology(stack.broker, settings.itemPartitions);
+    await startServices(stack, supervisor, {
+      ...settings,
+      beforeNodes: membership.steps.length > 0 ? enterGeneration : undefined,
+      onCrawlsKept: (reason) => tell({ event: 'crawls-kept', reason }),
     });
-    if (settings.awsEndpoint !== undefined)
-      started.push(
-        provisionAws({
-          sqsUrl: settings.awsEndpoint,
-          dynamodbUrl: settings.awsEndpoint,
-          region: 'us-east-1',
-        }).then(
-          () => undefined,
-          (cause: unknown) => {
-            throw new Error(
-              `AWS_ENDPOINT_URL names ${settings.awsEndpoint}, which does not answer as SQS and DynamoDB do: start it or unset the variable`,
-              { cause },
-            );
-          },
-        ),
-      );
-    // The first failure ends the start; what the others still say is of no interest then.
-    const cluster = started.filter((_, index) => stack.first[index]?.kind !== 'broker');
-    const around = Promise.all(cluster).then(() =>
-      Promise.all(stack.next.map((service) => supervisor.start(service))),
-    );
-    await Promise.all([...started, around]);
-    // Before anything can crawl. A start does not fail by it: leases end by themselves.
-    await giveBackCrawls(placeOfCrawls(stack)).catch((error: unknown) =>
-      tell({ event: 'crawls-kept', reason: describeError(error) }),
-    );
-    await Promise.all(stack.last.map((service) => supervisor.start(service)));
     await leaders.elected(leaderWithinMs, () => supervisor.views().filter(({ kind }) => kind === 'node'));
     if (stopped) throw new Error('it was ended while it started');
     isUp = true;
@@ -331,44 +275,6 @@ async function startInFolder(
   }
 }
 
-/** Reads who leads from what the nodes log: a claimed fence is the moment from which writes are taken. */
-class LeaderWatch {
-  readonly #tell: (event: SystemEvent) => void;
-  #term = 0;
-  #items = false;
-
-  constructor(tell: (event: SystemEvent) => void) {
-    this.#tell = tell;
-  }
-
-  read(line: string): void {
-    if (!line.includes('"event":true')) return;
-    const event = parseEventLine(line);
-    if (event?.type === 'fence.claimed' && event.term > this.#term) {
-      this.#term = event.term;
-      this.#tell({ event: 'leader', node: event.node, term: event.term });
-    } else if (event?.type === 'fence.refused')
-      this.#tell({ event: 'fence-refused', node: event.node, term: event.term, what: event.what });
-    else if (event?.type === 'batch.applied' && event.applied > 0 && !this.#items) {
-      this.#items = true;
-      this.#tell({ event: 'first-items', applied: event.applied });
-    }
-  }
-
-  /** @throws Error when nobody is in time, or nobody will be: the nodes end again and again. */
-  async elected(withinMs: number, nodes: () => readonly ServiceView[]): Promise<void> {
-    const deadline = performance.now() + withinMs;
-    while (this.#term === 0) {
-      const why = endsOfNodes(nodes()) || ': see the logs of the nodes';
-      if (nodes().every(({ restarts }) => restarts >= restartsInVain))
-        throw new Error(`no node stays up to be elected${why}`);
-      if (performance.now() > deadline)
-        throw new Error(`no node was elected within ${withinMs / 1000} s${why}`);
-      await pause(10);
-    }
-  }
-}
-
 async function internalClient({ authority }: Stack): Promise<InternalClient> {
   const { certFile, keyFile } = authority.leaf('emulator');
   return createInternalClient({
@@ -376,17 +282,4 @@ async function internalClient({ authority }: Stack): Promise<InternalClient> {
     cert: await readFile(certFile, 'utf8'),
     key: await readFile(keyFile, 'utf8'),
   });
-}
-
-function placeOfCrawls({ databaseUrl, credentials, authority, addresses }: Stack): LeftCrawlsPlace {
-  const { hostname: host, port, username: user, pathname } = new URL(databaseUrl);
-  return {
-    host,
-    port: Number(port),
-    user,
-    database: pathname.slice(1),
-    password: credentials.database.password,
-    ca: authority.ca,
-    demoShop: addresses.demoShop,
-  };
 }

@@ -12,7 +12,7 @@ export interface Bundle<Name extends string = string> {
   readonly name: Name;
   /** Absolute; its name carries the start of the hash. */
   readonly zipFile: string;
-  /** Of the zip, in hex. */
+  /** Hash of the zip, in hex. */
   readonly sha256: string;
   readonly bytes: number;
 }
@@ -28,7 +28,7 @@ const requireBanner =
   "import{createRequire as batonCreateRequire}from'node:module';const require=batonCreateRequire(import.meta.url);";
 
 /** @throws Error naming the function and its entry when that is missing or cannot be bundled. */
-export async function bundleFunction(
+async function bundleFunction(
   name: FunctionName,
   { zipFolder = zipFolderDefault }: { zipFolder?: string } = {},
 ): Promise<Bundle<FunctionName>> {

@@ -19,8 +19,8 @@ const reasonLengthMax = 1_000; // The answer may have 4 KB.
 const marginMs = 15_000; // Of the function's time: for the answer.
 
 /**
- * Does the work, whoever calls: CloudFormation is answered how it went, anybody else gets what it throws.
- * @throws Error for a request of CloudFormation that cannot be read, which so is no call by hand.
+ * Does the work, whoever calls: CloudFormation is told how it went; anybody else gets what it throws.
+ * @throws Error when CloudFormation's request cannot be parsed (it is then not treated as a call by hand).
  */
 export async function doForWhoeverCalls(
   event: unknown,

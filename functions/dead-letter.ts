@@ -13,7 +13,7 @@ export interface PublishPorts {
   readonly logger: Logger;
 }
 export interface Letter extends QueuedMessage {
-  /** As it is told; the message's own unless given. */
+  /** The id under which it is told; the message's own unless given. */
   readonly messageId?: string;
   /** The key it was published with, where known, so that it can be sent again. */
   readonly routingKey?: string;

@@ -2,7 +2,6 @@
 // deadline with the last failure. Connects to members of the cluster only: the hosts of BATON_NODE_URLS and of the
 // cluster's own directory entry. A hint that names another host is not followed, so a forged answer leads nowhere.
 import type { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { announcementValidityMs } from '../contracts/announcement.ts';
 import type { Environment } from '../contracts/environment.ts';
 import { leaderHintSchema } from '../contracts/node-api.ts';
@@ -15,6 +14,7 @@ import {
   type TlsMaterial,
 } from '../runtime/internal-http.ts';
 import type { Secrets } from '../runtime/secrets.ts';
+import { backOffMs, pause } from '../runtime/waiting.ts';
 import { believable, openLeaderDirectory, type LeaderDirectory } from './leader-directory.ts';
 
 export type LeaderEnvironment = Pick<
@@ -28,54 +28,72 @@ export type LeaderEnvironment = Pick<
   | 'BATON_TLS_KEY_URI'
 >;
 
-/** Deadlines are in performance.now() milliseconds. */
-export interface LeaderClient {
-  /** @returns a 2xx answer. @throws Failure: at once when waiting cannot help, else the last one at the deadline. */
-  call(what: InternalRequest, options: { deadline: number }): Promise<InternalAnswer>;
-  /** A streamed answer; only its beginning is tried again. */
-  download(what: InternalRequest, options: { deadline: number }): Promise<Readable>;
-  close(): Promise<void>;
-}
-
 const hintsPerRoundMax = 2;
-const backOffMsMin = 50; // An election takes tens of milliseconds when its leader's process died.
-const backOffMsMax = 1_000;
+const backOff = { firstMs: 50, msMax: 1_000 }; // An election takes tens of milliseconds when its leader's process died.
 const tryMsMin = 100; // With less time left another try only hides why the ones before it failed.
 const busyWaitMsMax = 5_000;
 
-export function createLeaderClient(
-  environment: LeaderEnvironment,
-  secrets: Secrets,
-  directory: Pick<LeaderDirectory, 'read' | 'close'> = openLeaderDirectory({
-    table: environment.BATON_DIRECTORY_TABLE,
-    region: environment.AWS_REGION,
-  }),
-): LeaderClient {
-  const nodeOrigins = environment.BATON_NODE_URLS.map((url) => new URL(url).origin);
+/** Deadlines are in performance.now() milliseconds. */
+export class LeaderClient {
+  readonly #environment: LeaderEnvironment;
+  readonly #secrets: Secrets;
+  readonly #directory: Pick<LeaderDirectory, 'read' | 'close'>;
+  readonly #nodeOrigins: readonly string[];
   /** Believed until then without asking the directory; being wrong costs one 421. */
-  let known: { origin: string; until: number } | undefined;
-  let nextNode = 0;
-  let client: { tls: TlsMaterial; http: InternalClient } | undefined;
+  #known: { readonly origin: string; readonly until: number } | undefined;
+  #nextNode = 0;
+  #client: { readonly tls: TlsMaterial; readonly http: InternalClient } | undefined;
 
-  async function inRounds<T>(
+  constructor(
+    environment: LeaderEnvironment,
+    secrets: Secrets,
+    directory: Pick<LeaderDirectory, 'read' | 'close'> = openLeaderDirectory({
+      table: environment.BATON_DIRECTORY_TABLE,
+      region: environment.AWS_REGION,
+    }),
+  ) {
+    this.#environment = environment;
+    this.#secrets = secrets;
+    this.#directory = directory;
+    this.#nodeOrigins = environment.BATON_NODE_URLS.map((url) => new URL(url).origin);
+  }
+
+  /** @returns a 2xx answer. @throws Failure: at once when waiting cannot help, else the last one at the deadline. */
+  call(what: InternalRequest, { deadline }: { deadline: number }): Promise<InternalAnswer> {
+    return this.#inRounds(what, deadline, (http, origin, bounded) => http.call(origin, bounded));
+  }
+
+  /** A streamed answer; only its beginning is tried again. */
+  download(what: InternalRequest, { deadline }: { deadline: number }): Promise<Readable> {
+    return this.#inRounds(what, deadline, (http, origin, bounded) => http.download(origin, bounded));
+  }
+
+  async close(): Promise<void> {
+    this.#directory.close();
+    const last = this.#client;
+    this.#client = undefined;
+    await last?.http.close();
+  }
+
+  async #inRounds<T>(
     what: InternalRequest,
     deadline: number,
     send: (http: InternalClient, origin: string, what: InternalRequest) => Promise<T>,
   ): Promise<T> {
     let last = new Failure('NO_LEADER', `${what.method} ${what.path}: no time left to look for the leader`);
     let tries = 0;
-    for (let round = 0; performance.now() < deadline; round++) {
-      const { origins, members } = await candidates();
+    for (let round = 1; performance.now() < deadline; round++) {
+      const { origins, members } = await this.#candidates();
       let hintsLeft = hintsPerRoundMax;
       let waitMs = 0;
       for (let origin = origins.shift(); origin !== undefined; origin = origins.shift()) {
         const timeoutMs = Math.floor(Math.min(what.timeoutMs, deadline - performance.now()));
         if (timeoutMs < (tries === 0 ? 1 : tryMsMin)) throw last;
         tries += 1;
-        const http = await currentClient();
+        const http = await this.#currentClient();
         try {
           const answer = await send(http, origin, { ...what, timeoutMs });
-          known = { origin, until: performance.now() + announcementValidityMs };
+          this.#known = { origin, until: performance.now() + announcementValidityMs };
           return answer;
         } catch (error) {
           // Anything else than a Failure is an answer that broke off: whether it happened is not known.
@@ -90,7 +108,7 @@ export function createLeaderClient(
             waitMs = verdict.ms;
             break;
           }
-          if (known?.origin === origin) known = undefined;
+          if (this.#known?.origin === origin) this.#known = undefined;
           const hinted = verdict.hint !== undefined && hintsLeft > 0 ? verdict.hint : undefined;
           if (hinted === undefined || hinted === origin) continue;
           if (!members.has(hinted)) {
@@ -103,33 +121,36 @@ export function createLeaderClient(
           origins.splice(0, origins.length, hinted, ...origins.filter((other) => other !== hinted));
         }
       }
-      const backOffMs = Math.min(backOffMsMax, backOffMsMin * 2 ** round) * (0.5 + Math.random() / 2);
-      const sleepMs = Math.max(backOffMs, waitMs);
-      if (performance.now() + sleepMs + tryMsMin > deadline) break;
-      await sleep(sleepMs);
+      const pauseMs = Math.max(waitMs, backOffMs(backOff, round) * (0.5 + Math.random() / 2));
+      if (performance.now() + pauseMs + tryMsMin > deadline) break;
+      await pause(pauseMs);
     }
     throw last;
   }
 
   /** Whom to ask in this round, the likeliest first, and which hosts a hint may name. */
-  async function candidates(): Promise<{ origins: string[]; members: ReadonlySet<string> }> {
-    const members = new Set(nodeOrigins);
-    const first = known && performance.now() < known.until ? known.origin : await announcedOrigin();
+  async #candidates(): Promise<{ origins: string[]; members: ReadonlySet<string> }> {
+    const members = new Set(this.#nodeOrigins);
+    const known = this.#known;
+    const first = known && performance.now() < known.until ? known.origin : await this.#announcedOrigin();
     if (first !== undefined) members.add(first);
     // Begins with another node each time, so that one that hangs does not slow down every search.
-    const turned = [...nodeOrigins.slice(nextNode), ...nodeOrigins.slice(0, nextNode)];
-    nextNode = (nextNode + 1) % nodeOrigins.length;
+    const turned = [
+      ...this.#nodeOrigins.slice(this.#nextNode),
+      ...this.#nodeOrigins.slice(0, this.#nextNode),
+    ];
+    this.#nextNode = (this.#nextNode + 1) % this.#nodeOrigins.length;
     const others = turned.filter((origin) => origin !== first);
     return { origins: first === undefined ? others : [first, ...others], members };
   }
 
-  async function announcedOrigin(): Promise<string | undefined> {
+  async #announcedOrigin(): Promise<string | undefined> {
     try {
       const nowMs = Date.now();
-      const entry = believable(await directory.read(environment.BATON_CLUSTER), nowMs);
+      const entry = believable(await this.#directory.read(this.#environment.BATON_CLUSTER), nowMs);
       if (!entry || new URL(entry.internalUrl).protocol !== 'https:') return undefined;
       const { origin } = new URL(entry.internalUrl);
-      known = { origin, until: performance.now() + entry.validUntilMs - nowMs };
+      this.#known = { origin, until: performance.now() + entry.validUntilMs - nowMs };
       return origin;
     } catch {
       return undefined; // The nodes know it too: the directory only saves a question.
@@ -137,34 +158,22 @@ export function createLeaderClient(
   }
 
   /** One pool of connections, made anew when certificates were renewed. */
-  async function currentClient(): Promise<InternalClient> {
+  async #currentClient(): Promise<InternalClient> {
+    const { BATON_TLS_CA_URI, BATON_TLS_CERT_URI, BATON_TLS_KEY_URI } = this.#environment;
     const [ca, cert, key] = await Promise.all([
-      secrets.text(environment.BATON_TLS_CA_URI),
-      secrets.text(environment.BATON_TLS_CERT_URI),
-      secrets.text(environment.BATON_TLS_KEY_URI),
+      this.#secrets.text(BATON_TLS_CA_URI),
+      this.#secrets.text(BATON_TLS_CERT_URI),
+      this.#secrets.text(BATON_TLS_KEY_URI),
     ]);
-    if (client && client.tls.ca === ca && client.tls.cert === cert && client.tls.key === key)
-      return client.http;
-    const outdated = client;
+    const last = this.#client;
+    if (last && last.tls.ca === ca && last.tls.cert === cert && last.tls.key === key) return last.http;
     const tls = { ca, cert, key };
-    client = { tls, http: createInternalClient(tls) };
+    const http = createInternalClient(tls);
+    this.#client = { tls, http };
     // Ends when its last answer is in; whoever waits for that has its own error.
-    outdated?.http.close().catch(() => undefined);
-    return client.http;
+    last?.http.close().catch(() => undefined);
+    return http;
   }
-
-  return {
-    call: (what, { deadline }) =>
-      inRounds(what, deadline, (http, origin, bounded) => http.call(origin, bounded)),
-    download: (what, { deadline }) =>
-      inRounds(what, deadline, (http, origin, bounded) => http.download(origin, bounded)),
-    async close() {
-      directory.close();
-      const last = client;
-      client = undefined;
-      await last?.http.close();
-    },
-  };
 }
 
 type Verdict =

@@ -1,15 +1,23 @@
-// What runs only while this node leads: mails and retention, each step in the term it holds. One round of a job at
-// a time; a job that fails for long is reported once per cause, and tried again all the time. Never writes without Leadership.
+// What runs only while this node leads: mails, dead letters, traces and retention, each step in the term it holds. One round
+// of a job at a time; a job that fails for long is reported once per cause, and tried again all the time. Never writes
+// without Leadership.
 import { codeOf, describeError, Failure } from '../runtime/failure.ts';
 import type { Emit } from '../runtime/logger.ts';
+import type { BrokerClient } from '../runtime/rabbitmq.ts';
 import { pause } from '../runtime/waiting.ts';
+import { createCollector } from './dead-letters/collect.ts';
+import { sendAgain } from './dead-letters/send-again.ts';
 import type { Leadership } from './leadership.ts';
+import { makeNotices, publishDueMails, queueDigests } from './mailer/mailer.ts';
+import { createRetention } from './retention.ts';
+import type { Store } from './store.ts';
+import type { Deliveries } from './tracing/deliveries.ts';
 
-/** So long those who wait to write come first: a job needs a connection of its own, and runs code that never ran here. */
+/** After an election, waiting writes go first for this long: a job needs a connection of its own, and runs code that never ran here. */
 const giveWayMs = 250;
 /** What a job needs may come up a little after its node, or be started again: only what lasts is a problem. */
 const problemAfterMs = 10_000;
-/** Between the steps of one round those who wait to write come first, and have the database for as long as the step had it. */
+/** At least this long, and at least as long as the step took, is the pause between two steps: writers get the database half of the time. */
 const betweenStepsMs = 10;
 
 export interface LeaderJob {
@@ -17,6 +25,45 @@ export interface LeaderJob {
   readonly everyMs: number;
   /** A round, or a step of one: true asks for the next soon. Each is a write of its own, so that leadership may end in between. */
   readonly run: (term: number) => Promise<boolean | void>;
+}
+
+/** Everything a leader does beside its writes. */
+export function jobsOf({
+  nodeId,
+  store,
+  broker,
+  deliveries,
+  itemPartitions,
+  mailFrom,
+  pageUrl,
+}: {
+  nodeId: string;
+  store: Store;
+  broker: Pick<BrokerClient, 'publish' | 'take'>;
+  deliveries: Deliveries;
+  itemPartitions: number;
+  mailFrom: string;
+  /** Where the links of mails lead. */
+  pageUrl: string;
+}): readonly LeaderJob[] {
+  const domain = /@(?<domain>[^\s>]+)/.exec(mailFrom)?.groups?.['domain'] ?? 'baton.invalid';
+  return [
+    { name: 'matching watches', everyMs: 200, run: (term) => makeNotices(term, store) },
+    {
+      name: 'gathering mails',
+      everyMs: 500,
+      run: (term) => queueDigests(term, store, { from: mailFrom, domain, pageUrl }),
+    },
+    { name: 'publishing mails', everyMs: 500, run: (term) => publishDueMails(term, store, broker) },
+    { name: 'noting deliveries', everyMs: 500, run: (term) => deliveries.store(term, nodeId, store) },
+    { name: 'taking dead letters', everyMs: 1_000, run: createCollector({ store, broker }) },
+    {
+      name: 'sending dead letters again',
+      everyMs: 500,
+      run: (term) => sendAgain(term, store, broker, itemPartitions),
+    },
+    { name: 'retention', everyMs: 60_000, run: createRetention(store) },
+  ];
 }
 
 export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadership: Leadership; emit: Emit }) {

@@ -6,8 +6,13 @@ import type { LeaderHint } from '../contracts/node-api.ts';
 import type { Member } from '../contracts/environment.ts';
 import type { LeadershipView } from '../contracts/public-views.ts';
 import { codeOf, describeError, Failure } from '../runtime/failure.ts';
-import type { RaftThread } from './raft-thread.ts';
+import type { RaftThread } from './raft-thread/thread.ts';
 import type { ClaimResult } from './store.ts';
+
+/** `leader`: who leads now; null when nobody was elected within the patience of a write. */
+export type HandOver =
+  | { readonly kind: 'done'; readonly leader: string | null }
+  | { readonly kind: 'failed'; readonly reason: string };
 
 export interface LeadershipOptions {
   readonly nodeId: string;
@@ -43,7 +48,7 @@ export class Leadership {
     this.#options = options;
     const { term } = options.raft.status();
     this.#state = { kind: 'following', term, leader: null };
-    this.#look();
+    this.#wakeWaiting();
     options.raft.onRole(() => this.#follow());
     this.#follow();
   }
@@ -116,9 +121,10 @@ export class Leadership {
 
   /**
    * Takes no writes while those under way end and leadership is handed over; takes them again when nobody took it.
+   * Who took over need not be whom it was meant for: should that one die meanwhile, another is elected.
    * @throws Failure NOT_LEADER or NO_LEADER, as a write.
    */
-  async transfer(target: string | null, reason: string): ReturnType<RaftThread['transfer']> {
+  async transfer(target: string | null, reason: string): Promise<HandOver> {
     const { kind, term } = this.#state;
     if (kind !== 'leading') throw this.#refusal();
     this.#become({ kind: 'waiting', term });
@@ -127,7 +133,9 @@ export class Leadership {
     const stillLeads = this.#options.raft.status().role.kind === 'leader';
     const now = this.state;
     if (stillLeads && now.kind === 'waiting' && now.term === term) this.#become({ kind: 'leading', term });
-    return result;
+    if (result.kind === 'failed') return result;
+    await this.settled();
+    return { kind: 'done', leader: this.leader()?.nodeId ?? null };
   }
 
   /** Takes no more writes, lets those under way end (bounded), then hands leadership over. */
@@ -135,7 +143,7 @@ export class Leadership {
     const led = this.#state.kind === 'leading' || this.#state.kind === 'waiting';
     clearTimeout(this.#repeat);
     this.#state = { kind: 'resigned', term: this.#state.term };
-    this.#look();
+    this.#wakeWaiting();
     await this.#idle(drainWithinMs.resign);
     // The others are asked before anybody is told here: everyone waits for them.
     const handedOver = led ? this.#options.raft.transfer(null, reason) : undefined;
@@ -217,12 +225,12 @@ export class Leadership {
 
   #become(state: LeadershipView): void {
     this.#state = state;
-    this.#look();
+    this.#wakeWaiting();
     for (const listener of this.#listeners) listener(state);
   }
 
   /** Lets those who wait go on as soon as there is an answer for them. */
-  #look(): void {
+  #wakeWaiting(): void {
     const { kind } = this.#state;
     // One that ends sends away at once: whoever asks another node meanwhile has a connection there when it leads.
     const isOpen = kind === 'waiting' || (kind === 'following' && this.leader() === undefined);

@@ -13,12 +13,12 @@ import { connectBroker } from '../runtime/rabbitmq.ts';
 import { createSecrets, credentialsSchema } from '../runtime/secrets.ts';
 import { sendAnnouncementsTo } from './announcer.ts';
 import { openDatabase } from './database/database.ts';
-import { joinCluster } from './join-cluster.ts';
+import { joinCluster } from './identity/join-cluster.ts';
 import { createNode } from './node.ts';
 import { openNamedCollector } from './tracing/open-collector.ts';
-import { renewal, watchRenewals } from './renewals.ts';
-import { clusterKeysSchema, startRaftThread } from './raft-thread.ts';
-import { makeFirstVoteFile, readIdentity } from './vote-file.ts';
+import { renewal, watchRenewals } from './identity/renewals.ts';
+import { clusterKeysSchema, startRaftThread } from './raft-thread/thread.ts';
+import { makeFirstVoteFile, readIdentity } from './identity/vote-file.ts';
 import { tokensSchema } from './web/guard.ts';
 import { bundlePage } from './web/page.ts';
 

@@ -7,19 +7,16 @@ import { describeError } from '../runtime/failure.ts';
 import { createInternalClient, type TlsMaterial } from '../runtime/internal-http.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { startAnnouncer, type SendAnnouncement } from './announcer.ts';
-import { watchDatabase } from './database-watch.ts';
-import { createCollector } from './dead-letters/collect.ts';
-import { sendAgain } from './dead-letters/send-again.ts';
+import { watchDatabase } from './health/database-watch.ts';
 import { Deliveries } from './tracing/deliveries.ts';
-import { startLeaderJobs } from './leader-jobs.ts';
+import { jobsOf, startLeaderJobs } from './leader-jobs.ts';
 import { Leadership } from './leadership.ts';
-import { makeNotices, publishDueMails, queueDigests } from './mailer/mailer.ts';
 import type { BrokerClient } from '../runtime/rabbitmq.ts';
-import { Problems } from './problems.ts';
-import type { RaftThread } from './raft-thread.ts';
-import { createRetention } from './retention.ts';
-import { watchSources } from './source-watch.ts';
-import { standBy } from './standby.ts';
+import { Problems } from './health/problems.ts';
+import type { RaftThread } from './raft-thread/thread.ts';
+import { reportElections } from './raft-thread/report-elections.ts';
+import { watchSources } from './health/source-watch.ts';
+import { standBy } from './health/standby.ts';
 import type { Store } from './store.ts';
 import type { Launcher } from './web/faults.ts';
 import { TraceExport, type SpanSender } from './tracing/trace-export.ts';
@@ -29,7 +26,7 @@ import { createInternalServer } from './web/internal-server.ts';
 import { Live } from './web/live.ts';
 import type { Page } from './web/page.ts';
 import { createPublicServer } from './web/public-server.ts';
-import { watchWork } from './work-watch.ts';
+import { watchWork } from './health/work-watch.ts';
 
 export interface NodeSettings {
   readonly nodeId: string;
@@ -48,7 +45,7 @@ export interface NodeSettings {
   readonly mailFrom: string;
   /** Where the links of mails lead; without it to this node. */
   readonly pageUrl?: string | undefined;
-  /** Of the queue `items`. */
+  /** Number of partitions of the queue `items`. */
   readonly itemPartitions?: number;
 }
 export interface NodeAdapters {
@@ -101,37 +98,9 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     repeatClaimMs: 500,
     patienceMs: 500,
   });
-  raft.onNote((note) => {
-    if (note.kind === 'election-started')
-      logger.emit({ type: 'election.started', node: nodeId, term: note.term, reason: note.reason });
-    else if (note.kind === 'vote-refused')
-      logger.emit({
-        type: 'vote.refused',
-        node: nodeId,
-        candidate: note.candidate,
-        term: note.term,
-        rule: note.rule,
-      });
-    else logger.info(note.kind, { ...note });
-  });
-  raft.onProblem(({ code, detail }) => logger.emit({ type: 'problem', code, detail }));
-  let role = raft.status().role.kind;
-  raft.onRole((change) => {
-    const leader =
-      change.role.kind === 'leader' ? nodeId : 'leader' in change.role ? change.role.leader : null;
-    logger.emit({
-      type: 'role.changed',
-      node: nodeId,
-      from: role,
-      to: change.role.kind,
-      term: change.term,
-      leader,
-      reason: change.reason,
-    });
-    role = change.role.kind;
-  });
 
   const problems = new Problems();
+  reportElections({ nodeId, raft, logger, problems });
   const live = new Live(store, warn);
   const unlisten = logger.onEvent((event: BatonEvent) => live.show(event));
   const deliveries = new Deliveries();
@@ -206,7 +175,6 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     report: warn,
   });
   const work = watchWork({ broker, store, problems, itemPartitions });
-  const pageUrl = settings.pageUrl ?? member.publicUrl;
   const sources = watchSources({
     store,
     problems,
@@ -214,27 +182,18 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     emit: logger.emit,
     report: warn,
   });
-  const domain = /@(?<domain>[^\s>]+)/.exec(settings.mailFrom)?.groups?.['domain'] ?? 'baton.invalid';
   const jobs = startLeaderJobs({
     leadership,
     emit: logger.emit,
-    jobs: [
-      { name: 'matching watches', everyMs: 200, run: (term) => makeNotices(term, store) },
-      {
-        name: 'gathering mails',
-        everyMs: 500,
-        run: (term) => queueDigests(term, store, { from: settings.mailFrom, domain, pageUrl }),
-      },
-      { name: 'publishing mails', everyMs: 500, run: (term) => publishDueMails(term, store, broker) },
-      { name: 'noting deliveries', everyMs: 500, run: (term) => deliveries.store(term, nodeId, store) },
-      { name: 'taking dead letters', everyMs: 1_000, run: createCollector({ store, broker }) },
-      {
-        name: 'sending dead letters again',
-        everyMs: 500,
-        run: (term) => sendAgain(term, store, broker, itemPartitions),
-      },
-      { name: 'retention', everyMs: 60_000, run: createRetention(store) },
-    ],
+    jobs: jobsOf({
+      nodeId,
+      store,
+      broker,
+      deliveries,
+      itemPartitions,
+      mailFrom: settings.mailFrom,
+      pageUrl: settings.pageUrl ?? member.publicUrl,
+    }),
   });
 
   return {

@@ -1,5 +1,5 @@
-// What is past its retention goes, table by table in small steps: a claim waits for one of them at most, and writers come
-// in between. As much as there is: a minute may bring sixty thousand rows that have had their time.
+// Deletes what is past its retention, table by table, in small steps until nothing is left: a claim waits for one step at
+// most, and writes run in between. A minute may bring sixty thousand expired rows.
 import { Failure } from '../runtime/failure.ts';
 import type { Store, Swept } from './store.ts';
 

@@ -71,7 +71,7 @@ export interface OutgoingMail {
   readonly traceparent: string;
 }
 
-/** Of a source that is switched on. Seconds by the database's clock. */
+/** How long a source that is switched on has brought nothing, in seconds by the database's clock. */
 export interface SourceAge {
   readonly source: string;
   readonly kind: 'shop' | 'partner';
@@ -105,7 +105,7 @@ export interface ErasedCounts {
   readonly suppressions: number;
 }
 
-/** Of all time, and exact: what does it counts it. `itemVersions` were applied, `files` too. */
+/** Exact counts since the database was made, kept by the statements that do what is counted. `itemVersions` and `files`: applied ones. */
 export interface StoredCounts {
   readonly items: number;
   readonly itemVersions: number;
@@ -113,12 +113,15 @@ export interface StoredCounts {
   readonly mailsSent: number;
 }
 
-export interface Store extends DeadLetterStore, TraceStore {
+export interface FenceStore {
   /** @throws Failure DATABASE_UNAVAILABLE or DATABASE_TIMEOUT. */
   ping(): Promise<void>;
+  /** Asked again by the same holder it is claimed again. */
   claim(claim: { term: number; holder: string }): Promise<ClaimResult>;
   fence(): Promise<{ term: number; holder: string | null }>;
+}
 
+export interface ItemStore {
   /** Writes nothing, and makes the next writeBatch quick. */
   rehearse(): Promise<void>;
   writeBatch(
@@ -132,26 +135,25 @@ export interface Store extends DeadLetterStore, TraceStore {
   feed(page: { after: number; limit: number }): Promise<ItemEvent[]>;
   /** Every current item as CSV or NDJSON. */
   exportItems(format: 'csv' | 'ndjson'): Promise<Readable>;
-  counts(): Promise<StoredCounts>;
-  /** Mails that wait for another try. */
-  deferredMails(): Promise<number>;
+}
 
+export interface CrawlStore {
   takeCrawl(term: number, request: CrawlRequest): Promise<CrawlLease | undefined>;
   updateCrawl(term: number, crawlId: string, update: CrawlUpdate): Promise<void>;
+  /** @throws Failure LEASE_HELD. `leaseMs` 0 gives it back. */
   takeLease(
     term: number,
     lease: { name: string; owner: string; leaseMs: number },
   ): Promise<{ expiresAt: string }>;
+}
 
+export interface FileStore {
   openFile(term: number, request: FileOpenRequest): Promise<FileOpenAnswer>;
   /**
    * At most 10,000 rows each; `upload` is a uuid of this very upload. The one call that is not fenced: nobody reads these
    * rows before applyUpload, which is.
    */
-  stageRows(
-    term: number,
-    upload: { fileId: string; upload: string; rows: readonly StagedRow[] },
-  ): Promise<void>;
+  stageRows(upload: string, rows: readonly StagedRow[]): Promise<void>;
   applyUpload(
     term: number,
     upload: {
@@ -173,7 +175,9 @@ export interface Store extends DeadLetterStore, TraceStore {
     fileId: string,
     outcome: { movedTo: string; reason: string | null },
   ): Promise<void>;
+}
 
+export interface MailStore {
   claimMail(
     term: number,
     mailId: string,
@@ -192,7 +196,13 @@ export interface Store extends DeadLetterStore, TraceStore {
   dueMails(term: number, limit: number): Promise<DueMail[]>;
   /** It was confirmed and routed: not due again until its lease ends. */
   mailPublished(term: number, mail: DueMail): Promise<void>;
+  /** Mails that wait for another try. */
+  deferredMails(): Promise<number>;
+  /** Watches, notices, mails and suppressions of it, whatever its case. */
+  eraseAddress(term: number, address: string): Promise<ErasedCounts>;
+}
 
+export interface ListStore {
   sources(): Promise<Source[]>;
   putSource(term: number, source: Source): Promise<void>;
   /** Those that have waited most of their intervals first. `intervalSMin`: no shop is expected more often. */
@@ -200,13 +210,17 @@ export interface Store extends DeadLetterStore, TraceStore {
   watches(): Promise<Watch[]>;
   /** Without the address: whoever has a watch's id got it by mail. */
   watch(id: string): Promise<Omit<Watch, 'email'> | undefined>;
+  /** Idempotent: the same watch twice is one row. */
   putWatch(term: number, watch: Omit<Watch, 'id'>): Promise<Watch>;
   deleteWatch(term: number, id: string): Promise<boolean>;
-  /** Watches, notices, mails and suppressions of it, whatever its case. */
-  eraseAddress(term: number, address: string): Promise<ErasedCounts>;
   recentFiles(limit: number): Promise<FileView[]>;
   recentMails(limit: number): Promise<MailView[]>;
   recentCrawls(limit: number): Promise<CrawlView[]>;
+  counts(): Promise<StoredCounts>;
   /** Removes at most `rowsMax` rows that are past their retention, the oldest first. @returns how many. */
   sweep(term: number, table: Swept, rowsMax: number): Promise<number>;
 }
+
+/** All of it, as nodes/database gives it. */
+export interface Store
+  extends FenceStore, ItemStore, CrawlStore, FileStore, MailStore, ListStore, DeadLetterStore, TraceStore {}

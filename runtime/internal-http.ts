@@ -1,11 +1,12 @@
-// HTTPS with mutual TLS between the cluster's own processes: the caller's side. Every wait has a bound. Streams bodies with undici.request, never fetch (which keeps a
-// file in memory: nodejs/undici#4058).
+// HTTPS with mutual TLS between the cluster's own processes: the caller's side. Every wait has a bound. Streams bodies with
+// undici.request, never fetch (which keeps a file in memory: nodejs/undici#4058).
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { Agent, request } from 'undici';
 import { apiVersion, headers as headerNames, problemSchema, type Problem } from '../contracts/node-api.ts';
 import { failures, type FailureCode } from '../contracts/failures.ts';
 import { Failure } from './failure.ts';
+import { readBounded } from './read-bounded.ts';
 
 export interface TlsMaterial {
   /** PEM */
@@ -43,6 +44,9 @@ export function createInternalClient(tls: TlsMaterial) {
     keepAliveTimeout: 10_000,
     connections: 16,
     pipelining: 1,
+    // A request's own signal bounds it as a whole.
+    headersTimeout: 0,
+    bodyTimeout: 0,
   });
 
   /**
@@ -52,26 +56,22 @@ export function createInternalClient(tls: TlsMaterial) {
    *   connection NO_LEADER (definite: nothing was sent).
    */
   async function call(baseUrl: string, what: InternalRequest): Promise<InternalAnswer> {
-    const answer = await send(baseUrl, what, AbortSignal.timeout(what.timeoutMs));
-    const bytes = await readBounded(answer.body);
+    const answer = await send(baseUrl, what);
+    const bytes = await readWhole(answer.body);
     const json: unknown = bytes.length === 0 ? undefined : JSON.parse(bytes.toString('utf8'));
     if (answer.statusCode < 300) {
       const term = answer.headers[headerNames.term];
       return { status: answer.statusCode, term: typeof term === 'string' ? Number(term) : undefined, json };
     }
-    throw failureFrom(answer.statusCode, json, `${what.method} ${baseUrl}${what.path}`);
+    throw failureFrom(answer.statusCode, json, wordsFor(baseUrl, what));
   }
 
   /** A streamed answer (exports). The caller reads or destroys it. */
   async function download(baseUrl: string, what: InternalRequest): Promise<Readable> {
-    const answer = await send(baseUrl, what, AbortSignal.timeout(what.timeoutMs));
+    const answer = await send(baseUrl, what);
     if (answer.statusCode < 300) return answer.body;
-    const bytes = await readBounded(answer.body);
-    throw failureFrom(
-      answer.statusCode,
-      JSON.parse(bytes.toString('utf8')),
-      `${what.method} ${baseUrl}${what.path}`,
-    );
+    const json: unknown = JSON.parse((await readWhole(answer.body)).toString('utf8'));
+    throw failureFrom(answer.statusCode, json, wordsFor(baseUrl, what));
   }
 
   /** An answer as it came, whatever its status, for whoever passes it on. @throws Failure as `call`, when there is none. */
@@ -79,11 +79,11 @@ export function createInternalClient(tls: TlsMaterial) {
     baseUrl: string,
     what: InternalRequest,
   ): Promise<{ status: number; headers: IncomingHttpHeaders; bytes: Buffer }> {
-    const answer = await send(baseUrl, what, AbortSignal.timeout(what.timeoutMs));
-    return { status: answer.statusCode, headers: answer.headers, bytes: await readBounded(answer.body) };
+    const answer = await send(baseUrl, what);
+    return { status: answer.statusCode, headers: answer.headers, bytes: await readWhole(answer.body) };
   }
 
-  async function send(baseUrl: string, what: InternalRequest, signal: AbortSignal) {
+  async function send(baseUrl: string, what: InternalRequest) {
     const streamed = what.body?.();
     const headers: Record<string, string> = {
       ...what.headers,
@@ -101,18 +101,14 @@ export function createInternalClient(tls: TlsMaterial) {
         method: what.method,
         headers,
         body: streamed?.stream ?? (what.json === undefined ? null : JSON.stringify(what.json)),
-        signal,
-        headersTimeout: what.timeoutMs,
-        bodyTimeout: what.timeoutMs,
+        signal: AbortSignal.timeout(what.timeoutMs),
       });
     } catch (cause) {
       const code = (cause as NodeJS.ErrnoException).code;
       const neverSent = code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'UND_ERR_CONNECT_TIMEOUT';
-      throw new Failure(
-        neverSent ? 'NO_LEADER' : 'INTERNAL',
-        `${what.method} ${baseUrl}${what.path} got no answer`,
-        { cause },
-      );
+      throw new Failure(neverSent ? 'NO_LEADER' : 'INTERNAL', `${wordsFor(baseUrl, what)} got no answer`, {
+        cause,
+      });
     }
   }
 
@@ -124,25 +120,18 @@ export function createInternalClient(tls: TlsMaterial) {
 }
 export type InternalClient = ReturnType<typeof createInternalClient>;
 
-async function readBounded(body: Readable): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > answerBytesMax) {
-      body.destroy();
-      throw new Failure('INTERNAL', `a node's answer is larger than ${answerBytesMax} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, length);
+function readWhole(body: Readable): Promise<Buffer> {
+  return readBounded(body, { bytesMax: answerBytesMax, what: "a node's answer" });
+}
+function wordsFor(baseUrl: string, { method, path }: InternalRequest): string {
+  return `${method} ${baseUrl}${path}`;
 }
 
-function failureFrom(status: number, json: unknown, what: string): Failure {
+function failureFrom(status: number, json: unknown, asked: string): Failure {
   const parsed = problemSchema.safeParse(json);
   const problem: Problem | undefined = parsed.success ? parsed.data : undefined;
   const code: FailureCode = problem && problem.code in failures ? (problem.code as FailureCode) : 'INTERNAL';
-  return new Failure(code, `${what}: ${problem?.detail ?? problem?.title ?? `HTTP ${status}`}`, {
+  return new Failure(code, `${asked}: ${problem?.detail ?? problem?.title ?? `HTTP ${status}`}`, {
     details: {
       status,
       leader: problem?.leader ?? undefined,

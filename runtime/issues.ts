@@ -1,11 +1,6 @@
 // What a schema found wrong, in words for whoever sent it: which field, and what it lacks.
 import type { z } from 'zod';
-
-export interface Issue {
-  /** Dotted; empty for the whole. */
-  readonly path: string;
-  readonly message: string;
-}
+import type { Issue } from '../contracts/issue.ts';
 
 /** The first fifty. `at`: where the judged value itself lies. */
 export function issuesOf({ issues }: z.ZodError, at: readonly PropertyKey[] = []): Issue[] {

@@ -2,6 +2,7 @@
 // secrets and no addresses of people.
 import { pino, type Logger as PinoLogger } from 'pino';
 import { batonEventSchema, eventVersion, type BatonEvent, type EventDraft } from '../contracts/event.ts';
+import { parseJson } from './parse-json.ts';
 
 export type Emit = (event: EventDraft) => void;
 
@@ -55,12 +56,7 @@ export function createLogger(options: {
   };
 }
 
-/** For tests and for readers of logs: the event in a line, or undefined when the line is none. */
+/** The event in a line of a log. Undefined when it is a message, a crash trace or a foreign program's line. */
 export function parseEventLine(line: string): BatonEvent | undefined {
-  try {
-    const parsed = batonEventSchema.safeParse(JSON.parse(line));
-    return parsed.success ? parsed.data : undefined;
-  } catch {
-    return undefined; // Not JSON: a crash trace or a foreign program's line.
-  }
+  return batonEventSchema.safeParse(parseJson(line)).data;
 }

@@ -1,9 +1,9 @@
 // Publishing to RabbitMQ, asking for a queue's depth and taking what lies in one: confirmed, mandatory, bounded, and over a
 // connection that is opened when it is first needed and again after it broke. Never consumes: event sources do that.
 import type { Channel, ChannelModel, ConfirmChannel, GetMessage } from 'amqplib';
-import { within } from './waiting.ts';
 import { connectAmqps, type BrokerAddress } from './amqps.ts';
 import { Failure } from './failure.ts';
+import { within } from './waiting.ts';
 
 export interface BrokerOptions extends BrokerAddress {
   /** Shown in the broker's list of connections. */
@@ -18,7 +18,7 @@ export interface BrokerMessage {
   readonly body: string | Buffer;
   readonly headers?: Record<string, string | number>;
 }
-/** As it lay in its queue. */
+/** A message as it lay in its queue. */
 export interface TakenMessage {
   readonly body: Buffer;
   readonly headers: Readonly<Record<string, unknown>>;
@@ -63,110 +63,118 @@ interface Link {
 }
 
 export function connectBroker(options: BrokerOptions): BrokerClient {
-  let link: Promise<Link> | undefined;
-  let closed = false;
-  let unconfirmed = 0;
+  return new Client(options);
+}
 
-  function open(): Promise<Link> {
-    if (closed) return Promise.reject(unavailable('this client is closed', undefined));
-    if (link) return link;
-    const opening = openLink(options, () => {
-      if (link === opening) link = undefined;
+class Client implements BrokerClient {
+  readonly #options: BrokerOptions;
+  #link: Promise<Link> | undefined;
+  #isClosed = false;
+  #unconfirmed = 0;
+  // Takes are done on one channel that stays open: RabbitMQ passes acknowledgements on to a quorum queue a few at a time, and
+  // a channel that closes forgets those it still has. One at a time: an acknowledgement speaks for all before it.
+  #taking: Promise<unknown> = Promise.resolve();
+  #takeChannel: Channel | undefined;
+
+  constructor(options: BrokerOptions) {
+    this.#options = options;
+  }
+
+  async publish(message: BrokerMessage, { timeoutMs = publishWithinMs } = {}): Promise<void> {
+    const what = `publishing ${message.messageId} to ${message.exchange}/${message.routingKey}`;
+    if (this.#unconfirmed >= unconfirmedMax)
+      throw new Failure(
+        'BROKER_UNAVAILABLE',
+        `${what}: ${this.#unconfirmed} messages wait for their confirm`,
+      );
+    this.#unconfirmed += 1;
+    try {
+      await inTime(timeoutMs, what, async () => {
+        const { channel, returned } = await this.#open();
+        await confirmed(channel, message);
+        if (returned.delete(message.messageId)) throw new Failure('UNROUTABLE', `${what}: no queue takes it`);
+      });
+    } finally {
+      this.#unconfirmed -= 1;
+    }
+  }
+
+  depth(queue: string, { timeoutMs = depthWithinMs } = {}): Promise<number> {
+    return inTime(timeoutMs, `asking for the depth of ${queue}`, async () => {
+      const { connection } = await this.#open();
+      // A channel of its own: the broker closes it when there is no such queue.
+      const channel = await connection.createChannel();
+      channel.on('error', () => undefined); // The call below rejects with the same error.
+      const { messageCount } = await channel.checkQueue(queue);
+      await channel.close();
+      return messageCount;
     });
-    link = opening;
-    opening.catch(() => {
-      if (link === opening) link = undefined;
+  }
+
+  take(...[queue, limits, keep]: Parameters<BrokerClient['take']>): Promise<number> {
+    const turn = this.#taking.then(async () => {
+      try {
+        return await inTime(takeWithinMs, `taking messages of ${queue}`, async () =>
+          takeFrom(await this.#openTaking(), queue, limits, keep),
+        );
+      } catch (error) {
+        this.#giveBack();
+        throw error;
+      }
     });
+    this.#taking = turn.catch(() => undefined); // Its caller is told.
+    return turn;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const last = this.#link;
+    this.#link = undefined;
+    if (!last) return;
+    const ended = last.then(
+      ({ connection }) => connection.close(),
+      () => undefined, // It never opened.
+    );
+    await within(closeWithinMs, 'closing the broker connection', () => ended).catch(() => undefined); // The process ends anyway.
+  }
+
+  #open(): Promise<Link> {
+    if (this.#isClosed) return Promise.reject(new Failure('BROKER_UNAVAILABLE', 'this client is closed'));
+    if (this.#link) return this.#link;
+    const forget = (): void => {
+      if (this.#link === opening) this.#link = undefined;
+    };
+    const opening = openLink(this.#options, forget);
+    this.#link = opening;
+    opening.catch(forget);
     return opening;
   }
 
-  // Takes are done on one channel that stays open: RabbitMQ passes acknowledgements on to a quorum queue a few at a time, and
-  // a channel that closes forgets those it still has. One at a time: an acknowledgement speaks for all before it.
-  let taking: Promise<unknown> = Promise.resolve();
-  let takeChannel: Channel | undefined;
-
-  async function openTaking(): Promise<Channel> {
-    if (takeChannel) return takeChannel;
-    const channel = await (await open()).connection.createChannel();
+  async #openTaking(): Promise<Channel> {
+    if (this.#takeChannel) return this.#takeChannel;
+    const channel = await (await this.#open()).connection.createChannel();
     channel.on('error', () => undefined); // The call under way rejects with the same error.
     channel.on('close', () => {
-      if (takeChannel === channel) takeChannel = undefined;
+      if (this.#takeChannel === channel) this.#takeChannel = undefined;
     });
-    return (takeChannel = channel);
+    return (this.#takeChannel = channel);
   }
   /** A closed channel gives back whatever it did not acknowledge. */
-  function giveBack(): void {
-    const channel = takeChannel;
-    takeChannel = undefined;
+  #giveBack(): void {
+    const channel = this.#takeChannel;
+    this.#takeChannel = undefined;
     const close = async (): Promise<void> => channel?.close();
     close().catch(() => undefined); // It is closed already.
   }
+}
 
-  return {
-    async publish(message, { timeoutMs = publishWithinMs } = {}) {
-      const what = `publishing ${message.messageId} to ${message.exchange}/${message.routingKey}`;
-      if (unconfirmed >= unconfirmedMax)
-        throw unavailable(`${what}: ${unconfirmed} messages wait for their confirm`, undefined);
-      unconfirmed += 1;
-      try {
-        await within(timeoutMs, 'the broker', async () => {
-          const { channel, returned } = await open();
-          await confirmed(channel, message);
-          if (returned.delete(message.messageId))
-            throw new Failure('UNROUTABLE', `${what}: no queue takes it`);
-        });
-      } catch (error) {
-        if (error instanceof Failure) throw error;
-        throw unavailable(what, error);
-      } finally {
-        unconfirmed -= 1;
-      }
-    },
-    async depth(queue, { timeoutMs = depthWithinMs } = {}) {
-      const what = `asking for the depth of ${queue}`;
-      try {
-        return await within(timeoutMs, 'the broker', async () => {
-          const { connection } = await open();
-          // A channel of its own: the broker closes it when there is no such queue.
-          const channel = await connection.createChannel();
-          channel.on('error', () => undefined); // The call below rejects with the same error.
-          const { messageCount } = await channel.checkQueue(queue);
-          await channel.close();
-          return messageCount;
-        });
-      } catch (error) {
-        if (error instanceof Failure) throw error;
-        throw unavailable(what, error);
-      }
-    },
-    take(queue, limits, keep) {
-      const what = `taking messages of ${queue}`;
-      const turn = taking.then(async () => {
-        try {
-          return await within(takeWithinMs, 'the broker', async () =>
-            takeFrom(await openTaking(), queue, limits, keep),
-          );
-        } catch (error) {
-          giveBack();
-          if (error instanceof Failure) throw error;
-          throw unavailable(what, error);
-        }
-      });
-      taking = turn.catch(() => undefined); // Its caller is told.
-      return turn;
-    },
-    async close() {
-      closed = true;
-      const last = link;
-      link = undefined;
-      if (!last) return;
-      const ended = last.then(
-        ({ connection }) => connection.close(),
-        () => undefined, // It never opened.
-      );
-      await within(closeWithinMs, 'closing the broker connection', () => ended).catch(() => undefined); // The process ends anyway.
-    },
-  };
+/** @throws the work's own Failure, else BROKER_UNAVAILABLE. */
+async function inTime<T>(ms: number, what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await within(ms, 'the broker', work);
+  } catch (error) {
+    throw error instanceof Failure ? error : new Failure('BROKER_UNAVAILABLE', what, { cause: error });
+  }
 }
 
 async function openLink(options: BrokerOptions, onGone: () => void): Promise<Link> {
@@ -248,8 +256,4 @@ function confirmed(channel: ConfirmChannel, message: BrokerMessage): Promise<voi
       },
     );
   });
-}
-
-function unavailable(what: string, cause: unknown): Failure {
-  return new Failure('BROKER_UNAVAILABLE', what, cause === undefined ? {} : { cause });
 }

@@ -9,7 +9,7 @@ import { parseJson } from './parse-json.ts';
 
 const refreshAfterMs = 60_000; // The bound on how long a rotated secret's predecessor is still used.
 const answerWithinMs = 3_000;
-/** While it cannot be read again, the last value is still the likeliest one: so long at most, asking as often. */
+/** While a secret cannot be read again, its last value is the likeliest: it is used for this long, and asked for this often. */
 const usedWithoutAnswerMs = 60 * 60_000;
 const askAgainMs = 5_000;
 
@@ -48,8 +48,8 @@ export function createSecrets(
 
   /** Those who ask at once share one request. */
   async function ask(key: string, place: Place): Promise<string> {
-    const under = asked.get(key);
-    if (under) return await under;
+    const underWay = asked.get(key);
+    if (underWay) return await underWay;
     const answer = place.kind === 'file' ? readFile(place.id, 'utf8') : fetchSecret(place.id);
     asked.set(key, answer);
     try {

@@ -12,7 +12,7 @@ export function childTraceparent(parent: unknown): string {
   return `${(parent as string).slice(0, 36)}${newSpanId()}-01`;
 }
 
-/** From the parts of a UUID that are random: Node keeps a supply of those, where eight bytes of their own cost ten times as much. */
+/** Made of the random parts of a UUID: Node keeps a supply of those, while eight random bytes cost ten times as much. */
 function newSpanId(): string {
   const uuid = randomUUID();
   return uuid.slice(0, 8) + uuid.slice(24, 32);

@@ -6,7 +6,7 @@ import type { AwsStage } from '../stage.ts';
 export interface Outputs {
   /** Page and API, through the load balancer. */
   readonly publicUrl: string;
-  /** The function URL that leads to the leader. */
+  /** Leads to the leader. */
   readonly frontUrl: string;
   readonly region: string;
 }
@@ -15,25 +15,28 @@ const answerWithinMs = 10_000;
 
 /** @throws Error naming the stack that is missing, or its output. */
 export async function readOutputs(stage: AwsStage, cloudFormation: CloudFormationClient): Promise<Outputs> {
-  const names = new Names(stage);
+  const StackName = new Names(stage).stack('nodes');
+  const stacks = await describe();
   return {
-    publicUrl: await output(names.stack('nodes'), 'PublicUrl'),
-    frontUrl: await output(names.stack('functions'), 'FrontUrl'),
+    publicUrl: output('PublicUrl'),
+    frontUrl: output('FrontUrl'),
     region: await cloudFormation.config.region(),
   };
 
-  async function output(StackName: string, key: string): Promise<string> {
-    let stacks: Stack[];
+  async function describe(): Promise<Stack[]> {
     try {
-      ({ Stacks: stacks = [] } = await cloudFormation.send(new DescribeStacksCommand({ StackName }), {
+      const { Stacks = [] } = await cloudFormation.send(new DescribeStacksCommand({ StackName }), {
         abortSignal: AbortSignal.timeout(answerWithinMs),
-      }));
+      });
+      return Stacks;
     } catch (cause) {
       throw new Error(
         `the stack ${StackName} cannot be read: ${(cause as Error).message}. Is it deployed, and are these the credentials and the region of its account?`,
         { cause },
       );
     }
+  }
+  function output(key: string): string {
     const found = stacks[0]?.Outputs?.find(({ OutputKey }) => OutputKey === key)?.OutputValue;
     if (found === undefined) throw new Error(`the stack ${StackName} has no output ${key}: deploy it again`);
     return found;

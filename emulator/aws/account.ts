@@ -10,7 +10,7 @@ export interface Account {
   readonly names: Names;
 }
 
-/** Of every client here: a call is tried three times at most, within `answerWithinMs` together. */
+/** Settings of every client here: a call is tried three times at most, within `answerWithinMs` together. */
 export const clientSettings = { maxAttempts: 3 };
 const answerWithinMs = 10_000;
 

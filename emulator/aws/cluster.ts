@@ -2,7 +2,7 @@
 import { CloudFormationClient, DescribeStacksCommand, type Stack } from '@aws-sdk/client-cloudformation';
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { z } from 'zod';
-import { readCluster, type SeenCluster } from '../cluster-view.ts';
+import { readCluster, type SeenCluster } from '../cluster/cluster-view.ts';
 import { CommandError } from '../commands/exit-codes.ts';
 import { callAws, clientSettings, type Account } from './account.ts';
 

@@ -4,8 +4,8 @@ import {
   FilterLogEventsCommand,
   type FilteredLogEvent,
 } from '@aws-sdk/client-cloudwatch-logs';
-import { nodeIds } from '../../cdk/addresses.ts';
 import { functionNames } from '../../contracts/topology.ts';
+import { nodeIds } from '../../cdk/addresses.ts';
 import { printable } from '../commands/table.ts';
 import { callAws, clientSettings, type Account } from './account.ts';
 
@@ -17,7 +17,7 @@ const sinceMs = 7 * 24 * 3_600_000;
 
 interface LogPlace {
   readonly group: string;
-  /** Of the streams; every one without it. */
+  /** What the names of its streams begin with; every stream without it. */
   readonly prefix?: string;
 }
 

@@ -25,7 +25,7 @@ export interface CloudService {
 }
 export interface CloudTask {
   readonly id: string;
-  /** With its revision: another one for every release. */
+  /** The task definition and its revision, which is another one for every release. */
   readonly definition: string;
   readonly since: string | null;
 }
@@ -124,7 +124,7 @@ export async function stopTask(
 function serviceNames({ ftpServer }: { ftpServer: boolean }): string[] {
   return [...nodeIds, ...(ftpServer ? ['ftp'] : [])];
 }
-/** Of an ARN. */
+/** The last part of an ARN. */
 function lastOf(arn: string): string {
   return arn.split('/').at(-1) ?? arn;
 }

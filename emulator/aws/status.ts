@@ -3,7 +3,7 @@
 import { members } from '../../cdk/addresses.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { statusPage } from '../commands/running.ts';
-import { systemStatus, type SystemStatus } from '../status.ts';
+import { systemStatus, type SystemStatus } from '../cluster/status.ts';
 import type { Account } from './account.ts';
 import { readClusterAt, readPublicUrl } from './cluster.ts';
 import { readQueueDepths, type QueueDepth } from './queues.ts';

@@ -1,9 +1,9 @@
 // The commands that are there for every target, each with its three ways. What belongs to AWS is loaded for AWS alone.
 import { userName } from '../../runtime/user-name.ts';
 import { pause } from '../../runtime/waiting.ts';
-import { readStatus } from '../ask-launcher.ts';
-import type { FaultAction } from '../control.ts';
-import { handedOver, transferAnswerSchema, transferRequest } from '../transfer.ts';
+import { readStatus } from '../launcher/ask-launcher.ts';
+import type { FaultAction } from '../launcher/control.ts';
+import { handedOver, transferAnswerSchema, transferRequest } from '../cluster/transfer.ts';
 import { chaos, type ChaosOptions } from './chaos.ts';
 import {
   composeStatus,

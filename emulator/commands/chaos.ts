@@ -1,6 +1,6 @@
 // `baton chaos <command>`: a fault of the grammar on the running system, for a while.
 import { describeError } from '../../runtime/failure.ts';
-import { tellLauncher } from '../ask-launcher.ts';
+import { tellLauncher } from '../launcher/ask-launcher.ts';
 import { parseChaos } from '../faults/grammar.ts';
 import { exitCodes, orFailed } from './exit-codes.ts';
 import { findRunning } from './running.ts';

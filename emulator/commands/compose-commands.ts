@@ -1,11 +1,12 @@
 // `baton compose ...` and `baton localstack ...` as commander sees them.
 import { Option, type Command } from 'commander';
-import { composeDown, composeUp, lambdaPlaces, localstackUp } from './compose.ts';
-import { orFailed } from './exit-codes.ts';
+import { lambdaPlaces, type LambdaPlace } from '../containers/addresses.ts';
+import { composeDown, composeUp, localstackUp } from './compose.ts';
+import { orFailed, type Finish } from './exit-codes.ts';
 import { itemPartitionsOption } from './item-partitions-option.ts';
 import { logsOfCompose, statusOfCompose } from './compose-status.ts';
 
-export function addCompose(program: Command, finish: (code: number) => void): void {
+export function addCompose(program: Command, finish: Finish): void {
   const compose = program.command('compose').description('the system in containers');
   compose
     .command('up')
@@ -20,7 +21,7 @@ export function addCompose(program: Command, finish: (code: number) => void): vo
         .env('BATON_LAMBDA'),
     )
     .addOption(itemPartitionsOption())
-    .action(async (options: { lambda: (typeof lambdaPlaces)[number]; itemPartitions: number }) =>
+    .action(async (options: { lambda: LambdaPlace; itemPartitions: number }) =>
       finish(await orFailed(() => composeUp(options))),
     );
   compose
@@ -43,7 +44,7 @@ export function addCompose(program: Command, finish: (code: number) => void): vo
     );
 }
 
-export function addLocalstack(program: Command, finish: (code: number) => void): void {
+export function addLocalstack(program: Command, finish: Finish): void {
   const localstack = program
     .command('localstack')
     .description('LocalStack alone in a container, with the functions stack deployed into it');

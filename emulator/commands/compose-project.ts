@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { loadEnvFile } from 'node:process';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import type { FaultAction } from '../control.ts';
 import { pause } from '../../runtime/waiting.ts';
+import type { FaultAction } from '../launcher/control.ts';
 
 const run = promisify(execFile);
 const emulatorFolder = fileURLToPath(new URL('..', import.meta.url));
@@ -40,7 +40,7 @@ const inspectedSchema = z.array(
 export interface Container {
   readonly id: string;
   readonly service: string;
-  /** Of Docker: running, paused, restarting, exited ... */
+  /** As Docker names it: running, paused, restarting, exited ... */
   readonly status: string;
   /** Undefined where it has no health check. */
   readonly health: string | undefined;
@@ -105,7 +105,7 @@ export async function findContainer(service: string): Promise<Container> {
 }
 
 /** @returns what was done, in words. */
-export async function injectFault(action: FaultAction, service: string): Promise<string> {
+export async function breakContainer(action: FaultAction, service: string): Promise<string> {
   const container = await findContainer(service);
   switch (action) {
     case 'kill':

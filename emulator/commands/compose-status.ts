@@ -1,10 +1,10 @@
 // `baton status`, `kill`, `pause`, `resume` and `logs` for the system in containers: the same form as for the local one,
 // made of what Docker says and of what the nodes answer on their published ports.
 import type { Member } from '../../contracts/environment.ts';
-import type { FaultAction } from '../control.ts';
-import type { ServiceKind } from '../service.ts';
-import { systemStatus, type ServiceState, type ServiceView, type SystemStatus } from '../status.ts';
-import { compose, injectFault, listContainers, projectName, type Container } from './compose-project.ts';
+import type { FaultAction } from '../launcher/control.ts';
+import type { ServiceKind } from '../services/service.ts';
+import { systemStatus, type ServiceState, type ServiceView, type SystemStatus } from '../cluster/status.ts';
+import { breakContainer, compose, listContainers, projectName, type Container } from './compose-project.ts';
 import { exitCodes } from './exit-codes.ts';
 import { statusText } from './running.ts';
 
@@ -50,7 +50,7 @@ export async function faultInCompose(action: FaultAction, target: string): Promi
   if ((await listContainers()).length === 0) return nothingRuns();
   const service = target === 'leader' ? (await composeStatus())?.leader : target;
   if (!service) throw new Error('nobody leads right now');
-  process.stdout.write(`${await injectFault(action, service)}\n`);
+  process.stdout.write(`${await breakContainer(action, service)}\n`);
   return exitCodes.ok;
 }
 

@@ -1,16 +1,15 @@
 // `npm run compose -- up | down`: the system of compose.yaml, with the time until a leader is there and until the first
 // item is stored. All else is plain compose, and can be had without this command.
 import { z } from 'zod';
+import { functionNames } from '../../contracts/topology.ts';
 import { pause } from '../../runtime/waiting.ts';
-import { askNode } from '../ask-node.ts';
-import { pageLink, sessionKeyCall, sessionKeySchema } from '../page-link.ts';
+import { askNode } from '../cluster/ask-node.ts';
+import { pageLink, sessionKeyCall, sessionKeySchema } from '../cluster/page-link.ts';
+import type { LambdaPlace } from '../containers/addresses.ts';
 import { compose, docker, findContainer, listContainers, projectName } from './compose-project.ts';
 import { composeStatus, viewOf } from './compose-status.ts';
 import { tokensInContainer } from './leader-api.ts';
 import { exitCodes } from './exit-codes.ts';
-
-export const lambdaPlaces = ['localstack', 'host'] as const;
-type LambdaPlace = (typeof lambdaPlaces)[number];
 
 /** One service for each image of ours: compose builds an image anew for every service that it is told to build. */
 const builders = ['init', 'node-1', 'ftp'] as const;
@@ -156,11 +155,16 @@ async function removeFunctionContainers(): Promise<void> {
     'ps',
     '--all',
     `--filter=network=${projectName()}_main`,
-    '--format={{.ID}}\t{{.Label "com.docker.compose.project"}}',
+    '--format={{.ID}}\t{{.Names}}\t{{.Label "com.docker.compose.project"}}',
   );
-  const strangers = onNetwork.split('\n').flatMap((line) => {
-    const [id = '', project] = line.split('\t');
-    return id === '' || project ? [] : [id];
+  const left = functionContainers(onNetwork);
+  if (left.length > 0) await docker('rm', '--force', ...left);
+}
+
+/** Of lines `id, name, project`: LocalStack's own are of no project, and called `<its container>-lambda-<function>-<id>`. */
+export function functionContainers(listed: string): string[] {
+  return listed.split('\n').flatMap((line) => {
+    const [id = '', name = '', project = ''] = line.split('\t');
+    return project === '' && functionNames.some((each) => name.includes(`-lambda-${each}-`)) ? [id] : [];
   });
-  if (strangers.length > 0) await docker('rm', '--force', ...strangers);
 }

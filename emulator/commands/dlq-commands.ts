@@ -2,24 +2,13 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { deadLetterStates } from '../../contracts/dead-letter.ts';
 import * as dlq from './dlq.ts';
-import { asOption } from './options.ts';
+import type { Finish } from './exit-codes.ts';
+import { asOption, dataOption, jsonOption } from './options.ts';
+import { targetOption } from './target.ts';
 
 const letterHelp = 'as `list` numbers it';
 
-export function addDlq(
-  program: Command,
-  {
-    finish,
-    dataOption,
-    targetOption,
-    jsonOption,
-  }: {
-    finish: (code: number) => void;
-    dataOption: () => Option;
-    targetOption: () => Option;
-    jsonOption: () => Option;
-  },
-): void {
+export function addDlq(program: Command, finish: Finish): void {
   const command = program.command('dlq').description('dead letters: list, show, edit, send again, discard');
   const filtered = (filters: Command): Command =>
     filters

@@ -98,7 +98,7 @@ export function letterText(letter: DeadLetterDetail): string {
   ].join('');
 }
 
-/** As it is edited. */
+/** The body as people edit it. */
 export function prettyBody({ body }: Pick<DeadLetterDetail, 'body'>): string {
   try {
     return `${JSON.stringify(JSON.parse(body), null, 2)}\n`;

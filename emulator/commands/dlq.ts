@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import {
   actionAnswerSchema,
-  bodyProblemSchema,
   deadLetterActionsSchema,
   deadLetterDetailSchema,
   deadLetterGroupsSchema,
@@ -17,6 +16,7 @@ import {
   type ActionAnswer,
   type DeadLetterSelection,
 } from '../../contracts/dead-letter.ts';
+import { issueSchema, type Issue } from '../../contracts/issue.ts';
 import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 import { CommandError, orFailed } from './exit-codes.ts';
 import { actionsText, groupsText, letterText, lettersText, prettyBody } from './dlq-text.ts';
@@ -47,7 +47,7 @@ export interface EditOptions extends ChangeOptions {
   retry: boolean;
 }
 
-const editedSchema = z.object({ edited: z.boolean(), problems: z.array(bodyProblemSchema) });
+const editedSchema = z.object({ edited: z.boolean(), problems: z.array(issueSchema) });
 
 export function list({ data, target, json, ...filter }: ListOptions): Promise<number> {
   const query = new URLSearchParams(
@@ -157,7 +157,7 @@ function retryText({ letters }: ActionAnswer, { dryRun }: { dryRun: boolean }): 
   return `The leader sends ${plural(letters, 'dead letter')} again: \`baton dlq list --state sending\` shows what is left.\n`;
 }
 
-function wouldBeText(problems: readonly z.infer<typeof bodyProblemSchema>[]): string {
+function wouldBeText(problems: readonly Issue[]): string {
   if (problems.length === 0) return 'Would be taken as it is.\n';
   return `Would be refused:\n${problems.map(({ path, message }) => `  ${path || '(whole)'}: ${message}\n`).join('')}`;
 }

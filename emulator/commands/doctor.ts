@@ -1,4 +1,5 @@
 // `baton doctor`: what this machine has and lacks for running Baton, each with what to do about it. Changes nothing.
+import type { Command } from 'commander';
 import { existsSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -6,7 +7,8 @@ import { layoutOf, readRecord } from '../instance/instance.ts';
 import { isFree, usualPorts } from '../instance/ports.ts';
 import { isAlive } from '../instance/process-table.ts';
 import { findRabbitmq } from '../services/rabbitmq/rabbitmq.ts';
-import { exitCodes } from './exit-codes.ts';
+import { dataOption, jsonOption } from './options.ts';
+import { exitCodes, type Finish } from './exit-codes.ts';
 
 interface Finding {
   readonly what: string;
@@ -15,9 +17,18 @@ interface Finding {
 }
 
 const freeBytesMin = 1024 ** 3;
-const nodeMin = { major: 24, minor: 17 };
+const packageFile = new URL('../../package.json', import.meta.url);
 
-export async function doctor(options: { data: string; json: boolean }): Promise<number> {
+export function addDoctor(program: Command, finish: Finish): void {
+  program
+    .command('doctor')
+    .description('what this machine has and lacks, and what to do about it')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (options: { data: string; json: boolean }) => finish(await doctor(options)));
+}
+
+async function doctor(options: { data: string; json: boolean }): Promise<number> {
   const findings = [
     nodeVersion(),
     user(),
@@ -36,14 +47,15 @@ export async function doctor(options: { data: string; json: boolean }): Promise<
 }
 
 function nodeVersion(): Finding {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  const good = major > nodeMin.major || (major === nodeMin.major && minor >= nodeMin.minor);
+  const { engines } = JSON.parse(readFileSync(packageFile, 'utf8')) as { engines: { node: string } };
+  const wanted = engines.node.replace('>=', '');
+  const good = wanted.localeCompare(process.versions.node, 'en', { numeric: true }) <= 0;
   return {
     what: 'Node',
     state: good ? 'good' : 'bad',
     detail: good
       ? `${process.versions.node} (${process.execPath})`
-      : `${process.versions.node} is older than ${nodeMin.major}.${nodeMin.minor}: run through npm, which uses the one of this folder, or install a newer one`,
+      : `${process.versions.node} is older than ${wanted}: run through npm, which uses the one of this folder, or install a newer one`,
   };
 }
 
@@ -117,7 +129,7 @@ async function ports(data: string): Promise<Finding[]> {
   return taken.length > 0 ? taken : [{ what: 'Ports', state: 'good', detail: 'the usual ones are free' }];
 }
 
-/** From /proc, where there is one: the socket's inode, then the process that has it open. */
+/** Who holds a port, from /proc where there is one: the socket's inode, then the process that has it open. */
 function holderOf(port: number): string {
   const unknown = 'another process';
   try {

@@ -3,6 +3,9 @@ import { describeError } from '../../runtime/failure.ts';
 
 export const exitCodes = { ok: 0, failed: 1, usage: 2, nothingRunning: 3 } as const;
 
+/** Takes a command's exit code. */
+export type Finish = (code: number) => void;
+
 /** What went wrong has an exit code of its own; any other error is `failed`. */
 export class CommandError extends Error {
   readonly exitCode: number;

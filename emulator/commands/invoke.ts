@@ -1,16 +1,30 @@
 // `baton invoke <function> --event file.json`: one call over the Invoke API of the running Lambda host, or of whatever
 // AWS_ENDPOINT_URL_LAMBDA names.
+import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { functionNames, functions, type FunctionName } from '../../contracts/topology.ts';
 import { describeError } from '../../runtime/failure.ts';
-import { readStatus } from '../ask-launcher.ts';
+import { readStatus } from '../launcher/ask-launcher.ts';
 import { createInvokeClient, invokeBytesMax } from '../event-sources/invoke-client.ts';
-import { exitCodes, orFailed } from './exit-codes.ts';
+import { dataOption } from './options.ts';
+import { exitCodes, orFailed, type Finish } from './exit-codes.ts';
 import { findRunning } from './running.ts';
 
 const statusWithinMs = 2_000;
 
-export async function invokeFunction(
+export function addInvoke(program: Command, finish: Finish): void {
+  program
+    .command('invoke')
+    .description('call a function as its trigger would')
+    .argument('<function>', 'scraper, deliver, announce, redirect, ftp-sync or mail')
+    .option('--event <file>', 'the event as JSON; {} without it')
+    .addOption(dataOption())
+    .action(async (name: string, options: { data: string; event?: string }) =>
+      finish(await invokeFunction(name, { data: options.data, event: options.event })),
+    );
+}
+
+async function invokeFunction(
   name: string,
   options: { data: string; event: string | undefined },
 ): Promise<number> {
@@ -24,7 +38,7 @@ export async function invokeFunction(
       json = await readFile(options.event, 'utf8');
       JSON.parse(json);
     } catch (error) {
-      process.stderr.write(`The event file ${options.event} is not to be used: ${describeError(error)}\n`);
+      process.stderr.write(`The event file ${options.event} cannot be used: ${describeError(error)}\n`);
       return exitCodes.usage;
     }
   if (Buffer.byteLength(json) > invokeBytesMax) {

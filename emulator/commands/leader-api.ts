@@ -4,10 +4,10 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { parseJson } from '../../runtime/parse-json.ts';
-import { askNode } from '../ask-node.ts';
-import { readStatus } from '../ask-launcher.ts';
+import { askNode } from '../cluster/ask-node.ts';
+import { readStatus } from '../launcher/ask-launcher.ts';
 import { layoutOf } from '../instance/instance.ts';
-import type { NodeStatus, SystemStatus } from '../status.ts';
+import type { NodeStatus, SystemStatus } from '../cluster/status.ts';
 import { docker, findContainer } from './compose-project.ts';
 import { composeStatus, nothingRuns } from './compose-status.ts';
 import { exitCodes, orFailed } from './exit-codes.ts';
@@ -40,7 +40,7 @@ export async function withLeader(
 
 interface Found {
   readonly url: string;
-  /** Of an operator. */
+  /** An operator's token. */
   readonly token: string;
 }
 
@@ -88,7 +88,7 @@ function operatorOf(tokens: string): string {
   return data.operator;
 }
 
-/** Of a node that runs: in a paused container nothing can be read. */
+/** The tokens as a node has them. It has to run: in a paused container nothing can be read. */
 export async function tokensInContainer(node: string): Promise<string> {
   return await docker('exec', (await findContainer(node)).id, 'cat', '/run/baton/tokens.json');
 }

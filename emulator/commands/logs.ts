@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pause } from '../../runtime/waiting.ts';
-import { startCommand } from '../command-text.ts';
+import { startCommand } from '../instance/command-text.ts';
 import { layoutOf } from '../instance/instance.ts';
 import { isAlive } from '../instance/process-table.ts';
 import { exitCodes, orFailed } from './exit-codes.ts';

@@ -1,17 +1,27 @@
 // `baton mail test <address>`: one mail through the running system's SMTP server, with the code that sends all mails, and
 // the dialogue to look at. BATON_SMTP_ADDRESS and its kin name another server, as for the mail function.
+import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { trySmtp } from '../../functions/mail/try-server.ts';
-import { readStatus } from '../ask-launcher.ts';
+import { readStatus } from '../launcher/ask-launcher.ts';
 import { layoutOf } from '../instance/instance.ts';
-import { exitCodes, orFailed } from './exit-codes.ts';
+import { dataOption, mailAddress } from './options.ts';
+import { exitCodes, orFailed, type Finish } from './exit-codes.ts';
 import { findRunning } from './running.ts';
 
 const statusWithinMs = 2_000;
 
-export async function mailTest(to: string, options: { data: string }): Promise<number> {
-  return await orFailed(() => tryMail(to, options));
+export function addMail(program: Command, finish: Finish): void {
+  program
+    .command('mail')
+    .description('try the SMTP server')
+    .command('test')
+    .argument('<address>', 'who gets the mail', mailAddress)
+    .addOption(dataOption())
+    .action(async (address: string, options: { data: string }) =>
+      finish(await orFailed(() => tryMail(address, options))),
+    );
 }
 
 async function tryMail(to: string, options: { data: string }): Promise<number> {

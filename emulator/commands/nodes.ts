@@ -1,6 +1,6 @@
 // `baton nodes`: each node as it sees itself, and how long ago the leader heard it; what `status` has no room for.
-import { readCluster, type SeenCluster } from '../cluster-view.ts';
-import type { NodeStatus, SystemStatus } from '../status.ts';
+import { readCluster, type SeenCluster } from '../cluster/cluster-view.ts';
+import type { NodeStatus, SystemStatus } from '../cluster/status.ts';
 import { table, timeText } from './table.ts';
 
 export type RunsAs =

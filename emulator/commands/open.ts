@@ -1,6 +1,6 @@
 // `baton open`: another link that opens the page as operator, since the one of the start is good once. Opens no browser:
 // the terminal may be on another machine.
-import { pageLink, sessionKeyCall, sessionKeySchema } from '../page-link.ts';
+import { pageLink, sessionKeyCall, sessionKeySchema } from '../cluster/page-link.ts';
 import { withLeader } from './leader-api.ts';
 import type { Place } from './target.ts';
 

@@ -1,7 +1,7 @@
 // Options and arguments that several commands have, each with what it refuses.
 import { InvalidArgumentError, Option } from 'commander';
 import { userName } from '../../runtime/user-name.ts';
-import { dataDefault } from '../command-text.ts';
+import { dataDefault } from '../instance/command-text.ts';
 
 export function notEmpty(text: string): string {
   if (text.trim() === '') throw new InvalidArgumentError('It may not be empty.');
@@ -19,6 +19,10 @@ export function dataOption(): Option {
   return new Option('--data <folder>', 'where everything is kept').argParser(notEmpty).default(dataDefault);
 }
 
+export function jsonOption(): Option {
+  return new Option('--json', 'one JSON object per line, for programs').default(false);
+}
+
 /** `about`: what the name is for. */
 export function asOption(about: string): Option {
   return new Option('--as <name>', about).argParser(notEmpty).default(userName());
@@ -30,5 +34,5 @@ export function countOfVersions(text: string): number {
     throw new InvalidArgumentError(`1 to ${versionsMax} are possible.`);
   return count;
 }
-/** As the leader shows them. */
+/** The most that the leader shows. */
 const versionsMax = 20;

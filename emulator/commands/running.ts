@@ -1,8 +1,10 @@
 // The commands that talk to a running system from another terminal: status, kill, pause, resume, down.
+import type { Command } from 'commander';
 import { describeError } from '../../runtime/failure.ts';
-import { batonCommand, startCommand } from '../command-text.ts';
-import { readStatus, tellLauncher } from '../ask-launcher.ts';
-import type { FaultAction } from '../control.ts';
+import { pause } from '../../runtime/waiting.ts';
+import { batonCommand, startCommand } from '../instance/command-text.ts';
+import { readStatus, tellLauncher } from '../launcher/ask-launcher.ts';
+import type { FaultAction } from '../launcher/control.ts';
 import {
   endLeftovers,
   layoutOf,
@@ -13,13 +15,21 @@ import {
   type Layout,
 } from '../instance/instance.ts';
 import { isAlive } from '../instance/process-table.ts';
-import { pause } from '../../runtime/waiting.ts';
-import type { ServiceView, SystemStatus } from '../status.ts';
-import { CommandError, exitCodes, orFailed } from './exit-codes.ts';
+import type { ServiceView, SystemStatus } from '../cluster/status.ts';
+import { dataOption } from './options.ts';
+import { CommandError, exitCodes, orFailed, type Finish } from './exit-codes.ts';
 
 const statusWithinMs = 950; // `status` answers within a second, whatever is down.
 const faultWithinMs = 5_000;
 const downWithinMs = 15_000;
+
+export function addDown(program: Command, finish: Finish): void {
+  program
+    .command('down')
+    .description('end a running system')
+    .addOption(dataOption())
+    .action(async (options: { data: string }) => finish(await down(options)));
+}
 
 /** Undefined, and said, when nothing runs. @throws CommandError when services run without their launcher. */
 export async function findRunning(data: string): Promise<InstanceRecord | undefined> {
@@ -120,7 +130,7 @@ export async function fault(
   });
 }
 
-export async function down(options: { data: string }): Promise<number> {
+async function down(options: { data: string }): Promise<number> {
   return await orFailed(async () => {
     const layout = layoutOf(options.data);
     const earlier = await readRecord(layout);

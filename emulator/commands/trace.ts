@@ -1,13 +1,34 @@
 // `baton trace <item or message>`: how an item came, hop by hop with times, or what became of a message. Asks the leader.
+import { Option, type Command } from 'commander';
 import type { FailureCode } from '../../contracts/failures.ts';
 import { itemTraceSchema, messageTraceSchema } from '../../contracts/trace.ts';
 import { Failure } from '../../runtime/failure.ts';
+import { countOfVersions, dataOption, jsonOption } from './options.ts';
+import type { Finish } from './exit-codes.ts';
 import { withLeader } from './leader-api.ts';
-import type { Place } from './target.ts';
+import { targetOption, type Place } from './target.ts';
 import { itemTraceText, messageTraceText } from './trace-text.ts';
 
+export function addTrace(program: Command, finish: Finish): void {
+  program
+    .command('trace')
+    .description('how an item came, from its page to its row and mails; or what became of a message')
+    .argument('<what>', 'an item as <source>/<sku>, or the id of a message')
+    .addOption(
+      new Option('--versions <count>', 'how many versions of an item, 20 at most')
+        .argParser(countOfVersions)
+        .default(3),
+    )
+    .addOption(dataOption())
+    .addOption(targetOption())
+    .addOption(jsonOption())
+    .action(async (what: string, options: Place & { json: boolean; versions: number }) =>
+      finish(await trace(what, options)),
+    );
+}
+
 /** `what`: `<source>/<sku>`, else a message id. */
-export async function trace(
+async function trace(
   what: string,
   { json, versions, ...place }: Place & { json: boolean; versions: number },
 ): Promise<number> {

@@ -1,6 +1,5 @@
 // Who is found where on the network of the compose file, for the containers of ours that ask others. compose.yaml
 // names the same services; test/unit/compose holds the two and the stage `local` of cdk.json together.
-export const region = 'us-east-1';
 export const localstackUrl = 'http://localstack:4566';
 export const brokerUrl = 'amqps://broker:5671/';
 export const ftpAddress = 'ftp:21';

@@ -11,10 +11,11 @@ import {
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { pause } from '../../runtime/waiting.ts';
-import { reachableQueueUrl } from '../queue-url.ts';
+import type { BrokerAddress } from '../../runtime/amqps.ts';
+import { credentials } from '../local-aws.ts';
+import { reachableQueueUrl } from '../services/aws/queue-url.ts';
 import { createInvokeClient } from './invoke-client.ts';
 import { startRabbitmqMapping, type EventSource, type MappingCounts } from './rabbitmq.ts';
-import type { BrokerAddress } from '../../runtime/amqps.ts';
 import { startSchedule, type Schedule } from './schedule.ts';
 import { startSqsMapping } from './sqs.ts';
 
@@ -25,7 +26,7 @@ export interface EventSourcesOptions {
   readonly sqsUrl?: string | undefined;
   readonly region: string;
   readonly broker: BrokerAddress;
-  /** Of the queue `items`. */
+  /** Number of partitions of the queue `items`; 1 without it. */
   readonly itemPartitions?: number;
   readonly logger: Logger;
 }
@@ -71,11 +72,7 @@ export async function startEventSources(options: EventSourcesOptions): Promise<E
   }
 
   async function startThoseOfSqs(endpoint: string): Promise<void> {
-    const sqs = new SQSClient({
-      region,
-      endpoint,
-      credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-    });
+    const sqs = new SQSClient({ region, endpoint, credentials });
     sqsClient = sqs;
     const queueUrls = new Map<string, string>();
     const retentions = new Map<string, number>();

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { itemPartitionsSchema } from '../../contracts/item-partitions.ts';
 import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
-import { runService } from '../service-process.ts';
+import { runService } from '../services/service-process.ts';
 import { startEventSources } from './event-sources.ts';
 
 const settingsSchema = z.strictObject({

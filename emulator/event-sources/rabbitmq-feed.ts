@@ -8,7 +8,7 @@ import { recordJson } from './rabbitmq-event-body.ts';
 export interface Delivery {
   readonly deliveryTag: number;
   readonly messageId: string | undefined;
-  /** As in the event. */
+  /** The message as it stands in the event. */
   readonly json: string;
   readonly bytes: number;
 }
@@ -24,7 +24,7 @@ export interface QueueFeed {
   acknowledgeUpTo(delivery: Delivery): void;
   /** Puts the whole of them back in the queue. */
   giveBack(deliveries: readonly Delivery[]): void;
-  /** To the queue's dead-letter exchange, when it has one. */
+  /** Sends it to the queue's dead-letter exchange, when there is one. */
   refuse(delivery: Delivery): void;
   close(): Promise<void>;
 }
@@ -47,7 +47,7 @@ export async function openQueueFeed(
     channel.on('close', end);
     await channel.prefetch(prefetch);
     const buffer: Delivery[] = [];
-    /** Of the wait that is under way. */
+    /** Ends the wait that is under way. */
     let arrived: AbortController | undefined;
     await channel.consume(queue, (message: ConsumeMessage | null) => {
       // Null: the broker has taken the consumer away, as when the queue was deleted.

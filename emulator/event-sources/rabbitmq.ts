@@ -9,6 +9,7 @@ import { vhostOf, type BrokerAddress } from '../../runtime/amqps.ts';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { backOffMs, pause, type BackOff } from '../../runtime/waiting.ts';
+import { accountId } from '../local-aws.ts';
 import { invokeBytesMax, type InvokeClient, type InvokeOutcome } from './invoke-client.ts';
 import { openQueueFeed, type Delivery, type QueueFeed } from './rabbitmq-feed.ts';
 import { eventJson, recordsThatFit, type EventOrigin } from './rabbitmq-event-body.ts';
@@ -26,7 +27,7 @@ export interface RabbitmqMapping {
 }
 export interface MappingCounts {
   readonly invocations: number;
-  /** Of messages that a function has handled. */
+  /** Number of messages that a function has handled. */
   readonly handled: number;
   readonly failures: number;
   readonly refused: number;
@@ -38,7 +39,7 @@ export interface EventSource {
   close(): Promise<void>;
 }
 
-const brokerArn = 'arn:aws:mq:local:000000000000:broker:baton:b-00000000-0000-0000-0000-000000000000';
+const brokerArn = `arn:aws:mq:local:${accountId}:broker:baton:b-00000000-0000-0000-0000-000000000000`;
 const connectBackOff: BackOff = { firstMs: 100, msMax: 3_000 };
 const retryBackOff: BackOff = { firstMs: 200, msMax: 15_000 };
 /** A second batch waits in memory while the first runs; more would only be taken from other consumers. */

@@ -5,6 +5,7 @@ import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { backOffMs, pause, type BackOff } from '../../runtime/waiting.ts';
+import { accountId } from '../local-aws.ts';
 import type { InvokeClient } from './invoke-client.ts';
 
 export type ScheduleTarget = { readonly queueUrl: string } | { readonly function: string };
@@ -23,7 +24,6 @@ export interface Schedule {
 
 const sendTriesMax = 4; // EventBridge tries for a day; a tick of a minute ago is of no use here.
 const sendBackOff: BackOff = { firstMs: 250, msMax: 2_000 };
-const accountId = '000000000000';
 
 export function startSchedule({
   rule,

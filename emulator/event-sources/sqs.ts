@@ -12,6 +12,7 @@ import { z } from 'zod';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { backOffMs, pause, type BackOff } from '../../runtime/waiting.ts';
+import { accountId } from '../local-aws.ts';
 import type { InvokeClient } from './invoke-client.ts';
 import type { EventSource } from './rabbitmq.ts';
 
@@ -21,7 +22,7 @@ export interface SqsMapping {
   /** 1 to 10 */
   readonly batchSize: number;
   readonly functionTimeoutS: number;
-  /** Of the queue. Not every emulator of SQS drops older messages, so they are dropped here. */
+  /** How long the queue keeps a message. Not every emulator of SQS drops older ones, so they are dropped here. */
   readonly retentionS: number;
   readonly region: string;
   /** Whether the function may name the messages that failed; without it one failure is the whole batch's. */
@@ -34,7 +35,6 @@ const answerMarginMs = 40_000;
 const closeGraceMs = 2_000;
 /** Lambda polls a standard queue with several at once; a FIFO queue keeps its order with one. */
 const standardPollers = 2;
-const accountId = '000000000000';
 
 const partialSchema = z.object({
   batchItemFailures: z.array(z.object({ itemIdentifier: z.string().min(1) })).nullish(),

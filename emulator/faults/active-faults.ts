@@ -5,7 +5,7 @@ import { lanesOf, linkRules, type LinkRules } from './link-rules.ts';
 
 export interface FaultTargets {
   readonly nodes: readonly string[];
-  /** For `leader`. @throws Error when nobody leads. */
+  /** The node that `leader` stands for. @throws Error when nobody leads. */
   leader(): Promise<string>;
   /** Undefined: the system was started without links. */
   readonly links: { apply(rules: LinkRules): Promise<void> } | undefined;
@@ -18,7 +18,7 @@ export interface FaultTargets {
 
 export interface ActiveFault {
   readonly number: number;
-  /** In the language of the grammar, with the names that `leader` stood for. */
+  /** The command as the grammar writes it, with the node's name where it said `leader`. */
   readonly text: string;
   readonly healsInMs: number;
 }
@@ -130,7 +130,7 @@ export class ActiveFaults {
     this.#targets.onChange({ action, target, detail: faultText(fault) });
   }
 
-  /** With the leader's name: it stays the same node when another one leads. */
+  /** The fault with the leader's name in it: it stays on that node when another one leads. */
   async #named(fault: Fault): Promise<Fault> {
     if ('target' in fault)
       return fault.target === 'leader' ? { ...fault, target: await this.#targets.leader() } : fault;

@@ -8,7 +8,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 export interface LinkEndOptions {
   readonly host: string;
   readonly port: number;
-  /** Of the node that this end faces. */
+  /** The port of the node that this end faces. */
   readonly nodePort: number;
   readonly onDatagram: (packet: Buffer) => void;
   readonly onConnection: (socket: Socket) => void;
@@ -16,7 +16,7 @@ export interface LinkEndOptions {
   readonly onRefused: () => void;
 }
 
-/** After that it is asked again whether the other one still refuses. */
+/** How long before it is asked again whether the other one still refuses. */
 const refuseMs = 250;
 const connectionsMax = 64;
 
@@ -39,7 +39,7 @@ export class LinkEnd {
     return end;
   }
 
-  /** To the node. What comes while this end refuses shows that the other one lives again. */
+  /** Sends to the node. What comes while this end refuses shows that the other one lives again. */
   send(packet: Buffer): void {
     const udp = this.#udp;
     if (!udp) return void this.#reopen();

@@ -12,7 +12,7 @@ export interface LinkRule {
   readonly reorder: number;
   readonly seed: number;
 }
-/** By `laneName`; a lane that is not in it is clear. */
+/** The rule of each lane, by `laneName`; a lane that is not in it is clear. */
 export type LinkRules = Readonly<Record<string, LinkRule>>;
 
 /** One direction of a link. */

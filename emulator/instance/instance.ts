@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { lockFolder } from '../../runtime/folder-lock.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
 import { pause } from '../../runtime/waiting.ts';
-import { batonCommand } from '../command-text.ts';
+import { batonCommand } from './command-text.ts';
 import { isAlive, signalTree } from './process-table.ts';
 
 const identity = { pid: z.int().min(1), startedAt: z.string() };

@@ -12,7 +12,7 @@ export interface Generation {
 export interface MembershipPlan {
   /** What the nodes are to be started in. */
   readonly target: Generation;
-  /** To be taken first, in this order; none when nothing changes. */
+  /** The generations to pass through first, in this order; none when nothing changes. */
   readonly steps: readonly Generation[];
 }
 

@@ -61,7 +61,7 @@ export class Ports {
   }
 }
 
-/** For TCP and UDP alike: a node uses the same number for both. */
+/** Whether nobody has it, for TCP and UDP alike: a node uses the same number for both. */
 export async function isFree(port: number): Promise<boolean> {
   return (await canListen(port)) && (await canBind(port));
 }

@@ -33,7 +33,7 @@ export class FunctionPool {
   readonly log: FunctionLog;
   readonly #runtimeApi: () => string;
   readonly #bounds: PoolBounds;
-  /** By token. */
+  /** The environments by their tokens. */
   readonly #environments = new Map<string, ExecutionEnvironment>();
   readonly #waiting: Waiting[] = [];
   readonly #sweep: NodeJS.Timeout;

@@ -3,9 +3,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { z } from 'zod';
+import { answerJson, isLocalRequest, readBody } from '../local-http.ts';
 import type { FunctionPool } from './function-pool.ts';
 import { requestBytesMax } from './limits.ts';
-import { answerJson, isLocalRequest, readBody } from '../local-http.ts';
 
 /** Lambda takes any scalar for a header. */
 const answerSchema = z.object({

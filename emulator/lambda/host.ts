@@ -8,12 +8,13 @@ import { join } from 'node:path';
 import type { FunctionSettings } from '../../contracts/topology.ts';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { accountId, region as regionDefault } from '../local-aws.ts';
+import { answerJson, closeServer, listenLocally } from '../local-http.ts';
 import { createEventInvocations } from './event-invocations.ts';
 import { FunctionLog } from './function-log.ts';
 import { FunctionPool, poolBoundsDefault, type PoolBounds } from './function-pool.ts';
 import { createFunctionUrl } from './function-url.ts';
 import { createInvokeApi } from './invoke-api.ts';
-import { answerJson, closeServer, listenLocally } from '../local-http.ts';
 import { createRuntimeApi } from './runtime-api.ts';
 import { unpackFunction } from './unpack.ts';
 
@@ -28,9 +29,9 @@ export interface LambdaHostOptions {
   readonly host: string;
   /** Set where the host is a container: see LocalAddress. */
   readonly containerName?: string | undefined;
-  /** Of the Invoke API; 0 takes a free one. */
+  /** The port of the Invoke API; 0 takes a free one. */
   readonly port: number;
-  /** Of the function URL; 0 takes a free one. */
+  /** The port of the function URL; 0 takes a free one. */
   readonly frontPort: number;
   readonly functions: Readonly<Record<string, HostedFunction>>;
   /** One file per function is written there. */
@@ -53,8 +54,6 @@ export interface LambdaHost {
   close(): Promise<void>;
 }
 
-const accountId = '000000000000'; // As LocalStack's, so that ARNs look alike.
-const regionDefault = 'us-east-1';
 /** The functions are child processes, so theirs is never more than that. */
 const runtimeHost = '127.0.0.1';
 

@@ -1,15 +1,15 @@
 // The Invoke API, so that anything that calls Lambda calls this host: `aws lambda invoke --endpoint-url ...`, SDKs,
 // the event sources. Signatures are not checked: it listens on loopback only.
 // Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html and API_ListFunctions.html
-import { bundleHandler } from '../../functions/bundle.ts';
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { bundleHandler } from '../../functions/bundle.ts';
+import { pause } from '../../runtime/waiting.ts';
+import { answerJson, isLocalRequest, readBody } from '../local-http.ts';
 import type { Invocation } from './execution-environment.ts';
 import type { EventInvocations } from './event-invocations.ts';
 import type { FunctionPool } from './function-pool.ts';
 import { eventBytesMax, requestBytesMax } from './limits.ts';
-import { pause } from '../../runtime/waiting.ts';
-import { answerJson, isLocalRequest, readBody } from '../local-http.ts';
 
 const base = '/2015-03-31/functions';
 const clientContextBytesMax = 3_583;
@@ -160,7 +160,7 @@ function fail(response: ServerResponse, status: number, errorType: string, messa
   );
 }
 
-/** From a name, a partial or a whole ARN, with `$LATEST` at most as its version; undefined for what cannot exist here. */
+/** The function's name in a name, a partial or a whole ARN, whose version may be `$LATEST`; undefined for what cannot exist here. */
 function functionName(encoded: string, qualifier: string | null): string | undefined {
   let text: string;
   try {

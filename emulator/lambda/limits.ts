@@ -8,7 +8,7 @@ export const eventBytesMax = 1024 * 1024;
 export const initMsMax = 10_000;
 export const logTailBytes = 4 * 1024;
 export const unzippedBytesMax = 250 * 1024 * 1024;
-/** After a failed asynchronous invocation, twice. */
+/** How long before a failed asynchronous invocation is tried again, twice. */
 export const eventRetryDelaysMs: readonly number[] = [60_000, 120_000];
 
 /** Environments of one function at a time: two cores run no more in a useful way. */

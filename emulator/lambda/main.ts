@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { functionNames, functions } from '../../contracts/topology.ts';
 import { bundleAll } from '../../functions/bundle.ts';
-import { runService } from '../service-process.ts';
+import { runService } from '../services/service-process.ts';
 import { startLambdaHost } from './host.ts';
 
 const settingsSchema = z.strictObject({

@@ -22,28 +22,28 @@ export async function declareTopology(broker: BrokerAddress, itemPartitions = 1)
     const refused = refusedChange(found, itemPartitions);
     if (refused !== undefined) throw new Error(refused);
     for (const { name, type } of Object.values(exchanges))
-      await once(connection, `exchange ${name}`, (channel) =>
+      await onOwnChannel(connection, `exchange ${name}`, (channel) =>
         channel.assertExchange(name, type, { durable: true }),
       );
     for (const { name, arguments: wanted, bindings } of queuesOf(itemPartitions)) {
-      await once(connection, `queue ${name}`, (channel) =>
+      await onOwnChannel(connection, `queue ${name}`, (channel) =>
         channel.assertQueue(name, { durable: true, arguments: wanted }),
       );
       for (const { exchange, routingKey } of bindings)
-        await once(connection, `binding of ${name}`, (channel) =>
+        await onOwnChannel(connection, `binding of ${name}`, (channel) =>
           channel.bindQueue(name, exchange, routingKey),
         );
     }
     // The last first: those that are left when this is cut off are still counted from the first.
     for (const { name } of found.slice(itemPartitions).toReversed())
       for (const unused of [`${name}.retry`, name])
-        await once(connection, `the end of ${unused}`, (channel) => channel.deleteQueue(unused));
+        await onOwnChannel(connection, `the end of ${unused}`, (channel) => channel.deleteQueue(unused));
   } finally {
     await connection.close().catch(() => undefined); // Closed already, by the error that is on its way up.
   }
 }
 
-/** From the first to the last that there is. */
+/** The item queues that exist, from the first to the last. */
 async function findItemQueues(connection: ChannelModel): Promise<FoundItemQueue[]> {
   const found: FoundItemQueue[] = [];
   for (;;) {
@@ -67,8 +67,8 @@ async function depthOf(connection: ChannelModel, queue: string): Promise<number 
   }
 }
 
-/** On a channel of its own: the broker closes the channel of a declaration that it refuses. */
-async function once(
+/** The broker closes the channel of a declaration that it refuses, so each has its own. */
+async function onOwnChannel(
   connection: ChannelModel,
   what: string,
   declare: (channel: Awaited<ReturnType<ChannelModel['createChannel']>>) => Promise<unknown>,

@@ -2,9 +2,10 @@
 // person calls it, say after a new password. Deletes nothing, ever.
 import * as z from 'zod';
 import { itemPartitionsSchema } from '../../contracts/item-partitions.ts';
+import { brokerUsers, type BrokerUser } from '../../contracts/topology.ts';
 import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
 import { doForWhoeverCalls } from '../cloudformation.ts';
-import { declareTopology, userNames, type CallManagement, type UserName } from './declare-topology.ts';
+import { declareTopology, type CallManagement } from './declare-topology.ts';
 
 const environment = z
   .object({
@@ -29,7 +30,7 @@ export const handler = async (
 async function declare(): Promise<void> {
   const admin = await secrets.json(environment.BATON_BROKER_ADMIN_URI, credentialsSchema);
   const entries = await Promise.all(
-    userNames.map(
+    brokerUsers.map(
       async (name) =>
         [
           name,
@@ -42,7 +43,7 @@ async function declare(): Promise<void> {
   );
   await declareTopology(
     managementApi(environment.BATON_MANAGEMENT_URL, admin),
-    Object.fromEntries(entries) as Record<UserName, { username: string; password: string }>,
+    Object.fromEntries(entries) as Record<BrokerUser, { username: string; password: string }>,
     environment.BATON_ITEM_PARTITIONS,
   );
 }

@@ -168,7 +168,7 @@ function isMissing(error: unknown): boolean {
  * MLSD lines (RFC 3659 section 7.2); undefined when it is another format. Only names and types are read: one
  * entry with an impossible date must not hide the rest, and a line cut in the middle is left out.
  */
-export function parseMlsd(text: string): FileInfo[] | undefined {
+function parseMlsd(text: string): FileInfo[] | undefined {
   const lines = text.split(/\r?\n/).filter((line) => line !== '');
   if (lines.length > 0 && !lines.some((line) => /^(?:[^\s=;]+=[^;]*;)+ /.test(line))) return undefined;
   const files: FileInfo[] = [];

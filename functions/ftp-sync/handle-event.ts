@@ -10,7 +10,7 @@ import {
 import { routes } from '../../contracts/node-api.ts';
 import { messagesOf, type QueuedMessage } from '../../contracts/rabbitmq-event.ts';
 import { queues, routingKeys } from '../../contracts/topology.ts';
-import { describeError, Failure } from '../../runtime/failure.ts';
+import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
 import { childTraceparent, newTraceparent } from '../../runtime/trace.ts';
 import { deadLetter, publishRetry, type PublishPorts } from '../dead-letter.ts';
 import { readMessage } from '../read-message.ts';
@@ -139,7 +139,7 @@ async function underLease<T>(
   run: (work: { deadline: number; traceparent: string; signal: AbortSignal }) => Promise<T>,
 ): Promise<T | undefined> {
   const lost = new AbortController();
-  const ask = (ms: number) =>
+  const lease = (ms: number) =>
     leader.call(
       {
         method: 'POST',
@@ -151,23 +151,22 @@ async function underLease<T>(
       { deadline: Math.min(deadline, performance.now() + 2 * callTimeoutMs) },
     );
   try {
-    await ask(leaseMs);
+    await lease(leaseMs);
   } catch (error) {
-    if (error instanceof Failure && error.code === 'LEASE_HELD') return undefined;
+    if (codeOf(error) === 'LEASE_HELD') return undefined;
     throw error;
   }
   const renewal = setInterval(() => {
-    ask(leaseMs).catch((error: unknown) => {
+    lease(leaseMs).catch((error: unknown) => {
       logger.warn(`renewing the lease failed: ${describeError(error)}`);
-      if (error instanceof Failure && (error.code === 'LEASE_HELD' || error.code === 'LEASE_LOST'))
-        lost.abort();
+      if (['LEASE_HELD', 'LEASE_LOST'].includes(codeOf(error))) lost.abort();
     });
   }, renewMs);
   try {
     return await run({ deadline, traceparent, signal: lost.signal });
   } finally {
     clearInterval(renewal);
-    await ask(0).catch((error: unknown) =>
+    await lease(0).catch((error: unknown) =>
       logger.warn(`giving the lease back failed: ${describeError(error)}`),
     );
   }

@@ -6,14 +6,14 @@ import { createSecrets } from '../../runtime/secrets.ts';
 import { ftpAddressOf } from '../ftp-address.ts';
 import { ownerOf, remainingMs, type LambdaContext } from '../lambda-context.ts';
 import { lazyBroker } from '../lazy-broker.ts';
-import { createLeaderClient } from '../leader-client.ts';
+import { LeaderClient } from '../leader-client.ts';
 import { FtpClient } from './ftp-client.ts';
 import { handleEvent } from './handle-event.ts';
 
 const environment = readEnvironment('ftp-sync', process.env);
 const secrets = createSecrets();
 const logger = createLogger({ process: 'ftp-sync' });
-const leader = createLeaderClient(environment, secrets);
+const leader = new LeaderClient(environment, secrets);
 
 const budgetMsDefault = 60_000; // Where the caller states no remaining time.
 const marginMs = 15_000; // For the lease, the retry's publish and the answer.

@@ -14,7 +14,7 @@ export type Verdict =
   | { readonly kind: 'unsafe'; readonly reason: string }
   | { readonly kind: 'reject'; readonly reason: string };
 
-/** From the name alone. */
+/** The verdict that the name alone allows. */
 export function judgeName(name: string): Verdict {
   if (
     name === '' ||

@@ -2,17 +2,19 @@
 // the leader has said what became of it. What fails for a passing reason stays in in/ for the next tick.
 // Never deletes a file, and never moves one whose upload the leader has not answered.
 import { Readable, type PassThrough } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { folders } from '../../contracts/file.ts';
 import {
   fileAnswerSchema,
   fileOpenAnswerSchema,
   routes,
   type FileOpenAnswer,
+  type FileOpenRequest,
 } from '../../contracts/node-api.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 import { inParallel } from '../../runtime/in-parallel.ts';
+import type { InternalAnswer, InternalRequest } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { pause } from '../../runtime/waiting.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import type { FtpClient } from './ftp-client.ts';
 import { isStable, judgeName, numberedName, type Look } from './plan-transfer.ts';
@@ -37,7 +39,7 @@ export interface SyncCounts {
 }
 
 const betweenLooksMs = 2_100; // At least 2 s: MDTM has whole seconds on some servers.
-const filesMax = 1_000; // Of one run; the next tick goes on.
+const filesMax = 1_000; // In one run; the next tick goes on.
 const workersMax = 3;
 const callTimeoutMs = 10_000;
 const uploadTimeoutMs = 600_000;
@@ -62,7 +64,8 @@ export async function syncAll(ports: SyncPorts, work: Work): Promise<SyncCounts>
   }
   if (names.length === 0) return counts;
   const first = await looksAt(ports.ftp, names);
-  await sleep(betweenLooksMs, undefined, { signal: work.signal });
+  await pause(betweenLooksMs, work.signal);
+  work.signal.throwIfAborted();
   const second = await looksAt(ports.ftp, names);
   await inParallel(names, workersMax, async (name) => {
     const look = second.get(name);
@@ -104,44 +107,29 @@ function assertUsable(name: string): void {
 
 async function syncFile(ports: SyncPorts, work: Work, name: string, look: Look): Promise<keyof SyncCounts> {
   const { leader, logger } = ports;
-  const within = (ms: number): { deadline: number } => ({
-    deadline: Math.min(work.deadline, performance.now() + ms),
-  });
+  const call = (what: Pick<InternalRequest, 'method' | 'path' | 'json'>): Promise<InternalAnswer> =>
+    leader.call(
+      { ...what, timeoutMs: callTimeoutMs, traceparent: work.traceparent },
+      { deadline: Math.min(work.deadline, performance.now() + triesOfCallMs) },
+    );
   if (work.signal.aborted || performance.now() > work.deadline) return 'left';
   try {
-    const opened = fileOpenAnswerSchema.parse(
-      (
-        await leader.call(
-          {
-            method: 'POST',
-            path: routes.files,
-            json: {
-              name,
-              size: look.size,
-              modifiedAt: look.modifiedAt.toISOString(),
-              traceparent: work.traceparent,
-            },
-            timeoutMs: callTimeoutMs,
-            traceparent: work.traceparent,
-          },
-          within(triesOfCallMs),
-        )
-      ).json,
-    );
+    const { json } = await call({
+      method: 'POST',
+      path: routes.files,
+      json: {
+        name,
+        size: look.size,
+        modifiedAt: look.modifiedAt.toISOString(),
+        traceparent: work.traceparent,
+      } satisfies FileOpenRequest,
+    });
+    const opened = fileOpenAnswerSchema.parse(json);
     const reason = await verdictOn(ports, work, { name, look, opened });
     // An overwrite during the upload: the new content is a file of its own, for the next look.
     if (!isStable(look, await ports.ftp.look(`${folders.in}/${name}`))) return 'left';
     const movedTo = reason === null ? await moveDone(ports, name) : await moveRejected(ports, name, reason);
-    await leader.call(
-      {
-        method: 'PUT',
-        path: routes.fileOutcome(opened.fileId),
-        json: { movedTo, reason },
-        timeoutMs: callTimeoutMs,
-        traceparent: work.traceparent,
-      },
-      within(triesOfCallMs),
-    );
+    await call({ method: 'PUT', path: routes.fileOutcome(opened.fileId), json: { movedTo, reason } });
     const state = reason === null ? 'applied' : 'rejected';
     logger.emit({ type: 'file.changed', fileId: opened.fileId, name, state, rows: null, reason });
     return state;

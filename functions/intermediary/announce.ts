@@ -1,7 +1,6 @@
 // Announcements of one SQS batch to the leader directory; of a batch only the newest matters. Never reports a
 // message as failed: that would block its FIFO group for the queue's visibility timeout, while the leader's next
 // announcement is 2 s away and says more.
-import { setTimeout as sleep } from 'node:timers/promises';
 import * as z from 'zod';
 import {
   announcementSchema,
@@ -10,9 +9,11 @@ import {
 } from '../../contracts/announcement.ts';
 import type { FailureCode } from '../../contracts/failures.ts';
 import { describeError } from '../../runtime/failure.ts';
-import type { Logger } from '../../runtime/logger.ts';
-import type { DirectoryEntry, LeaderDirectory } from '../leader-directory.ts';
 import { describeIssues, issuesOf } from '../../runtime/issues.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import { parseJson } from '../../runtime/parse-json.ts';
+import { pause } from '../../runtime/waiting.ts';
+import type { DirectoryEntry, LeaderDirectory } from '../leader-directory.ts';
 
 export interface AnnouncePorts {
   readonly directory: Pick<LeaderDirectory, 'read' | 'store'>;
@@ -57,12 +58,8 @@ function readRecord(ports: AnnouncePorts, record: unknown, cluster: string): Dir
   if (!parsed.success)
     return malformed(ports, `not an SQS message: ${describeIssues(issuesOf(parsed.error))}`);
   const { messageId, body, attributes } = parsed.data;
-  let json: unknown;
-  try {
-    json = JSON.parse(body) as unknown;
-  } catch {
-    return malformed(ports, `${messageId} is not JSON`);
-  }
+  const json = parseJson(body);
+  if (json === undefined) return malformed(ports, `${messageId} is not JSON`);
   const announcement = announcementSchema.safeParse(json);
   if (!announcement.success) {
     const { version } = z.object({ version: z.unknown() }).safeParse(json).data ?? {};
@@ -109,7 +106,7 @@ async function store(
         );
         return { kind: 'directory-away' };
       }
-      await sleep(betweenTriesMs);
+      await pause(betweenTriesMs);
     }
 }
 

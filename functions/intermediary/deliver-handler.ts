@@ -5,14 +5,14 @@ import { createLogger } from '../../runtime/logger.ts';
 import { createSecrets } from '../../runtime/secrets.ts';
 import { remainingMs, type LambdaContext } from '../lambda-context.ts';
 import { lazyBroker } from '../lazy-broker.ts';
-import { createLeaderClient } from '../leader-client.ts';
+import { LeaderClient } from '../leader-client.ts';
 import { reportingEvents } from '../report-events.ts';
 import { deliver, type DeliverCounts } from './deliver.ts';
 
 const environment = readEnvironment('deliver', process.env);
 const secrets = createSecrets();
 const logger = createLogger({ process: 'deliver' });
-const leader = createLeaderClient(environment, secrets);
+const leader = new LeaderClient(environment, secrets);
 
 const budgetMsDefault = 30_000; // Where the caller states no remaining time.
 const marginMsMax = 15_000; // For publishing what the leader could not take, and the answer.

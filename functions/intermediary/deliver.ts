@@ -13,7 +13,6 @@ import type { ItemPage } from '../../contracts/item-page.ts';
 import { routingKeys } from '../../contracts/topology.ts';
 import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
 import { inParallel } from '../../runtime/in-parallel.ts';
-import type { Logger } from '../../runtime/logger.ts';
 import { childTraceparent } from '../../runtime/trace.ts';
 import { attemptOf, deadLetter, publishedAtOf, publishRetry, type PublishPorts } from '../dead-letter.ts';
 import type { LeaderClient } from '../leader-client.ts';
@@ -22,7 +21,6 @@ import { selectNewest, splitIntoBatches, toEntry, type Candidate } from './plan-
 
 export interface DeliverPorts extends PublishPorts {
   readonly leader: Pick<LeaderClient, 'call'>;
-  readonly logger: Logger;
 }
 /** Items, but for the first three, which are messages. */
 export interface DeliverCounts {
@@ -110,7 +108,7 @@ export async function deliver(
       code: 'VERSION_REUSED',
       reason: 'the same batch holds this version of the item with other content',
     });
-  // Of no key are there two items, so it does not matter which request comes first.
+  // No two items have the same key, so it does not matter which request comes first.
   await inParallel(splitIntoBatches(newest), postsAtOnce, (batch) =>
     postBatch(ports, batch, { deadline, counts }),
   );

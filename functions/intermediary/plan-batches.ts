@@ -41,7 +41,7 @@ function sameContent(one: Item, other: Item): boolean {
 }
 
 const envelopeBytes = 64; // `{"items":[]}` and room to spare.
-const entryBytes = 1_000; // Of an entry whose texts are empty: names of fields, ids and numbers.
+const entryBytes = 1_000; // What an entry takes whose texts are empty: names of fields, ids and numbers.
 
 export function splitIntoBatches<Origin>(
   candidates: readonly Candidate<Origin>[],
@@ -67,10 +67,10 @@ export function splitIntoBatches<Origin>(
 /** An upper bound, since writing every entry twice to know its length costs more than a request now and then. */
 function bytesAtMost({ sku, title, url, imageUrl }: Item): number {
   const characters = sku.length + title.length + (url?.length ?? 0) + (imageUrl?.length ?? 0);
-  return entryBytes + 3 * characters; // Of UTF-16, where four bytes are two; what JSON escapes by more, an item cannot hold.
+  return entryBytes + 3 * characters; // Three bytes of UTF-8 at most for a unit of UTF-16; an item cannot hold what JSON escapes to more.
 }
 
-/** As the leader reads it: see batchRequestSchema. */
+/** An item as the leader reads it: see batchRequestSchema. */
 export function toEntry({ messageId, traceparent, item }: Candidate<unknown>): {
   messageId: string;
   traceparent: string;

@@ -1,4 +1,4 @@
-// Lambda handler behind a function URL: 307 to the leader, 503 while there is none.
+// Lambda handler behind a load balancer or a function URL: 307 to the leader, 503 while there is none.
 import { readEnvironment } from '../../runtime/config.ts';
 import { createLogger } from '../../runtime/logger.ts';
 import { openLeaderDirectory } from '../leader-directory.ts';

@@ -2,14 +2,26 @@
 // Never leads anywhere else: path and query are appended to the leader's origin. A leader that waits for its database
 // (`waiting`) still answers reads, so it is led to as well.
 import * as z from 'zod';
-import { failures } from '../../contracts/failures.ts';
-import type { Problem } from '../../contracts/node-api.ts';
+import { problem } from '../../contracts/failures.ts';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { believable, type DirectoryEntry, type LeaderDirectory } from '../leader-directory.ts';
 
-/** What is read of a function URL's event (payload format 2.0). */
-const eventSchema = z.object({ rawPath: z.string().default('/'), rawQueryString: z.string().default('') });
+/** What is read of the event of a load balancer, which has taken the query apart and decoded nothing. */
+const fromLoadBalancer = z
+  .object({ path: z.string(), queryStringParameters: z.record(z.string(), z.string()).default({}) })
+  .transform(({ path, queryStringParameters }) => ({
+    rawPath: path,
+    rawQueryString: Object.entries(queryStringParameters)
+      .map(([name, value]) => `${name}=${value}`)
+      .join('&'),
+  }));
+/** And of that of a function URL (payload format 2.0). */
+const fromFunctionUrl = z.object({
+  rawPath: z.string().default('/'),
+  rawQueryString: z.string().default(''),
+});
+const eventSchema = z.union([fromLoadBalancer, fromFunctionUrl]);
 
 export interface HttpAnswer {
   readonly statusCode: number;
@@ -76,22 +88,14 @@ export function targetUrl(
 }
 
 function noLeader(detail: string): HttpAnswer {
-  const { httpStatus, means } = failures.NO_LEADER;
-  const problem: Problem = {
-    type: 'https://baton.invalid/failures#NO_LEADER',
-    title: means,
-    status: httpStatus,
-    code: 'NO_LEADER',
-    detail,
-    retryAfterMs: retryAfterS * 1_000,
-  };
+  const body = problem('NO_LEADER', { detail, retryAfterMs: retryAfterS * 1_000 });
   return {
-    statusCode: httpStatus,
+    statusCode: body.status,
     headers: {
       'content-type': 'application/problem+json; charset=utf-8',
       'cache-control': 'no-store',
       'retry-after': String(retryAfterS),
     },
-    body: JSON.stringify(problem),
+    body: JSON.stringify(body),
   };
 }

@@ -6,7 +6,7 @@ import { createLogger } from '../../runtime/logger.ts';
 import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
 import { ownerOf, remainingMs, type LambdaContext } from '../lambda-context.ts';
 import { lazyBroker } from '../lazy-broker.ts';
-import { createLeaderClient } from '../leader-client.ts';
+import { LeaderClient } from '../leader-client.ts';
 import { reportingEvents } from '../report-events.ts';
 import { sendMails, type MailCounts } from './send-mails.ts';
 import { checkSmtp, sendMail, type SmtpServer } from './smtp.ts';
@@ -14,7 +14,7 @@ import { checkSmtp, sendMail, type SmtpServer } from './smtp.ts';
 const environment = readEnvironment('mail', process.env);
 const secrets = createSecrets();
 const logger = createLogger({ process: 'mail' });
-const leader = createLeaderClient(environment, secrets);
+const leader = new LeaderClient(environment, secrets);
 
 const budgetMsDefault = 60_000; // Where the caller states no remaining time.
 const marginMs = 12_000; // For publishing what was not begun, and the answer.

@@ -16,7 +16,6 @@ import {
 import { messagesOf, type QueuedMessage } from '../../contracts/rabbitmq-event.ts';
 import { queues, routingKeys } from '../../contracts/topology.ts';
 import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
-import type { Logger } from '../../runtime/logger.ts';
 import { childTraceparent } from '../../runtime/trace.ts';
 import { deadLetter, publishRetry, type PublishPorts } from '../dead-letter.ts';
 import type { LeaderClient } from '../leader-client.ts';
@@ -30,7 +29,6 @@ export interface MailPorts extends PublishPorts {
     mail: { envelope: Envelope; bytes: Buffer },
     options: { timeoutMs: number },
   ) => Promise<SmtpOutcome>;
-  readonly logger: Logger;
 }
 export interface MailCounts {
   sent: number;
@@ -112,7 +110,7 @@ interface Work extends MailMessage {
 type Claim = MailClaimAnswer | { kind: 'not-claimed'; reason: string };
 
 async function claimMail({ leader, logger }: MailPorts, work: Work, deadline: number): Promise<Claim> {
-  // A mail is not begun that might not be ended in time.
+  // A mail that might not be finished in time is not begun.
   const latest = deadline - dialogueWithinMs - reportWithinMs;
   if (performance.now() > latest) return { kind: 'not-claimed', reason: 'this invocation has no time left' };
   try {
@@ -129,8 +127,7 @@ async function claimMail({ leader, logger }: MailPorts, work: Work, deadline: nu
     return mailClaimAnswerSchema.parse(json);
   } catch (error) {
     // Erased since: nobody waits for it.
-    if (error instanceof Failure && error.code === 'NOT_FOUND')
-      return { kind: 'skip', reason: 'the leader knows no such mail' };
+    if (codeOf(error) === 'NOT_FOUND') return { kind: 'skip', reason: 'the leader knows no such mail' };
     const reason = describeError(error);
     if (!(error instanceof Failure) || error.rule.next === 'fix-request')
       logger.emit({
@@ -149,7 +146,7 @@ async function sendClaimed(
   if (!isMailAddress(to))
     return { outcome: 'rejected', detail: 'the recipient is no address that mail is sent to' };
   const sender = senderAddress(from);
-  // Of no use to suppress the recipient for: the sender is a setting of ours.
+  // No reason to suppress the recipient: the sender is a setting of ours.
   if (sender === undefined)
     return { outcome: 'retry', detail: 'the sender is no mail address: correct BATON_MAIL_FROM' };
   try {

@@ -28,7 +28,7 @@ export interface SmtpOutcome {
 /** Told each command and answer; credentials are blanked. */
 export type Listen = (line: string) => void;
 
-export const dialogueMsMax = 20_000;
+const dialogueMsMax = 20_000;
 const stepMsMax = 10_000;
 const detailLengthMax = 1_000;
 const sliceBytes = 16 * 1024;

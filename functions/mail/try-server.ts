@@ -40,7 +40,7 @@ async function render(from: string, to: string): Promise<Buffer> {
     from,
     to: { name: '', address: to },
     subject: 'Baton can send mail',
-    text: 'This mail was sent by `baton mail test`. Nothing else is to be done.\n',
+    text: 'This mail was sent by `baton mail test`. Nothing has to be done about it.\n',
     messageId: `<${randomUUID()}@${host}>`,
     headers: { 'Auto-Submitted': 'auto-generated' },
     disableFileAccess: true,

@@ -1,11 +1,11 @@
 // What one crawl knows while it runs, and what of it is stored at the leader: the frontier, the pages with their
 // validators, the contents with their versions, the ordinals handed out. Does no I/O.
 //
-// What keeps versions unique: what is stored while a crawl runs says ordinals further on than any that were used, so a
-// worker that takes over after a crash never gives a version to other content (VERSION_REUSED).
+// How versions stay unique: the state that is stored while a crawl runs names ordinals beyond any that were used, so that a
+// worker that takes over after a crash never gives a used version to other content (VERSION_REUSED).
 //
-// What is stored has a limit. At it a crawl learns no further pages and items, goes on with those it knows, and says that it
-// is not whole.
+// The stored state has a limit. At the limit a crawl learns no new pages or items, goes on with those it knows, and says
+// that it is not whole.
 import { hash } from 'node:crypto';
 import { itemVersion } from '../../contracts/ids.ts';
 import { itemsPerPageMax } from '../../contracts/item-page.ts';
@@ -16,21 +16,22 @@ import type { ShopSource } from '../../contracts/source.ts';
 /** A page still to be read; depth 0 is a start page. */
 export type Entry = Readonly<CrawlState['frontier'][number]>;
 export type KnownPage = CrawlState['pages'][string];
-export interface ChangedItem {
+export interface NumberedItem {
   readonly content: ItemContent;
+  readonly version: number;
 }
-/** With its state unpacked, which is the crawl's own from then on. */
+/** A lease with its state unpacked, which is the crawl's own from then on. */
 export type UnpackedLease = Omit<CrawlLease, 'state'> & { readonly state: CrawlState | null };
 export interface StateLimits {
-  /** As stored. */
+  /** Length as it is stored. */
   readonly packed: number;
-  /** Of its text, which says how much memory it takes. */
+  /** Length of its text, which tells how much memory it takes. */
   readonly plain: number;
 }
 
 const messagesPerStore = 1_000;
 const itemsPerStore = 64 * itemsPerPageMax;
-/** Learnt since it was stored last, so that what is stored never grows far beyond its limit. */
+/** Characters learnt between two stores, so that what is stored never grows far beyond its limit. */
 const lengthPerStore = 4_000_000;
 /** Below what the leader takes by what may be learnt between two stores. */
 const limitsDefault: StateLimits = { packed: packedStateLengthMax - 1_000_000, plain: 60_000_000 };
@@ -67,7 +68,7 @@ export class CrawlProgress {
   #cut(reason: string): void {
     this.#state.incomplete ??= reason;
   }
-  /** The ordinals that are stored as used are used up, or much was learnt: the state has to be stored before the next message. */
+  /** The reserved ordinals are used up, or much was learnt: the state has to be stored before the next message. */
   get mustStore(): boolean {
     const { messages, items, length } = this.#sinceStored;
     return messages >= messagesPerStore || items >= itemsPerStore || length >= lengthPerStore;
@@ -135,13 +136,15 @@ export class CrawlProgress {
   forget(url: string): void {
     delete this.#state.pages[url];
   }
-  /** The page counts as it was: what could not be read today is unknown, not vanished. */
-  keep(url: string): void {
+  /** The page counts as it was, and what it led to is read: what could not be read today is unknown, not vanished. */
+  keep({ url, depth }: Entry): void {
     const known = this.known(url);
-    if (known?.cut !== undefined) this.#cut(known.cut);
-    this.#see(known?.skus ?? []);
+    if (!known) return;
+    this.#see(known);
+    this.enqueue(known, depth + 1, url);
   }
-  #see(skus: readonly string[]): void {
+  #see({ skus, cut }: KnownPage): void {
+    if (cut !== undefined) this.#cut(cut);
     for (const sku of skus) {
       if (!this.#seen.has(sku)) this.counts.itemsSeen++;
       this.#seen.add(sku);
@@ -150,43 +153,37 @@ export class CrawlProgress {
   /** After its items were published; those whose content is not known are left out. */
   keepAs(url: string, page: KnownPage): void {
     const entry = { ...page, skus: page.skus.filter((sku) => this.#state.contents[sku] !== undefined) };
-    if (this.#full !== undefined && !this.known(url)) {
-      this.#cut(entry.cut ?? this.#full);
-      this.#see(entry.skus);
-      return;
-    }
+    this.#see(entry);
+    if (this.#full !== undefined && !this.known(url)) return this.#cut(this.#full);
     this.#sinceStored.length += JSON.stringify(entry).length + url.length;
     this.#state.pages[url] = entry;
-    this.keep(url);
   }
 
   /** Those to publish. The first page of a crawl to name an item decides, or two that differ would publish it each time. */
-  changed(items: readonly ItemContent[]): ChangedItem[] {
-    return items
-      .filter((content) => {
-        if (this.#seen.has(content.sku)) return false;
-        const known = this.#state.contents[content.sku]?.content;
-        if (known === undefined && this.#full !== undefined) {
-          this.#cut(this.#full);
-          return false;
-        }
-        return known === undefined || canonical(known) !== canonical(content);
-      })
-      .map((content) => ({ content }));
+  changed(items: readonly ItemContent[]): ItemContent[] {
+    return items.filter((content) => {
+      if (this.#seen.has(content.sku)) return false;
+      const known = this.#state.contents[content.sku]?.content;
+      if (known === undefined && this.#full !== undefined) {
+        this.#cut(this.#full);
+        return false;
+      }
+      return known === undefined || canonical(known) !== canonical(content);
+    });
   }
   /** Ordinals for one message and its items. */
-  number(items: readonly ChangedItem[]): { page: number; items: (ChangedItem & { version: number })[] } {
+  number(items: readonly ItemContent[]): { page: number; items: NumberedItem[] } {
     this.#sinceStored.messages++;
     this.#sinceStored.items += items.length;
     return {
       page: this.#state.nextPage++,
-      items: items.map((item) => ({
-        ...item,
+      items: items.map((content) => ({
+        content,
         version: itemVersion({ intake: this.#intake, ordinal: this.#state.nextOrdinal++ }),
       })),
     };
   }
-  published(items: readonly (ChangedItem & { version: number })[]): void {
+  published(items: readonly NumberedItem[]): void {
     for (const entry of items) {
       this.#sinceStored.length += JSON.stringify(entry).length;
       this.#state.contents[entry.content.sku] = entry;
@@ -209,7 +206,7 @@ export class CrawlProgress {
       .join('');
   }
 
-  /** To store while the crawl goes on: with ordinals reserved for what is published until the next time. */
+  /** The state to store while the crawl goes on, with ordinals reserved for what is published before the next store. */
   running(): CrawlState {
     this.#sinceStored = { messages: 0, items: 0, length: 0 };
     return {

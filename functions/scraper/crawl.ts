@@ -13,17 +13,18 @@ import { itemQueueNames } from '../../contracts/item-partitions.ts';
 import { scraperPausesAtDepth } from '../../contracts/topology.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { oneAtATime } from '../../runtime/one-at-a-time.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { childTraceparent, newTraceparent } from '../../runtime/trace.ts';
 import type { LeaderClient } from '../leader-client.ts';
-import { createEventReporter } from '../report-events.ts';
+import { createEventReporter, type EventReporter } from '../report-events.ts';
+import { CrawlPaused } from './crawl-paused.ts';
 import { CrawlProgress, newRecord, type Entry, type UnpackedLease } from './crawl-progress.ts';
 import { extractItems } from './extract-items.ts';
 import type { PageFetcher } from './fetch-page.ts';
 import { packState, unpackState } from './pack-state.ts';
-import { Pause } from './pause.ts';
-import { createPoliteSite } from './polite-site.ts';
-import { createPublisher, splitItems } from './publish-pages.ts';
+import { createPoliteSite, type PoliteSite, type Visited } from './polite-site.ts';
+import { createPublisher, splitItems, type Publisher } from './publish-pages.ts';
 
 export interface CrawlPorts {
   readonly leader: Pick<LeaderClient, 'call'>;
@@ -37,7 +38,7 @@ export interface CrawlSettings {
   /** performance.now() by which everything has to be stored. */
   readonly deadline: number;
   readonly source?: string | undefined;
-  /** Of the queue `items`. */
+  /** Number of partitions of the queue `items`. */
   readonly itemPartitions?: number;
 }
 export type CrawlOutcome =
@@ -48,7 +49,7 @@ export type CrawlOutcome =
       readonly source: string;
       readonly intake: number;
       readonly reason: string | undefined;
-      /** The shop wants to be left alone for so long; 0 when it is not the shop that made it pause. */
+      /** How long the shop wants to be left alone; 0 when it is not the shop that made it pause. */
       readonly waitMs: number;
       readonly counts: CrawlUpdate['counts'];
     };
@@ -58,7 +59,7 @@ const renewEveryMs = 15_000; // Three times may fail before another takes over.
 const storeEveryMsMin = 10_000;
 const storeEveryMsMax = 40_000;
 const callMs = 15_000;
-/** Kept back for the last time, and for the crawl file. */
+/** Kept back for the last store, and for the crawl file. */
 const reserveMs = 8_000;
 
 /** Takes the next crawl that is due and works on it until it is finished, has to pause, or is lost. */
@@ -76,235 +77,268 @@ export async function crawlNext(ports: CrawlPorts, settings: CrawlSettings): Pro
   if (answer.status === 204 || answer.json === undefined) return { kind: 'idle' };
   const lease = crawlLeaseSchema.parse(answer.json);
   const state = lease.state === null ? null : await unpackState(lease.state);
-  return await crawl(ports, settings, { ...lease, state });
+  return await new Crawl(ports, settings, { ...lease, state }).run();
 }
 
-async function crawl(
-  ports: CrawlPorts,
-  settings: CrawlSettings,
-  lease: UnpackedLease,
-): Promise<CrawlOutcome> {
-  const { source, intake } = lease;
-  const { leader, broker, logger } = ports;
-  const { itemPartitions = 1 } = settings;
-  const trace = newTraceparent();
-  const deadline = settings.deadline - reserveMs;
-  const progress = new CrawlProgress(lease);
-  const site = createPoliteSite({
-    fetcher: ports.fetcher,
-    requestEveryMs: source.requestEveryMs,
-    deadline,
-  });
-  const publisher = createPublisher({ broker, source: source.name, intake, trace, deadline, logger });
-  const events = createEventReporter(ports);
-  let storedAt = performance.now();
-  let storeEveryMs = storeEveryMsMin;
-  let lost: Failure | undefined;
+/** One run of a crawl, under its lease. */
+class Crawl {
+  readonly #ports: CrawlPorts;
+  readonly #settings: CrawlSettings;
+  readonly #crawlId: string;
+  readonly #source: ShopSource;
+  readonly #intake: number;
+  /** Pages are read until then; what comes after is for the crawl file and the last store. */
+  readonly #deadline: number;
+  readonly #trace = newTraceparent();
+  readonly #progress: CrawlProgress;
+  readonly #site: PoliteSite;
+  readonly #publisher: Publisher;
+  readonly #events: EventReporter;
+  #storedAt = performance.now();
+  #storeEveryMs = storeEveryMsMin;
+  #lost: Failure | undefined;
 
-  async function update(change: Partial<CrawlUpdate> & Pick<CrawlUpdate, 'status'>): Promise<void> {
-    await leader.call(
-      {
-        method: 'PUT',
-        path: routes.crawl(lease.crawlId),
-        json: {
-          owner: settings.owner,
-          leaseMs,
-          counts: progress.counts,
-          ...change,
-        } satisfies CrawlUpdate,
-        timeoutMs: callMs,
-        traceparent: childTraceparent(trace),
-      },
-      { deadline: performance.now() + callMs },
-    );
+  constructor(ports: CrawlPorts, settings: CrawlSettings, lease: UnpackedLease) {
+    const { crawlId, source, intake } = lease;
+    this.#ports = ports;
+    this.#settings = settings;
+    this.#crawlId = crawlId;
+    this.#source = source;
+    this.#intake = intake;
+    this.#deadline = settings.deadline - reserveMs;
+    this.#progress = new CrawlProgress(lease);
+    this.#site = createPoliteSite({
+      fetcher: ports.fetcher,
+      requestEveryMs: source.requestEveryMs,
+      deadline: this.#deadline,
+    });
+    this.#publisher = createPublisher({
+      broker: ports.broker,
+      source: source.name,
+      intake,
+      trace: this.#trace,
+      deadline: this.#deadline,
+      logger: ports.logger,
+    });
+    this.#events = createEventReporter(ports);
   }
-  async function store(
+
+  /** Once. @throws what is no Failure: a promise of ours that was broken. */
+  async run(): Promise<CrawlOutcome> {
+    const renew = oneAtATime(() => this.#renew());
+    const renewal = setInterval(() => void renew(), renewEveryMs);
+    try {
+      return await this.#finishOrPause();
+    } catch (error) {
+      if (error instanceof Failure) return this.#end('lost', { reason: describeError(error) });
+      throw error;
+    } finally {
+      clearInterval(renewal);
+      await this.#events.close();
+    }
+  }
+
+  async #finishOrPause(): Promise<CrawlOutcome> {
+    try {
+      await this.#readPages();
+      await this.#finish();
+      return this.#end('finished', { reason: this.#progress.incomplete });
+    } catch (error) {
+      if (!(error instanceof CrawlPaused)) throw error;
+      const { message: reason, waitMs } = error;
+      await this.#store('paused', { reason: reason.slice(0, 1_000), ...(waitMs > 0 ? { waitMs } : {}) });
+      return this.#end('paused', { reason, waitMs });
+    }
+  }
+
+  async #readPages(): Promise<void> {
+    // First, so that the ordinals about to be used are reserved.
+    await this.#store('running');
+    for (;;) {
+      if (this.#lost) throw this.#lost;
+      // Before the next page is chosen: what is stored may have become too much to learn more pages.
+      if (this.#progress.mustStore || performance.now() - this.#storedAt > this.#storeEveryMs)
+        await this.#store('running');
+      const entry = this.#progress.next();
+      if (!entry) return;
+      if (performance.now() > this.#deadline)
+        throw new CrawlPaused('the time of this run is over', this.#site.waitMs(entry.url));
+      await waitForRoom(this.#ports.broker, this.#partitions);
+      await this.#readPage(entry);
+      this.#progress.done(entry);
+    }
+  }
+
+  /** @throws CrawlPaused when the page has to stay in the frontier. */
+  async #readPage(entry: Entry): Promise<void> {
+    const { url } = entry;
+    const answer = await this.#site.visit({ url, validators: this.#progress.validators(url) });
+    switch (answer.kind) {
+      case 'page':
+        return await this.#takePage(entry, answer);
+      case 'not-modified':
+        this.#progress.counts.notModified++;
+        this.#progress.keep(entry);
+        return;
+      case 'gone':
+        this.#ports.logger.info(`${url} is gone: ${answer.reason}`);
+        this.#progress.forget(url);
+        return;
+      case 'refused':
+      case 'failed':
+        this.#failPage(entry, answer.reason);
+        return;
+      case 'postponed':
+        throw new CrawlPaused(answer.reason, answer.waitMs);
+      case 'sent-away':
+        if (this.#progress.mayWait(entry)) throw new CrawlPaused(answer.reason, answer.waitMs);
+        this.#failPage(entry, answer.reason);
+        return;
+    }
+  }
+
+  async #takePage(entry: Entry, answer: Extract<Visited, { kind: 'page' }>): Promise<void> {
+    const fetchedAt = new Date().toISOString();
+    this.#progress.counts.pages++;
+    const page = extractPage(answer.body, answer.url, this.#source);
+    if (typeof page === 'string') return this.#failPage(entry, page);
+    const problems = [...(answer.note === undefined ? [] : [answer.note]), ...page.problems];
+    if (problems.length > 0) this.#ports.logger.warn(`${entry.url} was read with problems`, { problems });
+    await this.#publishChanged(answer.url, fetchedAt, page.items);
+    // An item that broke its schema today has not vanished.
+    const kept = page.problems.length > 0 ? (this.#progress.known(entry.url)?.skus ?? []) : [];
+    this.#progress.keepAs(entry.url, {
+      ...answer.validators,
+      skus: [...new Set([...page.items.map(({ sku }) => sku), ...kept])],
+      links: [...page.links],
+      next: page.next,
+      ...(page.cut === null ? {} : { cut: page.cut }),
+    });
+    this.#progress.enqueue(page, entry.depth + 1, answer.url);
+  }
+
+  /** What it led to is read all the same. */
+  #failPage(entry: Entry, reason: string): void {
+    this.#progress.counts.failedPages++;
+    this.#ports.logger.emit({
+      type: 'page.failed',
+      source: this.#source.name,
+      url: entry.url.slice(0, 2_000),
+      reason,
+    });
+    this.#progress.keep(entry);
+  }
+
+  async #publishChanged(url: string, fetchedAt: string, items: readonly ItemContent[]): Promise<void> {
+    const parts = splitItems(this.#progress.changed(items), {
+      source: this.#source.name,
+      partitions: this.#partitions,
+    });
+    for (const { partition, items: part } of parts) {
+      if (this.#progress.mustStore) await this.#store('running');
+      const message = this.#progress.number(part);
+      await this.#publisher.publishPage({
+        page: message.page,
+        partition,
+        url,
+        fetchedAt,
+        items: message.items.map(({ content, version }) => this.#progress.toItem(content, version)),
+      });
+      this.#progress.published(message.items);
+    }
+  }
+
+  async #finish(): Promise<void> {
+    const { logger } = this.#ports;
+    const { name } = this.#source;
+    const { incomplete } = this.#progress;
+    if (incomplete !== undefined)
+      logger.warn(`${name} was not crawled whole: ${incomplete}; nothing counts as vanished`);
+    const snapshot = this.#progress.snapshot();
+    // An empty one would make every item vanish, and is a broken shop or selector far more often than a sale.
+    if (snapshot === '') logger.warn(`${name} showed no item at all; no crawl file is deposited`);
+    else await this.#deposit(crawlFileName({ source: name, intake: this.#intake }), snapshot);
+    await this.#store('finished', incomplete === undefined ? {} : { reason: incomplete });
+  }
+
+  async #deposit(name: string, snapshot: string): Promise<void> {
+    try {
+      await this.#ports.deposit({ name, bytes: Buffer.from(snapshot) });
+    } catch (error) {
+      throw new CrawlPaused(`the crawl file could not be deposited: ${describeError(error)}`);
+    }
+    await this.#publisher.publishDeposited(name);
+  }
+
+  async #store(
     status: CrawlUpdate['status'],
     why: Pick<CrawlUpdate, 'reason' | 'waitMs'> = {},
   ): Promise<void> {
     const startedAt = performance.now();
-    const state = {
-      running: () => progress.running(),
-      paused: () => progress.paused(),
-      finished: () => progress.finished(),
-    }[status]();
+    const state = this.#progress[status]();
     let packed = await packState(state);
-    progress.measured({ packed: packed.sent.zstd.length, plain: packed.length });
+    this.#progress.measured({ packed: packed.sent.zstd.length, plain: packed.length });
     if (packed.sent.zstd.length > packedStateLengthMax) {
       // No page leads so far beyond the limit by itself. The contents are what must not be lost: versions follow from them.
       const incomplete = `the limit of ${packedStateLengthMax} bytes of packed state`;
       packed = await packState({ ...state, incomplete, frontier: [], pages: newRecord() });
     }
     // A large shop takes a second or more, so it is stored less often; the lease is renewed beside that.
-    storeEveryMs = Math.min(storeEveryMsMax, Math.max(storeEveryMsMin, 10 * (performance.now() - startedAt)));
-    await update({ status, state: packed.sent, ...why });
-    storedAt = performance.now();
-    await events.report();
+    const tookMs = performance.now() - startedAt;
+    this.#storeEveryMs = Math.min(storeEveryMsMax, Math.max(storeEveryMsMin, 10 * tookMs));
+    await this.#update({ status, state: packed.sent, ...why });
+    this.#storedAt = performance.now();
+    await this.#events.report();
   }
-  async function renew(): Promise<void> {
+
+  async #renew(): Promise<void> {
     try {
-      await update({ status: 'running' });
+      await this.#update({ status: 'running' });
     } catch (error) {
-      if (error instanceof Failure && error.code === 'LEASE_LOST') lost = error;
-      else logger.warn(`renewing the lease of ${source.name} failed: ${describeError(error)}`);
+      if (error instanceof Failure && error.code === 'LEASE_LOST') this.#lost = error;
+      else
+        this.#ports.logger.warn(`renewing the lease of ${this.#source.name} failed: ${describeError(error)}`);
     }
   }
 
-  async function crawlPages(): Promise<void> {
-    // First, so that the ordinals about to be used are reserved.
-    await store('running');
-    for (;;) {
-      if (lost) throw lost;
-      // Before the next page is chosen: what is stored may have become too much to learn more pages.
-      if (progress.mustStore || performance.now() - storedAt > storeEveryMs) await store('running');
-      const entry = progress.next();
-      if (!entry) return;
-      if (performance.now() > deadline)
-        throw new Pause('the time of this run is over', site.waitMs(entry.url));
-      await waitForRoom(broker, itemPartitions);
-      await readPage(entry);
-      progress.done(entry);
-    }
+  async #update(change: Partial<CrawlUpdate> & Pick<CrawlUpdate, 'status'>): Promise<void> {
+    await this.#ports.leader.call(
+      {
+        method: 'PUT',
+        path: routes.crawl(this.#crawlId),
+        json: {
+          owner: this.#settings.owner,
+          leaseMs,
+          counts: this.#progress.counts,
+          ...change,
+        } satisfies CrawlUpdate,
+        timeoutMs: callMs,
+        traceparent: childTraceparent(this.#trace),
+      },
+      { deadline: performance.now() + callMs },
+    );
   }
 
-  /** @throws Pause when the page has to stay in the frontier. */
-  async function readPage(entry: Entry): Promise<void> {
-    const { url, depth } = entry;
-    const known = progress.known(url);
-    const answer = await site.visit({ url, validators: progress.validators(url) });
-    const fetchedAt = new Date().toISOString();
-    switch (answer.kind) {
-      case 'postponed':
-        throw new Pause(answer.reason, answer.waitMs);
-      case 'sent-away':
-        if (progress.mayWait(entry)) throw new Pause(answer.reason, answer.waitMs);
-        failPage(url, answer.reason);
-        if (known) progress.enqueue(known, depth + 1, url);
-        return;
-      case 'gone':
-        logger.info(`${url} is gone: ${answer.reason}`);
-        progress.forget(url);
-        return;
-      case 'refused':
-      case 'failed':
-        failPage(url, answer.reason);
-        // Its known neighbours are read all the same.
-        if (known) progress.enqueue(known, depth + 1, url);
-        return;
-      case 'not-modified':
-        progress.counts.notModified++;
-        progress.keep(url);
-        if (known) progress.enqueue(known, depth + 1, url);
-        return;
-      case 'page': {
-        progress.counts.pages++;
-        const page = extractPage(answer.body, answer.url, source);
-        if (typeof page === 'string') {
-          failPage(url, page);
-          if (known) progress.enqueue(known, depth + 1, url);
-          return;
-        }
-        const problems = [...(answer.note === undefined ? [] : [answer.note]), ...page.problems];
-        if (problems.length > 0) logger.warn(`${url} was read with problems`, { problems });
-        await publishChanged(answer.url, fetchedAt, page.items);
-        // An item that broke its schema today has not vanished.
-        const kept = page.problems.length > 0 ? (known?.skus ?? []) : [];
-        const skus = [...new Set([...page.items.map(({ sku }) => sku), ...kept])];
-        progress.keepAs(url, {
-          ...answer.validators,
-          skus,
-          links: [...page.links],
-          next: page.next,
-          ...(page.cut === null ? {} : { cut: page.cut }),
-        });
-        progress.enqueue(page, depth + 1, answer.url);
-        return;
-      }
-    }
-  }
-
-  function failPage(url: string, reason: string): void {
-    progress.counts.failedPages++;
-    logger.emit({ type: 'page.failed', source: source.name, url: url.slice(0, 2_000), reason });
-    progress.keep(url);
-  }
-
-  async function publishChanged(
-    url: string,
-    fetchedAt: string,
-    items: readonly ItemContent[],
-  ): Promise<void> {
-    const parts = splitItems(progress.changed(items), { source: source.name, partitions: itemPartitions });
-    for (const { partition, items: part } of parts) {
-      if (progress.mustStore) await store('running');
-      const message = progress.number(part);
-      await publisher.publishPage({
-        page: message.page,
-        partition,
-        url,
-        fetchedAt,
-        items: message.items.map(({ content, version }) => progress.toItem(content, version)),
-      });
-      progress.published(message.items);
-    }
-  }
-
-  async function finish(): Promise<void> {
-    if (progress.incomplete !== undefined)
-      logger.warn(`${source.name} was not crawled whole: ${progress.incomplete}; nothing counts as vanished`);
-    const snapshot = progress.snapshot();
-    // An empty one would make every item vanish, and is a broken shop or selector far more often than a sale.
-    if (snapshot === '') logger.warn(`${source.name} showed no item at all; no crawl file is deposited`);
-    else await deposit(crawlFileName({ source: source.name, intake }), snapshot);
-    await store('finished', progress.incomplete === undefined ? {} : { reason: progress.incomplete });
-  }
-
-  async function deposit(name: string, snapshot: string): Promise<void> {
-    try {
-      await ports.deposit({ name, bytes: Buffer.from(snapshot) });
-    } catch (error) {
-      throw new Pause(`the crawl file could not be deposited: ${describeError(error)}`);
-    }
-    await publisher.publishDeposited(name);
-  }
-
-  const outcome = (kind: 'finished' | 'paused' | 'lost', reason?: string, waitMs = 0): CrawlOutcome => {
-    const { counts } = progress;
-    logger.emit({
+  #end(
+    kind: 'finished' | 'paused' | 'lost',
+    { reason, waitMs = 0 }: { reason: string | undefined; waitMs?: number },
+  ): CrawlOutcome {
+    const { counts } = this.#progress;
+    this.#ports.logger.emit({
       type: 'crawl.changed',
-      source: source.name,
-      intake,
+      source: this.#source.name,
+      intake: this.#intake,
       status: kind === 'lost' ? 'failed' : kind,
       pages: counts.pages,
       itemsSeen: counts.itemsSeen,
       itemsPublished: counts.itemsPublished,
       reason: reason ?? null,
     });
-    return { kind, source: source.name, intake, reason, waitMs, counts };
-  };
-  let renewing = false;
-  const renewal = setInterval(() => {
-    if (renewing) return;
-    renewing = true;
-    void renew().finally(() => (renewing = false));
-  }, renewEveryMs);
-  try {
-    try {
-      await crawlPages();
-      await finish();
-      return outcome('finished', progress.incomplete);
-    } catch (error) {
-      if (!(error instanceof Pause)) throw error;
-      const { waitMs } = error;
-      await store('paused', { reason: error.message.slice(0, 1_000), ...(waitMs > 0 ? { waitMs } : {}) });
-      return outcome('paused', error.message, waitMs);
-    }
-  } catch (error) {
-    if (error instanceof Failure) return outcome('lost', describeError(error));
-    throw error;
-  } finally {
-    clearInterval(renewal);
-    await events.close();
+    return { kind, source: this.#source.name, intake: this.#intake, reason, waitMs, counts };
+  }
+
+  get #partitions(): number {
+    return this.#settings.itemPartitions ?? 1;
   }
 }
 
@@ -314,11 +348,11 @@ async function waitForRoom(broker: CrawlPorts['broker'], itemPartitions: number)
   try {
     depths = await Promise.all(itemQueueNames(itemPartitions).map((name) => broker.depth(name)));
   } catch (error) {
-    throw new Pause(`the depth of items cannot be read: ${describeError(error)}`);
+    throw new CrawlPaused(`the depth of items cannot be read: ${describeError(error)}`);
   }
   const depth = depths.reduce((sum, one) => sum + one, 0);
   if (depth > scraperPausesAtDepth)
-    throw new Pause(`${depth} messages wait in items, more than ${scraperPausesAtDepth}`);
+    throw new CrawlPaused(`${depth} messages wait in items, more than ${scraperPausesAtDepth}`);
 }
 
 /** A page so deep or odd that reading it throws is a page that failed. */

@@ -20,7 +20,7 @@ import type { RawItem } from './raw-item.ts';
 
 export interface Extracted {
   readonly items: readonly ItemContent[];
-  /** In words: broken JSON-LD, an item that breaks its schema. The rest of the page is still read. */
+  /** What could not be read, in words: broken JSON-LD, an item that breaks its schema. The rest of the page still is. */
   readonly problems: readonly string[];
   /** Absolute URL of the next page of a listing. */
   readonly next: string | null;

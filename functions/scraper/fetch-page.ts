@@ -33,7 +33,7 @@ export type Fetched =
 
 export interface FetchLimits {
   readonly bytesMax: number;
-  /** From the request to the last byte, redirects included. */
+  /** Time from the request to the last byte, redirects included. */
   readonly totalMs: number;
   readonly headersMs: number;
   readonly redirectsMax: number;
@@ -106,8 +106,8 @@ export function createPageFetcher({
       }
       return failed(`more than ${limits.redirectsMax} redirects`);
     } catch (error) {
-      if (signal.aborted) return failed(`no whole answer within ${limits.totalMs} ms`, true);
-      return failed(describeError(error), true);
+      if (signal.aborted) return unreachable(`no whole answer within ${limits.totalMs} ms`);
+      return unreachable(describeError(error));
     }
   }
   return {
@@ -139,9 +139,9 @@ async function readAnswer(
   }
   const bytesMax = what.bytesMax ?? limits.bytesMax;
   const refusal =
-    status < 200 || status > 299
-      ? `HTTP ${status}`
-      : (typeRefusal(contentType, what.anyText === true) ?? lengthRefusal(answer, bytesMax));
+    statusRefusal(status) ??
+    (what.anyText === true ? undefined : typeRefusal(contentType)) ??
+    lengthRefusal(answer, bytesMax);
   if (refusal !== undefined) {
     drop();
     return failed(refusal);
@@ -162,8 +162,11 @@ async function readAnswer(
   };
 }
 
-function typeRefusal(contentType: string | undefined, anyText: boolean): string | undefined {
-  if (contentType === undefined || anyText) return undefined;
+function statusRefusal(status: number): string | undefined {
+  return status < 200 || status > 299 ? `HTTP ${status}` : undefined;
+}
+function typeRefusal(contentType: string | undefined): string | undefined {
+  if (contentType === undefined) return undefined;
   if (/^\s*(?:text\/html|application\/xhtml\+xml|(?:text|application)\/xml)\b/iu.test(contentType))
     return undefined;
   return `not HTML: ${contentType.slice(0, 80)}`;
@@ -244,9 +247,12 @@ export function retryAfterMs(value: string | undefined, now: () => number = Date
   return Number.isNaN(at) ? waitMsDefault : Math.max(0, at - now());
 }
 
-export function hostAndPort(url: URL): string {
+function hostAndPort(url: URL): string {
   return `${url.hostname}:${url.port || (url.protocol === 'https:' ? '443' : '80')}`;
 }
-function failed(reason: string, unreachable = false): Fetched {
-  return { kind: 'failed', reason, unreachable };
+function failed(reason: string): Fetched {
+  return { kind: 'failed', reason, unreachable: false };
+}
+function unreachable(reason: string): Fetched {
+  return { kind: 'failed', reason, unreachable: true };
 }

@@ -6,7 +6,7 @@ import { createSecrets } from '../../runtime/secrets.ts';
 import { ftpAddressOf } from '../ftp-address.ts';
 import { ownerOf, remainingMs, type LambdaContext } from '../lambda-context.ts';
 import { lazyBroker } from '../lazy-broker.ts';
-import { createLeaderClient } from '../leader-client.ts';
+import { LeaderClient } from '../leader-client.ts';
 import { crawlNext, type CrawlOutcome } from './crawl.ts';
 import { depositFile } from './deposit.ts';
 import { createPageFetcher } from './fetch-page.ts';
@@ -14,12 +14,12 @@ import { createPageFetcher } from './fetch-page.ts';
 const environment = readEnvironment('scraper', process.env);
 const secrets = createSecrets();
 const logger = createLogger({ process: 'scraper' });
-const leader = createLeaderClient(environment, secrets);
+const leader = new LeaderClient(environment, secrets);
 
 const budgetMsDefault = 60_000; // Where the caller states no remaining time.
 const marginMs = 2_000; // Left for the answer itself.
-const startMs = 20_000; // With less left another crawl would be taken to be paused at once.
-const crawlsMax = 100; // Sources of one invocation, so that a source due at once again cannot hold it.
+const startMs = 20_000; // With less time left, another crawl would be taken up only to be paused.
+const crawlsMax = 100; // In one invocation, so that a source that is due again at once cannot hold it.
 
 const ftp = ftpAddressOf(environment, secrets);
 

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib';
 import * as z from 'zod';
-import { crawlStateSchema, type CrawlState, type SentCrawlState } from '../../contracts/node-api.ts';
+import { crawlStateSchema, type CrawlState, type PackedCrawlState } from '../../contracts/node-api.ts';
 import { newRecord } from './crawl-progress.ts';
 
 const { frontier, pages, contents } = crawlStateSchema.shape;
@@ -24,7 +24,7 @@ const windowLog = 24; // 16 MB.
 const chunkLength = 64 * 1024;
 
 export interface Packed {
-  readonly sent: { readonly zstd: string };
+  readonly sent: PackedCrawlState;
   /** Unpacked, in characters. */
   readonly length: number;
 }
@@ -83,9 +83,7 @@ function* linesOf(state: CrawlState): Generator<Line> {
   for (const entry of state.frontier) yield { kind: 'frontier', ...entry };
 }
 
-/** The plain JSON of the release before is taken as it is. */
-export async function unpackState(sent: SentCrawlState): Promise<CrawlState> {
-  if (!('zstd' in sent)) return sent;
+export async function unpackState({ zstd }: PackedCrawlState): Promise<CrawlState> {
   const state: CrawlState = {
     frontier: [],
     visited: [],
@@ -97,7 +95,7 @@ export async function unpackState(sent: SentCrawlState): Promise<CrawlState> {
   const decompressor = createZstdDecompress({
     params: { [constants.ZSTD_d_windowLogMax]: windowLog },
   });
-  const bytes = Readable.from([Buffer.from(sent.zstd, 'base64')]);
+  const bytes = Readable.from([Buffer.from(zstd, 'base64')]);
   await pipeline(bytes, decompressor, async (plain: AsyncIterable<Buffer>) => {
     for await (const line of linesIn(plain)) addLine(state, lineSchema.parse(JSON.parse(line)));
   });

@@ -1,6 +1,7 @@
 // Requests the way a site asks for them: robots.txt first, one request at a time per host with its delay,
 // Retry-After obeyed, a host that does not answer left alone for the rest of the crawl. What would take long is not waited
 // for here: whoever asked is told for how long, and may end.
+import { pause } from '../../runtime/waiting.ts';
 import { agentToken, readRobots, robotsBytesMax, type Robots } from './robots.ts';
 import type { Fetched, FetchPageRequest, PageFetcher, Validators } from './fetch-page.ts';
 
@@ -34,7 +35,7 @@ export function createPoliteSite({
   const nextAt = new Map<string, number>();
   const silences = new Map<string, number>();
 
-  /** Until the next turn at this page's site. */
+  /** Time until the next turn at this page's site. */
   function waitMs(url: string): number {
     return Math.max(0, (nextAt.get(new URL(url).origin) ?? 0) - performance.now());
   }
@@ -45,7 +46,7 @@ export function createPoliteSite({
     const at = Math.max(now, nextAt.get(origin) ?? 0);
     if (at > deadline) return false;
     nextAt.set(origin, at + Math.max(requestEveryMs, robotsByOrigin.get(origin)?.crawlDelayMs ?? 0));
-    if (at > now) await new Promise((resolve) => setTimeout(resolve, at - now));
+    if (at > now) await pause(at - now);
     return true;
   }
 
@@ -84,7 +85,7 @@ export function createPoliteSite({
     if (robots.allows(url)) return undefined;
     return robots.refusal ?? `robots.txt forbids it to ${agentToken}`;
   }
-  /** Of a redirect's target. */
+  /** Why a redirect's target must not be fetched; undefined when it may. */
   async function refuses(url: string): Promise<string | undefined> {
     const robots = await robotsOf(new URL(url).origin);
     return 'waitMs' in robots ? `its robots.txt: ${robots.reason}` : refusalOf(robots, url);
@@ -112,6 +113,7 @@ export function createPoliteSite({
   }
   return { visit, waitMs };
 }
+export type PoliteSite = ReturnType<typeof createPoliteSite>;
 
 function robotsAnswer(answer: Exclude<Fetched, { kind: 'wait' }>): Parameters<typeof readRobots>[1] {
   if (answer.kind === 'page') return { kind: 'file', body: answer.body };

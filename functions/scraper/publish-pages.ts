@@ -11,14 +11,14 @@ import {
   type ItemPage,
 } from '../../contracts/item-page.ts';
 import { itemPartitionOf } from '../../contracts/item-partitions.ts';
-import type { Item } from '../../contracts/item.ts';
+import type { Item, ItemContent } from '../../contracts/item.ts';
 import { exchanges, messageHeaders, routingKeys } from '../../contracts/topology.ts';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { childTraceparent } from '../../runtime/trace.ts';
-import type { ChangedItem } from './crawl-progress.ts';
-import { Pause } from './pause.ts';
+import { backOffMs, pause } from '../../runtime/waiting.ts';
+import { CrawlPaused } from './crawl-paused.ts';
 
 export interface PublisherOptions {
   readonly broker: Pick<BrokerClient, 'publish'>;
@@ -33,9 +33,10 @@ export interface PublisherOptions {
 
 const publishMs = 10_000;
 const publishTries = 3;
+const publishBackOff = { firstMs: 400, msMax: 800 };
 
 export function createPublisher({ broker, source, intake, trace, deadline, logger }: PublisherOptions) {
-  /** @throws Pause when the broker does not take it. */
+  /** @throws CrawlPaused when the broker does not take it. */
   async function publish(message: {
     routingKey: string;
     type: string;
@@ -61,8 +62,8 @@ export function createPublisher({ broker, source, intake, trace, deadline, logge
         // The same message id for every try: one whose confirm was lost may have arrived.
         logger.warn(`publishing ${message.messageId} failed, try ${attempt}: ${describeError(error)}`);
         if (attempt >= publishTries || performance.now() > deadline)
-          throw new Pause(`the broker does not take messages: ${describeError(error)}`);
-        await new Promise((resolve) => setTimeout(resolve, 200 * 2 ** attempt));
+          throw new CrawlPaused(`the broker does not take messages: ${describeError(error)}`);
+        await pause(backOffMs(publishBackOff, attempt));
       }
     }
   }
@@ -76,7 +77,7 @@ export function createPublisher({ broker, source, intake, trace, deadline, logge
       items,
     }: {
       page: number;
-      /** Of all its items. */
+      /** Partition of all its items. */
       partition: number;
       url: string;
       fetchedAt: string;
@@ -113,24 +114,23 @@ export function createPublisher({ broker, source, intake, trace, deadline, logge
     },
   };
 }
+export type Publisher = ReturnType<typeof createPublisher>;
 
 /** Parts that fit into a message each, their items of one partition. */
 export function* splitItems(
-  items: readonly ChangedItem[],
+  items: readonly ItemContent[],
   { source, partitions }: { source: string; partitions: number },
-): Generator<{ partition: number; items: ChangedItem[] }> {
-  const byPartition = Map.groupBy(items, ({ content: { sku } }) =>
-    itemPartitionOf({ source, sku }, partitions),
-  );
+): Generator<{ partition: number; items: ItemContent[] }> {
+  const byPartition = Map.groupBy(items, ({ sku }) => itemPartitionOf({ source, sku }, partitions));
   for (const [partition, some] of byPartition)
     for (const part of fitting(some)) yield { partition, items: part };
 }
 
-function* fitting(items: readonly ChangedItem[]): Generator<ChangedItem[]> {
-  let part: ChangedItem[] = [];
+function* fitting(items: readonly ItemContent[]): Generator<ItemContent[]> {
+  let part: ItemContent[] = [];
   let bytes = 0;
   for (const item of items) {
-    const size = Buffer.byteLength(JSON.stringify(item.content)) + 200;
+    const size = Buffer.byteLength(JSON.stringify(item)) + 200;
     if (part.length > 0 && (part.length >= itemsPerPageMax || bytes + size > itemPageFilledBytesMax)) {
       yield part;
       part = [];

@@ -1,4 +1,5 @@
-/** An item as a page writes it: texts, nothing resolved or judged. */
+// An item as a page writes it: texts, nothing resolved or judged.
+
 export interface RawItem {
   readonly sku?: string | undefined;
   readonly title?: string | undefined;

@@ -14,7 +14,6 @@ export interface Robots {
   allows(url: string): boolean;
   /** Least time between two requests, 0 when none is asked for. */
   readonly crawlDelayMs: number;
-  readonly sitemaps: readonly string[];
   /** Why everything is refused, when robots.txt could not be had. */
   readonly refusal: string | undefined;
 }
@@ -24,18 +23,16 @@ export function readRobots(
   url: string,
   answer: { kind: 'file'; body: string } | { kind: 'missing' } | { kind: 'unreachable'; reason: string },
 ): Robots {
-  if (answer.kind === 'missing')
-    return { allows: () => true, crawlDelayMs: 0, sitemaps: [], refusal: undefined };
+  if (answer.kind === 'missing') return { allows: () => true, crawlDelayMs: 0, refusal: undefined };
   if (answer.kind === 'unreachable') {
     const refusal = `robots.txt cannot be read (${answer.reason}), so nothing of this site may be fetched`;
-    return { allows: () => false, crawlDelayMs: 0, sitemaps: [], refusal };
+    return { allows: () => false, crawlDelayMs: 0, refusal };
   }
   const rules = robotsParser(url, answer.body);
   const delay = rules.getCrawlDelay(agentToken) ?? 0;
   return {
     allows: (page) => rules.isAllowed(page, agentToken) !== false,
     crawlDelayMs: Number.isFinite(delay) ? Math.min(Math.max(delay, 0) * 1_000, crawlDelayMsMax) : 0,
-    sitemaps: rules.getSitemaps(),
     refusal: undefined,
   };
 }

@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
 import { isDue, makeAuthority, makeLeaf, readCertificate, type KeyPair } from '../../runtime/certificates.ts';
+import { parseJson } from '../../runtime/parse-json.ts';
 
 export interface SecretStore {
   /** Undefined when it has no value yet. @throws Error when it cannot be read. */
@@ -21,12 +22,14 @@ export interface FillOptions {
   readonly certificates: readonly CertificatePlan[];
   /** PEM of the authorities of RDS in this region, and of Amazon's public ones. */
   readonly fetchTrust: () => Promise<{ database: string; broker: string }>;
+  /** Told of what can wait until tomorrow. */
+  readonly warn: (message: string, cause: unknown) => void;
   /** Epoch milliseconds. */
   readonly now: number;
 }
 export interface Filled {
   readonly written: readonly string[];
-  /** Of every certificate, the authority's own too: days to its end. */
+  /** Days until each certificate ends, the authority's own included. */
   readonly daysLeft: Readonly<Record<string, number>>;
 }
 
@@ -70,7 +73,11 @@ export async function fillSecrets(options: FillOptions): Promise<Filled> {
     await write('tokens', { reader: token(), editor: token(), operator: token() });
 
   const known = parse(trustSchema, await store.read('trust'));
-  const trust = await options.fetchTrust();
+  const trust = await options.fetchTrust().catch((error: unknown) => {
+    if (!known) throw error; // Without any, nothing works yet; what is known is good for years.
+    options.warn('the public authorities of before go on', error);
+    return known;
+  });
   if (known?.database !== trust.database || known.broker !== trust.broker) await write('trust', trust);
   return { written, daysLeft };
 }
@@ -94,11 +101,7 @@ function daysTo(pem: string, now: number): number {
 function token(): string {
   return randomBytes(24).toString('base64url');
 }
-/** Undefined for what is missing or of another shape: both are made anew. */
+/** Undefined for what is missing or of another shape, as the random text that CloudFormation made it with: both are made anew. */
 function parse<T>(schema: z.ZodType<T>, text: string | undefined): T | undefined {
-  try {
-    return schema.safeParse(JSON.parse(text ?? '')).data;
-  } catch {
-    return undefined; // Not JSON: the random text that CloudFormation made it with.
-  }
+  return schema.safeParse(parseJson(text ?? '')).data;
 }

@@ -10,6 +10,7 @@ import {
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
 import * as z from 'zod';
+import { describeError } from '../../runtime/failure.ts';
 import { doForWhoeverCalls } from '../cloudformation.ts';
 import { daysLeftLines } from './days-left.ts';
 import { fillSecrets, type SecretStore } from './fill-secrets.ts';
@@ -18,7 +19,7 @@ const environment = z
   .object({
     AWS_REGION: z.string().regex(/^[a-z0-9-]+$/),
     BATON_CLUSTER: z.string(),
-    /** In front of every secret's name: `baton/dev/`. */
+    /** What every secret's name begins with: `baton/dev/`. */
     BATON_SECRET_PREFIX: z.string().endsWith('/'),
     /** JSON [{ name, hosts }] */
     BATON_CERTIFICATES: z
@@ -47,6 +48,9 @@ async function fill(): Promise<void> {
     cluster: environment.BATON_CLUSTER,
     certificates: environment.BATON_CERTIFICATES,
     fetchTrust,
+    warn: (message, cause) => {
+      log({ process: 'secret-keeper', level: 'warn', msg: `${message}: ${describeError(cause)}` });
+    },
     now,
   });
   log({ process: 'secret-keeper', written });

@@ -34,7 +34,7 @@ export function formatAge(ms: number): string {
   return ms < 60_000 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.floor(ms / 60_000)} min`;
 }
 
-/** Of seconds, in the unit that still tells two apart: "40 s", "12 min", "5 h", "3 days". */
+/** Seconds, in the unit that still tells two apart: "40 s", "12 min", "5 h", "3 days". */
 export function formatSpan(seconds: number): string {
   if (seconds < 120) return `${Math.round(seconds)} s`;
   if (seconds < 7_200) return `${Math.round(seconds / 60)} min`;

@@ -2,7 +2,7 @@
 // watch, which whoever got its mail may end; and on a laptop it breaks what it shows.
 import { effect } from '@preact/signals';
 import { render } from 'preact';
-import { Announcement, startAnnouncing } from './announce.tsx';
+import { SpokenStatus, startSpeaking } from './spoken-status.tsx';
 import { Cluster } from './cluster.tsx';
 import { ConnectionBadge, LostBanner } from './connection.tsx';
 import { Faults } from './faults.tsx';
@@ -41,14 +41,14 @@ function App() {
           </div>
         </div>
       </main>
-      <Announcement />
+      <SpokenStatus />
     </>
   );
 }
 
 start();
 startPlace();
-startAnnouncing();
+startSpeaking();
 effect(() => {
   const view = cluster.value.value;
   document.title = view ? `${view.leader?.nodeId ?? 'no leader'} · Baton` : 'Baton';

@@ -131,7 +131,7 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
       return row?.edited === true;
     },
     deadLettersToSend: (term, { lettersMax, bytesMax }) =>
-      query<LetterToSend & Record<string, unknown>>(
+      query<LetterToSend>(
         'looking for dead letters to send again',
         `SELECT dead_letter_id AS id, routing_key AS "routingKey", message_id AS "messageId", type, headers, body, attempts
          FROM dead_letters_to_send($1, $2, $3)`,
@@ -146,7 +146,7 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
   };
 }
 
-/** Of the message, and of its items that died alone. */
+/** The dead letters of a message, and of its items that died alone. */
 export async function deadLettersOf(queries: Queries, messageId: string): Promise<DeadLetter[]> {
   const rows = await queries.read<WithDates<DeadLetter, 'diedAt' | 'changedAt'>>(
     'looking for the dead letters of a message',

@@ -1,16 +1,35 @@
 // Claims a term in the database: from then on no older term writes. A claim waits for the writers of the older term, which
 // takes milliseconds; one that is frozen in the middle of a statement is ended after a second.
-import type { ClaimResult } from '../store.ts';
+import type { ClaimResult, FenceStore } from '../store.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 import type { Queries } from './pool.ts';
 
 const frozenAfterMs = 1_000;
+const pingWithinMs = 1_000; // A little more than whoever asks waits, so that looks at a frozen server do not pile up.
+
+export function fenceQueries(queries: Queries): FenceStore {
+  return {
+    async ping() {
+      const what = 'asking whether the database lives';
+      await queries.urgently(what, (query) => query(what, 'SELECT 1', [], pingWithinMs));
+    },
+    claim: (claim) => claimFence(queries, claim),
+    async fence() {
+      const [row] = await queries.follow<{ term: number; holder: string | null }>(
+        'reading the fence',
+        'SELECT term, holder FROM fence WHERE id = 1',
+      );
+      if (!row) throw new Error('the fence has no row');
+      return row;
+    },
+  };
+}
 
 /**
  * Asked again by the same holder it is claimed again, so a lost answer does no harm.
  * @throws Failure DATABASE_UNAVAILABLE or DATABASE_TIMEOUT.
  */
-export async function claimFence(
+async function claimFence(
   queries: Queries,
   { term, holder }: { term: number; holder: string },
 ): Promise<ClaimResult> {

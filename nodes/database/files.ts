@@ -1,7 +1,7 @@
 // Files: the ledger row before the upload, rows staged as they arrive, judged, and applied by fenced statements of bounded
 // size, the ledger last. A file that is taken up again after any failure ends in the same state.
 import { parseFileName } from '../../contracts/file.ts';
-import { itemVersion } from '../../contracts/ids.ts';
+import { lastVersionOf } from '../../contracts/ids.ts';
 import {
   fileAnswerSchema,
   type FileAnswer,
@@ -10,23 +10,36 @@ import {
 } from '../../contracts/node-api.ts';
 import { sourceSchema, type Source } from '../../contracts/source.ts';
 import { Failure } from '../../runtime/failure.ts';
-import type { StagedRow } from '../store.ts';
+import type { FileStore, StagedRow } from '../store.ts';
 import type { Queries } from './pool.ts';
 import { upsert, write, writeStatement, writtenColumns, type WriteAnswer } from './write-items.ts';
 
 const rowsPerStatement = 5_000; // At most 10,000, so that a claim never waits long for one.
 const stagedRowsMax = 10_000;
 const badRowsShareMaxDefault = 0.1;
-const lastOrdinal = 2 ** 24 - 1;
 /** A crawl file may overtake the messages of its crawl, which is told from a loss by waiting this long. */
 const crawlMessagesWithinS = 120;
 const crawlRetryMs = 3_000;
 
-export async function openFile(
-  queries: Queries,
-  term: number,
-  request: FileOpenRequest,
-): Promise<FileOpenAnswer> {
+export function fileQueries(queries: Queries): FileStore {
+  return {
+    openFile: (term, request) => openFile(queries, term, request),
+    fileIntake: (fileId) => fileIntake(queries, fileId),
+    stageRows: (upload, rows) => stageRows(queries, upload, rows),
+    applyUpload: (term, upload) => applyUpload(queries, term, upload),
+    rejectFile: (term, file) => rejectFile(queries, term, file),
+    async fileOutcome(term, fileId, { movedTo, reason }) {
+      await queries.query('noting where a file was moved', 'SELECT move_file($1, $2, $3, $4)', [
+        term,
+        fileId,
+        movedTo,
+        reason,
+      ]);
+    },
+  };
+}
+
+async function openFile(queries: Queries, term: number, request: FileOpenRequest): Promise<FileOpenAnswer> {
   const name = parseFileName(request.name);
   const [opened] = await queries.query<{
     file_id: string;
@@ -56,22 +69,18 @@ export async function openFile(
   return { kind: 'upload', fileId, intake };
 }
 
-export async function fileIntake(
+async function fileIntake(
   queries: Queries,
   fileId: string,
 ): Promise<{ name: string; intake: number; size: number; settled?: FileAnswer } | undefined> {
-  const [file] = await queries.query<
-    Pick<LedgerRow, 'name' | 'intake' | 'state' | 'answer' | 'reason'> & { size: number }
-  >('reading the ledger', 'SELECT name, intake, size, state, answer, reason FROM files WHERE file_id = $1', [
-    fileId,
-  ]);
+  const file = await readLedger(queries, fileId);
   if (!file) return undefined;
   const { name, intake, size, state } = file;
   return { name, intake, size, ...(state === 'opened' ? {} : { settled: standingAnswer(file) }) };
 }
 
 /** Not fenced: nobody reads these rows before a fenced statement applies them. */
-export async function stageRows(queries: Queries, upload: string, rows: readonly StagedRow[]): Promise<void> {
+async function stageRows(queries: Queries, upload: string, rows: readonly StagedRow[]): Promise<void> {
   if (rows.length > stagedRowsMax)
     throw new Error(
       `${rows.length} rows are to be staged in one transaction, at most ${stagedRowsMax} may be`,
@@ -100,7 +109,7 @@ export async function stageRows(queries: Queries, upload: string, rows: readonly
   );
 }
 
-export interface Upload {
+interface Upload {
   readonly fileId: string;
   readonly upload: string;
   readonly sha256: string;
@@ -108,8 +117,9 @@ export interface Upload {
   readonly invalid: number;
   readonly problems: readonly string[];
 }
-interface LedgerRow extends Record<string, unknown> {
+interface LedgerRow {
   name: string;
+  size: number;
   intake: number;
   state: string;
   traceparent: string;
@@ -123,8 +133,9 @@ interface LedgerRow extends Record<string, unknown> {
  * Done again after any failure it ends the same: rows have their versions from the file, and a ledger row is settled once.
  * @throws Failure STALE_TERM, BUSY when a crawl's messages are still on their way, FILE_TRUNCATED when staged rows were lost.
  */
-export async function applyUpload(queries: Queries, term: number, upload: Upload): Promise<FileAnswer> {
+async function applyUpload(queries: Queries, term: number, upload: Upload): Promise<FileAnswer> {
   const file = await readLedger(queries, upload.fileId);
+  if (!file) throw new Failure('NOT_FOUND', `there is no file ${upload.fileId}`);
   // Another upload of the same file was faster.
   if (file.state !== 'opened') return standingAnswer(file);
   if (file.definition === null) throw new Failure('SOURCE_UNKNOWN', `${file.name}: its source is gone`);
@@ -213,7 +224,7 @@ const noRows = {
   problems: [],
 } satisfies Omit<FileAnswer, 'kind'>;
 
-export async function rejectFile(
+async function rejectFile(
   queries: Queries,
   term: number,
   {
@@ -236,30 +247,15 @@ function standingAnswer({ answer, reason }: { answer: unknown; reason: string | 
   return answer === null ? { ...noRows, kind: 'rejected', reason } : fileAnswerSchema.parse(answer);
 }
 
-export async function fileOutcome(
-  queries: Queries,
-  term: number,
-  fileId: string,
-  { movedTo, reason }: { movedTo: string; reason: string | null },
-): Promise<void> {
-  await queries.query('noting where a file was moved', 'SELECT move_file($1, $2, $3, $4)', [
-    term,
-    fileId,
-    movedTo,
-    reason,
-  ]);
-}
-
-async function readLedger(queries: Queries, fileId: string): Promise<LedgerRow> {
+async function readLedger(queries: Queries, fileId: string): Promise<LedgerRow | undefined> {
   const [row] = await queries.query<LedgerRow>(
     'reading the ledger',
-    `SELECT files.name, files.intake, files.state, files.answer, files.reason, files.traceparent, sources.definition,
+    `SELECT files.name, files.size, files.intake, files.state, files.answer, files.reason, files.traceparent, sources.definition,
        extract(epoch FROM clock_timestamp() - files.opened_at)::float8 AS opened_for_s
      FROM files LEFT JOIN sources ON sources.name = substring(files.name FROM '^[a-z0-9-]+')
      WHERE files.file_id = $1`,
     [fileId],
   );
-  if (!row) throw new Failure('NOT_FOUND', `there is no file ${fileId}`);
   return row;
 }
 
@@ -274,12 +270,10 @@ async function judgeStaged(
     `SELECT count(*) AS rows, count(*) FILTER (WHERE items.version IS NULL OR items.version < staged_rows.version) AS missing,
        count(*) FILTER (WHERE staged_rows.version > $2) AS beyond
      FROM staged_rows LEFT JOIN items USING (source, sku) WHERE staged_rows.upload = $1`,
-    [upload, lastVersion(intake)],
+    [upload, lastVersionOf(intake)],
   );
   return row ?? { rows: 0, missing: 0, beyond: 0 };
 }
-
-const lastVersion = (intake: number): number => itemVersion({ intake, ordinal: lastOrdinal });
 
 const stagedStatement = writeStatement({
   given: `SELECT source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, $4::text AS traceparent, place
@@ -355,7 +349,7 @@ async function markVanished(
       file.source,
       file.upload,
       file.traceparent,
-      lastVersion(file.intake),
+      lastVersionOf(file.intake),
       file.rows - file.invalid,
     ]);
     vanished += applied.length;

@@ -2,160 +2,122 @@
 // reported. The states and their transitions are functions of the migrations; each call is one round trip. Never renders
 // and never sends.
 import { z } from 'zod';
-import type { MailClaimAnswer, MailResult } from '../../contracts/node-api.ts';
-import { noticeSchema, type Digest, type DigestRules } from '../mailer/notice.ts';
-import type { DueMail, ErasedCounts, OutgoingMail } from '../store.ts';
+import { noticeSchema } from '../mailer/notice.ts';
+import type { DueMail, ErasedCounts, MailStore } from '../store.ts';
 import type { Queries } from './pool.ts';
 
 const noticesPerMail = 5_000; // Of which a mail shows the first few.
 const noticesSchema = z.tuple([noticeSchema], noticeSchema);
 
-export async function makeNotices(
-  queries: Queries,
-  term: number,
-  { eventsMax, traceparent }: { eventsMax: number; traceparent: string },
-): Promise<boolean> {
-  const [row] = await queries.query<{ more: boolean }>(
-    'making notices',
-    'SELECT make_notices($1, $2, $3) AS more',
-    [term, eventsMax, traceparent],
-  );
-  return row?.more === true;
-}
-
-export async function dueDigests(
-  queries: Queries,
-  term: number,
-  rules: DigestRules,
-  limit: number,
-): Promise<Digest[]> {
-  const kinds = Object.entries(rules);
-  const rows = await queries.query<{
-    key: string;
-    recipient: string;
-    watch: string;
-    notice_ids: string[];
-    contents: unknown;
-    traceparent: string;
-  }>(
-    'looking for due digests',
-    'SELECT key, recipient, watch, notice_ids, contents, traceparent FROM due_digests($1, $2, $3, $4, $5, $6)',
-    [
-      term,
-      kinds.map(([kind]) => kind),
-      kinds.map(([, { gatherMs }]) => gatherMs),
-      kinds.map(([, { quietMs }]) => quietMs),
-      limit,
-      noticesPerMail,
-    ],
-  );
-  return rows.map(({ notice_ids: noticeIds, contents, ...digest }) => ({
-    ...digest,
-    noticeIds,
-    notices: noticesSchema.parse(contents),
-  }));
-}
-
-export async function queueDigest(
-  queries: Queries,
-  term: number,
-  noticeIds: readonly string[],
-  mail: OutgoingMail | undefined,
-): Promise<void> {
-  await queries.query(
-    `queueing a mail of ${noticeIds.length} notices`,
-    'SELECT queue_digest($1, $2, $3, $4, $5, $6, $7, $8, $9)',
-    [
-      term,
-      noticeIds,
-      mail?.key,
-      mail?.kind,
-      mail?.from,
-      mail?.to,
-      mail?.messageId,
-      mail?.bytes,
-      mail?.traceparent,
-    ],
-  );
-}
-
-export async function eraseAddress(queries: Queries, term: number, address: string): Promise<ErasedCounts> {
-  const [row] = await queries.query<ErasedCounts & Record<string, unknown>>(
-    'erasing an address', // Which one stands in no log.
-    'SELECT watches, mails, suppressions FROM erase_address($1, $2)',
-    [term, address],
-  );
-  if (!row) throw new Error('erasing an address answered nothing');
-  return row;
-}
-
-export async function deferredMails(queries: Queries): Promise<number> {
-  const [row] = await queries.read<{ deferred: number }>(
-    'counting deferred mails',
-    `SELECT count(*)::integer AS deferred FROM mails WHERE state IN ('queued', 'unknown') AND attempt > 1`,
-  );
-  return row?.deferred ?? 0;
-}
-
-export function dueMails(queries: Queries, term: number, limit: number): Promise<DueMail[]> {
-  return queries.query<DueMail & Record<string, unknown>>(
-    'looking for due mails',
-    'SELECT mail_id AS "mailId", attempt, traceparent FROM due_mails($1, $2)',
-    [term, limit],
-  );
-}
-
-export async function mailPublished(
-  queries: Queries,
-  term: number,
-  { mailId, attempt }: DueMail,
-): Promise<void> {
-  await queries.query('noting a published mail', 'SELECT mail_published($1, $2, $3)', [
-    term,
-    mailId,
-    attempt,
-  ]);
-}
-
-export async function claimMail(
-  queries: Queries,
-  term: number,
-  mailId: string,
-  { attempt, owner }: { attempt: number; owner: string },
-): Promise<MailClaimAnswer> {
-  const [row] = await queries.query<{
-    skip: string | null;
-    sender: string;
-    recipient: string;
-    content: Buffer;
-    message_id: string;
-  }>(
-    'claiming a mail',
-    'SELECT skip, sender, recipient, content, message_id FROM claim_mail($1, $2, $3, $4)',
-    [term, mailId, attempt, owner],
-  );
-  if (!row || row.skip !== null) return { kind: 'skip', reason: row?.skip ?? 'there is no such mail' };
+export function mailQueries({ query, read }: Queries): MailStore {
   return {
-    kind: 'send',
-    from: row.sender,
-    to: row.recipient,
-    bytes: row.content.toString('base64'),
-    messageId: row.message_id,
+    async makeNotices(term, { eventsMax, traceparent }) {
+      const [row] = await query<{ more: boolean }>(
+        'making notices',
+        'SELECT make_notices($1, $2, $3) AS more',
+        [term, eventsMax, traceparent],
+      );
+      return row?.more === true;
+    },
+    async dueDigests(term, rules, limit) {
+      const kinds = Object.entries(rules);
+      const rows = await query<{
+        key: string;
+        recipient: string;
+        watch: string;
+        notice_ids: string[];
+        contents: unknown;
+        traceparent: string;
+      }>(
+        'looking for due digests',
+        'SELECT key, recipient, watch, notice_ids, contents, traceparent FROM due_digests($1, $2, $3, $4, $5, $6)',
+        [
+          term,
+          kinds.map(([kind]) => kind),
+          kinds.map(([, { gatherMs }]) => gatherMs),
+          kinds.map(([, { quietMs }]) => quietMs),
+          limit,
+          noticesPerMail,
+        ],
+      );
+      return rows.map(({ notice_ids: noticeIds, contents, ...digest }) => ({
+        ...digest,
+        noticeIds,
+        notices: noticesSchema.parse(contents),
+      }));
+    },
+    async queueDigest(term, noticeIds, mail) {
+      await query(
+        `queueing a mail of ${noticeIds.length} notices`,
+        'SELECT queue_digest($1, $2, $3, $4, $5, $6, $7, $8, $9)',
+        [
+          term,
+          noticeIds,
+          mail?.key,
+          mail?.kind,
+          mail?.from,
+          mail?.to,
+          mail?.messageId,
+          mail?.bytes,
+          mail?.traceparent,
+        ],
+      );
+    },
+    async deferredMails() {
+      const [row] = await read<{ deferred: number }>(
+        'counting deferred mails',
+        `SELECT count(*)::integer AS deferred FROM mails WHERE state IN ('queued', 'unknown') AND attempt > 1`,
+      );
+      return row?.deferred ?? 0;
+    },
+    dueMails: (term, limit) =>
+      query<DueMail>(
+        'looking for due mails',
+        'SELECT mail_id AS "mailId", attempt, traceparent FROM due_mails($1, $2)',
+        [term, limit],
+      ),
+    async mailPublished(term, { mailId, attempt }) {
+      await query('noting a published mail', 'SELECT mail_published($1, $2, $3)', [term, mailId, attempt]);
+    },
+    async claimMail(term, mailId, { attempt, owner }) {
+      const [row] = await query<{
+        skip: string | null;
+        sender: string;
+        recipient: string;
+        content: Buffer;
+        message_id: string;
+      }>(
+        'claiming a mail',
+        'SELECT skip, sender, recipient, content, message_id FROM claim_mail($1, $2, $3, $4)',
+        [term, mailId, attempt, owner],
+      );
+      if (!row || row.skip !== null) return { kind: 'skip', reason: row?.skip ?? 'there is no such mail' };
+      return {
+        kind: 'send',
+        from: row.sender,
+        to: row.recipient,
+        bytes: row.content.toString('base64'),
+        messageId: row.message_id,
+      };
+    },
+    async mailResult(term, mailId, { attempt, owner, outcome, detail }) {
+      await query('reporting a mail', 'SELECT report_mail($1, $2, $3, $4, $5, $6)', [
+        term,
+        mailId,
+        attempt,
+        owner,
+        outcome,
+        detail,
+      ]);
+    },
+    async eraseAddress(term, address) {
+      const [row] = await query<ErasedCounts>(
+        'erasing an address', // Which one stands in no log.
+        'SELECT watches, mails, suppressions FROM erase_address($1, $2)',
+        [term, address],
+      );
+      if (!row) throw new Error('erasing an address answered nothing');
+      return row;
+    },
   };
-}
-
-export async function mailResult(
-  queries: Queries,
-  term: number,
-  mailId: string,
-  { attempt, owner, outcome, detail }: MailResult,
-): Promise<void> {
-  await queries.query('reporting a mail', 'SELECT report_mail($1, $2, $3, $4, $5, $6)', [
-    term,
-    mailId,
-    attempt,
-    owner,
-    outcome,
-    detail,
-  ]);
 }

@@ -1,6 +1,6 @@
 // Connections to PostgreSQL: verified TLS, a bound on every wait, and every error with a code of contracts/failures.ts.
 // A statement is one round trip; no transaction that holds the fence ever waits for a client, since one may be frozen.
-import { Pool, types, type PoolClient, type QueryResultRow } from 'pg';
+import { Pool, types, type PoolClient } from 'pg';
 import type { FailureCode } from '../../contracts/failures.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 
@@ -23,7 +23,7 @@ export interface Query {
    * @throws Failure DATABASE_UNAVAILABLE when nothing was sent, DATABASE_TIMEOUT when it may have been done, or the code of
    *   an SQLSTATE of ours (STALE_TERM with `details.databaseTerm`, LEASE_HELD, LEASE_LOST, NOT_FOUND).
    */
-  <R extends QueryResultRow>(
+  <R extends object>(
     what: string,
     statement: string | PreparedStatement,
     values?: readonly unknown[],
@@ -168,7 +168,7 @@ async function onConnection<T>(pool: Pool, what: string, use: (query: Query) => 
   }
 }
 
-async function ask<R extends QueryResultRow>(
+async function ask<R extends object>(
   client: PoolClient,
   what: string,
   statement: string | PreparedStatement,
@@ -178,7 +178,8 @@ async function ask<R extends QueryResultRow>(
   try {
     const within = withinMs === undefined ? {} : { query_timeout: withinMs };
     const asked = typeof statement === 'string' ? { text: statement } : statement;
-    return (await client.query<R>({ ...asked, values: [...values], ...within })).rows;
+    // What a statement answers is believed, as all of the schema is: its types are written beside it.
+    return (await client.query({ ...asked, values: [...values], ...within })).rows as R[];
   } catch (cause) {
     throw failureOf(what, cause);
   }

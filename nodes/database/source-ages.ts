@@ -28,8 +28,10 @@ export async function sourceAges(
   queries: Queries,
   { limit, intervalSMin }: { limit: number; intervalSMin: number },
 ): Promise<SourceAge[]> {
-  const rows = await queries.read<
-    Omit<SourceAge, 'lastGoodAt'> & { lastGoodAt: Date | null } & Record<string, unknown>
-  >('looking at the age of sources', statement, [limit, intervalSMin]);
+  const rows = await queries.read<Omit<SourceAge, 'lastGoodAt'> & { lastGoodAt: Date | null }>(
+    'looking at the age of sources',
+    statement,
+    [limit, intervalSMin],
+  );
   return rows.map((row) => ({ ...row, lastGoodAt: row.lastGoodAt?.toISOString() ?? null }));
 }

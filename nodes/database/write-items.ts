@@ -106,7 +106,7 @@ export async function write(
   statement: string | PreparedStatement,
   values: readonly unknown[],
 ): Promise<WriteAnswer> {
-  const [answer] = await queries.query<WriteAnswer & Record<string, unknown>>(what, statement, values);
+  const [answer] = await queries.query<WriteAnswer>(what, statement, values);
   if (!answer) throw new Error(`${what}: the write statement answered nothing`);
   if (answer.held === null) {
     const [fence] = await queries.query<{ term: number }>(what, 'SELECT term FROM fence WHERE id = 1');
@@ -140,7 +140,7 @@ interface Entry {
   readonly item: Item;
   readonly traceparent: string;
 }
-type Present = Record<string, unknown> & { place: number; source_known: boolean; version: number | null };
+type Present = Partial<Item> & { place: number; source_known: boolean; version: number | null };
 
 /**
  * One verdict per item, in their order. An item that the database refuses as data would fail the others with it, at each

@@ -1,7 +1,7 @@
 // What the contract of a queue finds wrong with a body: for whoever looks at a dead letter, and before an edit is stored.
 // Never says whether it would be applied: that is for the leader when it comes again.
 import type { z } from 'zod';
-import type { BodyProblem } from '../../contracts/dead-letter.ts';
+import type { Issue } from '../../contracts/issue.ts';
 import { fileCommandSchema } from '../../contracts/file-command.ts';
 import { itemPageSchema } from '../../contracts/item-page.ts';
 import { itemSchema } from '../../contracts/item.ts';
@@ -16,7 +16,7 @@ const schemas: Readonly<Record<string, z.ZodType>> = {
   [queues.mail.name]: mailMessageSchema,
 };
 
-export function judgeBody(queue: string, body: Buffer): BodyProblem[] {
+export function judgeBody(queue: string, body: Buffer): Issue[] {
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
@@ -36,11 +36,7 @@ export function judgeBody(queue: string, body: Buffer): BodyProblem[] {
     .slice(0, problemsMax);
 }
 
-function problemsOf(
-  schema: z.ZodType | undefined,
-  value: unknown,
-  at: readonly PropertyKey[],
-): BodyProblem[] {
+function problemsOf(schema: z.ZodType | undefined, value: unknown, at: readonly PropertyKey[]): Issue[] {
   const error = schema?.safeParse(value).error;
   return error ? issuesOf(error, at) : [];
 }

@@ -6,6 +6,7 @@ import { parseFileName } from '../../contracts/file.ts';
 import { sourceNameSchema, traceparentSchema } from '../../contracts/ids.ts';
 import { itemPageBytesMax } from '../../contracts/item-page.ts';
 import { exchanges, messageHeaders, queues, routingKeys } from '../../contracts/topology.ts';
+import { parseJson } from '../../runtime/parse-json.ts';
 import type { TakenMessage } from '../../runtime/rabbitmq.ts';
 import type { NewDeadLetter } from './store.ts';
 
@@ -79,7 +80,7 @@ const deathSchema = z.object({
   'routing-keys': z.array(z.string()).default([]),
 });
 
-/** Of RabbitMQ's own account, the newest entry: set where no handler said why. */
+/** The newest entry of RabbitMQ's own account, used where no handler said why. */
 function lastDeath(
   headers: Readonly<Record<string, unknown>>,
 ): { reason: string; routingKey: string | undefined } | undefined {
@@ -101,12 +102,7 @@ type Fields = z.infer<typeof fieldsSchema>;
 
 function bodyFields(body: Buffer): Fields {
   if (body.length > itemPageBytesMax) return {};
-  try {
-    const fields = fieldsSchema.safeParse(JSON.parse(body.toString('utf8')));
-    return fields.success ? fields.data : {};
-  } catch {
-    return {};
-  }
+  return fieldsSchema.safeParse(parseJson(body.toString('utf8'))).data ?? {};
 }
 function sourceOf({ source, name }: Fields): string | null {
   const said = sourceNameSchema.safeParse(source);

@@ -36,7 +36,7 @@ export type PriceDrop = Extract<Notice, { kind: 'price-drop' }>;
 export type RejectedFile = Extract<Notice, { kind: 'file-rejected' }>;
 export type LeaderChange = Extract<Notice, { kind: 'leader-changed' }>;
 
-/** Of one recipient and one kind, oldest first; they become one mail. */
+/** Notices of one kind for one recipient, oldest first; they become one mail. */
 export interface Digest {
   /** kind/entity/version/recipient of its newest notice: each notice stands in one mail. */
   readonly key: string;

@@ -6,7 +6,10 @@ import { leaveLeadership, noteTransfer, send } from './state.ts';
 import { quorumHeardAt } from './quorum.ts';
 import { askAgainMs, successionOf } from './succession.ts';
 
-/** So long a follower must report a database while this leader has none: an outage of all is not seen by all at once. */
+/**
+ * How long a follower must have reported a database, while this leader has none, before leadership is handed over: an outage
+ * of the database itself is not seen by all at once.
+ */
 const databaseSteadyMs = 1_000;
 /**
  * A leader that no majority answers asks so many times as often for what is left of its timeout: on a network that loses
@@ -80,7 +83,7 @@ function sendHeartbeats(draft: Draft, role: Leader): void {
   for (const [to, { probe }] of role.peers) send(draft, to, { ...beat, probe });
 }
 
-/** So long nothing is missed: two heartbeats and a bit. */
+/** No answer is overdue within this time: two heartbeats and a margin. */
 const quietMs = ({ heartbeatMs, electionTimeoutMs }: Config): number =>
   Math.max(2 * heartbeatMs, electionTimeoutMs / 3);
 

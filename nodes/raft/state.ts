@@ -31,7 +31,7 @@ export interface Contact {
 export interface PeerView {
   /** When the newest heartbeat that it acknowledged was sent; at first, when this leadership began. */
   readonly ackedAt: Time;
-  /** Of that heartbeat; 0: none yet. */
+  /** The number of that heartbeat; 0: none yet. */
   readonly sequence: number;
   readonly health: Health | null;
   readonly priority: number;
@@ -84,7 +84,7 @@ export interface Leader {
   readonly peers: ReadonlyMap<NodeId, PeerView>;
   readonly order: readonly NodeId[];
   readonly transfer: Transfer | null;
-  /** Not before then does bad health begin another transfer. */
+  /** Bad health starts no other transfer before this. */
   readonly handOverAt: Time;
 }
 export type Role = Follower | PreCandidate | Candidate | Leader;

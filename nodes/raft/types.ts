@@ -183,7 +183,7 @@ export type Note =
     }
   | {
       readonly kind: 'stepped-down';
-      /** That it led. */
+      /** The term it led. */
       readonly term: number;
       readonly rule: StepDownRule;
       readonly section: string;

@@ -32,7 +32,7 @@ export class Deliveries {
     }
   }
 
-  /** The leader's job. What could not be stored is given up: it is newer that people look for. */
+  /** The leader's job. What could not be stored is given up: people look for recent ones. */
   async store(term: number, node: string, store: Pick<TraceStore, 'keepDeliveries'>): Promise<void> {
     const noted = term === this.#term ? this.#noted : [];
     this.#noted = [];

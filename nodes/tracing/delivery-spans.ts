@@ -8,7 +8,7 @@ import { exchanges, queues } from '../../contracts/topology.ts';
 import type { NotedDelivery } from './deliveries.ts';
 
 export interface TracedDelivery extends NotedDelivery {
-  /** Of its items; undefined where none could be read. */
+  /** The source of its items; undefined where none could be read. */
   readonly source: string | undefined;
   readonly node: string;
   readonly term: number;
@@ -46,7 +46,7 @@ export function spansOf(delivery: TracedDelivery): Span[] {
   ];
 }
 
-/** The scraper says when it had the page, and when it published what it found: how long a fetch took it does not say. */
+/** The scraper says when it had the page and when it published what it found, but not how long the fetch took. */
 function publication(
   { url, fetchedAt, publishedAt, messageId, source }: TracedDelivery,
   { traceId, spanId }: { traceId: string; spanId: string },

@@ -93,7 +93,7 @@ export function openCollector(options: {
           body,
           signal,
         });
-        return judge(answer.statusCode, await answer.body.text());
+        return outcomeOf(answer.statusCode, await answer.body.text());
       } catch (error) {
         return { kind: 'not-now', reason: describeError(error) };
       }
@@ -102,7 +102,7 @@ export function openCollector(options: {
   };
 }
 
-function judge(status: number, text: string): SendOutcome {
+function outcomeOf(status: number, text: string): SendOutcome {
   if (status >= 200 && status < 300) {
     const { rejectedSpans, errorMessage } = partlyTaken.safeParse(parseJson(text)).data?.partialSuccess ?? {
       rejectedSpans: 0,

@@ -4,7 +4,7 @@
 import type { BatchRequest, ItemVerdict } from '../../contracts/node-api.ts';
 import { describeError } from '../../runtime/failure.ts';
 import type { TracedDelivery } from './delivery-spans.ts';
-import type { Problems } from '../problems.ts';
+import type { Problems } from '../health/problems.ts';
 
 /** `refused`: sending it again would be no use. */
 export type SendOutcome = { kind: 'taken' } | { kind: 'refused' | 'not-now'; reason: string };
@@ -26,7 +26,7 @@ export interface WrittenBatch {
 const waitingMax = 5_000; // Deliveries, of four spans each: some megabytes.
 const perRequest = 128; // 512 spans, the batch of OpenTelemetry's own SDKs.
 /** Milliseconds; tests have less patience. */
-const usualPace = { sendEvery: 1_000, answerWithin: 5_000, restFirst: 5_000, restMost: 60_000 };
+const usualPace = { sendEveryMs: 1_000, answerWithinMs: 5_000, restMsFirst: 5_000, restMsMax: 60_000 };
 const closeWithinMs = 500; // Of the three seconds that a node has locally to stop.
 const toldMax = 20_000; // What is remembered of what was told, by traceparent.
 
@@ -54,7 +54,7 @@ export class TraceExport {
     this.#problems = options.problems;
     this.#report = options.report;
     this.#pace = options.pace ?? usualPace;
-    this.#timer = setInterval(() => this.#start(), this.#pace.sendEvery);
+    this.#timer = setInterval(() => this.#start(), this.#pace.sendEveryMs);
   }
 
   /** After the write: cheap, and without a wait. */
@@ -120,7 +120,7 @@ export class TraceExport {
   }
 
   async #offer(portion: readonly TracedDelivery[]): Promise<SendOutcome> {
-    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(this.#pace.answerWithin)]);
+    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(this.#pace.answerWithinMs)]);
     try {
       return await this.#sender.send(portion, signal);
     } catch (error) {
@@ -138,7 +138,7 @@ export class TraceExport {
 
   #wentWrong(reason: string): void {
     if (this.#restMs === 0) this.#report(`the collector of traces takes no spans: ${reason}`);
-    this.#restMs = Math.min(this.#pace.restMost, Math.max(this.#pace.restFirst, this.#restMs * 2));
+    this.#restMs = Math.min(this.#pace.restMsMax, Math.max(this.#pace.restMsFirst, this.#restMs * 2));
     this.#restUntil = performance.now() + this.#restMs;
     this.#problems.say(
       'traces',
@@ -146,7 +146,7 @@ export class TraceExport {
     );
   }
 
-  /** It is newer that people look for. */
+  /** People look for recent ones, so the oldest go first. */
   #keepNewest(): void {
     const beyond = this.#waiting.length - waitingMax;
     if (beyond > 0) this.#lost += this.#waiting.splice(0, beyond).length;

@@ -2,6 +2,7 @@
 // what was opened is checked all the same; fields of a newer minor release are ignored.
 import { z } from 'zod';
 import { nodeIdSchema } from '../../contracts/ids.ts';
+import { parseJson } from '../../runtime/parse-json.ts';
 import { rules, type Message } from '../raft/types.ts';
 
 const count = z.int().min(0);
@@ -43,13 +44,7 @@ export function encodeMessage(message: Message): Buffer {
   return Buffer.from(JSON.stringify(message));
 }
 
-/** Undefined when the bytes are not a message of this release. */
+/** Undefined when the bytes are no message of this release: of another one then, since their tag was right. The caller counts it. */
 export function decodeMessage(bytes: Buffer): Message | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(bytes.toString());
-  } catch {
-    return undefined; // Not JSON: another release, since the tag was right. The caller counts it.
-  }
-  return messageSchema.safeParse(value).data;
+  return messageSchema.safeParse(parseJson(bytes.toString())).data;
 }

@@ -6,7 +6,6 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import {
   actionAnswerSchema,
-  bodyProblemSchema,
   deadLetterActionsSchema,
   deadLetterDetailSchema,
   deadLetterGroupsSchema,
@@ -19,17 +18,18 @@ import {
   type DeadLetterDetail,
   type DeadLetterSelection,
 } from '../../contracts/dead-letter.ts';
+import { issueSchema } from '../../contracts/issue.ts';
 import { Failure } from '../../runtime/failure.ts';
 import { describeIssues } from '../../runtime/issues.ts';
 import { judgeBody } from '../dead-letters/judge-body.ts';
 import type { DeadLetterStore, StoredDeadLetter } from '../dead-letters/store.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Guard } from './guard.ts';
-import { parse } from './internal-server.ts';
 import type { Operation } from './openapi.ts';
+import { parse } from './parse-request.ts';
 
 const actionsShown = 100;
-/** Of one statement; an action takes as many as it needs. */
+/** How many letters one statement settles; an action takes as many statements as it needs. */
 const lettersPerStep = 2_000;
 const editBytesMax = 8 * 1024 * 1024; // A body of 1 MB, each of whose characters is escaped.
 
@@ -78,7 +78,7 @@ export const deadLetterOperations: readonly Operation[] = [
     summary: 'Correct the body of a dead letter that waits; one that breaks its contract is refused',
     role: 'operator',
     body: editRequestSchema,
-    answer: z.object({ edited: z.boolean(), problems: z.array(bodyProblemSchema) }),
+    answer: z.object({ edited: z.boolean(), problems: z.array(issueSchema) }),
   },
   {
     method: 'post',

@@ -5,8 +5,8 @@ import { request as send } from 'undici';
 import { z } from 'zod';
 import { Failure } from '../../runtime/failure.ts';
 import type { Guard } from './guard.ts';
-import { parse } from './internal-server.ts';
 import type { Operation } from './openapi.ts';
+import { parse } from './parse-request.ts';
 
 /** The launcher's control listener. */
 export interface Launcher {

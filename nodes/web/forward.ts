@@ -25,7 +25,7 @@ export function forwardWrites(
   }: {
     leadership: Leadership;
     guard: Guard;
-    /** Of the moment: certificates are renewed. */
+    /** The client in use now: certificates are renewed. */
     others: () => Pick<InternalClient, 'relay'>;
     isLocal: (route: string) => boolean;
     needsNoRole: (route: string) => boolean;

@@ -5,12 +5,9 @@ import fastify from 'fastify';
 import { z } from 'zod';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { batonEventSchema, type BatonEvent } from '../../contracts/event.ts';
-import { itemSchema, type Item } from '../../contracts/item.ts';
 import {
   apiVersion,
-  batchBodyBytesMax,
   batchBytesMax,
-  batchRequestSchema,
   crawlRequestSchema,
   crawlUpdateSchema,
   fileOpenRequestSchema,
@@ -20,49 +17,32 @@ import {
   mailClaimRequestSchema,
   mailResultSchema,
   routes,
-  type BatchAnswer,
-  type BatchRequest,
-  type ItemVerdict,
   type TermAnswer,
 } from '../../contracts/node-api.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { TlsMaterial } from '../../runtime/internal-http.ts';
-import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import type { Deliveries } from '../tracing/deliveries.ts';
-import type { TraceExport } from '../tracing/trace-export.ts';
-import type { Leadership } from '../leadership.ts';
-import type { RaftThread } from '../raft-thread.ts';
+import type { RaftThread } from '../raft-thread/thread.ts';
 import type { Store } from '../store.ts';
-import { useProblems } from './problems.ts';
+import { addBatches, type BatchOptions } from './batches.ts';
 import { addFileContent } from './file-content.ts';
+import { parse } from './parse-request.ts';
+import { useProblems } from './problem-details.ts';
 
-export interface InternalServerOptions {
+export interface InternalServerOptions extends BatchOptions {
   readonly tls: TlsMaterial;
-  readonly leadership: Leadership;
   readonly raft: Pick<RaftThread, 'status'>;
   readonly store: Store;
   readonly logger: Logger;
-  /** Batches at once; one more is answered BUSY. */
-  readonly batchesInFlightMax: number;
-  readonly deliveries: Pick<Deliveries, 'note'>;
-  /** Undefined where traces are told to nobody. */
-  readonly traces?: Pick<TraceExport, 'note'> | undefined;
   /** Events of other processes, to be shown live. */
   readonly show: (event: BatonEvent) => void;
 }
 
+/** Nodes and functions of two neighbouring releases run side by side. */
+const apiVersionMin = Math.max(1, apiVersion - 1);
 const eventsSchema = z.strictObject({ events: z.array(batonEventSchema).max(200) });
 const uuidParameter = z.object({ id: z.uuid() });
 const leaseName = z.object({ name: z.string().min(1).max(100) });
-
-/** @throws Failure REQUEST_MALFORMED that names every wrong field. */
-export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issues = issuesOf(result.error);
-  throw new Failure('REQUEST_MALFORMED', describeIssues(issues), { details: { issues } });
-}
 
 export function createInternalServer(options: InternalServerOptions): FastifyInstance {
   const { leadership, store, tls } = options;
@@ -84,7 +64,7 @@ export function createInternalServer(options: InternalServerOptions): FastifyIns
 
   app.addHook('onRequest', async (request: FastifyRequest, reply) => {
     const version = Number(request.headers[headers.apiVersion]);
-    if (!Number.isInteger(version) || version < apiVersion - 1 || version > apiVersion)
+    if (!Number.isInteger(version) || version < apiVersionMin || version > apiVersion)
       throw new Failure(
         'VERSION_UNSUPPORTED',
         `header ${headers.apiVersion} is ${String(request.headers[headers.apiVersion])}, this node reads ${apiVersion}`,
@@ -92,66 +72,7 @@ export function createInternalServer(options: InternalServerOptions): FastifyIns
     reply.header(headers.term, String(leadership.state.term));
   });
 
-  let batches = 0;
-  app.post(routes.batches, { bodyLimit: batchBodyBytesMax }, async (request): Promise<BatchAnswer> => {
-    // Those who wait for an election are not in flight: nobody here could tell them that the leader is busy.
-    await leadership.settled();
-    if (batches >= options.batchesInFlightMax)
-      throw new Failure('BUSY', `${batches} batches are in flight`, { details: { retryAfterMs: 200 } });
-    const { items, messages } = parse(batchRequestSchema, request.body);
-    const postedAt = new Date().toISOString();
-    batches += 1;
-    try {
-      const answer = await writeBatch(items);
-      options.deliveries.note(messages, { term: answer.term, postedAt });
-      options.traces?.note({ messages, items, ...answer, node: leadership.nodeId, postedAt });
-      return answer;
-    } finally {
-      batches -= 1;
-    }
-  });
-
-  async function writeBatch(items: BatchRequest['items']): Promise<BatchAnswer> {
-    const startedAt = performance.now();
-    const results: (ItemVerdict | undefined)[] = items.map(() => undefined);
-    const valid: { index: number; entry: BatchRequest['items'][number] & { item: Item } }[] = [];
-    for (const [index, entry] of items.entries()) {
-      const parsed = itemSchema.safeParse(entry.item);
-      if (parsed.success) valid.push({ index, entry: { ...entry, item: parsed.data } });
-      else {
-        const reason = describeIssues(issuesOf(parsed.error));
-        results[index] = { kind: 'invalid', code: 'ITEM_MALFORMED', reason: reason.slice(0, 1_000) };
-      }
-    }
-    const answer = await leadership.write('batch', async (term) => {
-      const verdicts =
-        valid.length === 0
-          ? []
-          : await store.writeBatch(
-              term,
-              valid.map(({ entry }) => entry),
-            );
-      return { term, verdicts };
-    });
-    for (const [position, { index }] of valid.entries()) results[index] = answer.verdicts[position];
-    const complete = results.map((verdict) => {
-      if (verdict === undefined) throw new Failure('INTERNAL', 'the database gave fewer verdicts than items');
-      return verdict;
-    });
-    const count = (kind: ItemVerdict['kind']): number => complete.filter((one) => one.kind === kind).length;
-    options.logger.emit({
-      type: 'batch.applied',
-      node: leadership.nodeId,
-      term: answer.term,
-      applied: count('applied'),
-      unchanged: count('unchanged'),
-      stale: count('stale'),
-      invalid: count('invalid'),
-      tookMs: Math.round(performance.now() - startedAt),
-    });
-    return { term: answer.term, results: complete };
-  }
-
+  addBatches(app, options);
   app.post(routes.crawls, async (request, reply) => {
     const wanted = parse(crawlRequestSchema, request.body);
     const lease = await leadership.write('crawl lease', (term) => store.takeCrawl(term, wanted));

@@ -8,7 +8,7 @@ import type { BatonEvent } from '../../contracts/event.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { oneAtATime } from '../../runtime/one-at-a-time.ts';
 import type { Store } from '../store.ts';
-import { parse } from './internal-server.ts';
+import { parse } from './parse-request.ts';
 
 const ringLength = 1_000;
 const pollEveryMs = 100; // A committed row is to be visible within 250 ms, on every node.

@@ -9,7 +9,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { Failure } from '../../runtime/failure.ts';
 import { sessionCookie, type Guard } from './guard.ts';
-import { parse } from './internal-server.ts';
+import type { Operation } from './openapi.ts';
+import { parse } from './parse-request.ts';
 
 export interface Page {
   readonly html: string;
@@ -38,6 +39,16 @@ export async function bundlePage(folder: string): Promise<Page | undefined> {
   return { html, script: find('.js'), style: find('.css') };
 }
 
+export const pageOperations: readonly Operation[] = [
+  {
+    method: 'post',
+    path: '/session-keys',
+    summary: 'A one-time key that opens the page',
+    role: 'operator',
+    status: 201,
+  },
+];
+
 export function addPage(app: FastifyInstance, page: Page | undefined, guard: Guard): void {
   const html = asset('text/html', page?.html);
   const script = asset('text/javascript', page?.script);
@@ -55,6 +66,10 @@ export function addPage(app: FastifyInstance, page: Page | undefined, guard: Gua
     }
     if (!page) throw new Failure('NOT_FOUND', 'this release has no page');
     return answer(request, reply, html);
+  });
+  app.post('/session-keys', async (request, reply) => {
+    await guard.require(request, 'operator');
+    return reply.code(201).send({ key: guard.newKey(), cookie: sessionCookie });
   });
   if (!page) return;
   app.get('/app.js', async (request, reply) => answer(request, reply, script));

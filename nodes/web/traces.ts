@@ -5,8 +5,8 @@ import { sourceNameSchema } from '../../contracts/ids.ts';
 import { itemTraceSchema, messageTraceSchema } from '../../contracts/trace.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { TraceStore } from '../tracing/deliveries.ts';
-import { parse } from './internal-server.ts';
 import type { Operation } from './openapi.ts';
+import { parse } from './parse-request.ts';
 
 const traceQuery = z.object({ versions: z.coerce.number().int().min(1).max(20).default(3) });
 

@@ -6,8 +6,8 @@ import { endOfWatch } from '../../contracts/public-views.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Store } from '../store.ts';
-import { parse } from './internal-server.ts';
 import type { Operation } from './openapi.ts';
+import { parse } from './parse-request.ts';
 
 export const unsubscribeRoute = endOfWatch(':id');
 const bodyBytesMax = 1_024; // `List-Unsubscribe=One-Click`, which says nothing that the address does not.

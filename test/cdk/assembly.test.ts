@@ -7,7 +7,7 @@ import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { listing } from './listing.ts';
-import { cdkJson, stackOf, synthesize, synthesized } from './synthesize.ts';
+import { cdkJson, stackOf, synthesize, synthesized, synthesizeWith, type Synthesized } from './synthesize.ts';
 
 const stackNames = ['network', 'data', 'broker', 'functions', 'nodes', 'event-sources', 'monitoring'];
 
@@ -53,6 +53,53 @@ describe('assembly', () => {
   });
 });
 
+describe('references', () => {
+  test.each(['dev', 'prod'])('references: nothing of %s changes under a stack that uses it', (stage) => {
+    // Resolved once, when its own stack is updated: what is replaced below it stays unnoticed.
+    for (const { name, text } of synthesized(stage).stacks)
+      expect({ name, weak: text.includes('Fn::GetStackOutput') }).toEqual({ name, weak: false });
+    expect(exportsOf(synthesized(stage)).length).toBeGreaterThan(20);
+  });
+
+  test.each([
+    { readers: ['198.51.100.0/24'] },
+    { partners: ['10.1.0.0/16'] },
+    { natGateways: 2 },
+    { itemPartitions: 3 },
+    { logRetentionDays: 7 },
+    { retainData: true },
+    { collector: { url: 'https://otlp.example.com' } },
+    { domain: { name: 'other.example.com', hostedZoneId: 'Z00000000000EXAMPLE1' } },
+    {
+      databaseSecretArn: 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-restored-abcdef',
+    },
+  ])('references: %o is deployed in the order of the stacks, since no export goes with it', (settings) => {
+    const after = exportsOf(synthesizeWith('dev', settings));
+    expect(exportsOf(synthesized('dev')).filter((line) => !after.includes(line))).toEqual([]);
+  });
+
+  test('references: without its FTP server a stage exports less, so nodes go first (docs/aws.md)', () => {
+    const after = exportsOf(synthesizeWith('dev', { ftpServer: false, ftpAddress: 'ftp.example.com:21' }));
+    const gone = exportsOf(synthesized('dev')).filter((line) => !after.includes(line));
+    expect(gone).toHaveLength(4);
+    expect(gone.join()).toMatch(/Groupftp.*FilesPointftp.*Secretftp.*Secrettlsftp/s);
+  });
+});
+
+const exportsSchema = z.object({
+  Outputs: z
+    .record(z.string(), z.object({ Value: z.unknown(), Export: z.object({}).optional() }))
+    .default({}),
+});
+/** What a stack exports, and which value, so that a change of either is seen. */
+function exportsOf({ stacks }: Synthesized): string[] {
+  return stacks.flatMap(({ name, text }) =>
+    Object.entries(exportsSchema.parse(JSON.parse(text)).Outputs)
+      .filter(([, output]) => output.Export !== undefined)
+      .map(([id, { Value }]) => `${name} ${id} ${JSON.stringify(Value)}`),
+  );
+}
+
 describe('findings', () => {
   test.each(['dev', 'prod', 'local'])('findings: %s has none of cdk-nag that nobody explained', (stage) => {
     expect(findingsOf(stage)).toEqual([]);
@@ -93,6 +140,16 @@ describe('pins', () => {
   test('pins: the CLI is 2.1148.1 exactly, and 3.0.0 stays out', () => {
     expect(manifestSchema.parse(read('package.json')).devDependencies['aws-cdk']).toBe('2.1148.1');
     expect(packageSchema.parse(read('node_modules/aws-cdk/package.json')).version).toBe('2.1148.1');
+  });
+
+  test('pins: nodes on AWS run in the image of .node-version, so that another version is another image', () => {
+    const version = readFileSync(new URL('../../.node-version', import.meta.url), 'utf8').trim();
+    expect(version).toMatch(/^\d+\.\d+\.\d+$/);
+    for (const stage of ['dev', 'prod'])
+      expect(synthesized(stage).images).toEqual([
+        { dockerFile: 'nodes/Dockerfile', dockerBuildArgs: { NODE_TAG: `${version}-bookworm-slim` } },
+        { dockerFile: 'Dockerfile', dockerBuildArgs: {} },
+      ]);
   });
 
   test('pins: library, constructs and rules are exact versions', () => {

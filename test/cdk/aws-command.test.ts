@@ -239,19 +239,18 @@ describe('aws command line', () => {
     const described: string[] = [];
     answers.set('DescribeStacks', (body) => {
       described.push(new URLSearchParams(body).get('StackName') ?? '');
-      return describedStack(
-        body.includes('functions')
-          ? { FrontUrl: 'https://front.example/' }
-          : { PublicUrl: 'https://dev.baton.example.com' },
-      );
+      return describedStack({
+        PublicUrl: 'https://dev.baton.example.com',
+        FrontUrl: 'https://front.dev.baton.example.com',
+      });
     });
     const { code, stdout, stderr } = await aws('outputs', '--stage', 'dev');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toContain('https://dev.baton.example.com');
-    expect(stdout).toContain('https://front.example/');
+    expect(stdout).toContain('https://front.dev.baton.example.com');
     expect(stdout).toContain('#dashboards/dashboard/baton-dev');
     expect(stdout).toContain('250 USD');
-    expect(described).toEqual(['baton-dev-nodes', 'baton-dev-functions']);
+    expect(described).toEqual(['baton-dev-nodes']);
   });
 
   test.each([

@@ -233,7 +233,6 @@ describe('contract: a planted difference is seen', () => {
     ['functions', 'AWS::Lambda::Function'],
     ['functions', 'AWS::SQS::Queue'],
     ['functions', 'AWS::Lambda::EventSourceMapping'],
-    ['functions', 'AWS::Lambda::Url'],
     ['functions', 'AWS::Events::Rule'],
     ['event-sources', 'AWS::Lambda::EventSourceMapping'],
   ])('%s: %s is missing', (stack, type) => {
@@ -243,6 +242,12 @@ describe('contract: a planted difference is seen', () => {
         'dev',
       ),
     ).not.toEqual(agreed('dev'));
+  });
+
+  test('nodes: the front is not behind the load balancer', () => {
+    const without = resources.filter(({ path }) => path !== 'Front');
+    expect(without.length).toBe(resources.length - 1);
+    expect(deployed(without, 'dev')).not.toEqual(agreed('dev'));
   });
 
   test('functions and nodes: a variable too many, and a node that is not there', () => {

@@ -34,6 +34,10 @@ const ruleSchema = z.object({
   ScheduleExpression: z.string().regex(/^rate\(\d+ minutes?\)$/),
   Targets: z.array(z.object({ Arn: z.string() })),
 });
+const targetGroupSchema = z.object({
+  TargetType: z.string(),
+  Targets: z.array(z.object({ Id: z.string() })).default([]),
+});
 const tableSchema = z.object({
   TableName: z.string(),
   KeySchema: z.tuple([z.object({ AttributeName: z.string() })]),
@@ -63,9 +67,14 @@ export function deployedContract(resources: readonly Resource[], stage: string) 
   const mappings = ofType(resources, 'AWS::Lambda::EventSourceMapping').map(({ Properties }) =>
     mappingSchema.parse(Properties),
   );
-  const urls = ofType(resources, 'AWS::Lambda::Url').map(({ Properties }) =>
-    plainFunction(String(Properties['TargetFunctionArn']).split(':').at(-1) ?? ''),
-  );
+  const ofArn = (arn: unknown) => plainFunction(String(arn).split(':').at(-1) ?? '');
+  const answerHttp = [
+    ...ofType(resources, 'AWS::Lambda::Url').map(({ Properties }) => ofArn(Properties['TargetFunctionArn'])),
+    ...ofType(resources, 'AWS::ElasticLoadBalancingV2::TargetGroup')
+      .map(({ Properties }) => targetGroupSchema.parse(Properties))
+      .flatMap(({ TargetType, Targets }) => (TargetType === 'lambda' ? Targets : []))
+      .map(({ Id }) => ofArn(Id)),
+  ];
   const tasks = ofType(resources, 'AWS::ECS::TaskDefinition')
     .map(({ Properties }) => taskSchema.parse(Properties))
     .filter(({ ContainerDefinitions: [container] }) => container.Name === 'node');
@@ -78,7 +87,7 @@ export function deployedContract(resources: readonly Resource[], stage: string) 
           timeoutS: Timeout,
           runtime: Runtime,
           architecture: Architectures[0],
-          functionUrl: urls.includes(name),
+          functionUrl: answerHttp.includes(name),
         },
       ]),
     ),

@@ -9,6 +9,20 @@ test('database: a major version may be raised by a deploy', () => {
   expect(instance?.Properties).toMatchObject({ AllowMajorVersionUpgrade: true });
 });
 
+test.each(['dev', 'prod'])('database: the log of %s has slow statements, and no value of any', (stage) => {
+  const groups = ofType(
+    synthesized(stage).resources,
+    'AWS::RDS::DBParameterGroup',
+    'AWS::RDS::DBClusterParameterGroup',
+  );
+  expect(groups.length).toBeGreaterThan(0);
+  for (const { Properties } of groups)
+    expect(Properties['Parameters']).toMatchObject({
+      log_min_duration_statement: '1000',
+      log_parameter_max_length: '0',
+    });
+});
+
 describe('database: restored from a backup', () => {
   const arn = 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-0f6e-aB3xYz';
   const askedBy = ({ resources }: Synthesized) =>

@@ -8,22 +8,6 @@ describe.each(['local', 'dev', 'prod'])('functions: stage %s', (stage) => {
   const { resources } = stackOf(synthesized(stage), 'functions');
   const lambdas = ofType(resources, 'AWS::Lambda::Function');
 
-  test('a function URL has both permissions that it needs since October 2025', () => {
-    const urls = ofType(resources, 'AWS::Lambda::Url');
-    expect(urls).toHaveLength(functionNames.filter((name) => functions[name].functionUrl).length);
-    const open = ofType(resources, 'AWS::Lambda::Permission')
-      .map(({ Properties }) => Properties)
-      .filter(({ Principal }) => Principal === '*');
-    expect(open).toHaveLength(2);
-    expect(open).toEqual(
-      expect.arrayContaining([
-        expect.objectContaining({ Action: 'lambda:InvokeFunctionUrl', FunctionUrlAuthType: 'NONE' }),
-        // Without this condition anybody could call the function directly.
-        expect.objectContaining({ Action: 'lambda:InvokeFunction', InvokedViaFunctionUrl: true }),
-      ]),
-    );
-  });
-
   test('none reserves concurrency: two pollers would throttle each other, and a new account has 10 in all', () => {
     expect(lambdas).toHaveLength(functionNames.length);
     for (const { Properties } of lambdas)
@@ -49,6 +33,24 @@ describe.each(['local', 'dev', 'prod'])('functions: stage %s', (stage) => {
     expect(settings).toHaveLength(functionNames.length);
     for (const { MaximumRetryAttempts } of settings) expect(MaximumRetryAttempts).toBe(0);
   });
+});
+
+test('functions: without a load balancer the front has a URL, with both permissions that one needs since October 2025', () => {
+  const { resources } = stackOf(synthesized('local'), 'functions');
+  expect(ofType(resources, 'AWS::Lambda::Url')).toHaveLength(
+    functionNames.filter((name) => functions[name].functionUrl).length,
+  );
+  const open = ofType(resources, 'AWS::Lambda::Permission')
+    .map(({ Properties }) => Properties)
+    .filter(({ Principal }) => Principal === '*');
+  expect(open).toHaveLength(2);
+  expect(open).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ Action: 'lambda:InvokeFunctionUrl', FunctionUrlAuthType: 'NONE' }),
+      // Without this condition anybody could call the function directly.
+      expect.objectContaining({ Action: 'lambda:InvokeFunction', InvokedViaFunctionUrl: true }),
+    ]),
+  );
 });
 
 test('functions: what serves a deploy runs again with a release that changes its code, and only then', () => {

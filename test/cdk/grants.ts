@@ -89,12 +89,7 @@ export function resourceGrants(resources: readonly Resource[]): Grant[] {
       effect: 'Allow',
       actions: [Action],
       resources: [FunctionName],
-      condition:
-        SourceArn === undefined
-          ? Principal === '*'
-            ? { through: 'the function URL' }
-            : undefined
-          : { from: SourceArn },
+      condition: SourceArn === undefined ? undefined : { from: SourceArn },
     };
   });
   return [...stated, ...invocations];

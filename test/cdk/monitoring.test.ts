@@ -85,7 +85,13 @@ const measured: Readonly<
       dimension: 'Broker',
       type: 'AWS::AmazonMQ::Broker',
       property: 'BrokerName',
-      names: ['MessageReadyCount', 'RabbitMQMemUsed', 'RabbitMQMemLimit'],
+      names: [
+        'MessageReadyCount',
+        'RabbitMQMemUsed',
+        'RabbitMQMemLimit',
+        'RabbitMQDiskFree',
+        'RabbitMQDiskFreeLimit',
+      ],
     },
   ],
 };
@@ -144,6 +150,15 @@ describe.each(['dev', 'prod'])('monitoring: stage %s', (stage) => {
       const isCounted = counts(MetricName) ?? ((line: string) => isEmbedded(line, { namespace, MetricName }));
       expect({ MetricName, lines: all().filter(isCounted).length > 0 }).toEqual({ MetricName, lines: true });
     }
+  });
+
+  test('each reason for which RabbitMQ stops taking messages has an alarm', () => {
+    const asked = (name: string) => alarms.find(({ AlarmName }) => AlarmName === `baton-${stage}-${name}`);
+    for (const [name, metrics] of [
+      ['broker-memory', ['RabbitMQMemUsed', 'RabbitMQMemLimit']],
+      ['broker-disk', ['RabbitMQDiskFree', 'RabbitMQDiskFreeLimit']],
+    ] as const)
+      expect(asked(name)?.metrics.map(({ MetricName }) => MetricName)).toEqual(metrics);
   });
 
   test('a node is away also when its task is gone, and counted neither as healthy nor as unhealthy', () => {
@@ -214,7 +229,10 @@ describe.each(['dev', 'prod'])('monitoring: stage %s', (stage) => {
     ).toEqual([['HealthyHostCount', 'LoadBalancer', 'TargetGroup']]);
     for (const { Namespace, MetricName, Dimensions } of single) {
       const [dimension, ...more] = Dimensions;
-      expect(more).toEqual([]);
+      // Of a cluster as a whole there is only the mean of a busy writer and an idle reader.
+      expect(more).toEqual(
+        dimension?.Name === 'DBClusterIdentifier' ? [{ Name: 'Role', Value: 'WRITER' }] : [],
+      );
       const kind = measured[Namespace]?.find((candidate) => candidate.dimension === dimension?.Name);
       expect(kind?.names).toContain(MetricName);
       const named = ofType(resources, kind?.type ?? '').map(

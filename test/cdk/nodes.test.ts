@@ -137,9 +137,9 @@ describe.each(['dev', 'prod'])('nodes: stage %s', (stage) => {
         { ContainerPort: 7400, Protocol: 'tcp' },
       ]);
     }
-    const paths = ofType(resources, 'AWS::ElasticLoadBalancingV2::TargetGroup').map(
-      ({ Properties }) => Properties['HealthCheckPath'],
-    );
+    const paths = ofType(resources, 'AWS::ElasticLoadBalancingV2::TargetGroup')
+      .filter(({ Properties }) => Properties['TargetType'] === 'ip')
+      .map(({ Properties }) => Properties['HealthCheckPath']);
     expect(paths).toEqual(['/health', '/health', '/health', '/health']);
   });
 
@@ -175,14 +175,26 @@ describe.each(['dev', 'prod'])('nodes: stage %s', (stage) => {
     }
   });
 
-  test('the load balancer leads to all nodes, and by name to each', () => {
+  test('the load balancer leads to all nodes, by name to each, and to the front', () => {
     const rules = ofType(resources, 'AWS::ElasticLoadBalancingV2::ListenerRule').map(({ Properties }) =>
       JSON.stringify([Properties['Conditions'], Properties['Actions']]),
     );
-    expect(rules).toHaveLength(nodeIds.length);
+    const domain = `${stage === 'dev' ? 'dev.' : ''}baton.example.com`;
+    expect(rules).toHaveLength(nodeIds.length + 1);
     for (const [index, nodeId] of nodeIds.entries()) {
-      expect(rules[index]).toContain(`"${nodeId}.${stage === 'dev' ? 'dev.' : ''}baton.example.com"`);
+      expect(rules[index]).toContain(`"${nodeId}.${domain}"`);
       expect(rules[index]).toContain(`"Only-${nodeId}"`);
     }
+    expect(rules.at(-1)).toContain(`"front.${domain}"`);
+    expect(rules.at(-1)).toContain('"Front"');
+    const [front] = ofType(resources, 'AWS::ElasticLoadBalancingV2::TargetGroup').filter(
+      ({ path }) => path === 'Front',
+    );
+    expect(front?.Properties).toMatchObject({
+      // The function lets a group of this name call it, and no other.
+      Name: `baton-${stage}-front`,
+      TargetType: 'lambda',
+      Targets: [{ Id: `arn:aws:lambda:${region}:${account}:function:baton-${stage}-redirect` }],
+    });
   });
 });

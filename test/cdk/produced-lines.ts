@@ -3,8 +3,8 @@
 import { Leadership } from '../../nodes/leadership.ts';
 import { routes, type CrawlLease, type MailClaimAnswer } from '../../contracts/node-api.ts';
 import { queues, sqsQueues } from '../../contracts/topology.ts';
-import { Problems } from '../../nodes/problems.ts';
-import { watchSources } from '../../nodes/source-watch.ts';
+import { Problems } from '../../nodes/health/problems.ts';
+import { watchSources } from '../../nodes/health/source-watch.ts';
 import type { FtpClient } from '../../functions/ftp-sync/ftp-client.ts';
 import { handleEvent } from '../../functions/ftp-sync/handle-event.ts';
 import { deliver } from '../../functions/intermediary/deliver.ts';
@@ -200,6 +200,7 @@ async function secretKeeperLines(namespace: string): Promise<string[]> {
     cluster: 'baton-dev',
     certificates: [{ name: 'node-1', hosts: ['node-1.baton-dev.internal'] }],
     fetchTrust: () => Promise.resolve({ database: 'public', broker: 'public' }),
+    warn: () => undefined,
     now,
   });
   return daysLeftLines(daysLeft, { namespace, now }).map((line) => JSON.stringify(line));

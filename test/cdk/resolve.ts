@@ -27,7 +27,8 @@ const getAtt = z.tuple([z.string(), z.string()]);
 const join = z.tuple([z.string(), z.array(z.unknown())]);
 const select = z.tuple([z.coerce.number(), z.unknown()]);
 const split = z.tuple([z.string(), z.unknown()]);
-const stackOutput = z.object({ StackName: z.string(), OutputName: z.string() });
+/** `<stack>:<output>`, as the CDK names what a stack exports. */
+const exported = z.string().regex(/^[^:]+:[^:]+$/);
 
 /** @throws Error for an intrinsic function or a reference that it does not know. */
 export function resolver(
@@ -71,11 +72,11 @@ export function resolver(
           .string()
           .parse(argument)
           .replaceAll(/\$\{(?<name>[^}]+)\}/g, (whole, id: string) => pseudo[id] ?? whole);
-      case 'Fn::GetStackOutput': {
-        const { StackName, OutputName } = stackOutput.parse(argument);
-        const other = stackNamed(StackName);
-        if (!other.outputs.has(OutputName)) throw new Error(`${StackName} has no output ${OutputName}`);
-        return resolver(other, stackNamed)(other.outputs.get(OutputName));
+      case 'Fn::ImportValue': {
+        const [stack = '', output = ''] = exported.parse(argument).split(':');
+        const other = stackNamed(stack);
+        if (!other.outputs.has(output)) throw new Error(`${stack} exports no ${output}`);
+        return resolver(other, stackNamed)(other.outputs.get(output));
       }
       default:
         throw new Error(`${name} in a template: resolve.ts does not know it`);

@@ -24,7 +24,7 @@ export async function renderSecurity(): Promise<string> {
     '',
     '## Roles',
     '',
-    'A role may do what stands here and nothing else. `node-N` stands for each node with its own certificate and its own folder. Two actions need every resource (`*`), because AWS knows no narrower one: network interfaces that Lambda makes in the VPC, and `ecr:GetAuthorizationToken`.',
+    'A role may do what stands here and nothing else. `node-N` stands for each node with its own certificate and its own folder. Two actions need every resource (`*`), because AWS knows no narrower one: network interfaces, which Lambda makes in the VPC with the role of a function and the function’s code may not, and `ecr:GetAuthorizationToken`.',
     '',
     ...table(['Who', 'May', 'On', 'If'], roleGrants(resources).map(rowOf)),
     '',
@@ -101,8 +101,8 @@ function conditionInWords(condition: Readonly<Record<string, unknown>>): string 
   if (point !== undefined) return `through the access point of ${anyNode(point)}`;
   const source = /"(?:aws:SourceArn|from)":"(?<source>[^"]+)"/.exec(flat)?.groups?.['source'];
   if (source !== undefined) return `from ${inWords(source)}`;
+  if (flat.includes('"lambda:SourceFunctionArn"')) return 'asked by its own code';
   if (flat.includes('"aws:SourceAccount"')) return 'from this account';
-  if ('through' in condition) return `through ${String(condition['through'])}`;
   throw new Error(`a condition that the page has no words for: ${flat}`);
 }
 

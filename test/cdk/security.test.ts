@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { inWords, managedPolicies, resourceGrants, roleGrants, type Grant } from './grants.ts';
+import { account, region } from './resolve.ts';
 import { renderSecurity, securityPage } from './security-page.ts';
 import { ofType, synthesized, type Resource } from './synthesize.ts';
 
@@ -58,7 +59,6 @@ const keepsNothing = [
   'AWS::Lambda::EventSourceMapping',
   'AWS::Lambda::Function',
   'AWS::Lambda::Permission',
-  'AWS::Lambda::Url',
   'AWS::Logs::MetricFilter',
   'AWS::RDS::DBClusterParameterGroup',
   'AWS::RDS::DBParameterGroup',
@@ -164,24 +164,75 @@ describe.each(['dev', 'prod'])('security: stage %s', (stage) => {
     ]);
   });
 
+  test('the secret keeper reads its secrets and writes them, and changes nothing else about one', () => {
+    const actions = roleGrants(resources)
+      .filter(({ who }) => who === 'SecretKeeper/Role')
+      .flatMap((grant) => grant.actions)
+      .filter((action) => action.startsWith('secretsmanager:'));
+    expect(new Set(actions)).toEqual(
+      new Set(['GetSecretValue', 'DescribeSecret', 'PutSecretValue'].map((name) => `secretsmanager:${name}`)),
+    );
+  });
+
+  test('the network interfaces of every function are for Lambda to make, and out of reach of its code', () => {
+    const onEc2 = (effect: Grant['effect']) =>
+      roleGrants(resources).filter(
+        (grant) =>
+          grant.effect === effect &&
+          grant.resources.includes('*') &&
+          grant.actions.some((action) => action.startsWith('ec2:')),
+      );
+    const roleOf = new Map(
+      ofType(resources, 'AWS::Lambda::Function').map(({ Properties }) => [
+        String(Properties['Role']).replace(/\.Arn$/, ''),
+        String(Properties['FunctionName']),
+      ]),
+    );
+    const able = [...new Set(onEc2('Allow').map(({ who }) => who))];
+    expect(able).toHaveLength(5);
+    expect(onEc2('Deny').map(({ who, actions, condition }) => ({ who, actions, condition }))).toEqual(
+      able.map((who) => ({
+        who,
+        actions: ['ec2:*'],
+        condition: {
+          ArnEquals: {
+            'lambda:SourceFunctionArn': `arn:aws:lambda:${region}:${account}:function:${roleOf.get(who)}`,
+          },
+        },
+      })),
+    );
+  });
+
   test('the key of the authority and the administrator of the broker have one reader each', () => {
     const readers = (secret: string) =>
       roleGrants(resources)
-        .filter((grant) =>
-          grant.resources.some((name) => inWords(name) === `secret baton/${stage}/${secret}`),
+        .filter(
+          (grant) =>
+            grant.actions.includes('secretsmanager:GetSecretValue') &&
+            grant.resources.some((name) => inWords(name) === `secret baton/${stage}/${secret}`),
         )
         .map(({ who }) => who);
     expect(readers('authority')).toEqual(['SecretKeeper/Role']);
     expect(readers('broker/admin')).toEqual(['Topology/Role']);
   });
 
-  test('anybody may do two things: ask where the leader is, and nothing without TLS', () => {
+  test('anybody may do nothing: the front is reached through the load balancer alone, by its readers', () => {
     const open = resourceGrants(resources).filter(
       ({ who, effect }) => who === 'anybody' && effect === 'Allow',
     );
-    expect(open.map(({ actions, resources: names }) => [actions[0], inWords(names[0] ?? '')])).toEqual([
-      ['lambda:InvokeFunctionUrl', `lambda function baton-${stage}-redirect`],
-      ['lambda:InvokeFunction', `lambda function baton-${stage}-redirect`],
+    expect(open).toEqual([]);
+    expect(ofType(resources, 'AWS::Lambda::Url')).toEqual([]);
+    const front = resourceGrants(resources).filter(
+      ({ resources: [name] }) => inWords(name ?? '') === `lambda function baton-${stage}-redirect`,
+    );
+    expect(front.map(({ who, actions, condition }) => ({ who, actions, condition }))).toEqual([
+      {
+        who: 'elasticloadbalancing.amazonaws.com',
+        actions: ['lambda:InvokeFunction'],
+        condition: {
+          from: `arn:aws:elasticloadbalancing:${region}:${account}:targetgroup/baton-${stage}-front/*`,
+        },
+      },
     ]);
   });
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { App } from 'aws-cdk-lib';
-import { PATH_METADATA_ENABLE_CONTEXT } from 'aws-cdk-lib/cx-api';
+import { AssetManifestArtifact, PATH_METADATA_ENABLE_CONTEXT } from 'aws-cdk-lib/cx-api';
 import { zipSync } from 'fflate';
 import { z } from 'zod';
 import { readStage, type Stage } from '../../cdk/stage.ts';
@@ -22,6 +22,13 @@ const resourceSchema = z.object({
   DependsOn: z.union([z.string().transform((only) => [only]), z.array(z.string())]).default([]),
   DeletionPolicy: z.string().optional(),
   Metadata: z.object({ 'aws:cdk:path': z.string().default('') }).default({ 'aws:cdk:path': '' }),
+});
+const imageSchema = z.object({
+  dockerFile: z.string().default('Dockerfile'),
+  dockerBuildArgs: z.record(z.string(), z.string()).default({}),
+});
+const manifestSchema = z.object({
+  dockerImages: z.record(z.string(), z.object({ source: imageSchema })).default({}),
 });
 const templateSchema = z.object({
   Resources: z.record(z.string(), resourceSchema).default({}),
@@ -52,6 +59,8 @@ export interface SynthesizedStack {
 }
 export interface Synthesized {
   readonly stage: Stage;
+  /** What images are built of: Dockerfile or folder, and arguments. */
+  readonly images: readonly z.infer<typeof imageSchema>[];
   readonly stacks: readonly SynthesizedStack[];
   readonly resources: readonly Resource[];
 }
@@ -92,7 +101,12 @@ export function synthesize(
     const stage = readStage(app.node);
     buildSystem(app, stage, standInZips(folder, code));
     prepare(app);
-    const stacks = app.synth().stacks.map((artifact) => ({
+    const assembly = app.synth();
+    const images = assembly.artifacts
+      .filter((artifact) => artifact instanceof AssetManifestArtifact)
+      .flatMap(({ contents }) => Object.values(manifestSchema.parse(contents).dockerImages))
+      .map(({ source }) => source);
+    const stacks = assembly.stacks.map((artifact) => ({
       artifact,
       template: templateSchema.parse(artifact.template),
     }));
@@ -122,7 +136,7 @@ export function synthesize(
           .filter((id) => !id.endsWith('.assets')),
       };
     });
-    return { stage, stacks: described, resources: described.flatMap(({ resources }) => resources) };
+    return { stage, images, stacks: described, resources: described.flatMap(({ resources }) => resources) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeError } from '../../runtime/failure.ts';
-import type { BrokerChoice } from '../../emulator/stack.ts';
+import type { BrokerChoice } from '../../emulator/services/describe-broker.ts';
 import { invariants } from './checker.ts';
 import { readHistory } from './history.ts';
 import { run, type RunResult } from './run.ts';

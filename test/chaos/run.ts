@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { connect } from 'amqplib';
 import { messageHeaders, exchanges, queues, routingKeys } from '../../contracts/topology.ts';
 import { pause } from '../../runtime/waiting.ts';
-import type { BrokerChoice } from '../../emulator/stack.ts';
+import type { BrokerChoice } from '../../emulator/services/describe-broker.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { connectBroker, type BrokerClient } from '../../runtime/rabbitmq.ts';
 import type { Credentials } from '../../runtime/secrets.ts';

@@ -6,13 +6,13 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { request } from 'undici';
 import { fileOpenAnswerSchema, routes } from '../../contracts/node-api.ts';
-import { readStatus, tellLauncher } from '../../emulator/ask-launcher.ts';
-import type { FaultAction } from '../../emulator/control.ts';
+import { readStatus, tellLauncher } from '../../emulator/launcher/ask-launcher.ts';
+import type { FaultAction } from '../../emulator/launcher/control.ts';
 import { layoutOf, readRecord, type InstanceRecord } from '../../emulator/instance/instance.ts';
 import { childrenOf } from '../../emulator/instance/process-table.ts';
-import type { BrokerChoice } from '../../emulator/stack.ts';
-import type { SystemStatus } from '../../emulator/status.ts';
-import { createLeaderClient } from '../../functions/leader-client.ts';
+import type { BrokerChoice } from '../../emulator/services/describe-broker.ts';
+import type { SystemStatus } from '../../emulator/cluster/status.ts';
+import { LeaderClient } from '../../functions/leader-client.ts';
 import { createSecrets } from '../../runtime/secrets.ts';
 import { newTraceparent } from '../../runtime/trace.ts';
 import { aLeader, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
@@ -139,7 +139,7 @@ export class Stage {
   /** Handed out by the leader, fenced, as to one that brings a file. @throws Failure when nobody leads until the deadline. */
   async takeIntake(source: string, name: string, { withinMs }: { withinMs: number }): Promise<number> {
     const tls = (file: string): string => pathToFileURL(join(this.#folder, '.baton', 'tls', file)).href;
-    const client = createLeaderClient(
+    const client = new LeaderClient(
       {
         BATON_CLUSTER: 'local',
         BATON_NODE_URLS: this.#system.ready.nodes.map(({ internalUrl }) => internalUrl),

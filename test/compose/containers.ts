@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { request } from 'undici';
 import { docker, findContainer } from '../../emulator/commands/compose-project.ts';
 import { composeStatus } from '../../emulator/commands/compose-status.ts';
-import type { SystemStatus } from '../../emulator/status.ts';
+import type { SystemStatus } from '../../emulator/cluster/status.ts';
 
 const run = promisify(execFile);
 const cli = fileURLToPath(new URL('../../emulator/cli.ts', import.meta.url));

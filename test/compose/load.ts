@@ -17,7 +17,7 @@ import { docker, findContainer } from '../../emulator/commands/compose-project.t
 import { eventually } from '../support/running-system.ts';
 import { change, portOf, secretOf } from './containers.ts';
 
-export const loadSource = 'load';
+const loadSource = 'load';
 const publisherFile = fileURLToPath(new URL('../chaos/publisher/main.ts', import.meta.url));
 const messagesPerCrawl = 500;
 const crawlsMax = 200;

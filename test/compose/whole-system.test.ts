@@ -8,7 +8,7 @@ import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { directoryTable } from '../../contracts/topology.ts';
 import { docker, findContainer } from '../../emulator/commands/compose-project.ts';
-import type { SystemStatus } from '../../emulator/status.ts';
+import type { SystemStatus } from '../../emulator/cluster/status.ts';
 import { eventually } from '../support/running-system.ts';
 import {
   baton,

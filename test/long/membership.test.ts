@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { takeIdentityLock } from '../../nodes/identity-lock.ts';
-import { openVoteFile } from '../../nodes/vote-file.ts';
+import { takeIdentityLock } from '../../nodes/identity/identity-lock.ts';
+import { openVoteFile } from '../../nodes/identity/vote-file.ts';
 import { startRunningSystem, type RunningSystem } from '../support/running-system.ts';
 
 const quiet = ['--no-demo', '--broker', 'development'];

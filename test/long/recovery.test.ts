@@ -9,7 +9,7 @@ import { request } from 'undici';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exchanges, queues, routingKeys } from '../../contracts/topology.ts';
-import type { BrokerChoice } from '../../emulator/stack.ts';
+import type { BrokerChoice } from '../../emulator/services/describe-broker.ts';
 import { connectBroker, type BrokerClient } from '../../runtime/rabbitmq.ts';
 import type { Credentials } from '../../runtime/secrets.ts';
 import { connectDatabase } from '../chaos/audit.ts';

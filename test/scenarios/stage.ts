@@ -176,7 +176,7 @@ export class Stage {
     const actor = this.#actor(id);
     const { waiting } = actor;
     Object.assign(actor, { paused: false, waiting: [] });
-    // Messages before the timer, as raft-loop.ts does.
+    // Messages before the timer, as raft-thread/loop.ts does.
     const timers = waiting.filter(({ kind }) => kind === 'timer');
     for (const input of [...waiting.filter(({ kind }) => kind !== 'timer'), ...timers])
       this.#feed(id, { ...input, now: this.#now });

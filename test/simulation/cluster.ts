@@ -1,6 +1,6 @@
-// A whole cluster in simulated time: the twin of raft-loop.ts, udp.ts and vote-file.ts. All that leaves a node, reaches it
-// or gets to its disk goes into the trace, which is judged at once. Decides nothing about elections: the core does, and it
-// is the production one.
+// A whole cluster in simulated time: the twin of raft-thread/loop.ts, transport/udp.ts and identity/vote-file.ts. All that
+// leaves a node, reaches it or gets to its disk goes into the trace, which is judged at once. Decides nothing about elections:
+// the core does, and it is the production one.
 import type {
   Config,
   Effect,

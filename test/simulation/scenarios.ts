@@ -28,7 +28,7 @@ function planOf(voters: number): Plan {
 }
 
 /** A cluster that agrees on a leader and has had a few heartbeats since. */
-export function calmCluster(voters: number, core: Core, over: Partial<Plan> = {}) {
+function calmCluster(voters: number, core: Core, over: Partial<Plan> = {}) {
   const cluster = new Cluster({ ...planOf(voters), ...over }, core);
   cluster.run(20 * timeoutMs, () => cluster.agreed());
   runFor(cluster, 1);
@@ -38,15 +38,15 @@ export function calmCluster(voters: number, core: Core, over: Partial<Plan> = {}
   return { cluster, leader, followers, term: termOf(cluster, leader) };
 }
 
-export const runFor = (cluster: Cluster, timeouts: number): void =>
+const runFor = (cluster: Cluster, timeouts: number): void =>
   cluster.run(cluster.timeline.now + timeouts * timeoutMs);
 
-export function viewOf(cluster: Cluster, id: NodeId) {
+function viewOf(cluster: Cluster, id: NodeId) {
   const state = cluster.machines.get(id)?.state;
   if (!state) throw new Error(`${id} is down`);
   return cluster.core.view(state);
 }
-export const termOf = (cluster: Cluster, id: NodeId): number => viewOf(cluster, id).term;
+const termOf = (cluster: Cluster, id: NodeId): number => viewOf(cluster, id).term;
 
 const down = (who: NodeId): Fault => ({ kind: 'crash', who, forMs: longMs, loseVoteFile: false });
 

@@ -7,7 +7,7 @@ import { connect, type ChannelModel } from 'amqplib';
 import type { BrokerAddress } from '../../runtime/amqps.ts';
 import { devBrokerService } from '../../emulator/services/dev-broker/service.ts';
 import { findRabbitmq, rabbitmqService } from '../../emulator/services/rabbitmq/rabbitmq.ts';
-import { Supervisor } from '../../emulator/supervisor.ts';
+import { Supervisor } from '../../emulator/launcher/supervisor.ts';
 import { makeCertificates } from './certificates.ts';
 import { freePort } from './ports.ts';
 

@@ -1,9 +1,9 @@
 // The launcher's real control listener over faults that only note what they would do to processes: for tests of whoever
 // asks it.
-import { startControl } from '../../emulator/control.ts';
+import { startControl } from '../../emulator/launcher/control.ts';
 import { ActiveFaults, activeText } from '../../emulator/faults/active-faults.ts';
 import { parseChaos } from '../../emulator/faults/grammar.ts';
-import { systemStatus } from '../../emulator/status.ts';
+import { systemStatus } from '../../emulator/cluster/status.ts';
 
 export async function startLauncher() {
   const done: string[] = [];

@@ -1,7 +1,7 @@
 // A node's internal listener for tests of functions: HTTPS with mutual TLS that answers what the test says, and keeps
 // what it was asked.
 import fastify from 'fastify';
-import { failures, type FailureCode } from '../../contracts/failures.ts';
+import { problem } from '../../contracts/failures.ts';
 import type { LeaderHint } from '../../contracts/node-api.ts';
 import type { TestCertificates } from './certificates.ts';
 import { freePort } from './ports.ts';
@@ -78,16 +78,9 @@ export async function startLeaderNode(
   return Object.assign(node, { url: await app.listen({ host: '127.0.0.1', port }) });
 }
 
-/** As nodes/web/problems.ts words it. */
-export function problemAnswer(
-  code: FailureCode,
-  extra: { leader?: LeaderHint | null; retryAfterMs?: number; detail?: string } = {},
-): NodeAnswer {
-  const { httpStatus, means } = failures[code];
-  return {
-    status: httpStatus,
-    json: { type: 'about:blank', title: means, status: httpStatus, code, ...extra },
-  };
+export function problemAnswer(...given: Parameters<typeof problem>): NodeAnswer {
+  const json = problem(...given);
+  return { status: json.status, json };
 }
 
 export function hintTo(url: string, term = 2): LeaderHint {

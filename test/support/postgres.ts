@@ -21,6 +21,8 @@ export interface TestPostgres {
   /** PEM */
   readonly ca: string;
   readonly pid: number;
+  /** The end of what it logged. */
+  log(): string;
   /** Another empty database; answers its URL. */
   createDatabase(): Promise<string>;
   /** One connection without any pool, for what a test does beside the code under test. */
@@ -32,7 +34,7 @@ const startWithinMs = 30_000;
 // The shell becomes the server; its child reads a pipe that only we hold open, and ends the server when it closes.
 const watched = 'exec 3<&0; (cat <&3 >/dev/null; kill -INT $$) 2>/dev/null & exec "$@" 3<&- </dev/null';
 
-export async function startTestPostgres(): Promise<TestPostgres> {
+export async function startTestPostgres(more: Readonly<Record<string, string>> = {}): Promise<TestPostgres> {
   const folder = await mkdtemp(join(tmpdir(), 'baton-test-postgres-'));
   const certificates = await makeCertificates(folder);
   await chmod(folder, 0o711); // As root the server is another user, who has to pass through.
@@ -42,7 +44,13 @@ export async function startTestPostgres(): Promise<TestPostgres> {
   const options = { ...certificates, folder: join(folder, 'postgres'), port, password, binaries };
   const service = postgresService({
     ...options,
-    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '32MB' },
+    settings: {
+      fsync: 'off',
+      synchronous_commit: 'off',
+      full_page_writes: 'off',
+      shared_buffers: '32MB',
+      ...more,
+    },
   });
   const { signal } = new AbortController();
   await service.prepare?.(signal);
@@ -100,6 +108,7 @@ export async function startTestPostgres(): Promise<TestPostgres> {
     password,
     ca: certificates.ca,
     pid: server.pid,
+    log: () => log,
     connect,
     async createDatabase() {
       const name = `test_${++databases}`;

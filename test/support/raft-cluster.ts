@@ -16,7 +16,7 @@ import { linkRules } from '../../emulator/faults/link-rules.ts';
 import { planLinks } from '../../emulator/faults/plan-links.ts';
 import { Ports } from '../../emulator/instance/ports.ts';
 import type { Note } from '../../nodes/raft/types.ts';
-import type { RaftStatus, RaftThreadOptions } from '../../nodes/raft-thread.ts';
+import type { RaftStatus, RaftThreadOptions } from '../../nodes/raft-thread/thread.ts';
 import { Elections, type Elected } from './elections.ts';
 import { membersAt, threadOptions } from './raft-threads.ts';
 import { eventually } from './running-system.ts';
@@ -102,8 +102,22 @@ export class RaftCluster {
     return [...this.#nodes.keys()];
   }
 
-  /** One leads, and every node that runs follows it in its term. */
+  /** One leads, and every node that runs follows it in its term and answers over HTTP. */
   async settled(): Promise<Elected> {
+    const leader = await this.#agreed();
+    const running = [...this.#nodes.values()].filter(({ child }) => child !== undefined);
+    await Promise.all(
+      running.map(async (node) => {
+        const { body } = await request(`${this.#urlOf(node)}/`, {
+          signal: AbortSignal.timeout(settleWithinMs),
+        });
+        await body.dump();
+      }),
+    );
+    return leader;
+  }
+
+  async #agreed(): Promise<Elected> {
     return eventually(
       'one leader that all follow',
       async () => {

@@ -1,11 +1,12 @@
 // A raft thread in a process of its own, for tests and benchmarks that kill, freeze or hang it: options as JSON in the
-// first argument; roles, refusals and states as JSON lines on standard output. `hang <ms>`, `crash`, `refuse-fence` and `status` come on
-// standard input. A hand-over is asked for over HTTP, as an operator does; SIGTERM hands over before it ends.
+// first argument; roles, refusals and states as JSON lines on standard output. `hang <ms>`, `crash`, `refuse-fence` and
+// `status` come on standard input. Over HTTP a GET tells the state and a POST asks for a hand-over, as an operator does;
+// SIGTERM hands over before it ends.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
-import { startRaftThread, type RaftThread, type RaftThreadOptions } from '../../nodes/raft-thread.ts';
+import { startRaftThread, type RaftThread, type RaftThreadOptions } from '../../nodes/raft-thread/thread.ts';
 
 type RaftThreadHealth = Parameters<RaftThread['reportHealth']>[0];
 
@@ -35,6 +36,10 @@ createInterface({ input: process.stdin }).on('line', (line) => {
 });
 
 const server = createServer((request, response) => {
+  if (request.method === 'GET') {
+    response.end(JSON.stringify(thread.status()));
+    return;
+  }
   const target = new URL(request.url ?? '/', 'http://localhost').searchParams.get('to');
   void thread.transfer(target, 'asked over HTTP').then((result) => {
     response.writeHead(result.kind === 'done' ? 200 : 409, { 'content-type': 'application/json' });

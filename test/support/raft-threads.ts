@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Member } from '../../contracts/environment.ts';
-import { startRaftThread, type RaftThread, type RaftThreadOptions } from '../../nodes/raft-thread.ts';
+import { startRaftThread, type RaftThread, type RaftThreadOptions } from '../../nodes/raft-thread/thread.ts';
 
 /** What a test decides; a vote file goes into a folder of its node's name below `folder`. */
 export type ThreadSettings = Pick<RaftThreadOptions, 'keys' | 'heartbeatMs' | 'electionTimeoutMs'> & {

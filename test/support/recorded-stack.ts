@@ -1,7 +1,7 @@
 // A system whose processes reach each other through a recorder: the stack as `baton up` describes it, with the addresses in
 // each process' environment led through ports in between. The servers, and what they demand, are untouched.
 import { describeStack, type Stack, type StackSettings } from '../../emulator/stack.ts';
-import type { Service } from '../../emulator/service.ts';
+import type { Service } from '../../emulator/services/service.ts';
 import type { Recorder } from './recorder.ts';
 
 const portOf = (address: string): number => Number(/:(?<port>\d+)\/?$/.exec(address)?.groups?.['port']);

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { request } from 'undici';
-import type { SystemStatus } from '../../emulator/status.ts';
+import type { SystemStatus } from '../../emulator/cluster/status.ts';
 
 export interface Ready {
   readonly page: string;

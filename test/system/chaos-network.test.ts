@@ -2,7 +2,7 @@
 // is cut off, loses its followers one way, hands over while items are lost on the way.
 import { request } from 'undici';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { SystemStatus } from '../../emulator/status.ts';
+import type { SystemStatus } from '../../emulator/cluster/status.ts';
 import { eventually, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
 
 const leadWithinMs = 20_000;

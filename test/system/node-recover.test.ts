@@ -64,6 +64,10 @@ describe('with one member gone and the vote file of another one lost', () => {
     await new Promise((resolve) => setTimeout(resolve, 4_000)); // Thirteen of 300 ms.
     expect((await system.status()).leader).toBeNull();
     expect((await clusterViewOf(lost)).abstaining).toBe(true);
+    const { nodes } = await system.status();
+    expect(nodes.find(({ id }) => id === lost)?.problems).toContainEqual(
+      expect.stringMatching(/^this node lost its vote file .*`baton node recover`$/),
+    );
   });
 
   test('without a yes it is only said what would be done, and who vouches for what', async () => {

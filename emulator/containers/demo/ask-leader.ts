@@ -1,6 +1,6 @@
 // A request to whichever node leads, over the public API. Tries once: whoever calls knows how long to go on.
 import { request } from 'undici';
-import { askNode, type NodeCall } from '../../ask-node.ts';
+import { askNode, type NodeCall } from '../../cluster/ask-node.ts';
 
 const answerWithinMs = 3_000;
 

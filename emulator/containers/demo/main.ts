@@ -3,9 +3,9 @@
 import { z } from 'zod';
 import { describeError } from '../../../runtime/failure.ts';
 import { createSecrets } from '../../../runtime/secrets.ts';
-import { enterDemo } from '../../demo.ts';
 import { pause } from '../../../runtime/waiting.ts';
-import { runService } from '../../service-process.ts';
+import { enterDemo } from '../../instance/demo.ts';
+import { runService } from '../../services/service-process.ts';
 import { startDemoShop } from '../../services/demo-shop/demo-shop.ts';
 import { demoShopUrl, invokeUrlOf, lambdaPlaces, nodes } from '../addresses.ts';
 import { mountedUri } from '../mounted.ts';

@@ -1,9 +1,9 @@
 // `cdk bootstrap` and `cdk deploy` of the functions stack into an emulator of AWS. Idempotent: without a change it takes
 // a few seconds.
 import { functionNames, functions } from '../../../contracts/topology.ts';
+import { accountId } from '../../local-aws.ts';
 import { withCdk, type CdkPlace } from './cdk.ts';
 
-const accountId = '000000000000'; // The emulators' own.
 export const stackName = 'baton-local-functions';
 
 /** The one with a URL, which cdk makes after its function: when it is there, so is the rest. */

@@ -4,8 +4,9 @@ import { GetQueueUrlCommand, QueueDoesNotExist, SQSClient } from '@aws-sdk/clien
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
 import { sqsQueues } from '../../../contracts/topology.ts';
+import { region } from '../../local-aws.ts';
 import { provisionAws } from '../../services/aws/provision.ts';
-import { localstackUrl, region, type LambdaPlace } from '../addresses.ts';
+import { localstackUrl, type LambdaPlace } from '../addresses.ts';
 import { deployStack, lastFunction } from './deploy-stack.ts';
 import { disableTriggers } from './disable-triggers.ts';
 import { putSecrets } from './put-secrets.ts';
@@ -21,7 +22,7 @@ const lookWithinMs = 15_000; // LocalStack loads a service when it is first aske
 /** Made by cdk when the image was built. */
 const assembly = fileURLToPath(new URL('../../../cdk.out', import.meta.url));
 
-const functionsStack = (triggers: boolean): Deployment => ({
+const functionsStack = ({ triggers }: { triggers: boolean }): Deployment => ({
   async isThere() {
     const { statusCode, body } = await request(`${localstackUrl}/2015-03-31/functions/${lastFunction}`, {
       signal: AbortSignal.timeout(lookWithinMs),
@@ -69,5 +70,5 @@ export function chooseDeployment({
   lambda: LambdaPlace;
   triggers: boolean;
 }): Deployment {
-  return lambda === 'host' ? queuesAlone : functionsStack(triggers);
+  return lambda === 'host' ? queuesAlone : functionsStack({ triggers });
 }

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { describeError } from '../../../runtime/failure.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import { pause } from '../../../runtime/waiting.ts';
-import { runService } from '../../service-process.ts';
+import { runService } from '../../services/service-process.ts';
 import { lambdaPlaces, localstackUrl } from '../addresses.ts';
 import { chooseDeployment, type Deployment } from './deployments.ts';
 

@@ -8,8 +8,8 @@ import {
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
 import { join } from 'node:path';
+import { functionsThatCallNodes } from '../../../contracts/topology.ts';
 import { certificateNames, mountedFolder } from '../mounted.ts';
-import { callers } from '../init/hand-outs.ts';
 
 /** As cdk/names.ts calls those of the stage `local`. */
 const prefix = 'baton/local/';
@@ -28,7 +28,7 @@ export async function putSecrets({ endpoint, region }: { endpoint: string; regio
       ['ftp', await read('ftp.json')],
       ['smtp', await read('smtp.json')],
     ]);
-    for (const name of callers)
+    for (const name of functionsThatCallNodes)
       secrets.set(
         `tls/${name}`,
         JSON.stringify({ ca, cert: await read(`${name}.pem`), key: await read(`${name}.key`) }),

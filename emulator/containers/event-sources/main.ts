@@ -6,12 +6,13 @@ import { itemPartitionsSchema } from '../../../contracts/item-partitions.ts';
 import { describeError } from '../../../runtime/failure.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import { createSecrets, credentialsSchema } from '../../../runtime/secrets.ts';
-import { startEventSources } from '../../event-sources/event-sources.ts';
 import type { BrokerAddress } from '../../../runtime/amqps.ts';
 import { pause } from '../../../runtime/waiting.ts';
-import { runService } from '../../service-process.ts';
+import { startEventSources } from '../../event-sources/event-sources.ts';
+import { region } from '../../local-aws.ts';
+import { runService } from '../../services/service-process.ts';
 import { declareTopology } from '../../services/declare-topology.ts';
-import { brokerUrl, invokeUrlOf, lambdaPlaces, localstackUrl, region } from '../addresses.ts';
+import { brokerUrl, invokeUrlOf, lambdaPlaces, localstackUrl } from '../addresses.ts';
 import { certificateNames, mountedUri } from '../mounted.ts';
 
 const settingsSchema = z.strictObject({

@@ -4,10 +4,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { request as ask } from 'undici';
 import { z } from 'zod';
-import { describeError } from '../../../runtime/failure.ts';
 import { functionNames, functions } from '../../../contracts/topology.ts';
+import { describeError } from '../../../runtime/failure.ts';
 import { closeServer, isLocalRequest, listenLocally } from '../../local-http.ts';
-import { runService } from '../../service-process.ts';
+import { runService } from '../../services/service-process.ts';
 import { lambdaFrontUrl, lambdaPlaces, localstackUrl } from '../addresses.ts';
 import { authorizationFor } from '../service-header.ts';
 

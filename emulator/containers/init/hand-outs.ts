@@ -16,8 +16,6 @@ export interface HandOut {
   readonly callers: boolean;
 }
 
-export const callers = ['scraper', 'deliver', 'ftp-sync', 'mail'] as const;
-
 const ours = 1000; // `node` of the Node image.
 const official = 999; // `postgres` and `rabbitmq` of theirs.
 const root = 0; // vsftpd opens port 21 and then gives everything up.

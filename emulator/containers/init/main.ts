@@ -3,11 +3,12 @@
 // the owners of files alone; talks to nobody.
 import { chmod, chown, copyFile, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { functionsThatCallNodes } from '../../../contracts/topology.ts';
 import { openAuthority, type Authority } from '../../instance/authority.ts';
 import { openCredentials, type LocalCredentials } from '../../instance/credentials.ts';
-import { brokerConfiguration } from './broker-configuration.ts';
 import { certificateNames } from '../mounted.ts';
-import { callers, handOuts, type HandOut } from './hand-outs.ts';
+import { brokerConfiguration } from './broker-configuration.ts';
+import { handOuts, type HandOut } from './hand-outs.ts';
 
 const kept = { tls: '/authority/tls', secrets: '/authority/secrets' };
 const handedTo = (container: string): string => join('/hand-out', container);
@@ -15,7 +16,7 @@ const handedTo = (container: string): string => join('/hand-out', container);
 for (const folder of Object.values(kept)) await mkdir(folder, { recursive: true, mode: 0o700 });
 const credentials = await openCredentials(kept.secrets);
 const named = handOuts.filter(({ certificate }) => certificate).map(({ container }) => container);
-const authority = await openAuthority(kept.tls, [...named, ...callers]);
+const authority = await openAuthority(kept.tls, [...named, ...functionsThatCallNodes]);
 for (const handOut of handOuts) await give(handOut, authority, credentials);
 process.stdout.write(`certificates and secrets for ${handOuts.length} containers are there\n`);
 
@@ -29,10 +30,13 @@ async function give(to: HandOut, { caFile, leaf }: Authority, secrets: LocalCred
   }
   for (const key of to.secrets) copy(basename(secrets[key].file), secrets[key].file);
   if (to.callers)
-    for (const name of callers) {
+    for (const name of functionsThatCallNodes) {
       copy(`${name}.pem`, leaf(name).certFile);
       copy(`${name}.key`, leaf(name).keyFile);
     }
+  // Handed out as well, since whose checkout it is may let nobody else read it.
+  if (to.container === 'database')
+    for (const name of ['pg_hba.conf', 'role.sh']) copy(name, join(import.meta.dirname, '../database', name));
   if (to.container === 'broker') {
     const { username, password } = secrets.broker;
     files.set('rabbitmq.conf', (part) => writeFile(part, brokerConfiguration({ username, password })));
@@ -43,7 +47,7 @@ async function give(to: HandOut, { caFile, leaf }: Authority, secrets: LocalCred
   for (const [name, write] of files) {
     const part = join(folder, `${name}.part`);
     await write(part);
-    await chmod(part, 0o400);
+    await chmod(part, name.endsWith('.sh') ? 0o500 : 0o400);
     await chown(part, to.uid, to.uid);
     // Whole or not at all: a container that runs already reads them again when it likes.
     await rename(part, join(folder, name));

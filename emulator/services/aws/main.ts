@@ -1,6 +1,6 @@
 // Starts SQS and DynamoDB as a service of `baton up`.
 import { z } from 'zod';
-import { runService } from '../../service-process.ts';
+import { runService } from '../service-process.ts';
 import { startAwsServices } from './aws.ts';
 
 const port = z.int().min(0).max(65_535);

@@ -9,7 +9,8 @@ import {
 import { CreateQueueCommand, SetQueueAttributesCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { directoryTable, sqsQueues } from '../../../contracts/topology.ts';
 import { pause } from '../../../runtime/waiting.ts';
-import { reachableQueueUrl } from '../../queue-url.ts';
+import { credentials } from '../../local-aws.ts';
+import { reachableQueueUrl } from './queue-url.ts';
 
 export interface AwsEndpoints {
   readonly sqsUrl: string;
@@ -18,7 +19,6 @@ export interface AwsEndpoints {
 }
 export type SqsQueueKey = keyof typeof sqsQueues;
 
-const localCredentials = { accessKeyId: 'local', secretAccessKey: 'local' };
 const tableMsMax = 10_000;
 
 /**
@@ -27,12 +27,8 @@ const tableMsMax = 10_000;
  */
 export async function provisionAws(endpoints: AwsEndpoints): Promise<Readonly<Record<SqsQueueKey, string>>> {
   const { region } = endpoints;
-  const sqs = new SQSClient({ region, endpoint: endpoints.sqsUrl, credentials: localCredentials });
-  const dynamodb = new DynamoDBClient({
-    region,
-    endpoint: endpoints.dynamodbUrl,
-    credentials: localCredentials,
-  });
+  const sqs = new SQSClient({ region, endpoint: endpoints.sqsUrl, credentials });
+  const dynamodb = new DynamoDBClient({ region, endpoint: endpoints.dynamodbUrl, credentials });
   try {
     const urls = await Promise.all(
       Object.entries(sqsQueues).map(

@@ -106,7 +106,7 @@ export const categories: readonly Category[] = [
 
 export interface ShopState {
   readonly tick: number;
-  /** By sku, in the order of the categories. */
+  /** The products by sku, in the order of the categories. */
   readonly products: ReadonlyMap<string, Product>;
 }
 

@@ -29,7 +29,7 @@ export interface DemoShopOptions {
   readonly seed: number;
   /** 0: prices move only by tick() and setPrice(). */
   readonly driftEveryMs: number;
-  /** Of robots.txt; none when undefined. */
+  /** The delay that robots.txt asks for; none when undefined. */
   readonly crawlDelaySeconds?: number | undefined;
 }
 export interface DemoShop {
@@ -43,7 +43,7 @@ export interface DemoShop {
   setPrice(sku: string, price: number): boolean;
   /** Takes a product out of the shop, or brings it back. */
   setListed(sku: string, listed: boolean): boolean;
-  /** For paths that begin with `path`; `times` answers, then it is gone again. */
+  /** Breaks the answers for paths that begin with `path`, `times` of them. */
   fault(path: string, fault: ShopFault, times?: number): void;
   clearFaults(): void;
   /** Every page asked for so far (the last 10,000), with its answer. */

@@ -1,6 +1,6 @@
 // Starts the demo shop as a service of `baton up`.
 import { z } from 'zod';
-import { runService } from '../../service-process.ts';
+import { runService } from '../service-process.ts';
 import { startDemoShop } from './demo-shop.ts';
 
 const settingsSchema = z.strictObject({

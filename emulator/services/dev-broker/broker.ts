@@ -47,11 +47,11 @@ export class Broker {
   readonly pressure = new WritePressure(limits.unwrittenBytes);
   readonly #options: BrokerOptions;
   readonly #cache: CacheBudget;
-  /** As on disk. What is below is made from it, for speed. */
+  /** What is on disk. The rest below is made from it, for speed. */
   #definitions: Definitions = noDefinitions;
   readonly #exchanges = new Map<string, ExchangeType>(standardExchanges);
   readonly #queues = new Map<string, Queue>();
-  /** By exchange. */
+  /** The bindings of each exchange. */
   #bindings: ReadonlyMap<string, readonly Binding[]> = new Map();
   /** One change of definitions at a time. */
   #changes: Promise<unknown> = Promise.resolve();

@@ -44,14 +44,14 @@ export class Channel {
   readonly #broker: Broker;
   readonly #receiving: ReceivingBudget;
   readonly #consumers = new Map<string, ChannelConsumer>();
-  /** By delivery tag, rising. */
+  /** Deliveries by their tags, which rise. */
   readonly #unacknowledged = new Map<number, Unacknowledged>();
   #publishing: Publishing | undefined;
   #confirms: Confirms | undefined;
   #tellingConfirms = false;
   #lastDeliveryTag = 0;
   #lastConsumer = 0;
-  /** For the consumers to come; 0 is without limit. */
+  /** The prefetch of consumers that are yet to come; 0 is no limit. */
   #prefetch = 0;
   #closed = false;
 

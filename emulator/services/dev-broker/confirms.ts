@@ -8,7 +8,7 @@ export interface ConfirmAnswer {
 
 export class Confirms {
   #last = 0;
-  /** In rising order. */
+  /** Sequence numbers that wait for their confirm, in rising order. */
   readonly #open = new Set<number>();
   #accepted: number[] = [];
   #refused: number[] = [];

@@ -27,7 +27,7 @@ export type JournalRecord =
 
 export interface Placed {
   readonly record: JournalRecord;
-  /** In the segment. */
+  /** Where it begins in the segment. */
   readonly offset: number;
   readonly bytes: number;
 }

@@ -10,10 +10,10 @@ export const limits = {
   bindings: 10_000,
   /** Ready messages of a queue without x-max-length; one more is refused. */
   queueLength: 1_000_000,
-  /** On disk, of messages that are not settled; one more is refused. The files take twice that at most. */
+  /** Bytes on disk of messages that are not settled; one more is refused. The files take twice that at most. */
   queueBytes: 8 * 1024 ** 3,
   messageBytes: 16 * 1024 * 1024,
-  /** Of one message, as sent. The codec writes 64 KiB of headers at most, and x-death has to fit in beside them. */
+  /** Properties of one message, as sent. The codec writes 64 KiB of headers at most, and x-death has to fit in beside them. */
   propertiesBytes: 24 * 1024,
   /** The same as the codec writes them: some values grow. */
   propertiesBytesWritten: 44 * 1024,
@@ -36,15 +36,15 @@ export const limits = {
 } as const;
 
 export const periods = {
-  /** From the TCP connection to connection.open. */
+  /** How long a client may take from the TCP connection to connection.open. */
   loginMs: 10_000,
   /** The period proposed to clients; they may ask for a shorter one or none. */
   heartbeatS: 60,
   /** A client that takes nothing from its socket for so long is cut off. */
   unsentMs: 60_000,
-  /** For the client's answer to connection.close. */
+  /** How long a client may take to answer connection.close. */
   closeMs: 2_000,
-  /** Until a dead letter that no queue took is tried again. */
+  /** How long before a dead letter that no queue took is tried again. */
   deadLetterRetryMs: 1_000,
   /** Settled messages wait so long for company before they are written, unless a publish comes first. */
   settleMs: 5,

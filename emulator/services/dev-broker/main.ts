@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { describeError } from '../../../runtime/failure.ts';
 import { credentialsSchema } from '../../../runtime/secrets.ts';
-import { runService } from '../../service-process.ts';
+import { runService } from '../service-process.ts';
 import { startDevBroker } from './dev-broker.ts';
 
 const settingsSchema = z.strictObject({

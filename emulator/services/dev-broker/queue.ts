@@ -54,7 +54,7 @@ export class Queue {
   readonly #state: QueueState<QueuedMessage>;
   /** The next to be served first. */
   readonly #consumers: Consumer[] = [];
-  /** Of dead letters that did not get everywhere at their first try. */
+  /** The queues that took a dead letter which did not get everywhere at its first try. */
   readonly #taken = new WeakMap<QueuedMessage, Set<string>>();
   #expiryTimer: NodeJS.Timeout | undefined;
   #expiryAt: number | undefined;
@@ -257,7 +257,7 @@ export class Queue {
     }, periods.deadLetterRetryMs);
   }
 
-  /** As many as may be in memory at a time. */
+  /** The next deaths, as many as may be in memory at a time. */
   #nextDeaths(): Death<QueuedMessage>[] {
     const round: Death<QueuedMessage>[] = [];
     let bytes = 0;

@@ -1,6 +1,6 @@
 // The development broker as a service of `baton up`. Its password lies in a file, never in a command line or a variable.
-import { ownService } from '../../own-service.ts';
-import type { Service } from '../../service.ts';
+import { ownService } from '../own-service.ts';
+import type { Service } from '../service.ts';
 
 export interface DevBrokerServiceOptions {
   readonly folder: string;

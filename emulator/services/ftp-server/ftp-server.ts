@@ -6,7 +6,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { fileBytesMax } from '../../../contracts/file.ts';
 import type { FtpFault } from './faults.ts';
-import { runSession } from './session.ts';
+import { ControlConnection } from './control-connection.ts';
 
 export interface FtpServerSettings {
   readonly host: string;
@@ -58,7 +58,7 @@ export async function startFtpServer(settings: FtpServerSettings): Promise<FtpSe
     }
     connections.add(socket);
     socket.on('close', () => connections.delete(socket));
-    runSession(socket, session);
+    new ControlConnection(socket, session).start();
   });
   server.listen(settings.port, settings.host);
   await once(server, 'listening');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { folders } from '../../../contracts/file.ts';
 import { createSecrets, credentialsSchema } from '../../../runtime/secrets.ts';
-import { runService } from '../../service-process.ts';
+import { runService } from '../service-process.ts';
 import { startFtpServer } from './ftp-server.ts';
 
 const settingsSchema = z.strictObject({

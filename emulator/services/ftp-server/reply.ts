@@ -3,6 +3,7 @@ export class FtpReply extends Error {
   readonly status: number;
   constructor(status: number, text: string) {
     super(text);
+    this.name = 'FtpReply';
     this.status = status;
   }
 }

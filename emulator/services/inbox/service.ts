@@ -1,6 +1,6 @@
 // The inbox as the supervisor starts it.
-import { ownService } from '../../own-service.ts';
-import type { Service } from '../../service.ts';
+import { ownService } from '../own-service.ts';
+import type { Service } from '../service.ts';
 import type { InboxSettings } from './inbox.ts';
 
 /** `smtpPort` and `pagePort` are fixed ones here: the addresses have to be known before it runs. */

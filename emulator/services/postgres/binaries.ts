@@ -15,7 +15,7 @@ export interface PostgresBinaries {
   readonly initdb: string;
   /** "18.4" */
   readonly version: string;
-  /** Of the npm package, when the programs come from it. */
+  /** The folder of the npm package, when the programs come from it. */
   readonly packageFolder?: string;
 }
 

@@ -5,7 +5,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Client } from 'pg';
 import { pause } from '../../../runtime/waiting.ts';
-import type { Service, ServiceCommand } from '../../service.ts';
+import type { Service, ServiceCommand } from '../service.ts';
 import { findBinaries, linkLibraries, type PostgresBinaries } from './binaries.ts';
 import { databaseName, dataFolder, prepareDataFolder, roleName, serverFiles } from './data-folder.ts';
 import { asUser, databaseUser, type RunAs } from './system-user.ts';
@@ -16,13 +16,13 @@ export interface PostgresOptions {
   readonly port: number;
   readonly certFile: string;
   readonly keyFile: string;
-  /** Of the authority that signed the certificate: the readiness check verifies it as every client does. */
+  /** The authority that signed the certificate: the readiness check verifies it as every client does. */
   readonly caFile: string;
-  /** Of the role `baton`. */
+  /** The password of the role `baton`. */
   readonly password: string;
   /** Those of the npm package when left out. */
   readonly binaries?: PostgresBinaries;
-  /** On top of ours; tests turn fsync off. */
+  /** Settings in addition to ours; tests turn fsync off. */
   readonly settings?: Readonly<Record<string, string>>;
 }
 

@@ -7,7 +7,7 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
 import { pause } from '../../../runtime/waiting.ts';
-import type { Service } from '../../service.ts';
+import type { Service } from '../service.ts';
 
 export interface RabbitmqOptions {
   readonly folder: string;

@@ -54,7 +54,7 @@ export const pathMutations: readonly PathMutation[] = [
   },
   {
     safeguard: 'a mail is claimed once',
-    file: 'nodes/database/migrations/0001-everything.sql',
+    file: 'nodes/database/migrations/0005-watches-and-mails.sql',
     edits: [
       {
         find: "IF found_mail.state NOT IN ('queued', 'unknown') THEN\n    skip",

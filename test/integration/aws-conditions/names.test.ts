@@ -7,14 +7,10 @@ import { freePorts } from '../../support/ports.ts';
 
 /** What the name server says of node-2 at the moment; undefined: NXDOMAIN. */
 let address: string | undefined;
-vi.mock('node:dns', () => ({
-  lookup: (
-    _host: string,
-    _options: object,
-    answer: (error: Error | null, address?: string, family?: number) => void,
-  ) => {
-    if (address === undefined) answer(Object.assign(new Error('queryA ENOTFOUND'), { code: 'ENOTFOUND' }));
-    else answer(null, address, 4);
+vi.mock('node:dns/promises', () => ({
+  lookup: async () => {
+    if (address === undefined) throw Object.assign(new Error('queryA ENOTFOUND'), { code: 'ENOTFOUND' });
+    return { address, family: 4 };
   },
 }));
 

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Member } from '../../../contracts/environment.ts';
 import { nodes } from '../../../contracts/topology.ts';
-import type { RaftThread } from '../../../nodes/raft-thread.ts';
+import type { RaftThread } from '../../../nodes/raft-thread/thread.ts';
 import { freePorts } from '../../support/ports.ts';
 import { agreedLeader, membersAt, startThread, threadOptions } from '../../support/raft-threads.ts';
 import { until } from '../../support/until.ts';

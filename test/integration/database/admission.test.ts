@@ -7,8 +7,9 @@ import { Client } from 'pg';
 import { expect, test } from 'vitest';
 import type { Member } from '../../../contracts/environment.ts';
 import { openDatabase } from '../../../nodes/database/database.ts';
-import { joinCluster } from '../../../nodes/join-cluster.ts';
-import { makeFirstVoteFile, openVoteFile, readIdentity } from '../../../nodes/vote-file.ts';
+import { joinCluster } from '../../../nodes/identity/join-cluster.ts';
+import { makeFirstVoteFile, openVoteFile, readIdentity } from '../../../nodes/identity/vote-file.ts';
+import { Failure } from '../../../runtime/failure.ts';
 import { makeCertificates } from '../../support/certificates.ts';
 import { freePort } from '../../support/ports.ts';
 import { entries, item, lead, useDatabases, waitForBlocked } from './fresh-database.ts';
@@ -39,6 +40,63 @@ test('a node of an older release runs on a schema that a newer one has migrated'
   await older.migrate();
   await lead(older.store);
   expect(await older.store.writeBatch(1, entries(item('a', 1)))).toEqual([{ kind: 'applied' }]);
+});
+
+test('a database that other migrations made is refused in one line that says what to do, and is not changed', async () => {
+  const url = await databases.server().createDatabase();
+  const client = await databases.server().connect(url);
+  await client.query(
+    'CREATE TABLE migrations (id serial PRIMARY KEY, name text NOT NULL, run_on timestamp NOT NULL)',
+  );
+  await client.query(
+    "INSERT INTO migrations (name, run_on) VALUES ('0001-everything', now()), ('0003-notices', now())",
+  );
+  const node = databases.open(url, 'node-1');
+  try {
+    const refusal = await node.migrate().catch((error: unknown) => error);
+    // No Failure of the database, which a node would wait for.
+    expect(refusal).not.toBeInstanceOf(Failure);
+    expect(String(refusal)).toMatch(
+      /^Error: the database .*0001-everything.*another --data folder, or delete this one$/,
+    );
+    const { rows } = await client.query("SELECT to_regclass('fence') AS fence");
+    expect(rows).toEqual([{ fence: null }]);
+  } finally {
+    await Promise.all([node.close(), client.end()]);
+  }
+});
+
+test('a migration that others hold up is tried again, and no node votes or holds up writes meanwhile', async () => {
+  const { node, store, connect } = await databases.another();
+  await lead(store);
+  const [client, blocker] = [await connect(), await connect()];
+  // As before the last migration.
+  await client.query("DELETE FROM migrations WHERE name = '0008-retention'");
+  await client.query('DROP FUNCTION sweep_step');
+  await blocker.query('BEGIN');
+  await blocker.query('LOCK TABLE migrations IN SHARE MODE'); // Who reads it goes on, who migrates waits.
+
+  const said: string[] = [];
+  const { clusterId } = await node('node-1').cluster('test');
+  const joined = joinCluster({
+    database: node('node-1'),
+    cluster: 'test',
+    nodeId: 'node-1',
+    generation: 1,
+    members: members(3),
+    remembered: { clusterId, generation: 1, term: 0 }, // With which it would vote, were the database away.
+    makeFirstVoteFile: () => undefined,
+    report: (detail) => said.push(detail),
+    tryEveryMs: 10,
+    signal: AbortSignal.timeout(30_000),
+  });
+  await expect.poll(() => said).toEqual([expect.stringMatching(/^the database is busy: .*hold locks/)]);
+  expect(await Promise.race([joined, 'still waiting'])).toBe('still waiting');
+  expect(await store.writeBatch(1, entries(item('a', 1)))).toEqual([{ kind: 'applied' }]);
+  await blocker.query('COMMIT');
+  expect(await joined).toMatchObject({ clusterId, recordedTerm: null });
+  const { rows } = await client.query("SELECT name FROM migrations WHERE name = '0008-retention'");
+  expect(rows).toHaveLength(1);
 });
 
 test('the cluster id is made once by whoever asks first, and another cluster name is refused with both', async () => {

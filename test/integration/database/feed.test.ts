@@ -78,11 +78,7 @@ test('retention: what is past its time is swept, and no event that watches were 
   await store.claimMail(1, due.mailId, { attempt: 1, owner: 'w' });
   await store.mailResult(1, due.mailId, { attempt: 1, owner: 'w', outcome: 'sent', detail: '' });
   await store.takeLease(1, { name: 'l', owner: 'w', leaseMs: 1_000 });
-  await store.stageRows(1, {
-    fileId: due.mailId,
-    upload: due.mailId,
-    rows: [{ row: 1, item: item('d', 1) }],
-  });
+  await store.stageRows(due.mailId, [{ row: 1, item: item('d', 1) }]);
   const counts = await store.counts();
   await retain(store);
   expect(await store.feedBounds()).toMatchObject({ first: 1, last: 4 });

@@ -1,6 +1,6 @@
 // What a start does with the crawls that the system before it left open.
 import { expect, test } from 'vitest';
-import { giveBackCrawlsIn } from '../../../emulator/left-crawls.ts';
+import { giveBackCrawlsIn } from '../../../emulator/instance/left-crawls.ts';
 import { demoShopSource, demoSources } from '../../../emulator/services/demo-shop/sources.ts';
 import type { Store } from '../../../nodes/store.ts';
 import { lead, useDatabases } from './fresh-database.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { problemOf } from '../../../nodes/web/problems.ts';
+import { problemOf } from '../../../nodes/web/problem-details.ts';
 import type { Failure } from '../../../runtime/failure.ts';
 import { entries, item, lead, useDatabases, waitForBlocked } from './fresh-database.ts';
 

@@ -9,8 +9,8 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { childrenOf, identify } from '../../../emulator/instance/process-table.ts';
 import { dataFolder } from '../../../emulator/services/postgres/data-folder.ts';
 import { postgresService } from '../../../emulator/services/postgres/postgres.ts';
-import type { Service } from '../../../emulator/service.ts';
-import { Supervisor } from '../../../emulator/supervisor.ts';
+import type { Service } from '../../../emulator/services/service.ts';
+import { Supervisor } from '../../../emulator/launcher/supervisor.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
 import { freePort } from '../../support/ports.ts';
 

@@ -1,7 +1,7 @@
 // How old sources are, by the database's clock, and who of them is overdue.
 import { expect, test } from 'vitest';
 import type { CrawlUpdate } from '../../../contracts/node-api.ts';
-import { judgeSources } from '../../../nodes/source-watch.ts';
+import { judgeSources } from '../../../nodes/health/source-watch.ts';
 import type { Store } from '../../../nodes/store.ts';
 import { holder, partner, shop, traceparent, useDatabases, type FreshDatabase } from './fresh-database.ts';
 
@@ -171,14 +171,13 @@ async function crawl(
   counted: Partial<CrawlUpdate['counts']>,
   reason?: string,
 ): Promise<void> {
-  const state = { frontier: [], visited: [], nextPage: 0, nextOrdinal: 0, pages: {}, contents: {} };
   const counts = { pages: 2, notModified: 0, failedPages: 0, itemsSeen: 20, itemsPublished: 5, ...counted };
   const lease = await store.takeCrawl(1, { owner: 'one', leaseMs: 60_000, source: 'shop' });
   await store.updateCrawl(1, lease?.crawlId ?? '', {
     owner: 'one',
     leaseMs: 60_000,
     status,
-    state,
+    state: { zstd: '' },
     counts,
     ...(reason === undefined ? {} : { reason }),
   });

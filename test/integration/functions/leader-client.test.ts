@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Environment } from '../../../contracts/environment.ts';
-import { createLeaderClient, type LeaderClient } from '../../../functions/leader-client.ts';
+import { LeaderClient } from '../../../functions/leader-client.ts';
 import type { DirectoryEntry } from '../../../functions/leader-directory.ts';
 import { Failure } from '../../../runtime/failure.ts';
 import type { Secrets } from '../../../runtime/secrets.ts';
@@ -55,7 +55,7 @@ function clientOf(...urls: string[]): LeaderClient {
     BATON_BROKER_URL: 'amqps://127.0.0.1:1/',
     BATON_BROKER_CREDENTIALS_URI: 'file:/credentials',
   };
-  const client = createLeaderClient(environment, secrets, {
+  const client = new LeaderClient(environment, secrets, {
     read: () => {
       directoryReads += 1;
       return directoryAway ? Promise.reject(new Error('DynamoDB is away')) : Promise.resolve(entry);

@@ -3,7 +3,7 @@
 import type { FileAnswer } from '../../../contracts/node-api.ts';
 import type { RoleView } from '../../../nodes/raft/types.ts';
 import type { BrokerClient } from '../../../runtime/rabbitmq.ts';
-import type { RaftThread } from '../../../nodes/raft-thread.ts';
+import type { RaftThread } from '../../../nodes/raft-thread/thread.ts';
 import type { ItemEvent, StagedRow, Store, Watch } from '../../../nodes/store.ts';
 import { Failure } from '../../../runtime/failure.ts';
 
@@ -76,7 +76,7 @@ export function simulatedStore() {
     items: async () => [],
     item: async () => undefined,
     fileIntake: async (id) => files.get(id),
-    stageRows: async (_term, { rows }) => void staged.push(...rows),
+    stageRows: async (_upload, rows) => void staged.push(...rows),
     applyUpload: async (_term, { fileId, rows, invalid, problems }) => {
       applied.push(fileId);
       return {

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import fastify from 'fastify';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { LeadershipView } from '../../../contracts/public-views.ts';
-import { Problems } from '../../../nodes/problems.ts';
-import { standBy } from '../../../nodes/standby.ts';
+import { Problems } from '../../../nodes/health/problems.ts';
+import { standBy } from '../../../nodes/health/standby.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
 
 const deaf = /^the internal listener of this node does not answer itself/;

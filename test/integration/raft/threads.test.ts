@@ -12,7 +12,7 @@ import {
   type RaftStatus,
   type RaftThread,
   type RaftThreadOptions,
-} from '../../../nodes/raft-thread.ts';
+} from '../../../nodes/raft-thread/thread.ts';
 import { freePorts } from '../../support/ports.ts';
 import { agreedLeader, membersAt, newBoot, startThread, threadOptions } from '../../support/raft-threads.ts';
 import { until } from '../../support/until.ts';

@@ -8,7 +8,7 @@ import {
   crawlUpdateSchema,
   routes,
   type CrawlUpdate,
-  type SentCrawlState,
+  type PackedCrawlState,
 } from '../../../contracts/node-api.ts';
 import { fileCommandSchema } from '../../../contracts/file-command.ts';
 import { shopSourceSchema, type ShopSource } from '../../../contracts/source.ts';
@@ -47,7 +47,7 @@ async function setUp(
 
   const world = {
     source,
-    state: null as SentCrawlState | null,
+    state: null as PackedCrawlState | null,
     status: 'finished' as CrawlUpdate['status'],
     intake: 0,
     updates: [] as CrawlUpdate[],

@@ -8,7 +8,7 @@ import {
   crawlUpdateSchema,
   routes,
   type CrawlUpdate,
-  type SentCrawlState,
+  type PackedCrawlState,
 } from '../../../contracts/node-api.ts';
 import { shopSourceSchema, type ShopSource } from '../../../contracts/source.ts';
 import { crawlNext, type CrawlPorts } from '../../../functions/scraper/crawl.ts';
@@ -37,7 +37,7 @@ export function simulateShop(
     items: [] as Item[],
     file: [] as Item[],
     updates: [] as (CrawlUpdate & { at: number })[],
-    state: null as SentCrawlState | null,
+    state: null as PackedCrawlState | null,
     status: 'finished' as CrawlUpdate['status'],
     intake: 0,
     depth: 0,

@@ -5,14 +5,14 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { openCollector } from '../../../nodes/tracing/otlp.ts';
-import { Problems } from '../../../nodes/problems.ts';
+import { Problems } from '../../../nodes/health/problems.ts';
 import { TraceExport, type SpanSender } from '../../../nodes/tracing/trace-export.ts';
 import { readEnvironment } from '../../../runtime/config.ts';
 import { childTraceparent, newTraceparent } from '../../../runtime/trace.ts';
 import { startCollector, type TestCollector } from '../../support/collector.ts';
 
 // A portion that a busy machine answers late would be told twice, and the counts be wrong.
-const pace = { sendEvery: 10, answerWithin: 10_000, restFirst: 100, restMost: 100 };
+const pace = { sendEveryMs: 10, answerWithinMs: 10_000, restMsFirst: 100, restMsMax: 100 };
 const within = { timeout: 10_000 };
 let collector: TestCollector;
 let problems: Problems;
@@ -114,7 +114,7 @@ test('one that hangs is given up after the bound, one request at a time, and is 
         return sender.send(deliveries, signal);
       },
     },
-    { answerWithin: 1_000, restFirst: 1_000, restMost: 1_000 },
+    { answerWithinMs: 1_000, restMsFirst: 1_000, restMsMax: 1_000 },
   );
   traces.note(batch(2));
   await vi.waitUntil(() => problems.list().length === 1, within);

@@ -350,14 +350,14 @@ export const testedMutations: readonly TestedMutation[] = [
   {
     kind: 'tested',
     safeguard: 'late-timer guard',
-    file: 'raft-loop.ts',
+    file: 'raft-thread/loop.ts',
     edits: one('if (lateMs > heartbeatMs / 2) {', 'if (lateMs === Infinity) {'),
     test: 'test/unit/transport/raft-loop.test.ts',
   },
   {
     kind: 'tested',
     safeguard: 'nothing is sent after a write that failed',
-    file: 'raft-loop.ts',
+    file: 'raft-thread/loop.ts',
     edits: one(
       'if (!this.#persist(effect.persisted, cause)) return false;',
       'this.#persist(effect.persisted, cause);',
@@ -375,13 +375,16 @@ export const testedMutations: readonly TestedMutation[] = [
     kind: 'tested',
     safeguard: 'what was opened is checked all the same',
     file: 'transport/message.ts',
-    edits: one('return messageSchema.safeParse(value).data;', 'return value as Message;'),
+    edits: one(
+      'return messageSchema.safeParse(parseJson(bytes.toString())).data;',
+      'return parseJson(bytes.toString()) as Message;',
+    ),
     test: 'test/unit/raft/fuzz.test.ts',
   },
   {
     kind: 'tested',
     safeguard: 'the vote stands in both slots',
-    file: 'vote-file.ts',
+    file: 'identity/vote-file.ts',
     edits: one(
       'for (const offset of slotOffsets) {\n      disk.writeAt',
       'for (const offset of slotOffsets.slice(0, 1)) {\n      disk.writeAt',

@@ -68,7 +68,7 @@ async function listen(id: string): Promise<string> {
       }),
       '/cluster': () => clusterOf(id),
       '/dead-letters/groups': () => ({ groups: [] }),
-      '/cluster/transfer': () => ({ kind: 'done' }),
+      '/cluster/transfer': () => ({ kind: 'done', leader: 'node-1' }),
     };
     const answer = answers[request.url ?? '']?.();
     response.writeHead(answer ? 200 : 404, { 'content-type': 'application/json' });

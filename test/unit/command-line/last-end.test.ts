@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { statusText } from '../../../emulator/commands/running.ts';
-import { endsOfNodes, type ServiceView, type SystemStatus } from '../../../emulator/status.ts';
-import { lineText, Supervisor, tellingLine } from '../../../emulator/supervisor.ts';
+import { endsOfNodes, type ServiceView, type SystemStatus } from '../../../emulator/cluster/status.ts';
+import { lineText, Supervisor, tellingLine } from '../../../emulator/launcher/supervisor.ts';
 
 test('of a stack trace its first line counts, of JSON its message', () => {
   const trace = [

@@ -2,8 +2,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { systemStatus } from '../../../emulator/status.ts';
-import type { ServiceView } from '../../../emulator/status.ts';
+import { systemStatus } from '../../../emulator/cluster/status.ts';
+import type { ServiceView } from '../../../emulator/cluster/status.ts';
 
 type Health = { state: string; term: number; leader: string | null };
 const silent = 'no answer';
@@ -41,7 +41,7 @@ async function statusOf(
       log: null,
     };
   });
-  const { leader, term } = await systemStatus(members, services, { withinMs: 200 });
+  const { leader, term } = await systemStatus(members, services, { withinMs: 1_000 });
   return { leader, term };
 }
 

@@ -8,7 +8,7 @@ import { openAuthority } from '../../../emulator/instance/authority.ts';
 import { openCredentials } from '../../../emulator/instance/credentials.ts';
 import { layoutOf, makeLayout, readRecord, type Layout } from '../../../emulator/instance/instance.ts';
 import { planMembership } from '../../../emulator/instance/membership.ts';
-import { takeIdentityLock } from '../../../nodes/identity-lock.ts';
+import { takeIdentityLock } from '../../../nodes/identity/identity-lock.ts';
 
 let folder: string;
 let layout: Layout;

@@ -1,22 +1,27 @@
-// docs/requirements.md is an account, so every row has to name things that exist.
+// docs/requirements.md is an account, so every entry has to name things that exist.
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const page = readFileSync(`${root}/docs/requirements.md`, 'utf8');
-const rows = page
-  .split('\n')
-  .filter((line) => line.startsWith('|'))
-  .slice(2)
-  .map((line) => line.split('|').map((cell) => cell.trim()))
-  .map(([, asked = '', where = '', named = '', state = '']) => ({ asked, where, named, state }));
+const entries = page
+  .split(/^- /m)
+  .slice(1)
+  .map((entry) => entry.replaceAll(/\s+/g, ' ').trim())
+  .map((entry) => {
+    const parts = /^\*\*(?<asked>.+?)\*\*: (?<state>.+) Code: (?<where>.+)\. Test: (?<named>.+)\.$/.exec(
+      entry,
+    );
+    const { asked = entry, state = '', where = '', named = '' } = parts?.groups ?? {};
+    return { asked, state, where, named };
+  });
 
 describe('requirements', () => {
-  test('every sentence of the request has a row', () => {
-    expect(rows.length).toBeGreaterThanOrEqual(24);
+  test('every sentence of the request has an entry', () => {
+    expect(entries.length).toBeGreaterThanOrEqual(24);
   });
-  test.each(rows)('"$asked" names files and a test that exist, and a state', ({ where, named, state }) => {
+  test.each(entries)('"$asked" names files and a test that exist, and a state', ({ where, named, state }) => {
     for (const file of where.split(', ')) expect(existsSync(`${root}/${file}`), file).toBe(true);
     expect(existsSync(`${root}/${named}`), named).toBe(true);
     expect(readFileSync(`${root}/${named}`, 'utf8')).toMatch(/\b(?:test|it)(?:\.\w+)*\(/);

@@ -4,19 +4,17 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
-import { exchanges, queues, queuesOf } from '../../../contracts/topology.ts';
+import { brokerUsers, exchanges, queues, queuesOf, type BrokerUser } from '../../../contracts/topology.ts';
 import {
   declareTopology,
   permissionsFor,
-  userNames,
   type CallManagement,
-  type UserName,
 } from '../../../functions/broker-topology/declare-topology.ts';
 import { answerCloudFormation, doForWhoeverCalls } from '../../../functions/cloudformation.ts';
 
 const users = Object.fromEntries(
-  userNames.map((name) => [name, { username: name, password: `password of ${name}` }]),
-) as Record<UserName, { username: string; password: string }>;
+  brokerUsers.map((name) => [name, { username: name, password: `password of ${name}` }]),
+) as Record<BrokerUser, { username: string; password: string }>;
 
 function managementApi() {
   const kept = new Map<string, unknown>();

@@ -20,6 +20,7 @@ describe('event files', () => {
   it('event files: each has a test here', async () => {
     expect((await readdir(folder)).sort()).toEqual([
       'function-url.json',
+      'load-balancer.json',
       'rabbitmq-file-command.json',
       'rabbitmq-items-page.json',
       'rabbitmq-mail.json',
@@ -75,6 +76,19 @@ describe('event files', () => {
       requestId: 'r',
     });
     expect(Object.keys(event).sort()).toEqual(Object.keys(made).sort());
+  });
+
+  // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
+  it('event files: load-balancer has the fields that a target group sends', async () => {
+    expect(Object.keys((await read('load-balancer')) as object).sort()).toEqual([
+      'body',
+      'headers',
+      'httpMethod',
+      'isBase64Encoded',
+      'path',
+      'queryStringParameters',
+      'requestContext',
+    ]);
   });
 });
 

@@ -1,4 +1,5 @@
 // Where the front leads to, and that it leads nowhere else.
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { createRedirect, targetUrl } from '../../../functions/intermediary/redirect.ts';
 import type { DirectoryEntry } from '../../../functions/leader-directory.ts';
@@ -65,8 +66,21 @@ describe('redirect', () => {
       logger: createLogger({ process: 'redirect', write: () => undefined }),
       now: () => clock.ms,
     });
-    return { clock, ask: (rawPath = '/items') => redirect({ rawPath, rawQueryString: '' }) };
+    return { clock, redirect, ask: (rawPath = '/items') => redirect({ rawPath, rawQueryString: '' }) };
   }
+
+  it("redirect: a load balancer's event leads where a function URL's does", async () => {
+    const { redirect } = front(() => entry);
+    const event = JSON.parse(
+      readFileSync(new URL('../../support/events/load-balancer.json', import.meta.url), 'utf8'),
+    ) as object;
+    const asked = async (part: object) => (await redirect({ ...event, ...part })).headers['location'];
+    expect(await asked({})).toBe('https://node-1.example.org:8443/items?source=a&q=%20b');
+    expect(await asked({ path: '/', queryStringParameters: {} })).toBe('https://node-1.example.org:8443/');
+    expect(await asked({ path: '@evil.example/', queryStringParameters: {} })).toBe(
+      'https://node-1.example.org:8443/@evil.example/',
+    );
+  });
 
   it('redirect: half a second is the longest that an old leader is believed, and the least between two reads', async () => {
     let current = entry;

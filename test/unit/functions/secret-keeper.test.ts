@@ -22,7 +22,12 @@ function keeper() {
     certificate: (name: string) =>
       new X509Certificate((JSON.parse(secrets.get(name) ?? '{}') as { cert: string }).cert),
     /** What it wrote. */
-    fill: async (atDay: number, certificates = nodes) => {
+    fill: async (
+      atDay: number,
+      certificates = nodes,
+      fetchTrust = () => Promise.resolve({ database: 'of RDS', broker: 'of Amazon' }),
+    ) => {
+      const warnings: string[] = [];
       const { written, daysLeft } = await fillSecrets({
         store: {
           read: (name) => Promise.resolve(secrets.get(name)),
@@ -33,10 +38,11 @@ function keeper() {
         },
         cluster: 'baton-dev',
         certificates,
-        fetchTrust: () => Promise.resolve({ database: 'of RDS', broker: 'of Amazon' }),
+        fetchTrust,
+        warn: (message) => warnings.push(message),
         now: begin + atDay * day,
       });
-      return { written, daysLeft };
+      return { written, daysLeft, warnings };
     },
   };
 }
@@ -73,6 +79,17 @@ test('secret keeper: another host is another certificate, and random text of Clo
   expect((await fill(2, [{ ...first, hosts: ['elsewhere.internal'] }, ...others])).written).toEqual([
     'tls/node-2',
   ]);
+});
+
+test('secret keeper: a day without the list of public authorities still counts days and renews; the first day fails', async () => {
+  const { fill } = keeper();
+  const outOfReach = () => Promise.reject(new Error('503'));
+  await expect(fill(0, nodes, outOfReach)).rejects.toThrow('503');
+  await fill(0);
+  const { written, daysLeft, warnings } = await fill(61, nodes, outOfReach);
+  expect(written).toEqual(['tls/node-1', 'tls/node-2']);
+  expect(daysLeft).toMatchObject({ 'node-1': 90, 'node-2': 90 });
+  expect(warnings).toEqual(['the public authorities of before go on']);
 });
 
 test('secret keeper: a lost authority takes all its certificates with it', async () => {

@@ -6,7 +6,7 @@ import {
   type Heard,
   type Recovery,
   type RecoveryFacts,
-} from '../../../nodes/judge-recovery.ts';
+} from '../../../nodes/identity/judge-recovery.ts';
 
 const voter = (id: string) => ({ id, voter: true });
 const answers = (id: string, term: number, over: Partial<Heard['answer'] & object> = {}): Heard => ({

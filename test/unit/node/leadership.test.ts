@@ -2,7 +2,7 @@
 // hand-over that comes to nothing is taken back.
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Leadership } from '../../../nodes/leadership.ts';
-import type { RaftThread } from '../../../nodes/raft-thread.ts';
+import type { RaftThread } from '../../../nodes/raft-thread/thread.ts';
 import type { ClaimResult } from '../../../nodes/store.ts';
 import { simulatedRaft } from '../../integration/node/simulated-edges.ts';
 
@@ -11,7 +11,7 @@ type Result = Awaited<ReturnType<RaftThread['transfer']>>;
 /** For what has to run out; a slow machine must not come to the end of the other one. */
 const little = 20;
 const long = 60_000;
-const members = ['node-1', 'node-2'].map((id) => ({
+const members = ['node-1', 'node-2', 'node-3'].map((id) => ({
   id,
   udp: '127.0.0.1:1',
   internalUrl: `https://${id}:7443`,
@@ -70,8 +70,18 @@ describe('handing leadership over', () => {
     expect(asked).toEqual(['node-2']);
     become({ kind: 'follower', leader: 'node-2' }, 4);
     settle({ kind: 'done' });
-    expect(await moved).toEqual({ kind: 'done' });
+    expect(await moved).toEqual({ kind: 'done', leader: 'node-2' });
     expect(leadership.state).toMatchObject({ kind: 'following', term: 4 });
+  });
+
+  test('who leads in the end is told, whoever it was meant for', async () => {
+    const moved = leadership.transfer('node-2', 'test');
+    await turn();
+    become({ kind: 'follower', leader: null }, 4);
+    settle({ kind: 'done' });
+    await turn();
+    become({ kind: 'follower', leader: 'node-3' }, 4);
+    expect(await moved).toEqual({ kind: 'done', leader: 'node-3' });
   });
 
   test('when nobody takes over, the leader takes writes again, in its term', async () => {

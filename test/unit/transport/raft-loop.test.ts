@@ -1,8 +1,8 @@
 // The loop around the election core: order of effects, a disk that fails, timers that come late. The core here is
 // a script: it answers each input with the effects the test gave it, and throws at one it was not told about.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { MainThreadWatch } from '../../../nodes/main-thread-watch.ts';
-import { RaftLoop } from '../../../nodes/raft-loop.ts';
+import { MainThreadWatch } from '../../../nodes/raft-thread/main-thread-watch.ts';
+import { RaftLoop } from '../../../nodes/raft-thread/loop.ts';
 import type { Effect, Input, Message, Recovered, RoleView } from '../../../nodes/raft/types.ts';
 
 const voteRequest: Message = { kind: 'vote-request', term: 5, generation: 1, transfer: false };

@@ -4,13 +4,13 @@ import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { takeIdentityLock } from '../../../nodes/identity-lock.ts';
+import { takeIdentityLock } from '../../../nodes/identity/identity-lock.ts';
 import {
   makeFirstVoteFile,
   openVoteFile,
   type Disk,
   type VoteFileOptions,
-} from '../../../nodes/vote-file.ts';
+} from '../../../nodes/identity/vote-file.ts';
 
 let dataDir: string;
 beforeEach(() => {
@@ -261,7 +261,7 @@ describe('identity lock', () => {
 
   test('another process is refused while it is held, and it is free at once after kill -9 of its holder', async () => {
     const { spawn } = await import('node:child_process');
-    const module = new URL('../../../nodes/identity-lock.ts', import.meta.url).href;
+    const module = new URL('../../../nodes/identity/identity-lock.ts', import.meta.url).href;
     const script = `
       const { takeIdentityLock } = await import(${JSON.stringify(module)});
       takeIdentityLock({ dataDir: process.argv[1], nodeId: 'node-1' });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { problemOf } from '../../../nodes/web/problems.ts';
+import { problemOf } from '../../../nodes/web/problem-details.ts';
 import { Failure } from '../../../runtime/failure.ts';
 import { failuresPage, renderFailures } from '../../support/failures-page.ts';
 

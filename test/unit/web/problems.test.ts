@@ -1,7 +1,7 @@
 // What /health says in words: each part's problem while it lasts, and nothing of hosts, addresses or people.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Problems } from '../../../nodes/problems.ts';
-import { watchWork } from '../../../nodes/work-watch.ts';
+import { Problems } from '../../../nodes/health/problems.ts';
+import { watchWork } from '../../../nodes/health/work-watch.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

@@ -2,8 +2,8 @@
 import fastify from 'fastify';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { EventDraft } from '../../../contracts/event.ts';
-import { Problems } from '../../../nodes/problems.ts';
-import { watchSources } from '../../../nodes/source-watch.ts';
+import { Problems } from '../../../nodes/health/problems.ts';
+import { watchSources } from '../../../nodes/health/source-watch.ts';
 import { Live } from '../../../nodes/web/live.ts';
 import type { SourceAge } from '../../../nodes/store.ts';
 
@@ -37,13 +37,13 @@ test('a source is said to be overdue by every node after three intervals, for as
   const { problems, watch, events } = watched(async () => ages);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(problems.list()).toEqual([
-    'a source is overdue, with nothing good for more than 3 intervals: late (no good crawl for 3 hours)',
+    'a source is overdue (nothing good for more than 3 of its intervals): late (no good crawl for 3 hours)',
   ]);
   ages = ['a', 'b', 'c', 'd', 'e'].map((name) => ({ ...age(name, 100 * hour), kind: 'partner' }));
   await vi.advanceTimersByTimeAsync(60_000);
   expect(problems.list()).toEqual([
     expect.stringMatching(
-      /^5 sources are overdue, .*: a \(no good file for 100 hours\), b .*, c .*, 2 more$/,
+      /^5 sources are overdue \(.* their intervals\): a \(no good file for 100 hours\), b .*, c .*, 2 more$/,
     ),
   ]);
   ages = [];

@@ -1,0 +1,59 @@
+// Crawls that an ended system left open. Nobody crawls while a system starts, so the leases that ended scrapers still hold
+// are given back, and nobody waits for their end. The demo shop's crawl is given up where the shop has another port now: the
+// pages it still wanted are not there any more. Straight in the database, which the launcher owns; nothing here is a write
+// of a leader's.
+import { Client } from 'pg';
+import { demoShopSource } from '../services/demo-shop/sources.ts';
+
+const answerWithinMs = 5_000;
+
+export interface LeftCrawlsPlace {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly database: string;
+  readonly password: string;
+  readonly ca: string;
+  readonly demoShop: string | undefined;
+}
+
+export async function giveBackCrawls({ ca, demoShop, ...address }: LeftCrawlsPlace): Promise<void> {
+  const client = new Client({
+    ...address,
+    ssl: { ca, rejectUnauthorized: true },
+    connectionTimeoutMillis: answerWithinMs,
+    query_timeout: answerWithinMs,
+  });
+  client.on('error', () => undefined); // The query tells.
+  try {
+    await client.connect();
+    await giveBackCrawlsIn(client, demoShop);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** `demoShop`: its URL; undefined when it does not run. */
+export async function giveBackCrawlsIn(
+  client: Pick<Client, 'query'>,
+  demoShop: string | undefined,
+): Promise<void> {
+  await client.query(
+    `UPDATE crawls SET lease_until = NULL WHERE status IN ('running', 'paused') AND lease_until IS NOT NULL`,
+  );
+  if (demoShop === undefined) return;
+  const pagesBegin = `${demoShop.replace(/\/$/, '')}/`;
+  const { rowCount } = await client.query(
+    `UPDATE crawls SET status = 'failed', owner = NULL, changed_at = clock_timestamp(),
+       reason = 'the demo shop has another address since it was started anew'
+     FROM sources WHERE sources.name = crawls.source AND crawls.source = $1 AND crawls.status IN ('running', 'paused')
+       AND NOT starts_with(sources.definition->'startUrls'->>0, $2)`,
+    [demoShopSource, pagesBegin],
+  );
+  // The next one is due at once, as the given up one was.
+  if ((rowCount ?? 0) > 0)
+    await client.query(
+      `UPDATE sources SET next_crawl_at = least(next_crawl_at, clock_timestamp()) WHERE name = $1`,
+      [demoShopSource],
+    );
+}

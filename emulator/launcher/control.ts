@@ -1,0 +1,97 @@
+// How another terminal reaches a running system: a small HTTP listener of the launcher on loopback, with a token that
+// only this user can read. It injects faults and takes the system down; it never reads or writes data. The nodes have a
+// token of their own, with which they pass on what their page wants broken.
+import type { IncomingMessage, RequestListener } from 'node:http';
+import { z } from 'zod';
+import { describeError } from '../../runtime/failure.ts';
+import { describeIssues, issuesOf } from '../../runtime/issues.ts';
+import { readBounded } from '../../runtime/read-bounded.ts';
+import { sameSecret } from '../../runtime/same-secret.ts';
+import { answerJson, closeServer, listenLocally } from '../local-http.ts';
+import type { SystemStatus } from '../cluster/status.ts';
+
+export const faultActions = ['kill', 'pause', 'resume'] as const;
+export type FaultAction = (typeof faultActions)[number];
+
+export interface ControlPorts {
+  status(): Promise<SystemStatus>;
+  /** `target`: a service, or `leader`. @returns what was done, in words. @throws Error with the reason. */
+  fault(action: FaultAction, target: string): Promise<string>;
+  /** A command of faults/grammar.ts, as text. */
+  chaos(command: string): Promise<string>;
+  /** `target`: a node, or `first` in rank. @throws Error when nobody took over. */
+  transfer(target: string): Promise<string>;
+  /** A new vote file for a node; without `yes` only what would be done. @throws Error with the reason of a refusal. */
+  recover(target: string, how: { by: string; yes: boolean }): Promise<string>;
+  down(): void;
+}
+
+const host = '127.0.0.1';
+const bodyBytesMax = 4_096;
+const faultSchema = z.strictObject({ target: z.string().min(1).max(64) });
+const recoverSchema = faultSchema.extend({ by: z.string().min(1).max(100), yes: z.boolean() });
+const chaosSchema = z.strictObject({ command: z.string().min(1).max(500) });
+
+export interface ControlTokens {
+  readonly token: string;
+  /** The token that is good for commands of the fault grammar alone. */
+  readonly faultsToken: string;
+}
+
+export const controlUrl = (port: number): string => `http://${host}:${port}`;
+
+export async function startControl(
+  { port, ...tokens }: ControlTokens & { port: number },
+  ports: ControlPorts,
+): Promise<{ url: string; close(): Promise<void> }> {
+  const listener: RequestListener = (request, response) => {
+    answer(request, tokens, ports).then(
+      ({ status, body }) => answerJson(response, status, body),
+      (error: unknown) =>
+        answerJson(response, 400, {
+          error: error instanceof z.ZodError ? describeIssues(issuesOf(error)) : describeError(error),
+        }),
+    );
+  };
+  const listening = await listenLocally(listener, { port, host });
+  return { url: controlUrl(listening.port), close: () => closeServer(listening.server) };
+}
+
+async function answer(
+  request: IncomingMessage,
+  { token, faultsToken }: ControlTokens,
+  ports: ControlPorts,
+): Promise<{ status: number; body: unknown }> {
+  const route = `${request.method} ${request.url}`;
+  // The token is what counts; a page of another site could neither know it nor send it.
+  const given = request.headers.authorization ?? '';
+  const passesOn = route === 'POST /chaos' && sameSecret(given, `Bearer ${faultsToken}`);
+  if (!passesOn && !sameSecret(given, `Bearer ${token}`))
+    return { status: 401, body: { error: 'this needs the control token of .baton/instance.json' } };
+  if (route === 'GET /status') return { status: 200, body: await ports.status() };
+  if (route === 'POST /down') {
+    ports.down();
+    return { status: 202, body: { done: 'going down' } };
+  }
+  if (route === 'POST /chaos') {
+    const { command } = chaosSchema.parse(await readJson(request));
+    return { status: 200, body: { done: await ports.chaos(command) } };
+  }
+  if (route === 'POST /transfer') {
+    const { target } = faultSchema.parse(await readJson(request));
+    return { status: 200, body: { done: await ports.transfer(target) } };
+  }
+  if (route === 'POST /recover') {
+    const { target, ...how } = recoverSchema.parse(await readJson(request));
+    return { status: 200, body: { done: await ports.recover(target, how) } };
+  }
+  const action = faultActions.find((name) => route === `POST /${name}`);
+  if (!action) return { status: 404, body: { error: `there is no ${route}` } };
+  const { target } = faultSchema.parse(await readJson(request));
+  return { status: 200, body: { done: await ports.fault(action, target) } };
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const body = await readBounded(request, { bytesMax: bodyBytesMax, what: 'the body' });
+  return JSON.parse(body.toString('utf8'));
+}

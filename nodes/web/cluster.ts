@@ -1,0 +1,71 @@
+// The cluster as this node sees it, and the wish that another one leads.
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import type { Member } from '../../contracts/environment.ts';
+import { nodeIdSchema } from '../../contracts/ids.ts';
+import type { ClusterView } from '../../contracts/public-views.ts';
+import { Failure } from '../../runtime/failure.ts';
+import type { Leadership } from '../leadership.ts';
+import type { RaftThread } from '../raft-thread/thread.ts';
+import type { Store } from '../store.ts';
+import type { Guard } from './guard.ts';
+import type { Operation } from './openapi.ts';
+import { parse } from './parse-request.ts';
+
+const transferSchema = z.strictObject({ target: nodeIdSchema.nullable().default(null) });
+
+export const clusterOperations: readonly Operation[] = [
+  { method: 'get', path: '/cluster', summary: 'The cluster as this node sees it' },
+  {
+    method: 'post',
+    path: '/cluster/transfer',
+    summary: 'Hand leadership over',
+    role: 'operator',
+    body: transferSchema,
+  },
+];
+
+export function addCluster(
+  app: FastifyInstance,
+  {
+    leadership,
+    raft,
+    store,
+    guard,
+    members,
+    generation,
+  }: {
+    leadership: Leadership;
+    raft: Pick<RaftThread, 'status'>;
+    store: Pick<Store, 'fence'>;
+    guard: Guard;
+    members: readonly Member[];
+    generation: number;
+  },
+): void {
+  app.get('/cluster', async (): Promise<ClusterView> => {
+    const { role, term, peers, abstaining } = raft.status();
+    const fence = await store.fence().catch(() => null); // Shown as unknown: this page is read most when things are down.
+    return {
+      nodeId: leadership.nodeId,
+      role,
+      term,
+      state: leadership.state,
+      abstaining,
+      leader: leadership.leader() ?? null,
+      generation,
+      fence,
+      members: members.map((member) => ({
+        ...member,
+        lastContactMs: peers[member.id]?.lastContactMs ?? null,
+      })),
+    };
+  });
+  app.post('/cluster/transfer', async (request) => {
+    await guard.require(request, 'operator');
+    const { target } = parse(transferSchema, request.body);
+    if (target !== null && !members.some(({ id, voter }) => id === target && voter))
+      throw new Failure('REQUEST_MALFORMED', `target: ${target} is no voter of this cluster`);
+    return leadership.transfer(target, 'asked for by an operator');
+  });
+}

@@ -1,0 +1,94 @@
+// What load balancers, containers and monitoring ask: who leads, what is wrong, and the metrics.
+import type { FastifyInstance } from 'fastify';
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { Leadership } from '../leadership.ts';
+import type { Problems } from '../health/problems.ts';
+import type { RaftThread } from '../raft-thread/thread.ts';
+import type { Store } from '../store.ts';
+import type { Operation } from './openapi.ts';
+
+export const healthOperations: readonly Operation[] = [
+  { method: 'get', path: '/leader', summary: '200 on the leader, 503 elsewhere' },
+  { method: 'get', path: '/replica', summary: '200 on a follower, 503 elsewhere' },
+  {
+    method: 'get',
+    path: '/health',
+    summary: '200 while the process lives, with or without a leader; `problems` in words',
+  },
+  { method: 'get', path: '/liveness', summary: 'The same' },
+  { method: 'get', path: '/readiness', summary: '200 when the database answers' },
+  { method: 'get', path: '/history', summary: 'The last changes of leadership of this node' },
+  { method: 'get', path: '/metrics', summary: 'Prometheus metrics' },
+];
+
+/** Patroni's names (https://patroni.readthedocs.io/en/latest/rest_api.html), so that load balancer rules fit. */
+export function addHealth(
+  app: FastifyInstance,
+  {
+    leadership,
+    nodeId,
+    raft,
+    store,
+    problems,
+  }: {
+    leadership: Leadership;
+    nodeId: string;
+    raft: Pick<RaftThread, 'status'>;
+    store: Pick<Store, 'ping'>;
+    problems: Pick<Problems, 'list'>;
+  },
+): void {
+  const view = () => ({
+    nodeId,
+    state: leadership.state.kind,
+    term: leadership.state.term,
+    leader: leadership.leader()?.nodeId ?? null,
+    problems: [...leadershipProblems(leadership), ...problems.list()],
+  });
+  // A busy reader at the same address must not make a load balancer think that this node is ill.
+  const always = { config: { rateLimit: false } };
+  app.get('/leader', always, async (_request, reply) =>
+    reply.code(leadership.state.kind === 'leading' ? 200 : 503).send(view()),
+  );
+  app.get('/replica', always, async (_request, reply) =>
+    reply.code(leadership.state.kind === 'following' ? 200 : 503).send(view()),
+  );
+  app.get('/health', always, async () => view());
+  app.get('/liveness', always, async () => view());
+  app.get('/readiness', always, async () => {
+    await store.ping();
+    return view();
+  });
+  const history: unknown[] = [];
+  leadership.onChange((state) => {
+    history.push({ at: new Date().toISOString(), ...state });
+    if (history.length > 100) history.shift();
+  });
+  app.get('/history', async () => ({ history }));
+
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const leading = new Gauge({
+    name: 'baton_leading',
+    help: 'Whether this node takes writes',
+    registers: [registry],
+  });
+  const term = new Gauge({ name: 'baton_term', help: 'Highest term seen', registers: [registry] });
+  app.get('/metrics', async (_request, reply) => {
+    leading.set(leadership.state.kind === 'leading' ? 1 : 0);
+    term.set(raft.status().term);
+    return reply.type(registry.contentType).send(await registry.metrics());
+  });
+}
+
+function leadershipProblems({ state, nodeId }: Leadership): string[] {
+  if (state.kind === 'waiting')
+    return [
+      `${nodeId} is elected in term ${state.term} and may not write yet: the database has not granted it the term`,
+    ];
+  if (state.kind === 'following' && state.leader === null)
+    return [
+      'nobody leads: an election is under way, or a majority of the nodes does not answer; nothing is written until one leads',
+    ];
+  return [];
+}

@@ -1,0 +1,46 @@
+// Sources over the public API: what is configured, how long ago each brought something, and storing one.
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { sourceNameSchema } from '../../contracts/ids.ts';
+import { sourceSchema } from '../../contracts/source.ts';
+import { Failure } from '../../runtime/failure.ts';
+import type { Leadership } from '../leadership.ts';
+import { judgeSources } from '../health/source-watch.ts';
+import type { Store } from '../store.ts';
+import type { Guard } from './guard.ts';
+import type { Operation } from './openapi.ts';
+import { parse } from './parse-request.ts';
+
+export const sourceOperations: readonly Operation[] = [
+  { method: 'get', path: '/sources', summary: 'Configured sources, and how long ago each brought something' },
+  {
+    method: 'put',
+    path: '/sources/{name}',
+    summary: 'Store a source',
+    role: 'editor',
+    body: sourceSchema,
+    status: 204,
+  },
+];
+
+export function addSources(
+  app: FastifyInstance,
+  {
+    store,
+    leadership,
+    guard,
+  }: { store: Pick<Store, 'sources' | 'sourceAges' | 'putSource'>; leadership: Leadership; guard: Guard },
+): void {
+  app.get('/sources', async () => {
+    const [sources, { standings }] = await Promise.all([store.sources(), judgeSources(store)]);
+    return { sources, standings };
+  });
+  app.put('/sources/:name', async (request, reply) => {
+    await guard.require(request, 'editor');
+    const source = parse(sourceSchema, request.body);
+    const { name } = parse(z.object({ name: sourceNameSchema }), request.params);
+    if (source.name !== name) throw new Failure('REQUEST_MALFORMED', `name: the path says ${name}`);
+    await leadership.write('source', (term) => store.putSource(term, source));
+    return reply.code(204).send();
+  });
+}

@@ -1,0 +1,73 @@
+// Reads the rows of a file as its bytes arrive, judges each, and stages those that pass in bounded transactions. Says what
+// it counted, and whether the file as a whole can be read; never applies a row.
+import type { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { parseFileName } from '../../contracts/file.ts';
+import { itemVersion } from '../../contracts/ids.ts';
+import { itemSchema } from '../../contracts/item.ts';
+import { describeError, Failure } from '../../runtime/failure.ts';
+import { describeIssues, issuesOf } from '../../runtime/issues.ts';
+import type { StagedRow, Store } from '../store.ts';
+import { readRows } from './read-rows.ts';
+
+const rowsPerTransaction = 5_000; // Half of the cap on a staging transaction, so that a claim waits less.
+const problemsShownMax = 10;
+
+export interface Staged {
+  rows: number;
+  invalid: number;
+  problems: string[];
+  /** The file as a whole cannot be read. */
+  broken: Failure | undefined;
+}
+
+/** Resolves when the stream has ended, with bad rows and bad files too. @throws Failure of the store. */
+export async function stageRows(
+  stream: Readable,
+  file: { upload: string; name: string; intake: number; store: Pick<Store, 'stageRows'> },
+): Promise<Staged> {
+  const staged: Staged = { rows: 0, invalid: 0, problems: [], broken: undefined };
+  const name = parseFileName(file.name);
+  let waiting: StagedRow[] = [];
+  const flush = async (): Promise<void> => {
+    if (waiting.length > 0) await file.store.stageRows(file.upload, waiting);
+    waiting = [];
+  };
+  try {
+    if (!name) throw new Failure('FILE_MALFORMED', `the name ${file.name} says no source or no known format`);
+    for await (const { row, value, problem } of readRows(stream, name)) {
+      staged.rows += 1;
+      const content = typeof value === 'object' && value !== null ? value : {};
+      // A crawl file repeats the versions of its messages; a partner's rows get theirs from their position.
+      const version =
+        name.crawlIntake === undefined ? { version: itemVersion({ intake: file.intake, ordinal: row }) } : {};
+      const judged =
+        problem === undefined
+          ? itemSchema.safeParse({ ...content, source: name.source, ...version })
+          : undefined;
+      if (judged?.success) waiting.push({ row, item: judged.data });
+      else {
+        staged.invalid += 1;
+        if (staged.problems.length < problemsShownMax)
+          staged.problems.push(
+            `row ${row}: ${problem ?? describeIssues(judged ? issuesOf(judged.error) : [])}`,
+          );
+      }
+      if (waiting.length >= rowsPerTransaction) await flush();
+    }
+    await flush();
+  } catch (error) {
+    if (error instanceof Failure && error.rule.next !== 'reject-file') throw error;
+    staged.broken =
+      error instanceof Failure
+        ? error
+        : new Failure('FILE_MALFORMED', `${file.name}: ${describeError(error)}`);
+  }
+  // The rest is counted and hashed all the same: only then is a bad file told from a truncated one.
+  if (!stream.readableEnded) {
+    stream.unpipe(); // From whoever still unpacks it for nobody, and holds it up.
+    stream.resume();
+    await finished(stream, { writable: false }).catch(() => undefined); // However it ends: what arrived is counted.
+  }
+  return staged;
+}

@@ -1,0 +1,82 @@
+// Watches over the public API: who gets mail about what, and the erasure of an address. unsubscribe.ts ends a watch by its id.
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { sourceNameSchema } from '../../contracts/ids.ts';
+import { Failure } from '../../runtime/failure.ts';
+import type { Leadership } from '../leadership.ts';
+import { watchTopics, type Store } from '../store.ts';
+import type { Guard } from './guard.ts';
+import type { Operation } from './openapi.ts';
+import { parse } from './parse-request.ts';
+
+const watchSchema = z.strictObject({
+  email: z.email().max(254),
+  about: z.enum(watchTopics).default('prices'),
+  source: sourceNameSchema.nullable().default(null),
+  sku: z.string().max(200).nullable().default(null),
+});
+/** In the body, not in the path: addresses of requests stand in logs of proxies. */
+const erasureSchema = z.strictObject({ email: z.string().min(3).max(254) });
+const watchParameter = z.object({ id: z.uuid() });
+
+export const watchOperations: readonly Operation[] = [
+  { method: 'get', path: '/watches', summary: 'Who gets mail about what', role: 'editor' },
+  { method: 'get', path: '/watches/{id}', summary: 'One watch, without its address' },
+  {
+    method: 'post',
+    path: '/watches',
+    summary: 'Watch prices of an item, a source or all; rejected files; or who leads',
+    role: 'editor',
+    body: watchSchema,
+    status: 201,
+  },
+  { method: 'delete', path: '/watches/{id}', summary: 'End a watch', role: 'editor', status: 204 },
+  {
+    method: 'post',
+    path: '/erasures',
+    summary: 'Delete everything that holds a mail address',
+    role: 'operator',
+    body: erasureSchema,
+  },
+];
+
+export function addWatches(
+  app: FastifyInstance,
+  {
+    store,
+    leadership,
+    guard,
+  }: {
+    store: Pick<Store, 'watches' | 'watch' | 'putWatch' | 'deleteWatch' | 'eraseAddress'>;
+    leadership: Leadership;
+    guard: Guard;
+  },
+): void {
+  app.get('/watches', async (request) => {
+    await guard.require(request, 'editor'); // It names persons.
+    return { watches: await store.watches() };
+  });
+  app.get('/watches/:id', async (request) => {
+    const { id } = parse(watchParameter, request.params);
+    const watch = await store.watch(id);
+    if (!watch) throw new Failure('NOT_FOUND', `no watch ${id}`);
+    return watch;
+  });
+  app.post('/watches', async (request, reply) => {
+    await guard.require(request, 'editor');
+    const watch = parse(watchSchema, request.body);
+    return reply.code(201).send(await leadership.write('watch', (term) => store.putWatch(term, watch)));
+  });
+  app.delete('/watches/:id', async (request, reply) => {
+    await guard.require(request, 'editor');
+    const { id } = parse(watchParameter, request.params);
+    if (!(await leadership.write('watch', (term) => store.deleteWatch(term, id))))
+      throw new Failure('NOT_FOUND', `no watch ${id}`);
+    return reply.code(204).send();
+  });
+  app.post('/erasures', async (request) => {
+    await guard.require(request, 'operator');
+    const { email } = parse(erasureSchema, request.body);
+    return leadership.write('erasure', (term) => store.eraseAddress(term, email));
+  });
+}
