@@ -128,8 +128,8 @@ export async function readRecord(layout: Layout): Promise<InstanceRecord | undef
   try {
     text = await readFile(layout.record, 'utf8');
   } catch (error) {
-    // Nothing ran here, or it ended in order.
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    // Nothing ran here, or it ended in order; or this is no folder at all.
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw new Error(`nobody can say what runs in ${layout.root}: ${layout.record} cannot be read`, {
       cause: error,
     });
