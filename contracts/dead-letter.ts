@@ -3,6 +3,7 @@
 import * as z from 'zod';
 import { sourceNameSchema } from './ids.ts';
 import { issueSchema } from './issue.ts';
+import { messageBytesMax } from './item-page.ts';
 
 export const deadLetterStates = ['waiting', 'sending', 'sent', 'discarded'] as const;
 
@@ -96,7 +97,16 @@ export const discardRequestSchema = z.strictObject({
   select: deadLetterSelectionSchema,
   reason: z.string().trim().min(1).max(500),
 });
-export const editRequestSchema = z.strictObject({ ...asked, body: z.string().max(1024 * 1024) });
+export const editRequestSchema = z.strictObject({
+  ...asked,
+  body: z
+    .string()
+    .max(messageBytesMax)
+    .refine(
+      (body) => new TextEncoder().encode(body).length <= messageBytesMax,
+      `at most ${messageBytesMax} bytes, which is what RabbitMQ takes`,
+    ),
+});
 
 export const actionAnswerSchema = z.object({
   /** Null when it was a dry run, or nothing was there to do. */

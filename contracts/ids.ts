@@ -13,7 +13,7 @@ export const nodeIdSchema = z
 /** Versions are exact integers in JSON, JavaScript and bigint columns alike. */
 export const versionSchema = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
 
-const ordinalsPerIntake = 2 ** 24;
+export const ordinalsPerIntake = 2 ** 24;
 export const intakeMax = 2 ** 29 - 1;
 
 /**
@@ -27,6 +27,10 @@ export function itemVersion({ intake, ordinal }: { intake: number; ordinal: numb
   if (!Number.isInteger(ordinal) || ordinal < 0 || ordinal >= ordinalsPerIntake)
     throw new RangeError(`ordinal ${ordinal} is not in 0..2^24-1`);
   return intake * ordinalsPerIntake + ordinal;
+}
+
+export function intakeOf(version: number): number {
+  return Math.floor(version / ordinalsPerIntake);
 }
 
 /** Higher than any version of an earlier intake, lower than any of a later one. */

@@ -131,9 +131,19 @@ export type BatchAnswer = z.infer<typeof batchAnswerSchema>;
 
 /** What the scraper remembers of a source between crawls and between the parts of one crawl. */
 export const crawlStateSchema = z.strictObject({
-  /** Pages still to be fetched; `waits`: how often the site asked us to come back later for it. */
+  /**
+   * Pages still to be fetched; `waits`: how often the site asked us to come back later for it; `deaths`: how many runs ended
+   * without a word while it was the next one.
+   */
   frontier: z
-    .array(z.strictObject({ url: z.string(), depth: z.int(), waits: z.int().optional() }))
+    .array(
+      z.strictObject({
+        url: z.string(),
+        depth: z.int(),
+        waits: z.int().optional(),
+        deaths: z.int().optional(),
+      }),
+    )
     .max(100_000),
   /** Fetched in this crawl. */
   visited: z.array(z.string()).max(100_000),

@@ -1,6 +1,7 @@
 // What a handler does with a RabbitMQ message it cannot finish: a dead letter with a readable reason, or another
 // try later. Both are confirmed by the broker before they return, so the handler may then succeed and lose
 // nothing. Never throws a message away: when the publish fails it throws and Lambda keeps the message.
+import { hash } from 'node:crypto';
 import { exchanges, messageHeaders } from '../contracts/topology.ts';
 import type { FailureCode } from '../contracts/failures.ts';
 import { decodeHeaders, type QueuedMessage, type RabbitmqMessage } from '../contracts/rabbitmq-event.ts';
@@ -77,12 +78,13 @@ export function publishedAtOf(message: RabbitmqMessage): string | null {
 
 async function publish(
   { broker }: Pick<PublishPorts, 'broker'>,
-  { basicProperties: { type, messageId } }: RabbitmqMessage,
+  { basicProperties: { type, messageId }, data }: RabbitmqMessage,
   how: Pick<BrokerMessage, 'exchange' | 'routingKey' | 'body' | 'headers'>,
 ): Promise<void> {
   const client = await broker();
   await client.publish(
-    { ...how, type: type ?? 'unknown', messageId: messageId ?? crypto.randomUUID() },
+    // Of the content where its publisher gave none: done again, it is the same message.
+    { ...how, type: type ?? 'unknown', messageId: messageId ?? hash('sha256', data) },
     { timeoutMs: publishTimeoutMs },
   );
 }

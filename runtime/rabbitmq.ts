@@ -1,5 +1,10 @@
 // Publishing to RabbitMQ, asking for a queue's depth and taking what lies in one: confirmed, mandatory, bounded, and over a
 // connection that is opened when it is first needed and again after it broke. Never consumes: event sources do that.
+//
+// What a broker does not read stays in the connection and would be sent after all, each try once more. So while RabbitMQ has
+// said that it reads nothing (connection.blocked: it is short of memory or disk), nothing more is written; and a connection
+// on which a confirm is late is thrown away with what it still holds.
+import type { Writable } from 'node:stream';
 import type { Channel, ChannelModel, ConfirmChannel, GetMessage } from 'amqplib';
 import { connectAmqps, type BrokerAddress } from './amqps.ts';
 import { Failure } from './failure.ts';
@@ -30,10 +35,11 @@ export interface TakenMessage {
 export interface BrokerClient {
   /**
    * Resolves when the broker has confirmed the message and some queue has it.
-   * @throws Failure BROKER_UNAVAILABLE (indefinite: it may have been taken) or UNROUTABLE (definite).
+   * @throws Failure BROKER_UNAVAILABLE (indefinite: it may have been taken; at once while the broker is blocked) or UNROUTABLE
+   * (definite).
    */
   publish(message: BrokerMessage, options?: { timeoutMs?: number }): Promise<void>;
-  /** Ready messages. @throws Failure BROKER_UNAVAILABLE, also when there is no such queue. */
+  /** Ready messages; eight queues are asked at a time. @throws Failure BROKER_UNAVAILABLE, also when there is no such queue. */
   depth(queue: string, options?: { timeoutMs?: number }): Promise<number>;
   /**
    * Takes ready messages, the oldest first, until one of the limits is reached, and acknowledges them when `keep` has
@@ -54,12 +60,16 @@ const takeWithinMs = 30_000;
 const closeWithinMs = 1_000;
 /** Publishes that wait for their confirm; one more is refused. */
 const unconfirmedMax = 1_000;
+/** Each has a channel for itself, of which the development broker gives a connection 64. */
+const depthsAtOnce = 8;
 
 interface Link {
   readonly connection: ChannelModel;
   readonly channel: ConfirmChannel;
   /** Message ids that came back because no queue takes them; a return always precedes its confirm. */
   readonly returned: Set<string>;
+  /** Why the broker reads nothing of this connection for now. */
+  readonly blocked: () => string | undefined;
 }
 
 export function connectBroker(options: BrokerOptions): BrokerClient {
@@ -71,6 +81,8 @@ class Client implements BrokerClient {
   #link: Promise<Link> | undefined;
   #isClosed = false;
   #unconfirmed = 0;
+  /** The last question in each. */
+  readonly #lanes = Array.from({ length: depthsAtOnce }, (): Promise<unknown> => Promise.resolve());
   // Takes are done on one channel that stays open: RabbitMQ passes acknowledgements on to a quorum queue a few at a time, and
   // a channel that closes forgets those it still has. One at a time: an acknowledgement speaks for all before it.
   #taking: Promise<unknown> = Promise.resolve();
@@ -89,8 +101,12 @@ class Client implements BrokerClient {
       );
     this.#unconfirmed += 1;
     try {
-      await inTime(timeoutMs, what, async () => {
-        const { channel, returned } = await this.#open();
+      await inTime(timeoutMs, what, async (signal) => {
+        const { connection, channel, returned, blocked } = await this.#openFor(signal);
+        signal.addEventListener('abort', () => {
+          // A blocked one is kept: it will be told when that ends, and a new one would not know of it.
+          if (blocked() === undefined) destroy(connection);
+        });
         await confirmed(channel, message);
         if (returned.delete(message.messageId)) throw new Failure('UNROUTABLE', `${what}: no queue takes it`);
       });
@@ -100,22 +116,24 @@ class Client implements BrokerClient {
   }
 
   depth(queue: string, { timeoutMs = depthWithinMs } = {}): Promise<number> {
-    return inTime(timeoutMs, `asking for the depth of ${queue}`, async () => {
-      const { connection } = await this.#open();
-      // A channel of its own: the broker closes it when there is no such queue.
-      const channel = await connection.createChannel();
-      channel.on('error', () => undefined); // The call below rejects with the same error.
-      const { messageCount } = await channel.checkQueue(queue);
-      await channel.close();
-      return messageCount;
-    });
+    return inTime(timeoutMs, `asking for the depth of ${queue}`, (signal) =>
+      this.#inLane(async () => {
+        const { connection } = await this.#openFor(signal);
+        // A channel of its own: the broker closes it when there is no such queue.
+        const channel = await connection.createChannel();
+        channel.on('error', () => undefined); // The call below rejects with the same error.
+        const { messageCount } = await channel.checkQueue(queue);
+        await channel.close();
+        return messageCount;
+      }),
+    );
   }
 
   take(...[queue, limits, keep]: Parameters<BrokerClient['take']>): Promise<number> {
     const turn = this.#taking.then(async () => {
       try {
-        return await inTime(takeWithinMs, `taking messages of ${queue}`, async () =>
-          takeFrom(await this.#openTaking(), queue, limits, keep),
+        return await inTime(takeWithinMs, `taking messages of ${queue}`, async (signal) =>
+          takeFrom(await this.#openTaking(signal), queue, limits, keep),
         );
       } catch (error) {
         this.#giveBack();
@@ -132,7 +150,10 @@ class Client implements BrokerClient {
     this.#link = undefined;
     if (!last) return;
     const ended = last.then(
-      ({ connection }) => connection.close(),
+      async ({ connection }) => {
+        await connection.close();
+        destroy(connection); // A blocked one still holds what was given up.
+      },
       () => undefined, // It never opened.
     );
     await within(closeWithinMs, 'closing the broker connection', () => ended).catch(() => undefined); // The process ends anyway.
@@ -150,10 +171,32 @@ class Client implements BrokerClient {
     return opening;
   }
 
-  async #openTaking(): Promise<Channel> {
+  /** For whoever still waits for it when it is open. */
+  async #openFor(signal: AbortSignal): Promise<Link> {
+    const link = await this.#open();
+    signal.throwIfAborted();
+    const reason = link.blocked();
+    if (reason !== undefined) throw new Error(`the broker takes nothing for now: ${reason}`);
+    return link;
+  }
+
+  /** Behind those that asked before in one of the lanes, taken in turn. */
+  #inLane<T>(ask: () => Promise<T>): Promise<T> {
+    const turn = (this.#lanes.shift() ?? Promise.resolve()).then(ask);
+    this.#lanes.push(turn.catch(() => undefined)); // Whoever asked is told.
+    return turn;
+  }
+
+  async #openTaking(signal: AbortSignal): Promise<Channel> {
+    const { connection } = await this.#openFor(signal);
     if (this.#takeChannel) return this.#takeChannel;
-    const channel = await (await this.#open()).connection.createChannel();
+    const channel = await connection.createChannel();
     channel.on('error', () => undefined); // The call under way rejects with the same error.
+    if (signal.aborted) {
+      // Another may be open by now, and what both took would be acknowledged by either.
+      channel.close().catch(() => undefined); // It is closed already.
+      signal.throwIfAborted();
+    }
     channel.on('close', () => {
       if (this.#takeChannel === channel) this.#takeChannel = undefined;
     });
@@ -169,7 +212,7 @@ class Client implements BrokerClient {
 }
 
 /** @throws the work's own Failure, else BROKER_UNAVAILABLE. */
-async function inTime<T>(ms: number, what: string, work: () => Promise<T>): Promise<T> {
+async function inTime<T>(ms: number, what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   try {
     return await within(ms, 'the broker', work);
   } catch (error) {
@@ -182,6 +225,9 @@ async function openLink(options: BrokerOptions, onGone: () => void): Promise<Lin
   // The library throws where nobody listens; what it has to say reaches the caller through its pending call.
   connection.on('error', () => undefined);
   connection.on('close', onGone);
+  let blocked: string | undefined;
+  connection.on('blocked', (reason: string) => (blocked = reason));
+  connection.on('unblocked', () => (blocked = undefined));
   try {
     const channel = await connection.createConfirmChannel();
     const returned = new Set<string>();
@@ -195,11 +241,17 @@ async function openLink(options: BrokerOptions, onGone: () => void): Promise<Lin
       const id: unknown = message.properties.messageId;
       if (typeof id === 'string') returned.add(id);
     });
-    return { connection, channel, returned };
+    return { connection, channel, returned, blocked: () => blocked };
   } catch (error) {
     connection.close().catch(() => undefined); // The error that counts is the one thrown.
     throw error;
   }
+}
+
+/** With what it was given to send, which closing it would wait for. Whoever waits on it is told that it is gone. */
+function destroy(connection: ChannelModel): void {
+  const { stream } = connection.connection as unknown as { stream: Writable };
+  stream.destroy(new Error('the connection was given up'));
 }
 
 async function takeFrom(

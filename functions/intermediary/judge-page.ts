@@ -6,6 +6,7 @@ import {
   itemPageSchema,
   itemPageType,
   itemPageVersion,
+  misplaced,
   type ItemPage,
 } from '../../contracts/item-page.ts';
 import { itemSchema, type Item } from '../../contracts/item.ts';
@@ -44,14 +45,10 @@ export function judgePage(message: RabbitmqMessage): JudgedPage {
   const bad: BadItem[] = [];
   for (const [index, candidate] of page.items.entries()) {
     const parsed = itemSchema.safeParse(candidate);
+    const objection = parsed.success ? misplaced(parsed.data, page) : undefined;
     if (!parsed.success)
       bad.push({ index, code: 'ITEM_MALFORMED', reason: describeIssues(issuesOf(parsed.error)) });
-    else if (parsed.data.source !== page.source)
-      bad.push({
-        index,
-        code: 'ITEM_MALFORMED',
-        reason: `source: ${parsed.data.source} on a page of ${page.source}`,
-      });
+    else if (objection) bad.push({ index, code: 'ITEM_MALFORMED', reason: describeIssues([objection]) });
     else good.push({ index, item: parsed.data });
   }
   return { kind: 'page', page, good, bad };

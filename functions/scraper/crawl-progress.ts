@@ -4,10 +4,13 @@
 // How versions stay unique: the state that is stored while a crawl runs names ordinals beyond any that were used, so that a
 // worker that takes over after a crash never gives a used version to other content (VERSION_REUSED).
 //
+// How a page cannot end every crawl with its worker: the state that is stored while a crawl runs counts a death for the page
+// that is next, so that a worker that takes over knows which page it was and gives it up after three.
+//
 // The stored state has a limit. At the limit a crawl learns no new pages or items, goes on with those it knows, and says
 // that it is not whole.
 import { hash } from 'node:crypto';
-import { itemVersion } from '../../contracts/ids.ts';
+import { itemVersion, ordinalsPerIntake } from '../../contracts/ids.ts';
 import { itemsPerPageMax } from '../../contracts/item-page.ts';
 import type { Item, ItemContent } from '../../contracts/item.ts';
 import { packedStateLengthMax, type CrawlLease, type CrawlState } from '../../contracts/node-api.ts';
@@ -36,6 +39,7 @@ const lengthPerStore = 4_000_000;
 /** Below what the leader takes by what may be learnt between two stores. */
 const limitsDefault: StateLimits = { packed: packedStateLengthMax - 1_000_000, plain: 60_000_000 };
 const waitsMax = 3;
+const deathsMax = 3;
 
 export class CrawlProgress {
   readonly counts = { pages: 0, notModified: 0, failedPages: 0, itemsSeen: 0, itemsPublished: 0 };
@@ -47,6 +51,8 @@ export class CrawlProgress {
   readonly #seen: Set<string>;
   readonly #hosts: Set<string>;
   readonly #limits: StateLimits;
+  /** The run before ended without a word. From here on it is stored which page is read, each time: it may be one that ends workers. */
+  readonly isCareful: boolean;
   #full: string | undefined;
   #sinceStored = { messages: 0, items: 0, length: 0 };
 
@@ -59,6 +65,7 @@ export class CrawlProgress {
     this.#seen = new Set([...this.#visited].flatMap((url) => this.#state.pages[url]?.skus ?? []));
     this.#hosts = new Set(this.#source.startUrls.map((url) => new URL(url).host));
     this.#limits = limits;
+    this.isCareful = this.#state.frontier[0]?.deaths !== undefined;
   }
 
   /** Why nothing counts as vanished, although the crawl came to its end. */
@@ -88,12 +95,21 @@ export class CrawlProgress {
 
   /** The page to read now; undefined at the end. */
   next(): Entry | undefined {
+    // No page has as many items as are reserved at once. Of this intake there will be no more; the next crawl has another.
+    if (this.#state.nextOrdinal + itemsPerStore > ordinalsPerIntake) {
+      this.#cut('the limit of versions of one crawl, which workers that ended without a word used up');
+      return undefined;
+    }
     return this.#state.frontier[0];
   }
   done({ url }: Entry): void {
     // It is gone already when the state became full while it was read.
     if (this.#state.frontier[0]?.url === url) this.#state.frontier.shift();
     this.#visited.add(url);
+  }
+  /** So many runs ended while they read it. */
+  isDeadly({ deaths = 0 }: Entry): boolean {
+    return deaths >= deathsMax;
   }
   /** The site asked us to come back later for this page. @returns false when it did so often enough. */
   mayWait(entry: Entry): boolean {
@@ -209,8 +225,11 @@ export class CrawlProgress {
   /** The state to store while the crawl goes on, with ordinals reserved for what is published before the next store. */
   running(): CrawlState {
     this.#sinceStored = { messages: 0, items: 0, length: 0 };
+    const paused = this.paused();
+    const [next, ...rest] = paused.frontier;
     return {
-      ...this.paused(),
+      ...paused,
+      frontier: next === undefined ? [] : [{ ...next, deaths: (next.deaths ?? 0) + 1 }, ...rest],
       nextPage: this.#state.nextPage + messagesPerStore,
       // The message that reaches the limit may go beyond it.
       nextOrdinal: this.#state.nextOrdinal + itemsPerStore + itemsPerPageMax,

@@ -94,7 +94,7 @@ class Crawl {
   readonly #site: PoliteSite;
   readonly #publisher: Publisher;
   readonly #events: EventReporter;
-  #storedAt = performance.now();
+  #storedAt = -Infinity;
   #storeEveryMs = storeEveryMsMin;
   #lost: Failure | undefined;
 
@@ -152,20 +152,21 @@ class Crawl {
   }
 
   async #readPages(): Promise<void> {
-    // First, so that the ordinals about to be used are reserved.
-    await this.#store('running');
+    const progress = this.#progress;
     for (;;) {
       if (this.#lost) throw this.#lost;
-      // Before the next page is chosen: what is stored may have become too much to learn more pages.
-      if (this.#progress.mustStore || performance.now() - this.#storedAt > this.#storeEveryMs)
-        await this.#store('running');
-      const entry = this.#progress.next();
+      // At first too, so that the ordinals about to be used are reserved. And before the next page is chosen: what is stored
+      // may have become too much to learn more pages.
+      const isDue = performance.now() - this.#storedAt > this.#storeEveryMs;
+      if (isDue || progress.mustStore || progress.isCareful) await this.#store('running');
+      const entry = progress.next();
       if (!entry) return;
       if (performance.now() > this.#deadline)
         throw new CrawlPaused('the time of this run is over', this.#site.waitMs(entry.url));
       await waitForRoom(this.#ports.broker, this.#partitions);
-      await this.#readPage(entry);
-      this.#progress.done(entry);
+      if (progress.isDeadly(entry)) this.#failPage(entry, 'every run that read it ended without a word');
+      else await this.#readPage(entry);
+      progress.done(entry);
     }
   }
 
@@ -254,6 +255,9 @@ class Crawl {
     const { incomplete } = this.#progress;
     if (incomplete !== undefined)
       logger.warn(`${name} was not crawled whole: ${incomplete}; nothing counts as vanished`);
+    // With nothing left to read, so that whoever goes on after a death here deposits the same file, not what it reads anew;
+    // and whose lease is lost deposits none.
+    await this.#store('running');
     const snapshot = this.#progress.snapshot();
     // An empty one would make every item vanish, and is a broken shop or selector far more often than a sale.
     if (snapshot === '') logger.warn(`${name} showed no item at all; no crawl file is deposited`);

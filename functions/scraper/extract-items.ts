@@ -220,8 +220,9 @@ function nextPage(
   return absolute(written, base) ?? null;
 }
 
+/** A comment ends at its first `-->`: were it also allowed to go on behind it, forty of them would take days. */
 function isSitemap(text: string): boolean {
-  return /^\uFEFF?\s*(?:<\?xml[^>]*>\s*)?(?:<!--[\s\S]{0,2000}?-->\s*)*<(?:urlset|sitemapindex)[\s>]/u.test(
+  return /^\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->)[\s\S])*-->\s*)*<(?:urlset|sitemapindex)[\s>]/u.test(
     text.slice(0, 4_000),
   );
 }

@@ -1,5 +1,6 @@
 // Price and stock as shops write them ("£51.77", "1.234,56 €", "In stock (22 available)") to numbers.
-// Pure; never guesses a price that is not there.
+// Pure; never guesses a price that is not there. Each text is shortened before a pattern sees it: what a shop writes does
+// not decide how long that takes.
 
 export interface Price {
   readonly amount: number;
@@ -46,22 +47,30 @@ const codes: ReadonlySet<string> = new Set(Intl.supportedValuesOf('currency'));
 const mark =
   /(?<![\p{L}])(?:(?<letter>\p{Lu})|(?<letters>\p{Lu}{2,3})\s?)\$|(?<sign>[£€$¥₹₽₩₺₴]|zł|Kč)|(?<![\p{L}])(?<code>[A-Z]{3})(?![\p{L}])/gu;
 
+const lengthMax = 200;
+const collapsed = (text: string): string => text.trim().replace(/\s{2,}/gu, ' ');
+/** Without a number at the cut, which may go on behind it. */
+function cut(text: string): string {
+  return text.length <= lengthMax ? text : `${text.slice(0, lengthMax).replace(/[\d.,'’\s]+$/u, '')}…`;
+}
+
 /**
- * The first amount in a text. The last of two different separators is the decimal one; a lone separator
+ * The first amount in the first 200 characters of a text, spaces counting as one. The last of two different separators is the decimal one; a lone separator
  * before exactly three digits groups thousands ("1,299"), unless a zero stands before it ("0.125").
  * @param home The source's currency: what a bare "$" means there, where that is one of the dollars.
  * @returns undefined for no number, or a negative one.
  */
-export function parsePrice(text: string, home: string | null = null): Price | undefined {
+export function parsePrice(written: string, home: string | null = null): Price | undefined {
+  const text = cut(collapsed(written));
   const match = /(?<sign>[-−]\s*\p{Sc}?\s*)?(?<number>\d[\d.,'’\s\u00a0\u202f]*)/u.exec(text);
   if (!match?.groups) return undefined;
   const before = text.slice(0, match.index).trimEnd();
   // A dash glued to the amount is a sign; "Sale - £5" and "10-20" are not.
   if (match.groups['sign'] !== undefined && (before === '' || /\p{Sc}$/u.test(before))) return undefined;
-  const written = (match.groups['number'] as string).replace(/[\s.,'’\u00a0\u202f]+$/u, '');
-  const amount = toNumber(written);
+  const number = (match.groups['number'] as string).replace(/[\s.,'’\u00a0\u202f]+$/u, '');
+  const amount = toNumber(number);
   if (amount === undefined) return undefined;
-  const end = match.index + match[0].length - (match.groups['number'] as string).length + written.length;
+  const end = match.index + match[0].length - (match.groups['number'] as string).length + number.length;
   return { amount, currency: currencyIn(text, { start: match.index, end }, home) };
 }
 
@@ -125,13 +134,14 @@ const stockCounts = [
 ].map((pattern) => new RegExp(pattern, 'iu'));
 
 /** Words or a schema.org URL ("https://schema.org/OutOfStock"); no text at all counts as in stock. */
-export function parseStock(text: string | undefined): Stock {
-  if (text === undefined || text.trim() === '') return { inStock: true, stock: null };
-  const written = /schema\.org/iu.test(text)
+export function parseStock(written: string | undefined): Stock {
+  const text = collapsed(written ?? '');
+  if (text === '') return { inStock: true, stock: null };
+  const counted = /schema\.org/iu.test(text)
     ? undefined
     : stockCounts
-        .map((pattern) => pattern.exec(text)?.groups?.['count'])
+        .map((pattern) => pattern.exec(cut(text))?.groups?.['count'])
         .find((found) => found !== undefined);
-  const stock = written === undefined ? null : Number(written.replace(/\D/gu, ''));
+  const stock = counted === undefined ? null : Number(counted.replace(/\D/gu, ''));
   return { inStock: !outOfStock.test(text) && stock !== 0, stock };
 }

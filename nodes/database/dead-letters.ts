@@ -55,16 +55,16 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
       );
       return Object.fromEntries(rows.map(({ queue, letters }) => [queue, letters]));
     },
-    async deadLetterGroups(select) {
+    async deadLetterGroups(select, forWhat = 'retry') {
       const rows = await read<WithDates<DeadLetterGroup, 'oldest' | 'newest'>>(
         'grouping dead letters',
         // The reason is looked up afterwards: reasons that are sorted with hundreds of thousands of letters take seconds.
         `SELECT "group", queue, source, code, (SELECT reason FROM dead_letters WHERE dead_letter_id = first) AS reason, letters, oldest, newest
          FROM (SELECT group_id AS "group", queue, source, code, min(dead_letter_id) AS first, count(*) AS letters,
              min(died_at) AS oldest, max(died_at) AS newest
-           FROM waiting_dead_letters($1) GROUP BY group_id, queue, source, code ORDER BY letters DESC, group_id LIMIT $2) AS grouped
+           FROM open_dead_letters($1, $3) GROUP BY group_id, queue, source, code ORDER BY letters DESC, group_id LIMIT $2) AS grouped
          ORDER BY letters DESC, "group"`,
-        [JSON.stringify(select), groupsMax],
+        [JSON.stringify(select), groupsMax, forWhat],
       );
       return rows.map((row) => ({
         ...row,

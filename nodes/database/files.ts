@@ -167,6 +167,12 @@ async function applyUpload(queries: Queries, term: number, upload: Upload): Prom
     );
 
   const counts = await applyRows(queries, term, upload, file.traceparent);
+  if (isCrawl) {
+    // All of them were stale: what stood had the version of a file.
+    const returned = await bringBack(queries, term, { ...upload, ...file, source: source.name });
+    counts.applied += returned;
+    counts.stale = Math.max(0, counts.stale - returned);
+  }
   const problems = [...upload.problems];
   let vanished = 0;
   if (isSnapshot && upload.invalid > 0)
@@ -336,6 +342,21 @@ const vanishStatement = writeStatement({
   repeats: 'recorded',
 });
 
+const returnStatement = writeStatement({
+  given: `SELECT staged_rows.* FROM staged_rows JOIN items USING (source, sku)
+    WHERE staged_rows.upload = $3 AND source = $2 AND NOT staged_rows.vanished AND items.vanished AND items.version < $5
+    ORDER BY source, sku LIMIT ${rowsPerStatement} FOR UPDATE OF items`,
+  applied: `applied AS (
+    UPDATE items SET vanished = false, title = given.title, url = given.url, image_url = given.image_url, price = given.price,
+      currency = given.currency, in_stock = given.in_stock, stock = given.stock,
+      version = $5, term = fence_held.term, traceparent = $4, changed_at = clock_timestamp()
+    FROM given, fence_held
+    WHERE items.source = given.source AND items.sku = given.sku AND items.vanished AND items.version < $5
+    RETURNING ${writtenColumns}
+  )`,
+  repeats: 'recorded',
+});
+
 /** What a snapshot no longer names, at the last version of its intake: newer intakes have touched nothing of it. */
 async function markVanished(
   queries: Queries,
@@ -357,6 +378,29 @@ async function markVanished(
   }
   assertAllStaged(file, (await judgeStaged(queries, file.upload, file.intake)).rows);
   return vanished;
+}
+
+/**
+ * What a crawl file names and stands as vanished, at the last version of its intake. A crawl says an item it saw unchanged with
+ * the version of old, which would never undo a mark that was wrong, such as one of a file that two workers deposited.
+ */
+async function bringBack(
+  queries: Queries,
+  term: number,
+  file: Upload & { source: string; intake: number; traceparent: string },
+): Promise<number> {
+  let returned = 0;
+  for (;;) {
+    const { given, applied } = await write(queries, 'bringing back what is there', returnStatement, [
+      term,
+      file.source,
+      file.upload,
+      file.traceparent,
+      lastVersionOf(file.intake),
+    ]);
+    returned += applied.length;
+    if (given < rowsPerStatement) return returned;
+  }
 }
 
 /** In bounded steps. What is left after a failure is swept after a day. */

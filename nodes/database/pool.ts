@@ -192,6 +192,9 @@ const ownStates: Readonly<Record<string, FailureCode>> = {
   BT004: 'NOT_FOUND',
 };
 
+/** A NUL, in a text and in jsonb. */
+const unstorableText = new Set(['22021', '22P05']);
+
 /** The Failure that says what an error of pg means for the caller; a mistake of ours stays what it is. */
 export function failureOf(what: string, cause: unknown): unknown {
   const { code, detail } = cause as { code?: string; detail?: string };
@@ -200,6 +203,8 @@ export function failureOf(what: string, cause: unknown): unknown {
     return new Failure(own, `${what}: ${describeError(cause)}`, {
       details: own === 'STALE_TERM' ? { databaseTerm: Number(detail) } : {},
     });
+  if (code !== undefined && unstorableText.has(code))
+    return new Failure('REQUEST_MALFORMED', `${what}: a character of it cannot be stored`, { cause });
   // Class 22, 23, 42: data and statements that the server has read and refused.
   if (code !== undefined && /^(?:22|23|42|P0|BT)/.test(code)) return new Error(what, { cause });
   // Class 57P03: it starts up or shuts down, and has read nothing.

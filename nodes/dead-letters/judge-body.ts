@@ -3,7 +3,7 @@
 import type { z } from 'zod';
 import type { Issue } from '../../contracts/issue.ts';
 import { fileCommandSchema } from '../../contracts/file-command.ts';
-import { itemPageSchema } from '../../contracts/item-page.ts';
+import { itemPageSchema, misplaced } from '../../contracts/item-page.ts';
 import { itemSchema } from '../../contracts/item.ts';
 import { mailMessageSchema } from '../../contracts/mail-message.ts';
 import { queues } from '../../contracts/topology.ts';
@@ -25,12 +25,13 @@ export function judgeBody(queue: string, body: Buffer): Issue[] {
   }
   const envelope = problemsOf(schemas[queue], json, []);
   if (envelope.length > 0 || queue !== queues.items.name) return envelope;
-  const { items, source } = itemPageSchema.parse(json);
-  return items
+  const page = itemPageSchema.parse(json);
+  return page.items
     .flatMap((item, index) => {
       const parsed = itemSchema.safeParse(item);
-      return parsed.success && parsed.data.source !== source
-        ? [{ path: `items.${index}.source`, message: `${parsed.data.source} on a page of ${source}` }]
+      const objection = parsed.success ? misplaced(parsed.data, page) : undefined;
+      return objection
+        ? [{ ...objection, path: `items.${index}.${objection.path}` }]
         : problemsOf(itemSchema, item, ['items', index]);
     })
     .slice(0, problemsMax);

@@ -24,7 +24,7 @@ export interface NewDeadLetter {
   readonly attempts: number;
   /** The letter it was before that. */
   readonly cameFrom: number | null;
-  /** Two of one fingerprint are one letter that was taken twice. */
+  /** Two of one fingerprint are one letter that was buried or taken twice. */
   readonly fingerprint: Buffer;
   readonly diedAt: Date;
 }
@@ -71,7 +71,8 @@ export interface DeadLetterStore {
   keepDeadLetters(term: number, letters: readonly NewDeadLetter[]): Promise<void>;
   /** By queue; those that are being sent again count until they are confirmed. */
   openDeadLetters(): Promise<Record<string, number>>;
-  deadLetterGroups(select: DeadLetterSelection): Promise<DeadLetterGroup[]>;
+  /** Of those that can be decided about: they wait, or are being sent again and are to be discarded by their ids. */
+  deadLetterGroups(select: DeadLetterSelection, forWhat?: 'retry' | 'discard'): Promise<DeadLetterGroup[]>;
   /** Oldest first, with ids above `after`. */
   deadLetters(filter: DeadLetterFilter, page: { after: number; limit: number }): Promise<DeadLetter[]>;
   deadLetter(id: number): Promise<{ letter: StoredDeadLetter; actions: DeadLetterAction[] } | undefined>;

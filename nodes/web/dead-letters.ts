@@ -31,7 +31,7 @@ import { parse } from './parse-request.ts';
 const actionsShown = 100;
 /** How many letters one statement settles; an action takes as many statements as it needs. */
 const lettersPerStep = 2_000;
-const editBytesMax = 8 * 1024 * 1024; // A body of 1 MB, each of whose characters is escaped.
+const editBytesMax = 4 * 1024 * 1024; // A body of half a megabyte, each of whose characters is escaped.
 
 const listQuery = z.object({
   state: z.enum(deadLetterStates).optional(),
@@ -91,7 +91,7 @@ export const deadLetterOperations: readonly Operation[] = [
   {
     method: 'post',
     path: '/dead-letters/discard',
-    summary: 'Discard dead letters, with a reason',
+    summary: 'Discard dead letters, with a reason; by its id also one that is still to be sent again',
     role: 'operator',
     body: discardRequestSchema,
     answer: actionAnswerSchema,
@@ -157,7 +157,7 @@ export function addDeadLetters(
     return settle('discard', parse(discardRequestSchema, request.body));
   });
 
-  /** Those that wait now. Cut off in the middle, the rest still waits: asked again, it goes on. */
+  /** Those that wait now; to discard, also those with the ids that are being sent again. Cut off in the middle, the rest still waits: asked again, it goes on. */
   async function settle(
     kind: 'retry' | 'discard',
     {
@@ -169,7 +169,7 @@ export function addDeadLetters(
   ): Promise<ActionAnswer> {
     return leadership.write(`${kind} of dead letters`, async (term) => {
       const upTo = await store.lastDeadLetter();
-      const groups = await store.deadLetterGroups(select);
+      const groups = await store.deadLetterGroups(select, kind);
       const chosen = groups.reduce((sum, { letters }) => sum + letters, 0);
       if (dryRun || chosen === 0) return { action: null, letters: chosen, groups };
       const action = randomUUID();

@@ -1,5 +1,6 @@
 // A broker for a test file, run as `baton up` runs it: its service under the supervisor, in a folder of its own. Killed,
 // it is started again by the supervisor.
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,9 +24,12 @@ export interface TestBroker {
   connect(options?: { username?: string; password?: string; heartbeat?: number }): Promise<ChannelModel>;
   /** kill -9; resolves when it is up again. */
   crash(): Promise<void>;
+  /** RabbitMQ's own command line. @throws Error when it fails. */
+  control(...args: string[]): void;
   close(): Promise<void>;
 }
 
+const rabbitmqctl = '/usr/lib/rabbitmq/bin/rabbitmqctl';
 const username = 'test';
 const password = 'test # "password"';
 
@@ -95,6 +99,9 @@ export async function startTestBroker(kind: BrokerKind): Promise<TestBroker> {
       });
       supervisor.kill(service.name);
       await up;
+    },
+    control(...args) {
+      execFileSync(rabbitmqctl, args, { env: service.command.env, stdio: 'pipe' });
     },
     close,
   };

@@ -392,14 +392,10 @@ export class Channel {
 function propertiesFor(queue: Queue, entry: QueuedMessage, message: Message): Buffer {
   if (queue.settings.kind !== 'quorum' || entry.returns === 0) return message.properties;
   const properties = decodeProperties(message.properties);
-  try {
-    return encodeProperties({
-      ...properties,
-      headers: { ...properties.headers, 'x-delivery-count': { '!': 'long', value: entry.returns } },
-    });
-  } catch {
-    return message.properties; // Of an older version's journal: see refuseUnencodable.
-  }
+  return encodeProperties({
+    ...properties,
+    headers: { ...properties.headers, 'x-delivery-count': { '!': 'long', value: entry.returns } },
+  });
 }
 
 function refuseArguments(what: string, table: object): void {

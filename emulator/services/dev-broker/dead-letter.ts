@@ -1,5 +1,5 @@
 // What a dead letter looks like: the message with RabbitMQ's account of its deaths in its headers. Pure.
-import { decodeProperties, encodeProperties, type Properties, type Table } from './amqp.ts';
+import { decodeProperties, encodeProperties, type Table } from './amqp.ts';
 import { createMessage, type Message } from './message.ts';
 import type { DeathReason } from './queue-state.ts';
 
@@ -55,18 +55,9 @@ export function deadLetter(
   return createMessage({
     exchange: death.exchange,
     routingKey: death.routingKey ?? message.routingKey,
-    properties: encodeOr(properties, headers, () => ({ ...first, 'x-death': [record] })),
+    properties: encodeProperties({ ...properties, headers }),
     bodyParts: [message.body],
   });
-}
-
-/** A message of an older version's journal may have headers that cannot be written: it dies without them. */
-function encodeOr(properties: Properties, headers: Table, ours: () => Table): Buffer {
-  try {
-    return encodeProperties({ ...properties, headers });
-  } catch {
-    return encodeProperties({ headers: ours() });
-  }
 }
 
 /**

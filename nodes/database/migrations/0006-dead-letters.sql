@@ -80,9 +80,10 @@ BEGIN
     ON CONFLICT (fingerprint) WHERE state IN ('waiting', 'sending') DO UPDATE SET times = kept.times + excluded.times;
 END $$;
 
--- Those that a decision can be made about: `ids`, or all of a `group`, `queue`, `code`, `source`, or all.
-CREATE FUNCTION waiting_dead_letters(selection jsonb) RETURNS SETOF dead_letters LANGUAGE sql STABLE AS $$
-  SELECT * FROM dead_letters WHERE state = 'waiting'
+-- Those that a decision can be made about: `ids`, or all of a `group`, `queue`, `code`, `source`, or all. One that is being sent
+-- again can be discarded by its id: a group is of those that wait, and of two who decide about it at once the first one decides.
+CREATE FUNCTION open_dead_letters(selection jsonb, doing text) RETURNS SETOF dead_letters LANGUAGE sql STABLE AS $$
+  SELECT * FROM dead_letters WHERE (state = 'waiting' OR (state = 'sending' AND doing = 'discard' AND selection->'ids' IS NOT NULL))
     AND (selection->'ids' IS NULL OR dead_letter_id IN (SELECT value::bigint FROM jsonb_array_elements_text(selection->'ids')))
     AND (selection->>'group' IS NULL OR group_id = selection->>'group')
     AND (selection->>'queue' IS NULL OR queue = selection->>'queue')
@@ -90,7 +91,8 @@ CREATE FUNCTION waiting_dead_letters(selection jsonb) RETURNS SETOF dead_letters
     AND (selection->>'source' IS NULL OR source = selection->>'source')
 $$;
 
--- A step of one action; how many letters it settled. Bounded, so that the fence is held for a short time only.
+-- A step of one action; how many letters it settled. Bounded, so that the fence is held for a short time only. A letter that is
+-- discarded while it is being sent may have been sent: both actions say so.
 CREATE FUNCTION settle_dead_letters(held bigint, given_action uuid, doing text, given_who text, why text, selection jsonb,
   up_to bigint, letters_max integer) RETURNS integer
 LANGUAGE plpgsql AS $$
@@ -103,10 +105,11 @@ BEGIN
   WITH chosen AS (
     SELECT dead_letters.dead_letter_id FROM dead_letters
     WHERE dead_letters.dead_letter_id IN (
-      SELECT waiting.dead_letter_id FROM waiting_dead_letters(selection) AS waiting
-      WHERE waiting.dead_letter_id <= up_to ORDER BY waiting.dead_letter_id LIMIT letters_max)
+      SELECT decidable.dead_letter_id FROM open_dead_letters(selection, doing) AS decidable
+      WHERE decidable.dead_letter_id <= up_to ORDER BY decidable.dead_letter_id LIMIT letters_max)
       -- Looked at again: another action may have settled it between the two.
-      AND dead_letters.state = 'waiting'
+      AND (dead_letters.state = 'waiting'
+        OR (dead_letters.state = 'sending' AND doing = 'discard' AND selection->'ids' IS NOT NULL))
     FOR UPDATE
   ), changed AS (
     UPDATE dead_letters SET state = CASE doing WHEN 'retry' THEN 'sending' ELSE 'discarded' END,

@@ -2,7 +2,10 @@
 // happened did happen, what it keeps is bounded, and the next publish finds its way without anybody's help.
 import type { Channel, ChannelModel } from 'amqplib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Failure } from '../../../runtime/failure.ts';
 import { connectBroker, type BrokerClient } from '../../../runtime/rabbitmq.ts';
+import { TcpLink } from '../../chaos/tcp-link.ts';
+import { bytesHeld } from '../../support/bytes-held.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 
 let server: TestBroker;
@@ -75,6 +78,52 @@ test('no more than 1,000 messages wait for their confirm: one more is refused at
   );
   expect(refused).toEqual([expect.stringContaining('1000 messages wait for their confirm')]);
   expect(await client.depth('many')).toBe(1_000);
+});
+
+test('what a silent broker does not read is given up with its connection, and not kept for the next', async () => {
+  await queue('silent');
+  const link = await TcpLink.open(Number(new URL(server.address.url).port));
+  const beyond = connectBroker({
+    ...server.address,
+    url: `amqps://127.0.0.1:${link.port}/`,
+    name: 'beyond a link',
+  });
+  try {
+    const send = (messageId: string, bytes: number) =>
+      beyond.publish(
+        { exchange: 'e', routingKey: 'silent', type: 'test', messageId, body: Buffer.alloc(bytes, 'x') },
+        { timeoutMs: 1_000 },
+      );
+    await send('before', 10);
+    const hold = link.swallow(2_500);
+    const before = bytesHeld();
+    const isSent = (number: number) =>
+      send(`m-${number}`, 400_000).then(
+        () => true,
+        () => false, // The error's stack would hold what it tells of.
+      );
+    const outcomes = await Promise.all(Array.from({ length: 100 }, (_, number) => isSent(number)));
+    expect(outcomes).not.toContain(true);
+    await expect.poll(() => bytesHeld() - before, { timeout: 1_000 }).toBeLessThan(5_000_000);
+    await hold;
+    await send('after', 10);
+  } finally {
+    await beyond.close();
+    link.close();
+  }
+});
+
+test('the depths of 200 queues are told at once, within the channels that a broker gives a connection', async () => {
+  const names = Array.from({ length: 200 }, (_, number) => `depth-${number}`);
+  for (const name of names) await queue(name);
+  await publish('depth-7', 'm-1');
+  const depth = (name: string) =>
+    client.depth(name, { timeoutMs: 20_000 }).catch((error: unknown) => (error as Failure).code);
+  // One that is missing costs nobody else his answer.
+  expect(await Promise.all(['missing', ...names].map(depth))).toEqual([
+    'BROKER_UNAVAILABLE',
+    ...names.map((name) => (name === 'depth-7' ? 1 : 0)),
+  ]);
 });
 
 test('after kill -9 of the broker what was confirmed is there, and the same client publishes again', async () => {

@@ -91,7 +91,7 @@ test('a migration that others hold up is tried again, and no node votes or holds
     signal: AbortSignal.timeout(30_000),
   });
   await expect.poll(() => said).toEqual([expect.stringMatching(/^the database is busy: .*hold locks/)]);
-  expect(await Promise.race([joined, 'still waiting'])).toBe('still waiting');
+  expect(await Promise.race([joined, Promise.resolve('still waiting')])).toBe('still waiting');
   expect(await store.writeBatch(1, entries(item('a', 1)))).toEqual([{ kind: 'applied' }]);
   await blocker.query('COMMIT');
   expect(await joined).toMatchObject({ clusterId, recordedTerm: null });

@@ -317,6 +317,39 @@ test('what a newer crawl has seen does not vanish by an older crawl file', async
   expect((await store.item({ source: 'shop', sku: 'b' }))?.item.vanished).toBe(false);
 });
 
+test('a crawl file brings back what it names and an earlier one let vanish, though its version is of old', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  const first = await crawl(store);
+  const [a, b] = [crawled('a', first, 0), crawled('b', first, 1, { stock: 7 })];
+  await store.writeBatch(1, entries(a, b));
+  const file = async (intake: number, size: number, items: readonly Item[]) => {
+    const opened = await open(store, { name: `shop_crawl-${intake}.ndjson`, size });
+    const rows = items.map((item, index) => ({ place: index + 1, item }));
+    return await upload(store, opened, rows);
+  };
+  const next = await crawl(store);
+  expect(await file(next, 1, [a])).toMatchObject({ vanished: 1, differences: 0 });
+  // Of the same crawl, deposited anew by another worker: neither is newer than the other.
+  expect(await file(next, 2, [a, b])).toMatchObject({ vanished: 0, differences: 0, stale: 1 });
+  const last = await crawl(store);
+  expect(await file(last, 2, [a, b])).toMatchObject({
+    applied: 1,
+    unchanged: 1,
+    stale: 0,
+    vanished: 0,
+    differences: 1,
+  });
+  const version = itemVersion({ intake: last, ordinal: 2 ** 24 - 1 });
+  expect((await store.item({ source: 'shop', sku: 'b' }))?.item).toEqual({ ...b, version });
+  const changes = (await store.feed({ after: 0, limit: 100 })).filter(({ sku }) => sku === 'b');
+  expect(changes.map(({ change }) => change)).toEqual(['new', 'vanished', 'returned']);
+  // Again it says nothing new, and an older file takes nothing back.
+  expect(await file(last, 3, [a, b])).toMatchObject({ applied: 0, differences: 0 });
+  expect(await file(next, 3, [a])).toMatchObject({ vanished: 0, differences: 0 });
+  expect((await store.item({ source: 'shop', sku: 'b' }))?.item).toMatchObject({ version });
+});
+
 test('a crawl file waits for messages that are under way, and stores and counts what never came', async () => {
   const { store, connect } = await databases.fresh();
   await lead(store);

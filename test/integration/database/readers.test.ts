@@ -55,3 +55,34 @@ test('readers: a database that is away is not said to be read too much', async (
   for (const error of await Promise.all(asked)) expect(error).toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
   await away.close();
 });
+
+test('readers: a text with a NUL, which no row has, is the mistake of whoever asks, and costs no connection', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  const client = await connect();
+  const sessions = async () =>
+    (
+      await client.query('SELECT pid FROM pg_stat_activity WHERE application_name = $1 ORDER BY pid', [
+        'node-1',
+      ])
+    ).rows;
+  await store.items({ limit: 1 });
+  await store.putWatch(1, { email: 'a@example.test', about: 'prices', source: null, sku: null });
+  const before = await sessions();
+  const key = { source: 'shop', sku: 'a\0b' };
+  for (const ask of [
+    () => store.items({ q: '\0', limit: 1 }),
+    () => store.items({ after: key, limit: 1 }),
+    () => store.item(key),
+    () => store.traceItem(key, 1),
+    () => store.traceMessage('\0'),
+    () => store.deadLetters({ group: '\0' }, { after: 0, limit: 1 }),
+    () => store.deadLetterGroups({ code: '\0' }),
+    () => store.putWatch(1, { email: 'a@example.test', about: 'prices', source: 'shop', sku: '\0' }),
+  ]) {
+    const failure = (await ask().catch((error: unknown) => error)) as Failure;
+    expect(failure).toMatchObject({ code: 'REQUEST_MALFORMED' });
+    expect(problemOf(failure).status).toBe(400);
+  }
+  expect(await sessions()).toEqual(before);
+});

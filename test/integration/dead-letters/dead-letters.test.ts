@@ -1,5 +1,6 @@
 // Dead letters from their queues into the database and back: real PostgreSQL, the development broker and, where it is
 // installed, RabbitMQ; the real jobs and routes of a leader.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type {
   ActionAnswer,
@@ -148,12 +149,20 @@ describe.each(kinds)('with %s', (kind) => {
     expect(shown.problems).toMatchObject([{ path: 'items.0.price' }]);
     expect(JSON.parse(shown.body)).toEqual(page('a', { price: 'ten' }));
 
-    const edit = (price: unknown, dryRun = false) =>
+    const edit = (price: unknown, { dryRun = false, ...content }: Record<string, unknown> = {}) =>
       ask('PUT', `/dead-letters/${id}/body`, {
-        json: { body: JSON.stringify(page('a', { price })), by: 'mara', dryRun },
+        json: { body: JSON.stringify(page('a', { price, ...content })), by: 'mara', dryRun },
       });
     expect(await edit('twelve')).toMatchObject({ status: 400, json: { code: 'REQUEST_MALFORMED' } });
-    expect(await edit(10, true)).toMatchObject({ status: 200, json: { edited: false, problems: [] } });
+    // Of a crawl to come: it would stand, and whatever comes before that crawl would be stale.
+    expect(await edit(10, { version: 2 ** 25 })).toMatchObject({
+      status: 400,
+      json: { issues: [{ path: 'items.0.version' }] },
+    });
+    expect(await edit(10, { dryRun: true })).toMatchObject({
+      status: 200,
+      json: { edited: false, problems: [] },
+    });
     expect(await asked<DeadLetterDetail>(ask('GET', `/dead-letters/${id}`))).toMatchObject({ edited: false });
     expect(await edit(10)).toMatchObject({ status: 200, json: { edited: true } });
 
@@ -186,6 +195,20 @@ describe.each(kinds)('with %s', (kind) => {
     expect(leader?.problems).toEqual([]);
   });
 
+  test('what is buried again, as with a batch that comes again, is one letter that came so often', async () => {
+    await lead(database.store);
+    await bury('a');
+    await collect();
+    await sleep(1_100); // A message says the second of its publish.
+    await bury('a');
+    await bury('b');
+    await collect();
+    expect(await letters()).toMatchObject([
+      { messageId: 'message-of-a', times: 2 },
+      { messageId: 'message-of-b', times: 1 },
+    ]);
+  });
+
   test('a group is discarded with a reason, and nothing else; nobody does it without the role', async () => {
     await lead(database.store);
     for (const [index, sku] of ['a', 'b', 'c'].entries())
@@ -215,6 +238,46 @@ describe.each(kinds)('with %s', (kind) => {
     expect(actions).toMatchObject([
       { kind: 'discard', who: 'mara', reason: 'the shop was closed', detail: { group }, letters: 3 },
     ]);
+  });
+
+  test('a letter that the broker does not take can be discarded, and an edit grows no letter beyond what it takes', async () => {
+    await lead(database.store);
+    for (const sku of ['a', 'b']) await bury(sku);
+    await collect();
+    const [a, b] = await letters();
+    const { ask } = await serve();
+    const edit = (title: string) =>
+      ask('PUT', `/dead-letters/${b?.id}/body`, {
+        json: { body: JSON.stringify(page('b', { title })), by: 'mara' },
+      });
+    expect(await edit('é'.repeat(300_000))).toMatchObject({
+      status: 400,
+      json: { detail: expect.stringContaining('524288 bytes') },
+    });
+    await leader?.close(); // Whose job would send it.
+    const select = { ids: [a?.id ?? 0] };
+    const settle = (kind: 'retry' | 'discard', action = crypto.randomUUID()) =>
+      database.store.settleDeadLetters(2, {
+        action,
+        kind,
+        who: 'mara',
+        reason: null,
+        lettersMax: 10,
+        upTo: b?.id ?? 0,
+        select,
+      });
+    expect(await settle('retry')).toBe(1);
+    const refusing = { publish: () => Promise.reject(new Error('larger than the broker takes')) };
+    await expect(sendAgain(2, database.store, refusing)).rejects.toThrow('larger');
+    expect(await database.store.deadLetterGroups(select)).toEqual([]);
+    expect(await database.store.deadLetterGroups(select, 'discard')).toMatchObject([{ letters: 1 }]);
+    expect(await settle('retry')).toBe(0);
+    expect(await settle('discard')).toBe(1);
+    expect(await settle('discard')).toBe(0);
+    // Confirmed after all: that it was given up stays said.
+    await database.store.deadLettersSent(2, select.ids);
+    expect((await letters()).map(({ state }) => state)).toEqual(['discarded', 'waiting']);
+    await sendAgain(2, database.store, refusing);
   });
 
   test('the counts stay true wherever a letter lies', async () => {

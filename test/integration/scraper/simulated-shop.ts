@@ -41,6 +41,8 @@ export function simulateShop(
     status: 'finished' as CrawlUpdate['status'],
     intake: 0,
     depth: 0,
+    /** May throw what becomes of it. */
+    atUpdate: (_update: CrawlUpdate): void => undefined,
   };
 
   function fetchPage({ url, validators }: FetchPageRequest): Promise<Fetched> {
@@ -68,6 +70,7 @@ export function simulateShop(
     }
     if (path === routes.events) return undefined;
     const update = crawlUpdateSchema.parse(json);
+    world.atUpdate(update);
     world.updates.push({ ...update, at: performance.now() });
     if (store) await store.updateCrawl(1, path.split('/').at(-1) ?? '', update);
     world.state = update.state ?? world.state;

@@ -1,5 +1,6 @@
 // A leader and a broker for handlers' pure parts: they keep what they were given and answer what the test says.
 // What the test said nothing about throws.
+import { itemVersion } from '../../../contracts/ids.ts';
 import type { BatonEvent } from '../../../contracts/event.ts';
 import type { BrokerMessage } from '../../../runtime/rabbitmq.ts';
 import { createLogger } from '../../../runtime/logger.ts';
@@ -71,11 +72,12 @@ export function rabbitmqEvent(queue: string, messages: readonly object[]) {
   };
 }
 
-export function item(sku: string, version: number, changes: Readonly<Record<string, unknown>> = {}) {
+/** Of the first intake, as its page is. */
+export function item(sku: string, ordinal: number, changes: Readonly<Record<string, unknown>> = {}) {
   return {
     source: 'shop',
     sku,
-    version,
+    version: itemVersion({ intake: 1, ordinal }),
     title: 'Teapot',
     url: null,
     imageUrl: null,

@@ -39,7 +39,7 @@ it('state: it comes back as it was packed, whatever texts a shop has', async () 
   pages['__proto__'] = { ...page('gone'), links: ['https://shop.example/2'], next: 'https://shop.example/3' };
   const state: CrawlState = {
     frontier: [
-      { url: 'https://shop.example/4', depth: 1, waits: 2 },
+      { url: 'https://shop.example/4', depth: 1, waits: 2, deaths: 1 },
       { url: 'https://shop.example/3', depth: 0 },
     ],
     visited: ['https://shop.example/1', 'https://shop.example/without-a-page'],

@@ -134,6 +134,14 @@ describe('microdata, OpenGraph, selectors, sitemap', () => {
     expect(page.links).toEqual(['https://shop.example/p/1?a=1&b=2', 'https://shop.example/p/2']);
   });
 
+  it('sitemap: what XML lets stand before its root leaves it one', () => {
+    const before = '\uFEFF <?xml version="1.0"?>\n<!-- made by <urlset> -- tools --> <!---->\n';
+    expect(read(`${before}<urlset><url><loc>/p/1</loc></url></urlset>`).links).toEqual([
+      'https://shop.example/p/1',
+    ]);
+    expect(read(`${before}<html><!-- <urlset> --><loc>/p/1</loc></html>`).links).toEqual([]);
+  });
+
   it('sitemap: 50,000 pages are read, and one more is said to be left out', () => {
     const sitemap = (pages: number) =>
       read(
@@ -175,6 +183,17 @@ describe('microdata, OpenGraph, selectors, sitemap', () => {
   it('page: text that is no page at all yields nothing and throws nothing', () => {
     for (const html of ['', 'plain words', '<<<>>>&&&', '\u0000\u0001', '<p>'.repeat(1_000)])
       expect(read(html)).toEqual({ items: [], problems: [], next: null, links: [], cut: null });
+  });
+
+  it.each([
+    ['40 comments', '<!---->'.repeat(40)],
+    ['comments that never end', '<!-- '.repeat(1_000_000)],
+    ['spaces', ' '.repeat(1_000_000)],
+    ['an XML declaration and comments', `<?xml version="1.0"?>${'<!-- - -- > -->\n'.repeat(200_000)}`],
+  ])('page: %s before its root are read at once', (_what, before) => {
+    const startedAt = performance.now();
+    expect(read(`${before}<html><p>x</p></html>`).items).toEqual([]);
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
   });
 
   it('page: one nested a million levels deep is refused with the reason', () => {

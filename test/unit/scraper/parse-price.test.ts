@@ -101,3 +101,33 @@ describe('stock', () => {
     expect(parseStock(text)).toEqual({ inStock, stock });
   });
 });
+
+describe('time', () => {
+  const long = 1_000_000;
+  it.each([
+    ['spaces', `1${' '.repeat(long)}x`],
+    ['a dash and spaces', `-${' '.repeat(long)}`],
+    ['dots', `1${'.'.repeat(long)}1`],
+    ['dashes', `1${'-'.repeat(long)}1`],
+    ['digits', '1'.repeat(long)],
+    ['digits and spaces', '1 '.repeat(long)],
+    ['brackets', `In stock ${'('.repeat(long)}`],
+    ['words', 'in stock '.repeat(long / 10)],
+    ['marks', '$'.repeat(long)],
+  ])('time: a megabyte of %s takes no longer than a page may', (_what, text) => {
+    const startedAt = performance.now();
+    parsePrice(text);
+    parseStock(text);
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+  });
+
+  it('time: what stands behind 200 characters is not read, and no number is cut in two', () => {
+    const words = 'x'.repeat(197);
+    expect(parsePrice(`${words} 1299 €`)).toBeUndefined();
+    expect(parsePrice(`12 € ${words} 1299 €`)).toEqual({ amount: 12, currency: 'EUR' });
+    expect(parsePrice(`12${'\n'.repeat(long)}€`)).toEqual({ amount: 12, currency: 'EUR' });
+    expect(parseStock(`In stock: ${' '.repeat(long)}7`)).toEqual({ inStock: true, stock: 7 });
+    expect(parseStock(`${'x'.repeat(180)} Stock: 12 pieces of it`)).toEqual({ inStock: true, stock: null });
+    expect(parseStock(`${words} out of stock`)).toEqual({ inStock: false, stock: null });
+  });
+});
