@@ -69,7 +69,7 @@ export const deadLetterDetailSchema = deadLetterSchema.extend({
 });
 export type DeadLetterDetail = z.infer<typeof deadLetterDetailSchema>;
 
-const deadLetterSelectionSchema = z
+export const deadLetterSelectionSchema = z
   .strictObject({
     ids: z.array(z.int().min(1)).min(1).max(1_000).optional(),
     group: z.string().min(1).max(40).optional(),

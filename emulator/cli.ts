@@ -4,6 +4,7 @@
 // Exit codes: 0 ok, 1 failed, 2 usage, 3 nothing running.
 import { Command, CommanderError } from 'commander';
 import { Agent, setGlobalDispatcher } from 'undici';
+import manifest from '../package.json' with { type: 'json' };
 import { addFaults, addViews } from './commands/by-target-commands.ts';
 import { addCompose, addLocalstack } from './commands/compose-commands.ts';
 import { addDlq } from './commands/dlq-commands.ts';
@@ -37,6 +38,7 @@ const commands = [
 function createProgram(finish: Finish): Command {
   const program = new Command('baton')
     .description('Runs, watches and breaks the whole system on this machine; watches and repairs one on AWS.')
+    .version(manifest.version, '--version', 'which release this is')
     .showHelpAfterError('(--help shows what is possible)')
     .exitOverride();
   addGlobalTarget(program);

@@ -12,7 +12,15 @@ import { startControl, type FaultAction } from './launcher/control.ts';
 import { ActiveFaults, activeText } from './faults/active-faults.ts';
 import { FaultLinks } from './faults/fault-links.ts';
 import { parseChaos } from './faults/grammar.ts';
-import { endLeftovers, makeLayout, readRecord, removeRecord, writeRecord } from './instance/instance.ts';
+import {
+  endLeftovers,
+  makeLayout,
+  readRecord,
+  removeRecord,
+  runsAlready,
+  takeFolder,
+  writeRecord,
+} from './instance/instance.ts';
 import { changeMembership } from './instance/change-membership.ts';
 import { planMembership } from './instance/membership.ts';
 import { runRecovery } from './instance/recover-node.ts';
@@ -59,21 +67,33 @@ type SystemSettings = Omit<StackSettings, 'nodes' | 'generation'> & {
 export async function startSystem(
   settings: SystemSettings,
   tell: (event: SystemEvent) => void,
-  {
-    describe = describeStack,
-    onEndable = () => undefined,
-  }: {
-    describe?: (settings: StackSettings) => Promise<Stack>;
-    onEndable?: (system: Endable) => void;
-  } = {},
+  { describe = describeStack, onEndable = () => undefined }: Partial<StartOptions> = {},
 ): Promise<System> {
   const { layout } = settings;
   await makeLayout(layout);
+  const leaveFolder = await takeFolder(layout);
+  try {
+    return await startInFolder(settings, tell, { describe, onEndable, leaveFolder });
+  } catch (error) {
+    leaveFolder();
+    throw error;
+  }
+}
+
+interface StartOptions {
+  readonly describe: (settings: StackSettings) => Promise<Stack>;
+  readonly onEndable: (system: Endable) => void;
+}
+
+async function startInFolder(
+  settings: SystemSettings,
+  tell: (event: SystemEvent) => void,
+  { describe, onEndable, leaveFolder }: StartOptions & { leaveFolder: () => void },
+): Promise<System> {
+  const { layout } = settings;
   const earlier = await readRecord(layout);
-  if (earlier && isAlive(earlier.launcher))
-    throw new Error(
-      `Baton runs already in ${layout.root} (pid ${earlier.launcher.pid}): \`npm run baton -- down\` ends it, or name another folder with --data`,
-    );
+  // The folder was free all the same: somebody deleted its lock.
+  if (earlier && isAlive(earlier.launcher)) throw new Error(runsAlready(layout, earlier));
   if (earlier) {
     const names = await endLeftovers(earlier);
     if (names.length > 0) tell({ event: 'leftovers-ended', names });
@@ -222,6 +242,7 @@ export async function startSystem(
   controlUrl = control.url;
   record();
 
+  let isUp = false;
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> =>
     (stopped ??= (async () => {
@@ -232,6 +253,7 @@ export async function startSystem(
       await internal.close();
       await recording;
       await removeRecord(layout);
+      if (isUp) leaveFolder(); // Else the start leaves it, which may not be over yet.
     })());
   const system: System = { stack, status, fault, downAsked, stop, stopNow: () => supervisor.killAll() };
   onEndable(system);
@@ -243,7 +265,9 @@ export async function startSystem(
       beforeNodes: membership.steps.length > 0 ? enterGeneration : undefined,
       onCrawlsKept: (reason) => tell({ event: 'crawls-kept', reason }),
     });
-    await leaders.elected(leaderWithinMs);
+    await leaders.elected(leaderWithinMs, () => supervisor.views().filter(({ kind }) => kind === 'node'));
+    if (stopped) throw new Error('it was ended while it started');
+    isUp = true;
     return system;
   } catch (error) {
     await stop();

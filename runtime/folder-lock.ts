@@ -2,28 +2,36 @@
 // process, however that ends; Node has no flock of its own. Stores nothing in the file.
 import { DatabaseSync } from 'node:sqlite';
 
-const sqliteBusy = 5; // https://www.sqlite.org/rescode.html#busy
+// https://www.sqlite.org/rescode.html
+const sqliteBusy = 5;
+const sqliteNotADatabase = 26;
 
 /**
  * Takes the lock file `path`, making it when there is none.
  * @returns what gives it back; again does nothing.
- * @throws Error that says `taken` and the file when another process holds it, or names the file when it cannot be written.
+ * @throws Error that says `taken` when another process holds it, or names the file when it is no such file or cannot be written.
  */
 export function lockFolder(path: string, taken: string): () => void {
+  const database = tryToLock(path);
+  if (!database) throw new Error(taken);
+  return () => {
+    if (database.isOpen) database.close();
+  };
+}
+
+/** Undefined when another process holds it. */
+function tryToLock(path: string): DatabaseSync | undefined {
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(path, { timeout: 0 });
     database.exec('BEGIN EXCLUSIVE');
+    return database;
   } catch (error) {
     database?.close();
-    if (error instanceof Error && 'errcode' in error && error.errcode === sqliteBusy)
-      throw new Error(`${taken} (it holds ${path}): stop it first, or give this one a folder of its own`, {
-        cause: error,
-      });
+    const code = error instanceof Error && 'errcode' in error ? error.errcode : undefined;
+    if (code === sqliteBusy) return undefined;
+    if (code === sqliteNotADatabase)
+      throw new Error(`the lock ${path} is damaged: delete it, nothing is kept in it`, { cause: error });
     throw new Error(`taking the lock ${path}`, { cause: error });
   }
-  const held = database;
-  return () => {
-    if (held.isOpen) held.close();
-  };
 }

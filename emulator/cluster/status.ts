@@ -96,6 +96,14 @@ export async function systemStatus(
   };
 }
 
+/** Why nobody leads, as far as the end of a node tells it: `: node-1 ended by exit code 1: ...`; else empty. */
+export function endsOfNodes(services: readonly ServiceView[]): string {
+  const [first, ...others] = services.filter(({ kind, lastEnd }) => kind === 'node' && lastEnd !== null);
+  if (!first) return '';
+  const too = others.length > 0 ? `; ${others.map(({ name }) => name).join(', ')} ended, too` : '';
+  return `: ${first.name} ${first.lastEnd}${too}`;
+}
+
 interface Seen {
   readonly node: NodeStatus;
   /** Whom it follows. */

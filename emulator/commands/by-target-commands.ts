@@ -5,6 +5,7 @@ import { chaosUsage } from '../faults/grammar.ts';
 import { breakNetwork, injectFault, showLogs, showNodes, showStatus, transfer } from './by-target.ts';
 import type { ChaosOptions } from './chaos.ts';
 import type { Finish } from './exit-codes.ts';
+import { open } from './open.ts';
 import { dataOption, jsonOption, notEmpty } from './options.ts';
 import { targetOption, type Place } from './target.ts';
 
@@ -19,10 +20,11 @@ export function addViews(program: Command, finish: Finish): void {
   program
     .command('status')
     .description('who leads, what runs, how much is stored')
+    .option('--watch', 'again every second, until the system ends or Ctrl-C', false)
     .addOption(dataOption())
     .addOption(jsonOption())
     .addOption(targetOption())
-    .action(async (options: Place & { json: boolean }) => finish(await showStatus(options)));
+    .action(async (options: Place & { json: boolean; watch: boolean }) => finish(await showStatus(options)));
   program
     .command('nodes')
     .description('each node: role, term, generation, whether it votes, when the leader heard it')
@@ -34,9 +36,18 @@ export function addViews(program: Command, finish: Finish): void {
     .command('logs')
     .description('the end of what each service printed')
     .argument('[services...]', 'as `status` names them; all without it')
+    .option('--follow', 'and what it prints from now on, until the system ends or Ctrl-C', false)
     .addOption(dataOption())
     .addOption(targetOption())
-    .action(async (services: string[], options: Place) => finish(await showLogs(services, options)));
+    .action(async (services: string[], options: Place & { follow: boolean }) =>
+      finish(await showLogs(services, options)),
+    );
+  program
+    .command('open')
+    .description('another link that opens the page as operator: each is good once')
+    .addOption(dataOption())
+    .addOption(targetOption())
+    .action(async (options: Place) => finish(await open(options)));
 }
 
 /** Those that break something, and the one that hands over before something breaks. */

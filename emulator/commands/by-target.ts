@@ -1,5 +1,6 @@
 // The commands that are there for every target, each with its three ways. What belongs to AWS is loaded for AWS alone.
 import { userName } from '../../runtime/user-name.ts';
+import { pause } from '../../runtime/waiting.ts';
 import { readStatus } from '../launcher/ask-launcher.ts';
 import type { FaultAction } from '../launcher/control.ts';
 import { handedOver, transferAnswerSchema, transferRequest } from '../cluster/transfer.ts';
@@ -16,6 +17,7 @@ import { withLeader } from './leader-api.ts';
 import { loadAws } from './load-aws.ts';
 import { logs } from './logs.ts';
 import { nodeDetails, nodesText, type NodeDetail } from './nodes.ts';
+import { whileRead } from './reader.ts';
 import { fault, findRunning, status } from './running.ts';
 import type { Place, Target } from './target.ts';
 
@@ -23,8 +25,27 @@ type InAws = Extract<Target, { kind: 'aws' }>;
 
 const statusWithinMs = 2_000;
 const nodeWithinMs = 700;
+const watchEveryMs = 1_000;
+const clearScreen = '\u001b[H\u001b[2J';
 
-export async function showStatus({ target, ...options }: Place & { json: boolean }): Promise<number> {
+/** `watch`: again and again, until there is none or nobody reads it. */
+export async function showStatus({
+  watch,
+  ...options
+}: Place & { json: boolean; watch: boolean }): Promise<number> {
+  const read = whileRead();
+  const before = watch && process.stdout.isTTY && !options.json ? clearScreen : '';
+  for (;;) {
+    const code = await showStatusOnce({ ...options, before });
+    if (!watch || code !== exitCodes.ok || read.aborted) return code;
+    await pause(watchEveryMs, read);
+  }
+}
+
+async function showStatusOnce({
+  target,
+  ...options
+}: Place & { json: boolean; before: string }): Promise<number> {
   switch (target.kind) {
     case 'local':
       return await status(options);
@@ -34,7 +55,7 @@ export async function showStatus({ target, ...options }: Place & { json: boolean
       return await orFailed(async () => {
         const { cloudStatus, cloudStatusText } = await loadAws(() => import('../aws/status.ts'));
         const found = await cloudStatus(await accountOf(target));
-        print(options.json ? `${JSON.stringify(found)}\n` : cloudStatusText(found));
+        print(`${options.before}${options.json ? `${JSON.stringify(found)}\n` : cloudStatusText(found)}`);
         return exitCodes.ok;
       });
   }
@@ -67,14 +88,23 @@ export async function showNodes({ target, data, json }: Place & { json: boolean 
   });
 }
 
-export async function showLogs(services: readonly string[], { target, data }: Place): Promise<number> {
+export async function showLogs(
+  services: readonly string[],
+  { target, data, follow }: Place & { follow: boolean },
+): Promise<number> {
   switch (target.kind) {
     case 'local':
-      return await logs(services, { data });
+      return await logs(services, { data, follow });
     case 'compose':
-      return await orFailed(() => logsOfCompose(services, { follow: false }));
+      return await orFailed(() => logsOfCompose(services, { follow }));
     case 'aws':
-      return await orFailed(() => logsInAws(services, target));
+      return await orFailed(() => {
+        if (!follow) return logsInAws(services, target);
+        throw new CommandError(
+          'usage',
+          '`logs --follow` is not there on AWS: `aws logs tail <log group> --follow` does it',
+        );
+      });
   }
 }
 

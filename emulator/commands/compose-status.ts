@@ -32,10 +32,17 @@ export async function composeStatus(): Promise<SystemStatus | undefined> {
   return await systemStatus(nodes.map(memberOf), containers.filter(isNotDone).map(viewOf));
 }
 
-export async function statusOfCompose({ json }: { json: boolean }): Promise<number> {
+/** `before`: printed with it. */
+export async function statusOfCompose({
+  json,
+  before = '',
+}: {
+  json: boolean;
+  before?: string;
+}): Promise<number> {
   const status = await composeStatus();
   if (!status) return nothingRuns();
-  process.stdout.write(json ? `${JSON.stringify(status)}\n` : statusText(status));
+  process.stdout.write(`${before}${json ? `${JSON.stringify(status)}\n` : statusText(status)}`);
   return exitCodes.ok;
 }
 

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { functionNames } from '../../contracts/topology.ts';
 import { pause } from '../../runtime/waiting.ts';
 import { askNode } from '../cluster/ask-node.ts';
+import { pageLink, sessionKeyCall, sessionKeySchema } from '../cluster/page-link.ts';
 import type { LambdaPlace } from '../containers/addresses.ts';
 import { compose, docker, findContainer, listContainers, projectName } from './compose-project.ts';
 import { composeStatus, viewOf } from './compose-status.ts';
@@ -17,7 +18,6 @@ const healthyWithinMs = 500_000; // Half a minute on an idle machine; LocalStack
 const firstItemWithinMs = 180_000; // After that.
 const answerWithinMs = 5_000;
 const whereToLook = '`npm run compose -- logs` shows more, `npm run compose -- down` ends what was started';
-const sessionKeySchema = z.object({ key: z.string() });
 const tokensSchema = z.object({ operator: z.string() });
 
 /** Builds, starts and waits. @returns the exit code. */
@@ -126,7 +126,7 @@ async function whatNext(): Promise<string> {
   const page = status?.nodes.find(({ id }) => id === status.leader)?.url ?? '';
   const address = async (service: string): Promise<string> => viewOf(await findContainer(service)).address;
   return `
-  Page      ${page}/?key=${await sessionKey(page)}
+  Page      ${await openPage(page)}
             opens as operator, once, within ten minutes; without the key it is read-only
   Front     http://${await address('front')}  always redirects to the leader
   Mails     http://${await address('inbox')}
@@ -137,16 +137,16 @@ Try:
   npm run compose -- status
   npm run baton -- kill leader --target compose
   npm run baton -- pause leader --target compose
+  npm run baton -- open --target compose
   npm run compose -- down
 
 `;
 }
 
-async function sessionKey(page: string): Promise<string> {
+async function openPage(page: string): Promise<string> {
   const { operator } = tokensSchema.parse(JSON.parse(await tokensInContainer('node-1')));
-  const call = { method: 'POST', path: '/session-keys' } as const;
-  const answer = await askNode(page, call, { token: operator, withinMs: answerWithinMs });
-  return sessionKeySchema.parse(answer).key;
+  const answer = await askNode(page, sessionKeyCall, { token: operator, withinMs: answerWithinMs });
+  return pageLink(page, sessionKeySchema.parse(answer));
 }
 
 /** LocalStack runs each function in a container of its own; one that was killed leaves them behind, on the network. */

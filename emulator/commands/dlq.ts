@@ -12,9 +12,13 @@ import {
   deadLetterDetailSchema,
   deadLetterGroupsSchema,
   deadLetterListSchema,
+  deadLetterSelectionSchema,
   type ActionAnswer,
+  type DeadLetterSelection,
 } from '../../contracts/dead-letter.ts';
 import { issueSchema, type Issue } from '../../contracts/issue.ts';
+import { describeIssues, issuesOf } from '../../runtime/issues.ts';
+import { CommandError, orFailed } from './exit-codes.ts';
 import { actionsText, groupsText, letterText, lettersText, prettyBody } from './dlq-text.ts';
 import { withLeader, type LeaderApi } from './leader-api.ts';
 import type { Place } from './target.ts';
@@ -79,18 +83,24 @@ export function actions({ json, ...place }: ShowOptions): Promise<number> {
 }
 
 export function retry(ids: number[] | undefined, options: ChangeOptions): Promise<number> {
-  return withLeader(options, async (leader) =>
-    print(retryText(await settle(leader, 'retry', ids, options), options)),
-  );
+  return orFailed(() => {
+    const select = selectionOf(ids, options);
+    return withLeader(options, async (leader) =>
+      print(retryText(await settle(leader, 'retry', select, options), options)),
+    );
+  });
 }
 
 export function discard(
   ids: number[] | undefined,
   options: ChangeOptions & { reason: string },
 ): Promise<number> {
-  return withLeader(options, async (leader) => {
-    const { letters } = await settle(leader, 'discard', ids, options);
-    print(`${options.dryRun ? 'Would discard' : 'Discarded'} ${plural(letters, 'dead letter')}.\n`);
+  return orFailed(() => {
+    const select = selectionOf(ids, options);
+    return withLeader(options, async (leader) => {
+      const { letters } = await settle(leader, 'discard', select, options);
+      print(`${options.dryRun ? 'Would discard' : 'Discarded'} ${plural(letters, 'dead letter')}.\n`);
+    });
   });
 }
 
@@ -105,17 +115,39 @@ export function edit(id: number, options: EditOptions): Promise<number> {
     const { problems } = await leader.ask('PUT', path, editedSchema, { body, by, dryRun });
     if (dryRun) return print(wouldBeText(problems));
     print(`Dead letter ${id} is corrected.\n`);
-    if (options.retry) print(retryText(await settle(leader, 'retry', [id], options), options));
+    if (options.retry) print(retryText(await settle(leader, 'retry', { ids: [id] }, options), options));
   });
+}
+
+/** @throws CommandError for none, or for all and some at once. */
+function selectionOf(
+  ids: number[] | undefined,
+  { group, queue, code, source, all }: ChangeOptions,
+): DeadLetterSelection {
+  const { success, data, error } = deadLetterSelectionSchema.safeParse({
+    ids: ids?.length === 0 ? undefined : ids,
+    group,
+    queue,
+    code,
+    source,
+    all,
+  });
+  if (success) return data;
+  const issues = issuesOf(error);
+  throw new CommandError(
+    'usage',
+    issues.some(({ path }) => path === '')
+      ? 'Say which: their numbers, --group, --queue, --code or --source; or --all alone.'
+      : describeIssues(issues),
+  );
 }
 
 function settle(
   leader: LeaderApi,
   kind: 'retry' | 'discard',
-  ids: number[] | undefined,
-  { group, queue, code, source, all, as: by, dryRun, reason }: ChangeOptions & { reason?: string },
+  select: DeadLetterSelection,
+  { as: by, dryRun, reason }: ChangeOptions & { reason?: string },
 ): Promise<ActionAnswer> {
-  const select = { ids: ids?.length === 0 ? undefined : ids, group, queue, code, source, all };
   return leader.ask('POST', `/dead-letters/${kind}`, actionAnswerSchema, { select, by, dryRun, reason });
 }
 

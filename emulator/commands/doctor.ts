@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import { existsSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { layoutOf, readRecord } from '../instance/instance.ts';
+import { describeError } from '../../runtime/failure.ts';
+import { layoutOf, readRecord, type InstanceRecord } from '../instance/instance.ts';
 import { isFree, usualPorts } from '../instance/ports.ts';
 import { isAlive } from '../instance/process-table.ts';
 import { findRabbitmq } from '../services/rabbitmq/rabbitmq.ts';
@@ -113,7 +114,13 @@ function browser(): Finding {
 }
 
 async function ports(data: string): Promise<Finding[]> {
-  const record = await readRecord(layoutOf(data));
+  let record: InstanceRecord | undefined;
+  try {
+    record = await readRecord(layoutOf(data));
+  } catch (error) {
+    const detail = `${describeError(error)}: start it as the folder's owner, or name another with --data`;
+    return [{ what: 'Data', state: 'bad', detail }];
+  }
   if (record && isAlive(record.launcher))
     return [
       { what: 'Ports', state: 'good', detail: `Baton runs (pid ${record.launcher.pid}) and holds them` },

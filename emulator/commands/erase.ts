@@ -2,7 +2,7 @@
 // a suppression. Asks the leader, which does it in one statement; prints numbers and never the address.
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { dataOption } from './options.ts';
+import { dataOption, mailAddress } from './options.ts';
 import type { Finish } from './exit-codes.ts';
 import { withLeader } from './leader-api.ts';
 import { targetOption, type Place } from './target.ts';
@@ -13,7 +13,7 @@ export function addErase(program: Command, finish: Finish): void {
   program
     .command('erase')
     .description('delete everything that holds a mail address')
-    .argument('<address>', 'in any spelling of case')
+    .argument('<address>', 'in any spelling of case', mailAddress)
     .addOption(dataOption())
     .addOption(targetOption())
     .action(async (address: string, options: Place) => finish(await erase(address, options)));

@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { parseJson } from '../../runtime/parse-json.ts';
 import { askNode } from '../cluster/ask-node.ts';
 import { readStatus } from '../launcher/ask-launcher.ts';
 import { layoutOf } from '../instance/instance.ts';
@@ -15,6 +16,7 @@ import { findRunning } from './running.ts';
 import type { Place } from './target.ts';
 
 export interface LeaderApi {
+  readonly url: string;
   /** @throws Failure with the leader's code and reason. */
   ask<T>(method: 'GET' | 'POST' | 'PUT', path: string, schema: z.ZodType<T>, json?: unknown): Promise<T>;
 }
@@ -81,7 +83,9 @@ function leaderOf({ leader, nodes }: SystemStatus): NodeStatus {
 }
 
 function operatorOf(tokens: string): string {
-  return tokensSchema.parse(JSON.parse(tokens)).operator;
+  const { data } = tokensSchema.safeParse(parseJson(tokens));
+  if (!data) throw new Error("tokens.json holds no operator's token");
+  return data.operator;
 }
 
 /** The tokens as a node has them. It has to run: in a paused container nothing can be read. */
@@ -91,6 +95,7 @@ export async function tokensInContainer(node: string): Promise<string> {
 
 function leaderAt(url: string, token: string): LeaderApi {
   return {
+    url,
     ask: async (method, path, schema, json) =>
       schema.parse(await askNode(url, { method, path, json }, { token, withinMs: answerWithinMs })),
   };

@@ -1,41 +1,143 @@
-// `baton logs`: the end of what each service printed, also when nothing runs any more.
-import { readdir, readFile } from 'node:fs/promises';
+// `baton logs`: the end of what each service printed, also when nothing runs any more; with --follow also what it prints from
+// now on, until the system ends or nobody reads it. Holds no more than a piece of one file at a time.
+import { once } from 'node:events';
+import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pause } from '../../runtime/waiting.ts';
+import { startCommand } from '../instance/command-text.ts';
 import { layoutOf } from '../instance/instance.ts';
-import { exitCodes } from './exit-codes.ts';
+import { isAlive } from '../instance/process-table.ts';
+import { exitCodes, orFailed } from './exit-codes.ts';
+import { whileRead } from './reader.ts';
+import { findRunning } from './running.ts';
 
 const linesOfEach = 200;
 const extension = '.log';
+const followEveryMs = 250;
+const pieceBytes = 256 * 1024;
 
-export async function logs(services: readonly string[], { data }: { data: string }): Promise<number> {
-  const folder = layoutOf(data).logs;
-  const names = (await readdir(folder).catch(() => []))
+export async function logs(
+  services: readonly string[],
+  { data, follow = false }: { data: string; follow?: boolean },
+): Promise<number> {
+  return await orFailed(async () => {
+    const folder = layoutOf(data).logs;
+    const names = await logsIn(folder);
+    if (names.length === 0) {
+      process.stderr.write(`There are no logs in ${folder}: \`${startCommand(data)}\` starts it.\n`);
+      return exitCodes.nothingRunning;
+    }
+    const unknown = services.find((service) => !names.includes(service));
+    if (unknown !== undefined) {
+      process.stderr.write(`There is no log of ${unknown}; there are ${names.join(', ')}.\n`);
+      return exitCodes.usage;
+    }
+    const logOf = new Map<string, Log>();
+    for (const name of services.length > 0 ? services : names) {
+      const log = new Log(join(folder, `${name}${extension}`));
+      logOf.set(name, log);
+      for (const line of await log.end()) print(name, line);
+    }
+    if (!follow) return exitCodes.ok;
+
+    const record = await findRunning(data);
+    if (!record) return exitCodes.nothingRunning;
+    for (const read = whileRead(); ; await pause(followEveryMs, read)) {
+      const runs = isAlive(record.launcher); // Asked first: what it printed last is read after it.
+      for (const name of services.length > 0 ? services : await logsIn(folder)) {
+        const log = logOf.get(name) ?? new Log(join(folder, `${name}${extension}`));
+        logOf.set(name, log);
+        for await (const line of log.more()) {
+          if (read.aborted) return exitCodes.ok;
+          // Whoever reads slowly is waited for; who goes away meanwhile has ended it.
+          if (!print(name, line)) await once(process.stdout, 'drain').catch(() => undefined);
+        }
+      }
+      if (!runs || read.aborted) return exitCodes.ok;
+    }
+  });
+}
+
+/** By name. */
+async function logsIn(folder: string): Promise<string[]> {
+  return (await readdir(folder).catch(() => []))
     .filter((file) => file.endsWith(extension))
     .map((file) => file.slice(0, -extension.length))
     .sort();
-  if (names.length === 0) {
-    process.stderr.write(`Nothing has run in ${folder}: \`npm start\` starts it.\n`);
-    return exitCodes.nothingRunning;
-  }
-  const unknown = services.find((service) => !names.includes(service));
-  if (unknown !== undefined) {
-    process.stderr.write(`There is no log of ${unknown}; there are ${names.join(', ')}.\n`);
-    return exitCodes.failed;
-  }
-  for (const name of services.length > 0 ? services : names) {
-    for (const line of await lastLines(join(folder, `${name}${extension}`)))
-      process.stdout.write(`${name.padEnd(14)} | ${line}\n`);
-  }
-  return exitCodes.ok;
 }
 
-/** The last lines, with those of the earlier file right after a rotation. */
-async function lastLines(file: string): Promise<string[]> {
-  const read = async (path: string): Promise<string[]> => {
-    const text = (await readFile(path, 'utf8').catch(() => '')).trimEnd();
-    return text === '' ? [] : text.split('\n').slice(-linesOfEach);
-  };
-  const lines = await read(file);
-  const earlier = lines.length < linesOfEach ? await read(`${file}.1`) : [];
-  return [...earlier, ...lines].slice(-linesOfEach);
+/** False when the reader has to catch up first. */
+function print(name: string, line: string): boolean {
+  return process.stdout.write(`${name.padEnd(14)} | ${line}\n`);
+}
+
+/** A file of rotating-file.ts as somebody else reads it, who knows how far he is. */
+class Log {
+  readonly #file: string;
+  /** Of the file that was read, by whatever name it has now. */
+  #inode: number | undefined;
+  #position = 0;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** The last lines; of the earlier file, too, right after a rotation. */
+  async end(): Promise<string[]> {
+    const lines = await this.#last(this.#file, (inode, bytes) => {
+      this.#inode = inode;
+      this.#position = bytes;
+    });
+    const earlier = lines.length < linesOfEach ? await this.#last(`${this.#file}.1`) : [];
+    return [...earlier, ...lines].slice(-linesOfEach);
+  }
+
+  /** The lines that came since; of a file that was begun anew meanwhile, after those of the earlier one. */
+  async *more(): AsyncGenerator<string> {
+    const now = await stat(this.#file).catch(() => undefined);
+    if (now && (now.ino !== this.#inode || now.size < this.#position)) {
+      yield* this.#onward(`${this.#file}.1`);
+      this.#inode = now.ino;
+      this.#position = 0;
+    }
+    yield* this.#onward(this.#file);
+  }
+
+  /** Nothing of another file that has this name by now. */
+  async *#onward(path: string): AsyncGenerator<string> {
+    const handle = await open(path).catch(() => undefined);
+    if (!handle) return;
+    try {
+      if ((await handle.stat()).ino !== this.#inode) return;
+      const piece = Buffer.alloc(pieceBytes);
+      for (;;) {
+        const { bytesRead } = await handle.read(piece, 0, piece.length, this.#position);
+        // Up to the last whole line: the rest comes with the next look. One that is longer than a piece comes in several.
+        const whole = piece.subarray(0, bytesRead).lastIndexOf(10) + 1;
+        const end = whole === 0 && bytesRead === piece.length ? bytesRead : whole;
+        if (end === 0) return;
+        this.#position += end;
+        yield* piece.subarray(0, end).toString('utf8').replace(/\n$/, '').split('\n');
+      }
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async #last(
+    path: string,
+    found: (inode: number, bytes: number) => void = () => undefined,
+  ): Promise<string[]> {
+    const handle = await open(path).catch(() => undefined);
+    if (!handle) return [];
+    try {
+      const { ino } = await handle.stat();
+      const bytes = await handle.readFile();
+      found(ino, bytes.length);
+      const text = bytes.toString('utf8').trimEnd();
+      return text === '' ? [] : text.split('\n').slice(-linesOfEach);
+    } finally {
+      await handle.close();
+    }
+  }
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { trySmtp } from '../../functions/mail/try-server.ts';
 import { readStatus } from '../launcher/ask-launcher.ts';
 import { layoutOf } from '../instance/instance.ts';
-import { dataOption } from './options.ts';
+import { dataOption, mailAddress } from './options.ts';
 import { exitCodes, orFailed, type Finish } from './exit-codes.ts';
 import { findRunning } from './running.ts';
 
@@ -17,7 +17,7 @@ export function addMail(program: Command, finish: Finish): void {
     .command('mail')
     .description('try the SMTP server')
     .command('test')
-    .argument('<address>', 'who gets the mail')
+    .argument('<address>', 'who gets the mail', mailAddress)
     .addOption(dataOption())
     .action(async (address: string, options: { data: string }) =>
       finish(await orFailed(() => tryMail(address, options))),

@@ -2,10 +2,9 @@
 // abstention. Shows what would be done, asks, and has the launcher do it while the node is stopped.
 import type { Command } from 'commander';
 import { createInterface } from 'node:readline/promises';
-import { describeError } from '../../runtime/failure.ts';
 import { tellLauncher } from '../launcher/ask-launcher.ts';
 import { asOption, dataOption, notEmpty } from './options.ts';
-import { exitCodes, type Finish } from './exit-codes.ts';
+import { exitCodes, orFailed, type Finish } from './exit-codes.ts';
 import { findRunning } from './running.ts';
 
 const recoverWithinMs = 120_000; // It stops and starts the node.
@@ -32,13 +31,13 @@ export function addNode(program: Command, finish: Finish): void {
 }
 
 async function recoverNode(node: string, { data, as: by, yes }: RecoverOptions): Promise<number> {
-  const record = await findRunning(data);
-  if (!record) return exitCodes.nothingRunning;
-  const recover = async (confirmed: boolean): Promise<void> => {
-    const command = { path: 'recover', target: node, by, yes: confirmed } as const;
-    process.stdout.write(`${await tellLauncher(record, command, recoverWithinMs)}\n`);
-  };
-  try {
+  return await orFailed(async () => {
+    const record = await findRunning(data);
+    if (!record) return exitCodes.nothingRunning;
+    const recover = async (confirmed: boolean): Promise<void> => {
+      const command = { path: 'recover', target: node, by, yes: confirmed } as const;
+      process.stdout.write(`${await tellLauncher(record, command, recoverWithinMs)}\n`);
+    };
     await recover(false);
     if (!yes && !(await agreed())) {
       process.stderr.write('Nothing was done. With --yes it is done without asking.\n');
@@ -46,10 +45,7 @@ async function recoverNode(node: string, { data, as: by, yes }: RecoverOptions):
     }
     await recover(true);
     return exitCodes.ok;
-  } catch (error) {
-    process.stderr.write(`${describeError(error)}\n`);
-    return exitCodes.failed;
-  }
+  });
 }
 
 async function agreed(): Promise<boolean> {

@@ -1,11 +1,17 @@
 // Options and arguments that several commands have, each with what it refuses.
 import { InvalidArgumentError, Option } from 'commander';
 import { userName } from '../../runtime/user-name.ts';
-
-export const dataDefault = '.baton';
+import { dataDefault } from '../instance/command-text.ts';
 
 export function notEmpty(text: string): string {
   if (text.trim() === '') throw new InvalidArgumentError('It may not be empty.');
+  return text;
+}
+
+/** Whatever else it is: a name alone is a slip, and would be told that nothing is there to erase. */
+export function mailAddress(text: string): string {
+  if (!text.includes('@'))
+    throw new InvalidArgumentError('It is no mail address: use the form name@example.org.');
   return text;
 }
 

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { describeError } from '../../runtime/failure.ts';
 import { pause } from '../../runtime/waiting.ts';
+import { batonCommand, startCommand } from '../instance/command-text.ts';
 import { readStatus, tellLauncher } from '../launcher/ask-launcher.ts';
 import type { FaultAction } from '../launcher/control.ts';
 import {
@@ -9,12 +10,14 @@ import {
   layoutOf,
   readRecord,
   removeRecord,
+  takeFolder,
   type InstanceRecord,
+  type Layout,
 } from '../instance/instance.ts';
 import { isAlive } from '../instance/process-table.ts';
 import type { ServiceView, SystemStatus } from '../cluster/status.ts';
 import { dataOption } from './options.ts';
-import { exitCodes, orFailed, type Finish } from './exit-codes.ts';
+import { CommandError, exitCodes, orFailed, type Finish } from './exit-codes.ts';
 
 const statusWithinMs = 950; // `status` answers within a second, whatever is down.
 const faultWithinMs = 5_000;
@@ -28,24 +31,33 @@ export function addDown(program: Command, finish: Finish): void {
     .action(async (options: { data: string }) => finish(await down(options)));
 }
 
+/** Undefined, and said, when nothing runs. @throws CommandError when services run without their launcher. */
 export async function findRunning(data: string): Promise<InstanceRecord | undefined> {
-  const record = await readRecord(layoutOf(data));
+  const layout = layoutOf(data);
+  const record = await readRecord(layout);
   if (record && isAlive(record.launcher)) return record;
-  process.stderr.write(`Nothing runs in ${layoutOf(data).root}: \`npm start\` starts it.\n`);
+  const left = record?.groups.filter(isAlive) ?? [];
+  if (left.length > 0)
+    throw new CommandError(
+      'failed',
+      `The launcher in ${layout.root} is gone, and left these running: ${left.map(({ name }) => name).join(', ')}. \`${batonCommand('down', layout.root)}\` ends them, and so does the next start.`,
+    );
+  process.stderr.write(`Nothing runs in ${layout.root}: \`${startCommand(layout.root)}\` starts it.\n`);
   return undefined;
 }
 
-export async function status(options: { data: string; json: boolean }): Promise<number> {
-  const record = await findRunning(options.data);
-  if (!record) return exitCodes.nothingRunning;
-  try {
-    const answer = await readStatus(record, statusWithinMs);
-    process.stdout.write(options.json ? `${JSON.stringify(answer)}\n` : statusText(answer));
+/** `before`: printed with it. */
+export async function status(options: { data: string; json: boolean; before: string }): Promise<number> {
+  return await orFailed(async () => {
+    const record = await findRunning(options.data);
+    if (!record) return exitCodes.nothingRunning;
+    const answer = await readStatus(record, statusWithinMs).catch((cause: unknown) => {
+      throw new Error('There is no status', { cause });
+    });
+    const text = options.json ? `${JSON.stringify(answer)}\n` : statusText(answer);
+    process.stdout.write(`${options.before}${text}`);
     return exitCodes.ok;
-  } catch (error) {
-    process.stderr.write(`There is no status: ${describeError(error)}\n`);
-    return exitCodes.failed;
-  }
+  });
 }
 
 export function statusText(status: SystemStatus): string {
@@ -123,8 +135,7 @@ async function down(options: { data: string }): Promise<number> {
     const layout = layoutOf(options.data);
     const earlier = await readRecord(layout);
     if (earlier && !isAlive(earlier.launcher)) {
-      const left = await endLeftovers(earlier);
-      await removeRecord(layout);
+      const left = await clearUp(layout);
       if (left.length > 0) {
         process.stdout.write(`The launcher was gone; ended what it had left running: ${left.join(', ')}.\n`);
         return exitCodes.ok;
@@ -133,7 +144,7 @@ async function down(options: { data: string }): Promise<number> {
     const record = await findRunning(options.data);
     if (!record) return exitCodes.nothingRunning;
     const { pid } = record.launcher;
-    const byForce = `\`kill -9 ${pid}\`, then \`baton down\` again, which ends what it leaves running`;
+    const byForce = `\`kill -9 ${pid}\`, then \`${batonCommand('down', layout.root)}\` again, which ends what it leaves running`;
     await tellLauncher(record, { path: 'down' }, faultWithinMs).catch((cause: unknown) => {
       throw new Error(`${describeError(cause)}: ${byForce}`);
     });
@@ -146,4 +157,18 @@ async function down(options: { data: string }): Promise<number> {
     process.stdout.write('All down.\n');
     return exitCodes.ok;
   });
+}
+
+/** Nobody starts meanwhile: the record that is removed here would be the new one's. @returns the names of what was ended. */
+async function clearUp(layout: Layout): Promise<string[]> {
+  const leaveFolder = await takeFolder(layout);
+  try {
+    const record = await readRecord(layout);
+    if (!record || isAlive(record.launcher)) return [];
+    const left = await endLeftovers(record);
+    await removeRecord(layout);
+    return left;
+  } finally {
+    leaveFolder();
+  }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { BrokerChoice } from '../services/describe-broker.ts';
 import type { SystemEvent } from '../launcher/system-event.ts';
 import type { System } from '../system.ts';
-import { dataDefault } from './options.ts';
+import { batonCommand } from '../instance/command-text.ts';
 
 export interface Say {
   event(event: SystemEvent): void;
@@ -44,8 +44,7 @@ export function sayPlain(
   startedAt: number,
   { data, broker, isColoured }: { data: string; broker: BrokerChoice; isColoured: boolean },
 ): Say {
-  // As it has to be typed in another terminal.
-  const folder = data === dataDefault ? '' : ` --data ${quoted(data)}`;
+  const offerWidth = batonCommand('chaos partition leader', data).length;
   const paint = (code: number, text: string): string =>
     isColoured ? `\u001b[${code}m${text}\u001b[0m` : text;
   const dim = (text: string): string => paint(2, text);
@@ -76,16 +75,20 @@ export function sayPlain(
           row('membership', `${event.nodes} nodes vote now`, `generation ${event.generation}`);
           break;
         case 'crawls-kept':
-          row('crawls', paint(33, 'an open crawl may wait for a minute'), event.reason.slice(0, 120));
+          row('crawls', paint(33, 'an open crawl may wait for a minute'), event.reason);
           break;
         case 'service':
           if (event.state === 'up' && event.restarts === 0) row(event.name, event.about, event.address);
           else if (event.state === 'restarting')
-            row(event.name, paint(33, 'ended, is started again'), event.detail?.slice(0, 120) ?? '');
+            row(event.name, paint(33, 'ended, is started again'), event.detail ?? '');
           else if (event.state === 'up')
             row(event.name, paint(32, `up again (restart ${event.restarts})`), event.address);
           else if (event.state === 'paused')
-            row(event.name, paint(33, 'paused'), 'resume it with `baton resume`');
+            row(
+              event.name,
+              paint(33, 'paused'),
+              `\`${batonCommand(`resume ${event.name}`, data)}\` lets it go on`,
+            );
           break;
         case 'leader':
           row('leader', paint(32, `${event.node}, term ${event.term}`), 'elected, and the fence is claimed');
@@ -108,6 +111,7 @@ export function sayPlain(
       print(
         `            ${dim('opens as operator, once, within ten minutes; without the key it is read-only')}`,
       );
+      print(`            ${dim(`another one: ${batonCommand('open', data)}`)}`);
       if (addresses.front !== undefined)
         print(`  Front     ${addresses.front}  ${dim('always redirects to the leader')}`);
       print(`  Mails     ${addresses.inbox}`);
@@ -118,9 +122,7 @@ export function sayPlain(
       print('');
       print('Try, in another terminal:');
       const offer = (command: string, about = ''): void =>
-        print(
-          `  ${`npm run baton -- ${command}${folder}`.padEnd(39 + folder.length)} ${dim(about)}`.trimEnd(),
-        );
+        print(`  ${batonCommand(command, data).padEnd(offerWidth)} ${dim(about)}`.trimEnd());
       offer('status');
       offer('kill leader', '# another takes over; nothing is lost');
       offer('pause leader', '# and resume it later: the fence refuses what it still wants to write');
@@ -139,9 +141,4 @@ export function sayPlain(
     stopping: () => print('\nGoing down ...'),
     stopped: () => print('All down.'),
   };
-}
-
-/** The text as one word of a shell. */
-function quoted(text: string): string {
-  return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,9 +1,9 @@
 // `baton up`: starts the system, says what comes up and what to try, and stays until Ctrl-C, SIGTERM, `baton down` or the
 // end of its terminal.
-import { isatty } from 'node:tty';
 import { describeError } from '../../runtime/failure.ts';
 import { pause } from '../../runtime/waiting.ts';
-import { callLeader } from '../cluster/call-leader.ts';
+import { askLeader } from '../cluster/call-leader.ts';
+import { pageLink, sessionKeyCall, sessionKeySchema } from '../cluster/page-link.ts';
 import { seedDemo } from '../instance/demo.ts';
 import { layoutOf, removeRecord } from '../instance/instance.ts';
 import type { BrokerChoice } from '../services/describe-broker.ts';
@@ -36,7 +36,11 @@ export async function up(options: UpOptions): Promise<number> {
   const startedAt = performance.now();
   const say = options.json
     ? sayJson(startedAt)
-    : sayPlain(startedAt, { data: options.data, broker: options.broker, isColoured: isatty(1) });
+    : sayPlain(startedAt, {
+        data: options.data,
+        broker: options.broker,
+        isColoured: process.stdout.isTTY && process.stdout.hasColors(),
+      });
   const layout = layoutOf(options.data);
   const over = new AbortController();
   let endable: Endable | undefined;
@@ -147,12 +151,7 @@ function collectorOf(variables: NodeJS.ProcessEnv): CollectorSettings {
   return Object.fromEntries(names.flatMap((name) => (variables[name] ? [[name, variables[name]]] : [])));
 }
 
-/** A link that opens the page as operator, once: it holds a key that is good for ten minutes. */
 async function openPage(system: System): Promise<string> {
-  const { leader, nodes } = await system.status();
-  const url = nodes.find(({ id }) => id === leader)?.url ?? nodes[0]?.url ?? '';
-  const answer = (await callLeader(system, { method: 'POST', path: '/session-keys', role: 'operator' })) as {
-    key: string;
-  };
-  return `${url}/?key=${answer.key}`;
+  const { url, answer } = await askLeader(system, { ...sessionKeyCall, role: 'operator' });
+  return pageLink(url, sessionKeySchema.parse(answer));
 }

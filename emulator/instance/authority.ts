@@ -1,5 +1,6 @@
 // The certificate authority of a laptop and a leaf for each process, made at the first start and renewed before they
 // end. There is no insecure mode: the same mutual TLS as on AWS, with the same code. Never leaves the data folder.
+import { createPrivateKey } from 'node:crypto';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -58,12 +59,14 @@ function leafOf(folder: string, name: string): Leaf {
   return { certFile, keyFile, certUri: pathToFileURL(certFile).href, keyUri: pathToFileURL(keyFile).href };
 }
 
-/** Undefined when it is missing, half of it is, or it ends before `goodUntil`: made anew as a pair. */
+/** Undefined when it is missing, damaged, no pair, or ends before `goodUntil`: made anew as a pair. */
 async function readPair({ certFile, keyFile }: PairFiles, goodUntil: number): Promise<KeyPair | undefined> {
   try {
     const [cert, key] = [await readFile(certFile, 'utf8'), await readFile(keyFile, 'utf8')];
-    const end = Date.parse(readCertificate(cert)?.validTo ?? '');
-    return end > goodUntil ? { cert, key } : undefined;
+    const certificate = readCertificate(cert);
+    const isGood =
+      certificate?.checkPrivateKey(createPrivateKey(key)) && Date.parse(certificate.validTo) > goodUntil;
+    return isGood ? { cert, key } : undefined;
   } catch {
     return undefined;
   }
@@ -80,6 +83,6 @@ async function writePair({ certFile, keyFile }: PairFiles, { cert, key }: KeyPai
   await writeWhole(certFile, cert, 0o644);
 }
 async function writeWhole(file: string, text: string, mode: number): Promise<void> {
-  await writeFile(`${file}.part`, text, { mode });
+  await writeFile(`${file}.part`, text, { mode, flush: true });
   await rename(`${file}.part`, file);
 }

@@ -4,6 +4,9 @@ import { randomBytes } from 'node:crypto';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { z } from 'zod';
+import { parseJson } from '../../runtime/parse-json.ts';
+import { credentialsSchema } from '../../runtime/secrets.ts';
 
 export interface SecretFile {
   readonly file: string;
@@ -27,33 +30,50 @@ export interface LocalCredentials {
   readonly faultsToken: SecretFile & { readonly token: string };
 }
 
+// The nodes judge them more closely; here a file that is no longer what was written is told.
+const text = z.string().min(1);
+const tokensSchema = z.object({ reader: text, editor: text, operator: text });
+const clusterKeysSchema = z.looseObject({ current: z.object({ id: z.int(), key: text }) });
+
+/** @throws Error naming the file that cannot be read, or does not hold what it should, and what to do. */
 export async function openCredentials(folder: string): Promise<LocalCredentials> {
-  const keep = async (name: string, make: () => string): Promise<SecretFile & { text: string }> => {
+  const keep = async <T>(
+    name: string,
+    { schema, read, make }: { schema: z.ZodType<T>; read: (text: string) => unknown; make: () => string },
+  ): Promise<SecretFile & { value: T }> => {
     const file = join(folder, name);
-    const text = (await readText(file)) ?? (await writeText(file, make()));
-    return { file, uri: pathToFileURL(file).href, text };
+    const { success, data } = schema.safeParse(
+      read((await readText(file)) ?? (await writeText(file, make()))),
+    );
+    if (success) return { file, uri: pathToFileURL(file).href, value: data };
+    throw new Error(`the secret ${file} is damaged: delete it, and the next start makes a new one`);
   };
-  const login = (username: string) => () => JSON.stringify({ username, password: random() });
-  const database = await keep('database-password', random);
-  const broker = await keep('broker.json', login('baton'));
-  const tokens = await keep('tokens.json', () =>
-    JSON.stringify({ reader: random(), editor: random(), operator: random() }),
-  );
-  const faultsToken = await keep('faults-token', random);
-  const { username, password } = JSON.parse(broker.text) as { username: string; password: string };
-  const { editor, operator } = JSON.parse(tokens.text) as { editor: string; operator: string };
+  const keepText = (name: string) =>
+    keep(name, { schema: z.string().regex(/\S/), read: (text) => text, make: random });
+  const keepJson = <T extends object>(name: string, schema: z.ZodType<T>, make: () => T) =>
+    keep(name, { schema, read: parseJson, make: () => JSON.stringify(make()) });
+  const keepLogin = (name: string, username: string) =>
+    keepJson(name, credentialsSchema, () => ({ username, password: random() }));
+  const database = await keepText('database-password');
+  const broker = await keepLogin('broker.json', 'baton');
+  const tokens = await keepJson('tokens.json', tokensSchema, () => ({
+    reader: random(),
+    editor: random(),
+    operator: random(),
+  }));
+  const faultsToken = await keepText('faults-token');
   return {
-    database: { ...database, password: database.text },
-    broker: { ...broker, username, password },
-    ftp: await keep('ftp.json', login('partner')),
-    smtp: await keep('smtp.json', login('baton')),
-    clusterKeys: await keep('cluster-keys.json', () =>
-      JSON.stringify({ current: { id: 1, key: randomBytes(32).toString('base64') } }),
-    ),
-    tokens: { ...tokens, editor, operator },
-    inboxToken: await keep('inbox-token', random),
+    database: { ...database, password: database.value },
+    broker: { ...broker, ...broker.value },
+    ftp: await keepLogin('ftp.json', 'partner'),
+    smtp: await keepLogin('smtp.json', 'baton'),
+    clusterKeys: await keepJson('cluster-keys.json', clusterKeysSchema, () => ({
+      current: { id: 1, key: randomBytes(32).toString('base64') },
+    })),
+    tokens: { ...tokens, ...tokens.value },
+    inboxToken: await keepText('inbox-token'),
     controlToken: random(),
-    faultsToken: { ...faultsToken, token: faultsToken.text },
+    faultsToken: { ...faultsToken, token: faultsToken.value },
   };
 }
 
@@ -68,8 +88,9 @@ async function readText(file: string): Promise<string | undefined> {
     throw new Error(`the secret ${file} cannot be read`, { cause: error });
   }
 }
+/** On disk before its name: a power cut leaves no empty secret. */
 async function writeText(file: string, text: string): Promise<string> {
-  await writeFile(`${file}.part`, text, { mode: 0o600 });
+  await writeFile(`${file}.part`, text, { mode: 0o600, flush: true });
   await rename(`${file}.part`, file);
   return text;
 }

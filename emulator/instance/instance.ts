@@ -1,11 +1,13 @@
 // One running system and its data folder: where things lie, and the record of what runs, which lets a later start end
 // what a killed launcher left behind, and lets `status`, `kill` and `down` find a running one.
 // Never starts or supervises anything.
-import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { lockFolder } from '../../runtime/folder-lock.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
 import { pause } from '../../runtime/waiting.ts';
+import { batonCommand } from './command-text.ts';
 import { isAlive, signalTree } from './process-table.ts';
 
 const identity = { pid: z.int().min(1), startedAt: z.string() };
@@ -24,8 +26,16 @@ export interface Layout {
   readonly tls: string;
   readonly logs: string;
   readonly record: string;
+  /** How many nodes there are: see membership.ts. */
+  readonly membership: string;
+  /** Held by who starts, runs or clears up what is in the folder. */
+  readonly lock: string;
   data(name: string): string;
 }
+
+const lockName = 'launcher.lock';
+const recordName = 'instance.json';
+const membershipName = 'nodes';
 
 export function layoutOf(folder: string): Layout {
   const root = resolve(folder);
@@ -34,13 +44,16 @@ export function layoutOf(folder: string): Layout {
     secrets: join(root, 'secrets'),
     tls: join(root, 'tls'),
     logs: join(root, 'logs'),
-    record: join(root, 'instance.json'),
+    record: join(root, recordName),
+    membership: join(root, membershipName),
+    lock: join(root, lockName),
     data: (name) => join(root, 'data', name),
   };
 }
 
-/** @throws Error with what to do when the folder cannot be made, or holds what is not ours. */
+/** @throws Error with what to do, before anything is changed, when the folder cannot be made, or is not ours. */
 export async function makeLayout(layout: Layout): Promise<void> {
+  await assertSameUser(layout);
   if (!isOurs(await readdir(layout.root).catch(() => [])))
     throw new Error(
       `${layout.root} holds other files than Baton's: name an empty or a new folder with --data, which it keeps for itself`,
@@ -49,27 +62,77 @@ export async function makeLayout(layout: Layout): Promise<void> {
     // The database runs under a user of its own when we are root, and has to pass through the folders above its own. The
     // mode of a folder that was there before is its owner's.
     for (const folder of [layout.root, join(layout.root, 'data')])
-      if ((await mkdir(folder, { recursive: true, mode: 0o700 })) !== undefined) await chmod(folder, 0o711);
-    for (const folder of [layout.secrets, layout.tls, layout.logs])
-      await mkdir(folder, { recursive: true, mode: 0o700 });
+      if (await makeFolder(folder)) await chmod(folder, 0o711);
+    for (const folder of [layout.secrets, layout.tls, layout.logs]) await makeFolder(folder);
   } catch (cause) {
     throw new Error(`the data folder ${layout.root} cannot be made: name another with --data`, { cause });
   }
 }
 
-/** Also one that a first start was cut off in. */
-function isOurs(entries: readonly string[]): boolean {
-  const ours = ['secrets', 'tls', 'logs', 'data'];
-  return ours.every((name) => entries.includes(name)) || entries.every((name) => ours.includes(name));
+/** Not Node's recursive mkdir, to which a read-only file system is a missing folder. @returns whether it was made. */
+async function makeFolder(folder: string): Promise<boolean> {
+  const make = (): Promise<void> => mkdir(folder, { mode: 0o700 });
+  try {
+    await make();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && (await stat(folder)).isDirectory()) return false;
+    if (code !== 'ENOENT' || dirname(folder) === folder) throw error;
+    await makeFolder(dirname(folder));
+    await make();
+  }
+  return true;
 }
 
-/** Undefined when nothing is recorded, or the record is not ours to read. */
+/** Root would change owners so that the folder's own user could not go on; anybody else would get stuck half-way. */
+async function assertSameUser(layout: Layout): Promise<void> {
+  const us = process.getuid?.();
+  const owner = (await stat(layout.data('')).catch(() => undefined))?.uid;
+  if (us === undefined || owner === undefined || owner === us) return;
+  const named = (uid: number): string => (uid === 0 ? 'root' : `the user with id ${uid}`);
+  throw new Error(
+    `${layout.root} belongs to ${named(owner)}, and this is ${named(us)}: start it as its owner, or name another folder with --data`,
+  );
+}
+
+/** Also one that a first start was cut off in, or that lost a folder. */
+function isOurs(entries: readonly string[]): boolean {
+  const folders = ['secrets', 'tls', 'logs', 'data'];
+  const ours = [...folders, lockName, recordName, membershipName];
+  return (
+    folders.every((name) => entries.includes(name)) ||
+    entries.every((name) => ours.includes(name.replace(/\.part$/, '')))
+  );
+}
+
+/**
+ * One at a time: two that start on one folder would both take it for theirs.
+ * @returns what gives it back, as the end of the process does. @throws Error with what to do when another one has it.
+ */
+export async function takeFolder(layout: Layout): Promise<() => void> {
+  const record = await readRecord(layout);
+  return lockFolder(
+    layout.lock,
+    record && isAlive(record.launcher)
+      ? runsAlready(layout, record)
+      : `another start or end is under way in ${layout.root}, or its instance.json was deleted: Ctrl-C ends it where it was started, or name another folder with --data`,
+  );
+}
+export function runsAlready({ root }: Layout, { launcher }: InstanceRecord): string {
+  return `Baton runs already in ${root} (pid ${launcher.pid}): \`${batonCommand('down', root)}\` ends it, or name another folder with --data`;
+}
+
+/** Undefined when nothing is recorded. @throws Error when nobody can say: it is not ours to read. */
 export async function readRecord(layout: Layout): Promise<InstanceRecord | undefined> {
   let text: string;
   try {
     text = await readFile(layout.record, 'utf8');
-  } catch {
-    return undefined; // No record: nothing ran here, or it ended in order.
+  } catch (error) {
+    // Nothing ran here, or it ended in order; or this is no folder at all.
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw new Error(`nobody can say what runs in ${layout.root}: ${layout.record} cannot be read`, {
+      cause: error,
+    });
   }
   const parsed = instanceSchema.safeParse(parseJson(text));
   return parsed.success ? parsed.data : undefined;

@@ -1,7 +1,6 @@
 // How many nodes a data folder has, in which generation of the membership, and the generations in between when it is to
 // have another number: one voter more or less each, as nodes/raft/membership.ts demands. change-membership.ts takes them.
 import { readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { z } from 'zod';
 import { nodes as nodeSettings } from '../../contracts/topology.ts';
 import type { Layout } from './instance.ts';
@@ -47,20 +46,25 @@ export async function planMembership(layout: Layout, wanted: number | undefined)
   return { target, steps: recorded.settled && steps.length === 1 ? [] : steps };
 }
 
-const recordOf = ({ root }: Layout): string => join(root, 'nodes');
-
 async function readMembership(layout: Layout): Promise<z.infer<typeof recordSchema> | undefined> {
   let text: string;
   try {
-    text = await readFile(recordOf(layout), 'utf8');
-  } catch {
-    return undefined; // A fresh folder.
+    text = await readFile(layout.membership, 'utf8');
+  } catch (error) {
+    // A fresh folder, and nothing else: what it says must not be forgotten because it could not be read this time.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new Error(
+      `${layout.membership} cannot be read: make it readable, or name another folder with --data`,
+      {
+        cause: error,
+      },
+    );
   }
   try {
     return recordSchema.parse(JSON.parse(text));
   } catch (cause) {
     throw new Error(
-      `${recordOf(layout)} does not say how many nodes this folder has: restore it, or name another folder with --data`,
+      `${layout.membership} does not say how many nodes this folder has: restore it, or name another folder with --data`,
       { cause },
     );
   }
@@ -70,7 +74,7 @@ export async function writeMembership(
   { generation, nodes }: Generation,
   { settled }: { settled: boolean },
 ): Promise<void> {
-  const file = recordOf(layout);
+  const file = layout.membership;
   await writeFile(`${file}.part`, JSON.stringify({ generation, nodes, settled }), {
     mode: 0o600,
     flush: true,

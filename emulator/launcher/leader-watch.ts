@@ -1,7 +1,11 @@
 // Reads who leads, and the first items, from what the nodes log: a claimed fence is the moment from which writes are taken.
 import { parseEventLine } from '../../runtime/logger.ts';
 import { pause } from '../../runtime/waiting.ts';
+import { endsOfNodes, type ServiceView } from '../cluster/status.ts';
 import type { SystemEvent } from './system-event.ts';
+
+/** Of every node, before one leads: each took seconds, and what another service was late for came meanwhile. */
+const restartsInVain = 3;
 
 export class LeaderWatch {
   readonly #tell: (event: SystemEvent) => void;
@@ -26,11 +30,15 @@ export class LeaderWatch {
     }
   }
 
-  async elected(withinMs: number): Promise<void> {
+  /** @throws Error when nobody is in time, or nobody will be: the nodes end again and again. */
+  async elected(withinMs: number, nodes: () => readonly ServiceView[]): Promise<void> {
     const deadline = performance.now() + withinMs;
     while (this.#term === 0) {
+      const why = endsOfNodes(nodes()) || ': see the logs of the nodes';
+      if (nodes().every(({ restarts }) => restarts >= restartsInVain))
+        throw new Error(`no node stays up to be elected${why}`);
       if (performance.now() > deadline)
-        throw new Error(`no node was elected within ${withinMs / 1000} s: see the logs of the nodes`);
+        throw new Error(`no node was elected within ${withinMs / 1000} s${why}`);
       await pause(10);
     }
   }

@@ -214,7 +214,7 @@ class Supervised {
       signal.addEventListener('abort', () =>
         reject(
           new Error(
-            `${name} ${late.aborted ? `was not up within ${startWithinMs / 1000} s` : 'ended while it started'}${this.#tail.length > 0 ? `, its last lines:\n${this.#tail.map((line) => `  ${line.slice(0, 500)}`).join('\n')}` : ''}\nThe whole log: ${this.#log.file}`,
+            `${name} ${late.aborted ? `was not up within ${startWithinMs / 1000} s` : 'ended while it started'}${this.#tail.length > 0 ? `, its last lines:\n${this.#tail.map((line) => `  ${lineText(line).slice(0, 500)}`).join('\n')}` : ''}\nThe whole log: ${this.#log.file}`,
           ),
         ),
       );
@@ -245,19 +245,22 @@ class Supervised {
     this.#identity = child.pid === undefined ? undefined : identify(child.pid);
     this.#onGroup();
     this.#exited = new Promise((resolve) => {
-      const over = (reason: string): void => {
+      const over = (reason: string, saysWhy = true): void => {
         if (this.#child !== child) return;
         this.#child = undefined;
         // What it left of its group must not hold a port or a lock.
         if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL');
         this.#identity = undefined;
         this.#onGroup();
-        this.#ended(child, reason)
+        this.#ended(child, { reason, saysWhy })
           .catch((error: unknown) => this.#print(`cleaning up failed: ${describeError(error)}`))
           .finally(resolve);
       };
       child.once('error', (error) => over(`cannot be started: ${error.message}`));
-      child.once('exit', (code, signal) => over(`ended by ${signal ?? `exit code ${code}`}`));
+      // A killed process did not know, so that its last line tells of something else.
+      child.once('exit', (code, signal) =>
+        over(`ended by ${signal ?? `exit code ${code}`}`, signal !== 'SIGKILL'),
+      );
     });
     return new Promise((resolve) => {
       for (const output of [child.stdout, child.stderr])
@@ -269,12 +272,15 @@ class Supervised {
     });
   }
 
-  async #ended(child: ChildProcess, reason: string): Promise<void> {
+  async #ended(
+    child: ChildProcess,
+    { reason, saysWhy }: { reason: string; saysWhy: boolean },
+  ): Promise<void> {
     // Its end is told before its last lines are read, and they say why.
     const read = new AbortController();
     child.once('close', () => read.abort());
     await pause(lastLinesWithinMs, read.signal);
-    this.#lastEnd = this.#withLastLine(reason);
+    this.#lastEnd = saysWhy ? this.#withLastLine(reason) : reason;
     this.#print(reason);
     await this.#service.clean?.();
   }
@@ -297,6 +303,12 @@ class Supervised {
     this.#state = state;
     this.#options.onChange(this.view(), detail);
   }
+}
+
+/** A line as people read it: of our own lines of JSON the message alone, which names the reason; a stack says no more. */
+export function lineText(line: string): string {
+  const { msg } = (parseJson(line) ?? {}) as { msg?: unknown };
+  return typeof msg === 'string' ? msg : line;
 }
 
 /** The last line that may say why: none of a stack trace, and of our own lines of JSON the messages that tell of trouble. */

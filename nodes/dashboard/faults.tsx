@@ -89,7 +89,7 @@ async function say(command: string): Promise<void> {
     const answer = (await response.json()) as { done?: string; detail?: string };
     if (response.status === 401 || response.status === 403)
       outcome.value = {
-        text: 'Only an operator may. Open the page with the link that `npm start` prints.',
+        text: 'Only an operator may: `npm run baton -- open` prints a link that opens this page as one.',
         isBad: true,
       };
     else

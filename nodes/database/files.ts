@@ -211,10 +211,14 @@ function rowsLost(what: string): Failure {
   return new Failure('FILE_TRUNCATED', `${what}: the database restarted meanwhile`);
 }
 
-function tooManyBadRows({ rows, invalid }: Upload, source: Source): string | null {
+/** With the first of them: who wrote the file mostly made the same mistake in each. */
+function tooManyBadRows({ rows, invalid, problems }: Upload, source: Source): string | null {
   const shareMax = source.kind === 'partner' ? source.badRowsShareMax : badRowsShareMaxDefault;
   return rows > 0 && invalid / rows > shareMax
-    ? `${invalid} of ${rows} rows are bad, at most ${Math.round(shareMax * 100)} % may be`
+    ? [
+        `${invalid} of ${rows} rows are bad, at most ${Math.round(shareMax * 100)} % may be`,
+        ...problems.slice(0, 1),
+      ].join('; ')
     : null;
 }
 

@@ -80,7 +80,8 @@ function ofFiles(files: readonly RejectedFile[]): Letter {
       change: undefined,
       details: [
         reason ?? 'No reason was given.',
-        ...problems,
+        // The first one may stand in the reason.
+        ...problems.filter((problem) => !reason?.includes(problem)),
         `Taken up ${timeText(openedAt)}. It lies in rejected/ with its reason beside it; corrected and put into in/ it is read again.`,
       ],
     })),

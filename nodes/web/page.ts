@@ -57,8 +57,7 @@ export function addPage(app: FastifyInstance, page: Page | undefined, guard: Gua
     const { key } = parse(z.object({ key: z.string().max(100).optional() }), request.query);
     if (key !== undefined) {
       const session = guard.openSession(key);
-      if (session === undefined)
-        throw new Failure('UNAUTHENTICATED', 'this link was used before, or is too old');
+      if (session === undefined) return refuseLink(request, reply);
       // The key leaves the address bar and the history with the redirect.
       return reply
         .header('set-cookie', `${sessionCookie}=${session}; Path=/; HttpOnly; SameSite=Strict`)
@@ -75,6 +74,17 @@ export function addPage(app: FastifyInstance, page: Page | undefined, guard: Gua
   if (!page) return;
   app.get('/app.js', async (request, reply) => answer(request, reply, script));
   app.get('/app.css', async (request, reply) => answer(request, reply, style));
+}
+
+/** A browser shows people what it gets. @throws Failure UNAUTHENTICATED for a program. */
+function refuseLink(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const why = 'this link was used before, or is too old';
+  if (!request.headers.accept?.includes('text/html')) throw new Failure('UNAUTHENTICATED', why);
+  return reply.code(401).header('www-authenticate', 'Bearer').type('text/html; charset=utf-8')
+    .send(`<!doctype html><html lang="en"><title>Baton</title><meta name="viewport" content="width=device-width">
+<p>Not opened as operator: ${why}.
+<p><code>npm run baton -- open</code> prints a new one. <a href="/">The page, read-only</a>
+`);
 }
 
 interface Asset {

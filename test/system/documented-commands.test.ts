@@ -1,10 +1,11 @@
 // Every command of the README and of docs/local.md is tried, as it stands there: those that need a running system against one
 // of their own, those in containers by the tests of the containers. One that nobody knows how to try fails, so that none is
 // added without being tried, and one that is not run is named with its reason.
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -67,6 +68,13 @@ const tried: Readonly<Record<string, (command: string) => Promise<void>>> = {
     expect(scripts['test']).toContain('vitest run');
   },
   'npm run baton -- status': onSystem,
+  'npm run baton -- status --watch': goesOn,
+  'npm run baton -- logs --follow': goesOn,
+  'npm run baton -- open': async () => {
+    const { stdout } = await system.baton('open');
+    const opened = await fetch(stdout.trim(), { redirect: 'manual' });
+    expect([opened.status, opened.headers.get('set-cookie')]).toEqual([303, expect.any(String)]);
+  },
   'npm run baton -- nodes': onSystem,
   'npm run baton -- kill leader': onSystem,
   'npm run baton -- kill broker': onSystem,
@@ -174,6 +182,18 @@ async function onSystem(command: string): Promise<void> {
     15_000,
   );
   expect(done.stdout).not.toBe('');
+}
+/** Until Ctrl-C. */
+async function goesOn(command: string): Promise<void> {
+  const words = command.replace('npm run baton -- ', '').split(' ');
+  const data = join(system.folder, '.baton');
+  const child = spawn(process.execPath, [`${root}/emulator/cli.ts`, ...words, '--data', data], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'exit');
+  await once(child.stdout, 'readable');
+  child.kill('SIGINT');
+  expect(await ended).toEqual([null, 'SIGINT']);
 }
 /** All of the faults at once would leave no majority that hears each other. */
 async function onWholeSystem(command: string): Promise<void> {

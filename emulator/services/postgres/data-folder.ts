@@ -125,7 +125,7 @@ async function assertNotRunning(data: string): Promise<void> {
 
 /** Creates role and database, and gives the role a password that changed. */
 async function ensureRole(options: DataFolderOptions, data: string): Promise<void> {
-  const marker = join(options.folder, 'role.sha256');
+  const marker = join(data, 'role.sha256'); // Within what it tells of, so that it goes with it.
   const wanted = createHash('sha256').update(options.password).digest('hex');
   if ((await readFile(marker, 'utf8').catch(() => '')) === wanted) return;
   await singleUser(options, data, [

@@ -189,7 +189,7 @@ test('too large a share of bad rows rejects the file whole; at the limit it is a
   const opened = await open(store);
   const answer = await upload(store, opened, [row('a', 1)], 2);
   expect(answer).toMatchObject({ kind: 'rejected', rows: 3, invalid: 2, applied: 0 });
-  expect(answer.reason).toMatch(/2 of 3 rows/);
+  expect(answer.reason).toBe('2 of 3 rows are bad, at most 50 % may be; row 2: inStock: missing');
   expect(await store.item({ source: 'acme', sku: 'a' })).toBeUndefined();
   expect(await open(store)).toEqual({ kind: 'rejected', fileId: opened.fileId, reason: answer.reason });
   expect(await upload(store, await open(store, { modifiedAt: second }), [row('a', 1)], 1)).toMatchObject({
@@ -449,5 +449,10 @@ async function upload(
   return apply(store, opened.fileId, id, rows.length + invalid, invalid);
 }
 function apply(store: Store, fileId: string, id: string, rows: number, invalid = 0): Promise<FileAnswer> {
-  return store.applyUpload(1, { fileId, upload: id, sha256: 'f'.repeat(64), rows, invalid, problems: [] });
+  // The last ones are the bad ones.
+  const problems = Array.from(
+    { length: invalid },
+    (_, nth) => `row ${rows - invalid + nth + 1}: inStock: missing`,
+  );
+  return store.applyUpload(1, { fileId, upload: id, sha256: 'f'.repeat(64), rows, invalid, problems });
 }

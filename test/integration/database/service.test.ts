@@ -49,6 +49,13 @@ test('a database comes back with its data after it was killed, and takes up a ne
   expect(second.exitCode).toBe(0);
 });
 
+test('one whose data was removed is made anew, with its role', async () => {
+  await stop(await start(service('secret')), 'SIGINT');
+  await rm(dataFolder(join(root, 'postgres')), { recursive: true });
+  await start(service('secret'));
+  expect(await ask('secret', 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+});
+
 test('a folder that another server works on is refused by its pid, and a pid that is somebody else’s is not', async () => {
   const server = await start(service('secret'));
   await expect(service('secret').prepare?.(new AbortController().signal)).rejects.toThrow(

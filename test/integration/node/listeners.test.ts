@@ -365,6 +365,12 @@ test('public: a one-time key opens a session once, and its cookie changes things
   const opened = await raw(`/?key=${key}`, { host });
   expect(opened.status).toBe(303);
   expect((await raw(`/?key=${key}`, { host })).status).toBe(401);
+  const inBrowser = await fetch(`${node.publicUrl}/?key=${key}`, { headers: { accept: 'text/html,*/*' } });
+  expect([inBrowser.status, inBrowser.headers.get('content-type')]).toEqual([
+    401,
+    'text/html; charset=utf-8',
+  ]);
+  expect(await inBrowser.text()).toContain('<code>npm run baton -- open</code> prints a new one.');
   expect((await raw('/export', { host, cookie: opened.cookie }, 'POST')).status).toBe(401);
   expect((await raw('/export', { host, cookie: opened.cookie, origin: node.publicUrl }, 'POST')).status).toBe(
     202,

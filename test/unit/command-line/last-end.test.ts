@@ -1,9 +1,11 @@
 // Why a service ended, as `status` says it: from what it printed last.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { statusText } from '../../../emulator/commands/running.ts';
-import type { SystemStatus } from '../../../emulator/cluster/status.ts';
-import type { ServiceView } from '../../../emulator/cluster/status.ts';
-import { tellingLine } from '../../../emulator/launcher/supervisor.ts';
+import { endsOfNodes, type ServiceView, type SystemStatus } from '../../../emulator/cluster/status.ts';
+import { lineText, Supervisor, tellingLine } from '../../../emulator/launcher/supervisor.ts';
 
 test('of a stack trace its first line counts, of JSON its message', () => {
   const trace = [
@@ -57,4 +59,59 @@ test('nodes and services that were restarted say how often, why, and where to re
   for (const said of ['restarted once', 'exit code 2: ftp is wrong', '/data/logs/ftp.log'])
     expect(text).toContain(said);
   expect(text).not.toContain('smtp.log');
+});
+
+/** What a service prints, and how it ends, as the supervisor tells it. */
+async function lastEndOf(program: string): Promise<{ lastEnd: string | null; refusal: string }> {
+  const logs = await mkdtemp(join(tmpdir(), 'baton-ends-'));
+  const nothing = (): void => undefined;
+  const supervisor = new Supervisor({ logs, onChange: nothing, onLine: nothing, onGroups: nothing });
+  const refusal = await supervisor
+    .start({
+      name: 'broker',
+      kind: 'broker',
+      address: '',
+      about: '',
+      command: { file: process.execPath, args: ['-e', program], env: {} },
+      startWithinMs: 20_000,
+      stopSignal: 'SIGTERM',
+      stopWithinMs: 1_000,
+    })
+    .then(() => '', String);
+  const lastEnd = supervisor.views()[0]?.lastEnd ?? null;
+  await rm(logs, { recursive: true });
+  return { lastEnd, refusal };
+}
+
+test('one that was killed did not say why', async () => {
+  const { lastEnd } = await lastEndOf(
+    "console.log('closing a connection'); process.kill(process.pid, 'SIGKILL')",
+  );
+  expect(lastEnd).toBe('ended by SIGKILL');
+});
+
+test('advice in a line of JSON is told whole, and without its stack', async () => {
+  const msg = `the journal is broken: ${'x'.repeat(400)}: delete it`;
+  const line = JSON.stringify({
+    level: 'error',
+    at: 'now',
+    process: 'broker',
+    stack: 'at x\n'.repeat(500),
+    msg,
+  });
+  const { lastEnd, refusal } = await lastEndOf(`console.log(${JSON.stringify(line)}); process.exit(1)`);
+  expect(lastEnd).toBe(`ended by exit code 1: ${msg}`);
+  expect(refusal).toContain(`its last lines:\n  ${msg}\n`);
+  expect(lineText('plain { line')).toBe('plain { line');
+});
+
+test('why nobody leads is told by the first node that ended, and which others did', () => {
+  const view = { kind: 'node', state: 'restarting', address: '', pid: null, restarts: 1, log: null } as const;
+  const node = (name: string, lastEnd: string | null): ServiceView => ({ ...view, name, lastEnd });
+  const ended = ['node-2', 'node-3'].map((name) => node(name, `ended by exit code 1: ${name} is wrong`));
+  expect(endsOfNodes([node('node-1', null), ...ended])).toBe(
+    ': node-2 ended by exit code 1: node-2 is wrong; node-3 ended, too',
+  );
+  expect(endsOfNodes(ended.slice(1))).toBe(': node-3 ended by exit code 1: node-3 is wrong');
+  expect(endsOfNodes([node('node-1', null)])).toBe('');
 });

@@ -60,6 +60,11 @@ test.each([
   [['up', '--data', ''], 'It may not be empty'],
   [['node', 'recover', 'node-1', '--as', ''], 'It may not be empty'],
   [['trace', 'a/b', '--versions', '50'], '1 to 20 are possible'],
+  [['erase', 'nobody'], 'It is no mail address'],
+  [['mail', 'test', 'nobody'], 'It is no mail address'],
+  [['dlq', 'retry'], 'Say which: their numbers, --group, --queue, --code or --source; or --all alone.'],
+  [['dlq', 'discard', '1', '--all', '--reason', 'old'], 'Say which: '],
+  [['invoke', 'nothing'], 'There is no function nothing'],
 ])('%j is a wrong use, and what is wrong is said', async (words, said) => {
   const { code, stdout, stderr } = await baton(words);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
@@ -95,7 +100,48 @@ describe('a folder', () => {
     const { code, stdout } = await baton(['doctor', '--data', file]);
     expect(code).toBe(1);
     expect(stdout).toContain(`${file} is no folder`);
+    await mkdir(layoutOf(folder).record); // As if it were somebody else's: it cannot be read.
+    expect((await baton(['doctor', '--data', folder])).stdout).toContain(
+      `BAD   Data       nobody can say what runs in ${folder}`,
+    );
   });
+});
+
+test('what is to be typed names the folder, as a shell takes it', async () => {
+  const data = join(folder, 'two words');
+  expect(await baton(['status', '--data', data])).toMatchObject({
+    code: 3,
+    stdout: '',
+    stderr: `Nothing runs in ${data}: \`npm start -- --data '${data}'\` starts it.\n`,
+  });
+  expect((await baton(['logs', '--data', data])).stderr).toContain(`\`npm start -- --data '${data}'\``);
+});
+
+test('a launcher that was killed is not taken for the end of what it started', async () => {
+  const living = identify(process.pid);
+  if (!living) throw new Error('this process has no identity');
+  await writeRecord(layoutOf(folder), {
+    version: 1,
+    launcher: { pid: process.pid, startedAt: 'another time' },
+    control: { url: 'http://127.0.0.1:1', token: 'x' },
+    groups: [
+      { name: 'node-1', ...living },
+      { name: 'broker', pid: process.pid, startedAt: 'another time' },
+    ],
+  });
+  for (const words of [['status'], ['node', 'recover', 'node-1']]) {
+    const { code, stderr } = await baton([...words, '--data', folder]);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: `The launcher in ${folder} is gone, and left these running: node-1. \`npm run baton -- down --data ${folder}\` ends them, and so does the next start.\n`,
+    });
+  }
+});
+
+test('the release is told, and as one line', async () => {
+  const { code, stdout } = await baton(['--version']);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
 });
 
 describe('a launcher that does not answer', () => {

@@ -1,4 +1,4 @@
-// `baton dlq`, `trace`, `erase`, `nodes` and `transfer` with `--target compose`, without Docker: a `docker` of ours tells of containers whose
+// `baton dlq`, `trace`, `erase`, `open`, `nodes` and `transfer` with `--target compose`, without Docker: a `docker` of ours tells of containers whose
 // published ports are listeners of this test. What is ours, from the command line to the request, is real.
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
@@ -124,6 +124,19 @@ describe('commands for the leader in a container', () => {
     expect(await baton('dlq', 'retry', '17', '--as', 'ann')).toMatchObject({ code: 0, stderr: '' });
     expect(JSON.parse(asked[0]?.body ?? '')).toMatchObject({ by: 'ann', select: { ids: [17] } });
     expect((await baton('erase', 'one@example.test')).stdout).toContain('Erased: 1 watches');
+  });
+
+  test('open: another link to the page of the very node that made its key', async () => {
+    const leader = await listen('leading', {
+      'POST /session-keys': { key: '0a1b', cookie: 'baton-session' },
+    });
+    await containers([{ service: 'node-2', port: leader }]);
+    expect(await baton('open')).toEqual({
+      code: 0,
+      stdout: `http://127.0.0.1:${leader}/?key=0a1b\n`,
+      stderr: 'It opens the page as operator, once, within ten minutes.\n',
+    });
+    expect(asked).toMatchObject([{ authorization: `Bearer ${operator}` }]);
   });
 
   test('trace: an item, and what nobody knows', async () => {

@@ -108,6 +108,9 @@ test('mail: a rejected file is told with its reason and what was wrong with its 
     expect(body).toContain('row 2: price: Invalid input');
     expect(body).toContain('1 Jan 2026, 10:00:00 UTC');
   }
+  const named = { ...file, reason: `${file.reason}; row 2: price: Invalid input` };
+  const { text } = await read(compose(named));
+  expect(text?.match(/row 2: price/g)).toHaveLength(1); // Not again below the reason.
   expect((await read(compose(file, { ...file, name: 'acme_2.csv' }))).subject).toBe(
     '2 files rejected: acme_2.csv',
   );
