@@ -16,16 +16,12 @@ export interface MembershipPlan {
   readonly steps: readonly Generation[];
 }
 
-const recordSchema = z.union([
-  z.object({
-    generation: z.int().min(1),
-    nodes: z.int().min(1),
-    /** Every voter has recorded this generation, or never ran. */
-    settled: z.boolean(),
-  }),
-  // A folder of before there were generations holds the number of its nodes alone.
-  z.int().transform((nodes) => ({ generation: 1, nodes, settled: true })),
-]);
+const recordSchema = z.object({
+  generation: z.int().min(1),
+  nodes: z.int().min(1),
+  /** Every voter has recorded this generation, or never ran. */
+  settled: z.boolean(),
+});
 
 export const nodeName = (index: number): string => `node-${index + 1}`;
 
