@@ -18,9 +18,6 @@ export interface Secrets {
   json<T>(uri: string, schema: z.ZodType<T>): Promise<T>;
 }
 
-export const credentialsSchema = z.object({ username: z.string().min(1), password: z.string().min(1) });
-export type Credentials = z.infer<typeof credentialsSchema>;
-
 /** The whole text of a secret of Secrets Manager. */
 export type FetchSecret = (secretId: string) => Promise<string>;
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { parseJson } from '../../runtime/parse-json.ts';
-import { credentialsSchema } from '../../runtime/secrets.ts';
+import { credentialsSchema } from '../../runtime/credentials.ts';
 
 export interface SecretFile {
   readonly file: string;

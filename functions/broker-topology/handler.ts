@@ -3,7 +3,8 @@
 import * as z from 'zod';
 import { itemPartitionsSchema } from '../../contracts/item-partitions.ts';
 import { brokerUsers, type BrokerUser } from '../../contracts/topology.ts';
-import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
+import { credentialsSchema } from '../../runtime/credentials.ts';
+import { createSecrets } from '../../runtime/secrets.ts';
 import { doForWhoeverCalls } from '../cloudformation.ts';
 import { declareTopology, type CallManagement } from './declare-topology.ts';
 

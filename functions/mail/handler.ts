@@ -3,7 +3,8 @@
 import { readEnvironment } from '../../runtime/config.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { createLogger } from '../../runtime/logger.ts';
-import { createSecrets, credentialsSchema } from '../../runtime/secrets.ts';
+import { credentialsSchema } from '../../runtime/credentials.ts';
+import { createSecrets } from '../../runtime/secrets.ts';
 import { ownerOf, remainingMs, type LambdaContext } from '../lambda-context.ts';
 import { lazyBroker } from '../lazy-broker.ts';
 import { LeaderClient } from '../leader-client.ts';

@@ -65,7 +65,7 @@ test('without a session nothing is broken, and the page says how to get one', as
   await open('/');
   await panel().locator('summary').click();
   await page.getByRole('button', { name: 'Kill the leader' }).click();
-  await expect.poll(outcome).toContain('npm start');
+  await expect.poll(outcome).toContain('npm run baton -- open');
   expect(launcher.done).toEqual([]);
 });
 
