@@ -2,6 +2,7 @@
 // every item that was published is there in the end.
 import type { BenchSystem } from './bench-system.ts';
 import { pageMessage } from './item-messages.ts';
+import { pause } from '../runtime/waiting.ts';
 
 export interface LeaderLoss {
   /** From kill -9 to the first row of the next leader, ms. */
@@ -70,16 +71,24 @@ async function firstRowAfter({ database }: BenchSystem, term: number): Promise<n
   return first.at.getTime();
 }
 
+const unconfirmedMax = 900;
+
 async function publishSteadily(
   { publisher }: BenchSystem,
   { perSecond, count, intake }: { perSecond: number; count: number; intake: number },
 ): Promise<void> {
   const began = performance.now();
   const publishing: Promise<void>[] = [];
+  let unconfirmed = 0;
   for (let page = 0; page < count; page++) {
     const waitMs = began + (page * 1_000) / perSecond - performance.now();
-    if (waitMs > 1) await new Promise((resolve) => setTimeout(resolve, waitMs));
-    publishing.push(publisher.publish(pageMessage({ intake, page, itemsPerPage: 1 })));
+    if (waitMs > 1) await pause(waitMs);
+    // A client refuses more than a thousand: a broker that stands still for a moment holds the publisher up.
+    while (unconfirmed >= unconfirmedMax) await pause(1);
+    unconfirmed += 1;
+    publishing.push(
+      publisher.publish(pageMessage({ intake, page, itemsPerPage: 1 })).finally(() => (unconfirmed -= 1)),
+    );
   }
   await Promise.all(publishing);
 }
