@@ -79,15 +79,17 @@ async function publishSteadily(
 ): Promise<void> {
   const began = performance.now();
   const publishing: Promise<void>[] = [];
-  let unconfirmed = 0;
+  const unconfirmed = new Set<number>();
   for (let page = 0; page < count; page++) {
     const waitMs = began + (page * 1_000) / perSecond - performance.now();
     if (waitMs > 1) await pause(waitMs);
     // A client refuses more than a thousand: a broker that stands still for a moment holds the publisher up.
-    while (unconfirmed >= unconfirmedMax) await pause(1);
-    unconfirmed += 1;
+    while (unconfirmed.size >= unconfirmedMax) await pause(1);
+    unconfirmed.add(page);
     publishing.push(
-      publisher.publish(pageMessage({ intake, page, itemsPerPage: 1 })).finally(() => (unconfirmed -= 1)),
+      publisher
+        .publish(pageMessage({ intake, page, itemsPerPage: 1 }))
+        .finally(() => unconfirmed.delete(page)),
     );
   }
   await Promise.all(publishing);
