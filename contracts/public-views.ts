@@ -62,8 +62,11 @@ type Latest<T extends EventType> = Omit<
   Extract<BatonEvent, { type: T }>,
   'version' | 'type' | 'process' | 'traceparent'
 >;
-/** GET /files, GET /crawls, GET /mails: `{ files: FileView[] }` and so on. */
-export type FileView = Latest<'file.changed'>;
+/**
+ * GET /files, GET /crawls, GET /mails: `{ files: FileView[] }` and so on. `movedTo`: where the file lies now, as
+ * `rejected/<name>`; null while it lies in in/. The live events do not say it.
+ */
+export type FileView = Latest<'file.changed'> & { readonly movedTo?: string | null };
 export type CrawlView = Latest<'crawl.changed'>;
 export type MailView = Latest<'mail.changed'> & { readonly kind: string };
 

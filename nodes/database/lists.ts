@@ -59,7 +59,8 @@ export function listQueries(queries: Queries): ListStore {
       const rows = await read<Dated<FileView>>(
         'listing files',
         `SELECT file_id AS "fileId", name, CASE WHEN moved_to IS NOT NULL AND state = 'applied' THEN 'moved' ELSE state END AS state,
-           (answer->>'rows')::integer AS rows, (answer->>'differences')::integer AS differences, reason, changed_at AS at
+           (answer->>'rows')::integer AS rows, (answer->>'differences')::integer AS differences, reason, moved_to AS "movedTo",
+           changed_at AS at
          FROM files ORDER BY changed_at DESC LIMIT $1`,
         [limit],
       );

@@ -44,6 +44,7 @@ test('a file is opened, staged and applied; opened again it is done', async () =
   expect((await store.recentFiles(5))[0]).toMatchObject({
     name: 'acme.csv',
     state: 'moved',
+    movedTo: 'done/acme.csv',
     rows: 2,
     reason: null,
   });
@@ -239,6 +240,7 @@ test('a file that ftp-sync moved to rejected/ by itself is rejected in the ledge
   });
   expect((await store.recentFiles(1))[0]).toMatchObject({
     state: 'rejected',
+    movedTo: 'rejected/acme.csv',
     reason: 'FILE_TOO_LARGE: more than 1 GB',
   });
   await expect(store.fileOutcome(1, randomUUID(), { movedTo: 'done/x', reason: null })).rejects.toMatchObject(
