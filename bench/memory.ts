@@ -3,7 +3,7 @@
 import { startBenchSystem, type BenchSystem } from './bench-system.ts';
 import { measured, type Bench } from './bench.ts';
 import { pageMessage } from './item-messages.ts';
-import { publishPages, type Shape } from './pipeline-stages.ts';
+import { pagesOf, publishAll, type Shape } from './pipeline-stages.ts';
 import { rssMb } from './process-cost.ts';
 
 const goals = { restMb: 170, busyMb: 200, floodedMb: 400 };
@@ -24,7 +24,7 @@ export const bench: Bench = async () => {
     const busy = await largestNode(system);
     const calm = await broker();
     system.signal('event-sources', 'SIGSTOP');
-    await publishPages(system, flood, { intake: intakes + 1 });
+    await publishAll(system, pagesOf(flood, { intake: intakes + 1 }));
     const flooded = await broker();
     system.signal('event-sources', 'SIGCONT');
     return [

@@ -2,10 +2,10 @@
 import { describeError } from '../runtime/failure.ts';
 import { findRabbitmq } from '../emulator/services/rabbitmq/rabbitmq.ts';
 import { eventually } from '../test/support/running-system.ts';
-import type { BenchSystem } from './bench-system.ts';
+import { lookEveryMs, type BenchSystem } from './bench-system.ts';
 import { consumePlainly, consumeWithRascal, type Consumer } from './peers/item-consumers.ts';
 import { enableShovel, type Shovel } from './peers/shovel.ts';
-import { publishPages, type Shape } from './pipeline-stages.ts';
+import { pagesOf, publishAll, type Shape } from './pipeline-stages.ts';
 
 const emptyWithinMs = 120_000;
 const queueOptions = { durable: true, arguments: { 'x-queue-type': 'quorum' } };
@@ -17,7 +17,7 @@ export async function drainByPath(system: BenchSystem, shape: Shape, intake: num
   const before = await system.applied();
   system.signal('event-sources', 'SIGSTOP');
   try {
-    await publishPages(system, shape, { intake });
+    await publishAll(system, pagesOf(shape, { intake }));
   } finally {
     system.signal('event-sources', 'SIGCONT');
   }
@@ -46,7 +46,7 @@ export async function drainByConsumer(
   intake: number,
 ): Promise<number | undefined> {
   return await withPeerQueue(system, async () => {
-    await publishPages(system, shape, { intake, queue: peerQueue });
+    await publishAll(system, pagesOf(shape, { intake, queue: peerQueue }));
     const before = await system.applied();
     const began = performance.now();
     const consumer: Consumer | undefined = await open(system, peerQueue);
@@ -79,14 +79,15 @@ export async function drainByShovel(
     const channel = await system.admin.createChannel();
     await channel.assertQueue(targetQueue, queueOptions);
     try {
-      await publishPages(system, shape, { intake, queue: peerQueue });
+      await publishAll(system, pagesOf(shape, { intake, queue: peerQueue }));
       const depth = async (): Promise<number> => (await channel.checkQueue(targetQueue)).messageCount;
       await shovel.start({ from: peerQueue, to: targetQueue });
       // Its start is no part of its speed: the clock runs from the first message that was moved.
-      await eventually('the first message moved', depth, (count) => count > 0, emptyWithinMs);
+      await eventually('the first message moved', depth, (count) => count > 0, emptyWithinMs, lookEveryMs);
       const already = await depth();
       const began = performance.now();
-      await eventually('all messages moved', depth, (count) => count >= shape.items, emptyWithinMs);
+      const done = (count: number): boolean => count >= shape.items;
+      await eventually('all messages moved', depth, done, emptyWithinMs, lookEveryMs);
       return (shape.items - already) / ((performance.now() - began) / 1_000);
     } finally {
       await shovel.stop();

@@ -9,6 +9,7 @@ import { startRabbitmqMapping } from '../emulator/event-sources/rabbitmq.ts';
 import { writeBatch } from '../nodes/database/write-items.ts';
 import { inParallel } from '../runtime/in-parallel.ts';
 import { createLogger } from '../runtime/logger.ts';
+import type { BrokerMessage } from '../runtime/rabbitmq.ts';
 import { newTraceparent } from '../runtime/trace.ts';
 import type { BenchSystem } from './bench-system.ts';
 import { benchItem, pageMessage } from './item-messages.ts';
@@ -35,7 +36,8 @@ export async function measureStages(system: BenchSystem, shape: Shape, intake: n
   const channel = await system.admin.createChannel();
   await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'quorum' } });
   try {
-    const publish = await rate(items, () => publishPages(system, shape, { intake, queue }));
+    const pages = pagesOf(shape, { intake, queue });
+    const publish = await rate(items, () => publishAll(system, pages));
     const eventSource = await rate(items, () => drainIntoNothing(system, shape));
     return {
       publish,
@@ -52,19 +54,22 @@ export async function measureStages(system: BenchSystem, shape: Shape, intake: n
 /** Intakes that one call of measureStages uses. */
 export const intakesPerMeasure = 3;
 
-export async function publishPages(
-  { publisher }: Pick<BenchSystem, 'publisher'>,
+/** Made before a clock runs: what it costs to make up items is no cost of the path. */
+export function pagesOf(
   { items, itemsPerPage, partitions = 1 }: Shape,
   { intake, queue: into }: { intake: number; queue?: string },
+): BrokerMessage[] {
+  return Array.from({ length: items / itemsPerPage }, (_, page) => {
+    const message = pageMessage({ intake, page, itemsPerPage, partitions });
+    return into === undefined ? message : { ...message, exchange: '', routingKey: into };
+  });
+}
+
+export async function publishAll(
+  { publisher }: Pick<BenchSystem, 'publisher'>,
+  messages: readonly BrokerMessage[],
 ): Promise<void> {
-  await inParallel(
-    Array.from({ length: items / itemsPerPage }, (_, page) => page),
-    publishesInFlight,
-    (page) => {
-      const message = pageMessage({ intake, page, itemsPerPage, partitions });
-      return publisher.publish(into === undefined ? message : { ...message, exchange: '', routingKey: into });
-    },
-  );
+  await inParallel(messages, publishesInFlight, (message) => publisher.publish(message));
 }
 
 /** The mapping with a function that answers at once. */

@@ -175,6 +175,7 @@ export async function eventually<T>(
   look: () => Promise<T>,
   good: (seen: T) => boolean,
   withinMs = 30_000,
+  lookEveryMs = 50,
 ): Promise<T> {
   const deadline = performance.now() + withinMs;
   let last: unknown;
@@ -190,6 +191,6 @@ export async function eventually<T>(
       throw new Error(
         `${what}: not within ${withinMs} ms; last seen: ${last instanceof Error ? last.message : JSON.stringify(last)}`,
       );
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
   }
 }
