@@ -15,7 +15,7 @@ import { drawFaults } from './faults.ts';
 import { openHistory, readHistory, type HistoryWriter } from './history.ts';
 import { runNemesis } from './nemesis.ts';
 import { Publishers } from './publishers.ts';
-import { startMailReader, startSqlReader, startStreamReader } from './readers.ts';
+import { startMailReader, startSqlReader, startStreamReader, type Reader } from './readers.ts';
 import { Stage } from './stage.ts';
 import { hotSkus, singleMessage } from './workload.ts';
 
@@ -60,11 +60,14 @@ export async function run(options: RunOptions): Promise<RunResult> {
     (reader) => reader.close(),
   );
   await stream.opened;
-  const watchers = [
+  cleanup.adopt(
     startSqlReader(openHistory(historyFolder, 'sql'), () => stage.database()),
+    (reader) => reader.close(),
+  );
+  const inbox = cleanup.adopt(
     startMailReader(openHistory(historyFolder, 'mails'), () => stage.inbox),
-  ];
-  for (const reader of watchers) cleanup.defer(() => reader.close());
+    (reader) => reader.close(),
+  );
 
   const publishers = cleanup.adopt(
     new Publishers({
@@ -100,7 +103,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
   await inTime('calm', allUp(stage));
   await inTime('published', within(publishedWithinMs(minutes), 'all published', publishers.finished));
   await inTime('drained', drain(stage, history));
-  await collect(stage, history, stream);
+  await collect(stage, history, { stream, inbox });
   tell('checking');
   return { verdict: await check(readHistory(historyFolder)), late };
 }
@@ -179,7 +182,11 @@ async function drain(stage: Stage, history: HistoryWriter): Promise<void> {
   }
 }
 
-async function collect(stage: Stage, history: HistoryWriter, stream: { position(): number }): Promise<void> {
+async function collect(
+  stage: Stage,
+  history: HistoryWriter,
+  { stream, inbox }: { stream: { position(): number }; inbox: Reader },
+): Promise<void> {
   const database = await connectDatabase(await stage.database());
   const broker = await openBroker(stage);
   try {
@@ -206,6 +213,8 @@ async function collect(stage: Stage, history: HistoryWriter, stream: { position(
       async () => -stream.position(),
     ).catch(() => undefined);
     await pause(1_000); // For the inbox to be looked at once more.
+    // A mail that is made after the effects were read would be one that tells of none.
+    await inbox.close();
     // The queues first: what the leader moves to the database meanwhile is found there.
     await collectDead(stage, history);
     await collectAudit(database, history);
