@@ -11,12 +11,12 @@ import { connectBroker, type BrokerClient } from '../../runtime/rabbitmq.ts';
 import type { Credentials } from '../../runtime/credentials.ts';
 import { collectAudit, connectDatabase, installAudit } from './audit.ts';
 import { check, type Verdict } from './checker.ts';
-import { drawFaults } from './faults.ts';
+import { drawFaults, neverHit } from './faults.ts';
 import { openHistory, readHistory, type HistoryWriter } from './history.ts';
 import { runNemesis } from './nemesis.ts';
 import { Publishers } from './publishers.ts';
 import { startMailReader, startSqlReader, startStreamReader, type Reader } from './readers.ts';
-import { Stage } from './stage.ts';
+import { handlersAreFound, Stage } from './stage.ts';
 import { hotSkus, singleMessage } from './workload.ts';
 
 export interface RunOptions {
@@ -42,6 +42,8 @@ export interface RunResult {
   readonly verdict: Verdict;
   /** What did not happen in its time after the last fault: the system needed somebody. */
   readonly late: readonly string[];
+  /** What the faults did not bring about: that the promises held says nothing about it. */
+  readonly untried: readonly string[];
 }
 
 /** @throws Error when the system does not start, or does not start again. */
@@ -82,11 +84,13 @@ export async function run(options: RunOptions): Promise<RunResult> {
     (started) => started.close(),
   );
   tell(`${messages} messages, and faults for ${minutes} minutes`);
-  await runNemesis({
+  const tried = await runNemesis({
     stage,
     publishers,
     history: openHistory(historyFolder, 'faults'),
-    faults: drawFaults({ seed, sources }),
+    faults: drawFaults({ seed, sources }).filter(
+      ({ kind }) => handlersAreFound || !(kind === 'kill-handler' || kind === 'pause-handler'),
+    ),
     endsAt: performance.now() + minutes * 60_000,
   });
 
@@ -105,7 +109,10 @@ export async function run(options: RunOptions): Promise<RunResult> {
   await inTime('drained', drain(stage, history));
   await collect(stage, history, { stream, inbox });
   tell('checking');
-  return { verdict: await check(readHistory(historyFolder)), late };
+  const verdict = await check(readHistory(historyFolder));
+  const untried = neverHit(tried).map((kind) => `${kind} was tried again and again and hit nothing`);
+  if ((verdict.counts['terms'] ?? 0) < 2) untried.push('no leader was ever lost: there was one term');
+  return { verdict, late, untried };
 }
 
 async function allUp(stage: Stage): Promise<void> {
