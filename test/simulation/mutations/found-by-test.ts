@@ -4,8 +4,8 @@ import { stripVTControlCharacters } from 'node:util';
 import { runProcess } from '../../support/run-process.ts';
 import type { MutatedCopy } from './mutated-copy.ts';
 
-// Failing is what a mutant's tests are for: their reports are not the project's.
-const { BATON_TEST_REPORTS: _reports, ...env } = process.env;
+// Failing is what a mutant's tests are for: their reports are not the project's. Nor are they drawn anew.
+const { BATON_TEST_REPORTS: _reports, SEED: _seed, ...env } = process.env;
 export { env as mutantEnv };
 
 /** @throws Error when they do not run to their end. */

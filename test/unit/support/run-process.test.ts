@@ -43,5 +43,5 @@ test('a child that outlives the process is ended with it', async () => {
     withinMs: 20_000,
   });
   const pid = Number(/child (\d+)/.exec(stdout)?.[1]);
-  await until(() => !isAlive(pid), 5_000, 'its end');
+  expect(await until(() => !isAlive(pid), 5_000, 'its end')).toBe(true);
 });
