@@ -2,14 +2,13 @@
 // what the database and the dead-letter queues hold, and the checker decides.
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { connect } from 'amqplib';
-import { messageHeaders, exchanges, queues, routingKeys } from '../../contracts/topology.ts';
+import { exchanges, queues, routingKeys } from '../../contracts/topology.ts';
 import { pause } from '../../runtime/waiting.ts';
 import type { BrokerChoice } from '../../emulator/services/describe-broker.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { connectBroker, type BrokerClient } from '../../runtime/rabbitmq.ts';
 import type { Credentials } from '../../runtime/credentials.ts';
-import { collectAudit, connectDatabase, installAudit } from './audit.ts';
+import { collectAudit, collectDeadLetters, connectDatabase, installAudit } from './audit.ts';
 import { check, type Verdict } from './checker.ts';
 import { drawFaults, neverHit } from './faults.ts';
 import { openHistory, readHistory, type HistoryWriter } from './history.ts';
@@ -223,7 +222,14 @@ async function collect(
     // A mail that is made after the effects were read would be one that tells of none.
     await inbox.close();
     // The queues first: what the leader moves to the database meanwhile is found there.
-    await collectDead(stage, history);
+    await collectDeadLetters(
+      {
+        port: stage.brokerLink.port,
+        credentials: await brokerLogin(stage),
+        ca: await readFile(stage.caFile, 'utf8'),
+      },
+      history,
+    );
     await collectAudit(database, history);
     const names = [queues.items, queues.itemsRetry, queues.files, queues.filesRetry].map(({ name }) => name);
     const depths: [string, number][] = [];
@@ -242,29 +248,6 @@ async function collect(
 
 const openMails = `SELECT (SELECT count(*) FROM mails WHERE state IN ('queued', 'claimed', 'unknown'))
   + (SELECT count(*) FROM notices WHERE mail_id IS NULL) AS n`;
-
-/** Taken and not acknowledged: they stay where they are. */
-async function collectDead(stage: Stage, history: HistoryWriter): Promise<void> {
-  const connection = await connect(
-    { protocol: 'amqps', hostname: '127.0.0.1', port: stage.brokerLink.port, ...(await brokerLogin(stage)) },
-    { ca: [await readFile(stage.caFile, 'utf8')], timeout: 5_000 },
-  );
-  try {
-    const channel = await connection.createChannel();
-    for (const { name } of [queues.itemsDead, queues.filesDead, queues.mailDead])
-      for (let letter = await channel.get(name); letter; letter = await channel.get(name)) {
-        const headers = letter.properties.headers ?? {};
-        history.write({
-          kind: 'dead',
-          message: String(letter.properties.messageId),
-          code: String(headers[messageHeaders.deadCode] ?? ''),
-          reason: String(headers[messageHeaders.deadReason] ?? ''),
-        });
-      }
-  } finally {
-    await connection.close();
-  }
-}
 
 async function openBroker(stage: Stage): Promise<BrokerClient> {
   return connectBroker({
