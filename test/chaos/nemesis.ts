@@ -10,7 +10,7 @@ import type { Publishers } from './publishers.ts';
 import type { Stage } from './stage.ts';
 
 /** Long enough for most of what is being started again. */
-const hitWithinMs = 1_000;
+const hitWithinMs = 2_000;
 const triedEveryMs = 200;
 
 export interface NemesisOptions {
