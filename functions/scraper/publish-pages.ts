@@ -26,7 +26,7 @@ export interface PublisherOptions {
   readonly intake: number;
   /** traceparent of the crawl; each message gets a child of it. */
   readonly trace: string;
-  /** performance.now() after which nothing is tried again. */
+  /** performance.now() by which every try ends. */
   readonly deadline: number;
   readonly logger: Logger;
 }
@@ -55,13 +55,13 @@ export function createPublisher({ broker, source, intake, trace, deadline, logge
               [messageHeaders.publishedAt]: Date.now(),
             },
           },
-          { timeoutMs: publishMs },
+          { timeoutMs: Math.max(1, Math.min(publishMs, deadline - performance.now())) },
         );
         return;
       } catch (error) {
         // The same message id for every try: one whose confirm was lost may have arrived.
         logger.warn(`publishing ${message.messageId} failed, try ${attempt}: ${describeError(error)}`);
-        if (attempt >= publishTries || performance.now() > deadline)
+        if (attempt >= publishTries || performance.now() >= deadline)
           throw new CrawlPaused(`the broker does not take messages: ${describeError(error)}`);
         await pause(backOffMs(publishBackOff, attempt));
       }

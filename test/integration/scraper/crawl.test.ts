@@ -229,7 +229,7 @@ it('crawl: a worker that dies between two saves is followed by one that uses non
   world.onSave = () => {
     if (taken > 0) throw new Failure('NO_LEADER', 'cut off');
   };
-  expect(await crawlNext(ports, { owner: 'a', deadline: performance.now() + 8_500 })).toMatchObject({
+  expect(await crawlNext(ports, { owner: 'a', deadline: performance.now() + 10_500 })).toMatchObject({
     kind: 'lost',
   });
   expect(world.pages).toHaveLength(6);
