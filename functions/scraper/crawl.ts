@@ -336,7 +336,7 @@ class Crawl {
       type: 'crawl.changed',
       source: this.#source.name,
       intake: this.#intake,
-      status: kind === 'lost' ? 'failed' : kind,
+      status: kind,
       pages: counts.pages,
       itemsSeen: counts.itemsSeen,
       itemsPublished: counts.itemsPublished,

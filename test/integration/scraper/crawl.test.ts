@@ -333,6 +333,7 @@ it('crawl: a lost lease ends it at once', async () => {
   };
   expect(await run()).toMatchObject({ kind: 'lost', reason: 'another worker has it' });
   expect(world.pages).toHaveLength(0);
+  expect(world.logs.map(parseEventLine).at(-1)).toMatchObject({ type: 'crawl.changed', status: 'lost' });
 });
 
 it('crawl: the limit of pages makes nothing vanish', async () => {
