@@ -163,27 +163,30 @@ describe.each(['dev', 'prod'])('nodes: stage %s', (stage) => {
     ['200', true],
     ['503', false],
     ['nothing', false],
-  ] as const)('the check of a node that answers %s starts no Node, and passes: %s', async (answer, passes) => {
-    const asked: string[] = [];
-    const node = createServer((request, response) => {
-      asked.push(`${request.method} ${request.url}`);
-      if (answer !== 'nothing') response.writeHead(Number(answer)).end('{}');
-    });
-    node.listen(0, '127.0.0.1');
-    await once(node, 'listening');
-    const [, program = '', ...args] =
-      tasks.get('Task-node-1')?.ContainerDefinitions[0].HealthCheck?.Command ?? [];
-    expect(program).toBe('bash');
-    const check = spawn(
-      program,
-      args.map((arg) => arg.replace('127.0.0.1/8080', `127.0.0.1/${(node.address() as AddressInfo).port}`)),
-    );
-    const [code] = (await once(check, 'exit')) as [number];
-    expect(code === 0).toBe(passes);
-    expect(asked).toEqual(['GET /health']);
-    node.closeAllConnections();
-    node.close();
-  });
+  ] as const)(
+    'the check of a node that answers %s starts no Node, and passes: %s',
+    async (answer, passes) => {
+      const asked: string[] = [];
+      const node = createServer((request, response) => {
+        asked.push(`${request.method} ${request.url}`);
+        if (answer !== 'nothing') response.writeHead(Number(answer)).end('{}');
+      });
+      node.listen(0, '127.0.0.1');
+      await once(node, 'listening');
+      const [, program = '', ...args] =
+        tasks.get('Task-node-1')?.ContainerDefinitions[0].HealthCheck?.Command ?? [];
+      expect(program).toBe('bash');
+      const check = spawn(
+        program,
+        args.map((arg) => arg.replace('127.0.0.1/8080', `127.0.0.1/${(node.address() as AddressInfo).port}`)),
+      );
+      const [code] = (await once(check, 'exit')) as [number];
+      expect(code === 0).toBe(passes);
+      expect(asked).toEqual(['GET /health']);
+      node.closeAllConnections();
+      node.close();
+    },
+  );
 
   test('that a name has no address is forgotten as fast as its address: a task that was replaced is found', () => {
     const [names] = ofType(resources, 'AWS::ServiceDiscovery::PrivateDnsNamespace');
