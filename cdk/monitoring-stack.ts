@@ -1,6 +1,6 @@
 // Alarms, each with the section of docs/runbook.md that says what to do, one dashboard, and a budget. Alarms go to one
 // topic; whoever should hear of them subscribes.
-import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as budgets from 'aws-cdk-lib/aws-budgets';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as actions from 'aws-cdk-lib/aws-cloudwatch-actions';
@@ -358,6 +358,7 @@ export class MonitoringStack extends Stack {
     const key = new kms.Key(this, 'AlarmKey', {
       description: `${names.cluster}: alarms`,
       enableKeyRotation: true,
+      removalPolicy: RemovalPolicy.DESTROY, // Nothing that it encrypted outlives the topic; KMS keeps it for 30 days.
     });
     // CloudWatch publishes to an encrypted topic only if it may use the key, which AWS's own key does not let it.
     key.addToResourcePolicy(
