@@ -8,7 +8,7 @@ import { routes } from '../contracts/node-api.ts';
 import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
 import { parseEventLine } from '../runtime/logger.ts';
 import { callLeader } from './cluster/call-leader.ts';
-import { startControl, type FaultAction } from './launcher/control.ts';
+import { everyPaused, startControl, type FaultAction } from './launcher/control.ts';
 import { ActiveFaults, activeText } from './faults/active-faults.ts';
 import { FaultLinks } from './faults/fault-links.ts';
 import { parseChaos } from './faults/grammar.ts';
@@ -175,6 +175,11 @@ async function startInFolder(
   const status = (): Promise<SystemStatus> =>
     systemStatus(stack.members, supervisor.views(), { faults: faults.list().map(activeText) });
   async function fault(action: FaultAction, target: string): Promise<string> {
+    if (action === 'resume' && target === everyPaused) {
+      const names = supervisor.views().flatMap(({ name, state }) => (state === 'paused' ? [name] : []));
+      const done = names.map((name) => fault(action, name));
+      return names.length === 0 ? 'nothing is paused' : (await Promise.all(done)).join('\n');
+    }
     const name = target === 'leader' ? await leaderNow() : target;
     const before = supervisor.views().find((view) => view.name === name)?.state;
     const pid = supervisor[action](name);
