@@ -14,12 +14,12 @@ import { FaultLinks } from './faults/fault-links.ts';
 import { parseChaos } from './faults/grammar.ts';
 import {
   endLeftovers,
+  keepRecord,
   makeLayout,
   readRecord,
   removeRecord,
   runsAlready,
   takeFolder,
-  writeRecord,
 } from './instance/instance.ts';
 import { changeMembership } from './instance/change-membership.ts';
 import { planMembership } from './instance/membership.ts';
@@ -109,17 +109,16 @@ async function startInFolder(
   const leaders = new LeaderWatch(tell);
   let groups: readonly (ProcessIdentity & { name: string })[] = [];
   let controlUrl = '';
-  let recording = Promise.resolve();
+  const kept = keepRecord(layout);
   const record = (): void => {
     const launcher = identify(process.pid);
     if (controlUrl === '' || !launcher) return;
-    const contents = {
-      version: 1 as const,
+    kept.is({
+      version: 1,
       launcher,
       control: { url: controlUrl, token: stack.credentials.controlToken },
       groups: [...groups],
-    };
-    recording = recording.then(() => writeRecord(layout, contents)).catch(() => undefined); // Written again at the next change.
+    });
   };
 
   const supervisor = new Supervisor({
@@ -256,7 +255,7 @@ async function startInFolder(
       faults.close();
       await links?.close();
       await internal.close();
-      await recording;
+      await kept.close();
       await removeRecord(layout);
       if (isUp) leaveFolder(); // Else the start leaves it, which may not be over yet.
     })());
