@@ -104,7 +104,10 @@ describe.skipIf(missing !== '')(`ftp server${missing === '' ? '' : ` (skipped: $
       spawn(
         'nsenter',
         [
-          ...['--target', String(server.pid), '--mount', '--'],
+          '--target',
+          String(server.pid),
+          '--mount',
+          '--',
           ...command.map((arg) => arg.replace('127.0.0.1/21', `127.0.0.1/${at}`)),
         ],
         { stdio: 'ignore' },

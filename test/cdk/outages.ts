@@ -56,13 +56,11 @@ const always =
   () =>
     Object.assign({}, busy, ...changes) as Minute;
 
-const noBroker: Minute = {
-  ...Object.fromEntries(
-    Object.keys(busy)
-      .filter((name) => name.startsWith('AmazonMQ'))
-      .map((name) => [name, none]),
-  ),
-};
+const noBroker: Minute = Object.fromEntries(
+  Object.keys(busy)
+    .filter((name) => name.startsWith('AmazonMQ'))
+    .map((name) => [name, none]),
+);
 const noDatabase: Minute = {
   'RDS CPUUtilization': none,
   'RDS FreeStorageSpace': none,
