@@ -193,6 +193,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
       itemPartitions,
       mailFrom: settings.mailFrom,
       pageUrl: settings.pageUrl ?? member.publicUrl,
+      emit: logger.emit,
     }),
   });
 

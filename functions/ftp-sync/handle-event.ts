@@ -61,8 +61,10 @@ async function handleTick(
 ): Promise<void> {
   const began = performance.now();
   let counts: SyncCounts | undefined;
+  let outcome: 'done' | 'held' | 'failed' = 'failed';
   try {
     counts = await underLease(ports, invocation, newTraceparent(), (work) => syncAll(ports, work));
+    outcome = counts ? 'done' : 'held';
   } catch (error) {
     ports.logger.warn(`this tick's sync failed, the next one tries again: ${describeError(error)}`);
   }
@@ -71,6 +73,7 @@ async function handleTick(
     type: 'tick.received',
     queue: record.eventSourceARN.split(':').at(-1) ?? record.eventSourceARN,
     sentAt: Number.isFinite(sentMs) ? new Date(sentMs).toISOString() : null,
+    outcome,
     files: (counts?.applied ?? 0) + (counts?.rejected ?? 0),
     tookMs: Math.round(performance.now() - began),
   });

@@ -271,7 +271,9 @@ describe('identity lock', () => {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     await new Promise((resolve) => holder.stdout.once('data', resolve));
-    expect(() => takeIdentityLock({ dataDir, nodeId: 'node-1' })).toThrow(/already runs as node-1/);
+    expect(() => takeIdentityLock({ dataDir, nodeId: 'node-1' })).toThrow(
+      new RegExp(String.raw`already runs as node-1 .*\(pid ${holder.pid} on \S+ holds .*identity\.lock\)`),
+    );
     const ended = new Promise((resolve) => holder.once('exit', resolve));
     holder.kill('SIGKILL');
     await ended;
