@@ -3,7 +3,7 @@
 import { Readable } from 'node:stream';
 import type { Item } from '../../contracts/item.ts';
 import { eventVersion } from '../../contracts/event.ts';
-import type { ItemEvent, ItemStore } from '../store.ts';
+import type { FeedBounds, ItemEvent, ItemStore } from '../store.ts';
 import type { Queries } from './pool.ts';
 import { rehearseBatch, writeBatch } from './write-items.ts';
 
@@ -50,13 +50,12 @@ export function itemQueries(queries: Queries): ItemStore {
       return { item, history };
     },
     async feedBounds() {
-      const [bounds] = await follow<{ feed: string; first: number | null; last: number }>(
+      const [bounds] = await follow<FeedBounds>(
         'reading the bounds of the feed',
-        'SELECT feed, last, (SELECT min(id) FROM feed) AS first FROM feed_head WHERE id = 1',
+        'SELECT feed, first, last FROM feed_head WHERE id = 1',
       );
       if (!bounds) throw new Error('the feed has no head');
-      // With everything swept the next event is the oldest one to come.
-      return { ...bounds, first: bounds.first ?? (bounds.last === 0 ? 0 : bounds.last + 1) };
+      return bounds;
     },
     async feed({ after, limit }) {
       const rows = await follow<Omit<ItemEvent, 'at'> & { at: Date }>(

@@ -1,7 +1,6 @@
 -- Up Migration
 -- Crawls, which a worker takes, goes on with and ends, and named leases for whatever else one at a time may do.
 
--- Kept for 90 days after their end.
 CREATE TABLE crawls (
   crawl_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
   source text NOT NULL REFERENCES sources ON DELETE CASCADE,
@@ -37,6 +36,5 @@ $$;
 -- The newest good one of a source is one step into an index, however many there are.
 CREATE INDEX crawls_good ON crawls (source, changed_at DESC) WHERE is_good_crawl(status, counts, counts_before);
 
--- Kept for a day after the end.
 CREATE TABLE leases (name text PRIMARY KEY, owner text NOT NULL, expires_at timestamptz NOT NULL);
 CREATE INDEX leases_expires ON leases (expires_at);
