@@ -1,7 +1,7 @@
 // Files: the ledger row before the upload, rows staged as they arrive, judged, and applied by fenced statements of bounded
 // size, the ledger last. No statement goes through all rows of a file or of a source: there may be millions, and each has ten
 // seconds. A file that is taken up again after any failure ends in the same state.
-import { parseFileName } from '../../contracts/file.ts';
+import { fileNameRule, parseFileName } from '../../contracts/file.ts';
 import { lastVersionOf } from '../../contracts/ids.ts';
 import {
   fileAnswerSchema,
@@ -59,9 +59,7 @@ async function openFile(queries: Queries, term: number, request: FileOpenRequest
       request.traceparent,
       name?.source ?? null,
       name?.crawlIntake ?? null,
-      name
-        ? null
-        : 'its name says no source or no known format: <source>_<anything>.<csv|ndjson|json>[.gz] is read',
+      name ? null : fileNameRule,
     ],
   );
   if (!opened) throw new Error(`opening ${request.name} answered nothing`);
@@ -262,7 +260,7 @@ async function readLedger(queries: Queries, fileId: string): Promise<LedgerRow |
     'reading the ledger',
     `SELECT files.name, files.size, files.intake, files.state, files.answer, files.reason, files.traceparent, sources.definition,
        extract(epoch FROM clock_timestamp() - files.opened_at)::float8 AS opened_for_s
-     FROM files LEFT JOIN sources ON sources.name = substring(files.name FROM '^[a-z0-9-]+')
+     FROM files LEFT JOIN sources ON sources.name = source_of_file(files.name)
      WHERE files.file_id = $1`,
     [fileId],
   );

@@ -25,7 +25,7 @@ CREATE UNIQUE INDEX crawls_open ON crawls (source) WHERE status IN ('running', '
 -- For GET /crawls too.
 CREATE INDEX crawls_changed ON crawls (changed_at DESC);
 
--- Changed by a migration alone, with the index that is built on it.
+-- Changed by a migration alone, since an index is built on it.
 -- A crawl ends well too where the shop refused every page, or showed nothing on any: neither is a good one.
 CREATE FUNCTION is_good_crawl(status text, counts jsonb, counts_before jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
   SELECT status = 'finished'

@@ -177,6 +177,8 @@ test('the lists of the page read as many rows as they show, and sum up for those
     expect(await store.recentMails(50)).toHaveLength(50);
     expect(await store.sources()).toHaveLength(1);
     expect(await store.sourceAges({ limit: 10, intervalSMin: 60 })).toHaveLength(1);
+    await store.putSource(1, partner('shop'));
+    expect(await store.sourceAges({ limit: 10, intervalSMin: 60 })).toMatchObject([{ kind: 'partner' }]);
   });
   for (const table of ['crawls', 'files', 'mails']) expect(read(table), table).toBeLessThanOrEqual(60);
 });
