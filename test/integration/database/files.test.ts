@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { itemVersion } from '../../../contracts/ids.ts';
+import { itemVersion, lastVersionOf } from '../../../contracts/ids.ts';
 import type { Item } from '../../../contracts/item.ts';
 import type { FileAnswer, FileOpenAnswer } from '../../../contracts/node-api.ts';
+import { fileQueries } from '../../../nodes/database/files.ts';
 import type { Store } from '../../../nodes/store.ts';
 import {
   entries,
@@ -185,6 +186,28 @@ test('an older snapshot that is applied after a newer one brings back nothing th
   // And with an item that no snapshot named since.
   const newest = await open(store, { name: 'acme_5.csv' });
   expect(await upload(store, newest, rows)).toMatchObject({ applied: 3, stale: 0 });
+});
+
+test('a snapshot that is settled while an older one is being applied makes that one late', async () => {
+  const { store, connect, pool } = await databases.fresh();
+  await leadWithPartner(store, { snapshot: true });
+  const older = await open(store, { name: 'acme_1.csv' });
+  const newer = await open(store, { name: 'acme_2.csv' });
+  const client = await connect();
+  const queries = pool();
+  const meanwhile = fileQueries({
+    ...queries,
+    async query(what, statement, values) {
+      if (what === 'applying staged rows')
+        await client.query('UPDATE sources SET snapshot_version = $1', [lastVersionOf(intakeOf(newer))]);
+      return await queries.query(what, statement, values);
+    },
+  });
+  expect(await upload({ ...store, ...meanwhile }, older, [row('gone', 1)])).toMatchObject({
+    applied: 0,
+    stale: 1,
+  });
+  expect(await store.items({ limit: 10 })).toEqual([]);
 });
 
 test('a snapshot with a bad row says of nothing that it is gone: an older one still tells what it alone names', async () => {

@@ -1,7 +1,7 @@
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import type { Item } from '../../../contracts/item.ts';
-import { openPool, type Queries } from '../../../nodes/database/pool.ts';
+import type { Queries } from '../../../nodes/database/pool.ts';
 import { writeBatch } from '../../../nodes/database/write-items.ts';
 import { entries, item, lead, traceparent, useDatabases } from './fresh-database.ts';
 
@@ -57,26 +57,24 @@ test('an item of a source that is not configured is invalid, and its neighbours 
 });
 
 test('an item whose source was configured while it was written comes again: nothing newer stands in its place', async () => {
-  const { store, connect, url } = await databases.fresh();
+  const { store, connect, pool } = await databases.fresh();
   await lead(store);
   const client = await connect();
-  const { password, ca } = databases.server();
-  const pool = openPool({ url, password: async () => password, ca, applicationName: 'node-2' });
+  const queries = pool();
   // Between the write and the look at what it did not apply.
   let statements = 0;
   const meanwhile: Queries = {
-    ...pool,
+    ...queries,
     async query(what, statement, values) {
       if (++statements === 2)
         await client.query(
           "INSERT INTO sources (name, definition) SELECT 'other', definition FROM sources WHERE name = 'shop'",
         );
-      return await pool.query(what, statement, values);
+      return await queries.query(what, statement, values);
     },
   };
   const written = entries(item('b', 2 ** 24, { source: 'other' }));
   await expect(writeBatch(meanwhile, 1, written)).rejects.toMatchObject({ code: 'BUSY' });
-  await pool.close();
   expect(await store.writeBatch(1, written)).toEqual([{ kind: 'applied' }]);
 });
 
