@@ -28,7 +28,7 @@ export type ItemEvent = Extract<BatonEvent, { type: 'item.changed' }>;
 export interface FeedBounds {
   /** The feed's own uuid: another database has another one. */
   readonly feed: string;
-  /** Oldest id still kept, and newest; both 0 when nothing happened yet. */
+  /** Oldest id still kept, and newest: one less than `first` when there is none. */
   readonly first: number;
   readonly last: number;
 }
@@ -90,7 +90,7 @@ export interface SourceAge {
   readonly incomplete: string | null;
 }
 
-/** What has a retention; the migrations say how long. */
+/** What has a retention; nodes/retention.ts says how long. */
 export type Swept =
   | 'staged_rows'
   | 'leases'
@@ -227,8 +227,15 @@ export interface ListStore {
   recentMails(limit: number): Promise<MailView[]>;
   recentCrawls(limit: number): Promise<CrawlView[]>;
   counts(): Promise<StoredCounts>;
-  /** Removes at most `rowsMax` rows that are past their retention, the oldest first. @returns how many. */
-  sweep(term: number, table: Swept, rowsMax: number): Promise<number>;
+  /**
+   * Removes at most `rowsMax` rows that are older than `days`, the oldest first. `from`: what is older was removed before.
+   * @returns how many, and the time of the last one.
+   */
+  sweep(
+    term: number,
+    table: Swept,
+    step: { days: number; rowsMax: number; from?: Date | undefined },
+  ): Promise<{ swept: number; reached?: Date | undefined }>;
 }
 
 /** All of it, as nodes/database gives it. */

@@ -1,6 +1,6 @@
 // What to do with what lies in in/, in which order and under which names: decided from names and two looks at each file,
 // without touching anything.
-import { parseFileName } from '../../contracts/file.ts';
+import { fileNameRule, parseFileName } from '../../contracts/file.ts';
 
 /** SIZE and MDTM of a file at one moment. */
 export interface Look {
@@ -32,12 +32,7 @@ export function judgeName(name: string): Verdict {
       reason: `a name may not be . or .., hold slashes or control characters, or be longer than ${nameBytesMax} bytes`,
     };
   if (name.startsWith('.') || name.endsWith('.part')) return { kind: 'ignore' };
-  if (!parseFileName(name))
-    return {
-      kind: 'reject',
-      reason:
-        'its name says no source or no known format: <source>_<anything>.<csv|ndjson|json>[.gz] is expected, with a source of lower case letters, digits and dashes',
-    };
+  if (!parseFileName(name)) return { kind: 'reject', reason: fileNameRule };
   return { kind: 'take' };
 }
 

@@ -49,11 +49,12 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
       );
     },
     async openDeadLetters() {
-      const rows = await read<{ queue: string; letters: number }>(
+      const [row] = await read<{ open: Record<string, number> }>(
         'counting dead letters',
-        `SELECT queue, count(*) AS letters FROM dead_letters WHERE state IN ('waiting', 'sending') GROUP BY queue`,
+        'SELECT open_dead_letters AS open FROM totals WHERE id = 1',
       );
-      return Object.fromEntries(rows.map(({ queue, letters }) => [queue, letters]));
+      if (!row) throw new Error('nothing has totals');
+      return row.open;
     },
     async deadLetterGroups(select, forWhat = 'retry') {
       const rows = await read<WithDates<DeadLetterGroup, 'oldest' | 'newest'>>(

@@ -20,7 +20,7 @@ SELECT version, change, written.price, previous_price AS "previousPrice", writte
     WHERE ${near('at', 'changed_at')} AND deliveries.traceparent = written.traceparent), '[]') AS deliveries,
   coalesce((SELECT json_agg(json_build_object('name', name, 'state', state, 'movedTo', moved_to, 'changedAt', ${iso('files.changed_at')})
       ORDER BY files.changed_at) FROM files
-    WHERE intake = version >> 24 AND substring(name FROM '^[a-z0-9-]+') = $1), '[]') AS files,
+    WHERE intake = version >> 24 AND source_of_file(name) = $1), '[]') AS files,
   coalesce((SELECT json_agg(json_build_object('mailId', mail_id, 'kind', mails.kind, 'state', state, 'attempt', attempt,
       'madeAt', ${iso('mails.made_at')}, 'changedAt', ${iso('mails.changed_at')}) ORDER BY mails.made_at)
     FROM notices JOIN mails USING (mail_id) WHERE notices.kind = 'price-drop' AND content->>'source' = $1 AND content->>'sku' = $2

@@ -4,9 +4,11 @@ CREATE OR REPLACE FUNCTION keep_dead_letters(given_term bigint, queues text[], r
   codes text[], reasons text[], group_ids text[], header_tables json[], bodies bytea[], traces text[], attempt_counts integer[],
   origins bigint[], fingerprints bytea[], deaths timestamptz[]) RETURNS void
 LANGUAGE plpgsql AS $$
+DECLARE
+  opened jsonb;
 BEGIN
   PERFORM hold_fence(given_term);
-  INSERT INTO dead_letters AS kept (queue, routing_key, message_id, type, source, code, reason, group_id, headers, body, traceparent,
+  WITH entered AS (INSERT INTO dead_letters AS kept (queue, routing_key, message_id, type, source, code, reason, group_id, headers, body, traceparent,
       attempts, came_from, fingerprint, died_at, times)
     SELECT once.queue, once.routing_key, once.message_id, once.type, once.source, once.code, once.reason, once.group_id, once.headers,
       once.body, once.traceparent, once.attempts, once.came_from, once.fingerprint, once.died_at, once.times
@@ -19,8 +21,17 @@ BEGIN
           came_from, fingerprint, died_at, place)
       ORDER BY given.fingerprint, given.place
     ) AS once ORDER BY once.place
-    ON CONFLICT (fingerprint) WHERE state IN ('waiting', 'sending') DO UPDATE SET times = kept.times + excluded.times;
+    ON CONFLICT (fingerprint) WHERE state IN ('waiting', 'sending') DO UPDATE SET times = kept.times + excluded.times
+    RETURNING kept.queue, old.dead_letter_id IS NULL AS is_new)
+  SELECT jsonb_object_agg(new.queue, new.letters) INTO opened
+    FROM (SELECT queue, count(*) AS letters FROM entered WHERE is_new GROUP BY queue) AS new;
+  PERFORM count_open_dead_letters(opened);
 END $$;
+
+-- Counts by queue, negative for what is settled. After the letters were written, by all that do: so nobody waits for the other.
+CREATE OR REPLACE FUNCTION count_open_dead_letters(more jsonb) RETURNS void LANGUAGE sql AS $$
+  UPDATE totals SET open_dead_letters = sum_counts(open_dead_letters, more) WHERE more IS NOT NULL
+$$;
 
 -- Those that a decision can be made about: `ids`, or all of a `group`, `queue`, `code`, `source`, or all. One that is being sent
 -- again can be discarded by its id: a group is of those that wait, and of two who decide about it at once the first one decides.
@@ -40,6 +51,7 @@ CREATE OR REPLACE FUNCTION settle_dead_letters(given_term bigint, given_action u
 LANGUAGE plpgsql AS $$
 DECLARE
   settled integer;
+  closed jsonb;
 BEGIN
   PERFORM hold_fence(given_term);
   INSERT INTO dead_letter_actions (action_id, action, who, reason, detail, letters) VALUES (given_action, doing, given_who, why, selection, 0)
@@ -56,12 +68,14 @@ BEGIN
   ), changed AS (
     UPDATE dead_letters SET state = CASE doing WHEN 'retry' THEN 'sending' ELSE 'discarded' END,
       attempts = dead_letters.attempts + CASE doing WHEN 'retry' THEN 1 ELSE 0 END, changed_at = clock_timestamp()
-    FROM chosen WHERE dead_letters.dead_letter_id = chosen.dead_letter_id RETURNING dead_letters.dead_letter_id
+    FROM chosen WHERE dead_letters.dead_letter_id = chosen.dead_letter_id RETURNING dead_letters.dead_letter_id, dead_letters.queue
   ), acted AS (
-    INSERT INTO dead_letter_acted SELECT changed.dead_letter_id, given_action FROM changed RETURNING 1
+    INSERT INTO dead_letter_acted SELECT changed.dead_letter_id, given_action FROM changed
   )
-  SELECT count(*) INTO settled FROM acted;
+  SELECT coalesce(sum(by_queue.letters), 0), jsonb_object_agg(by_queue.queue, -by_queue.letters) FILTER (WHERE doing = 'discard')
+    INTO settled, closed FROM (SELECT queue, count(*) AS letters FROM changed GROUP BY queue) AS by_queue;
   UPDATE dead_letter_actions SET letters = letters + settled WHERE action_id = given_action;
+  PERFORM count_open_dead_letters(closed);
   RETURN settled;
 END $$;
 
@@ -98,7 +112,15 @@ END $$;
 
 CREATE OR REPLACE FUNCTION dead_letters_sent(given_term bigint, ids bigint[]) RETURNS void
 LANGUAGE plpgsql AS $$
+DECLARE
+  closed jsonb;
 BEGIN
   PERFORM hold_fence(given_term);
-  UPDATE dead_letters SET state = 'sent', changed_at = clock_timestamp() WHERE dead_letter_id = ANY (ids) AND state = 'sending';
+  WITH sent AS (
+    UPDATE dead_letters SET state = 'sent', changed_at = clock_timestamp() WHERE dead_letter_id = ANY (ids) AND state = 'sending'
+    RETURNING queue
+  )
+  SELECT jsonb_object_agg(by_queue.queue, -by_queue.letters) INTO closed
+    FROM (SELECT queue, count(*) AS letters FROM sent GROUP BY queue) AS by_queue;
+  PERFORM count_open_dead_letters(closed);
 END $$;

@@ -38,7 +38,7 @@ CREATE INDEX dead_letters_sending ON dead_letters (dead_letter_id) WHERE state =
 CREATE INDEX dead_letters_settled ON dead_letters (changed_at) WHERE state IN ('sent', 'discarded');
 CREATE INDEX dead_letters_message ON dead_letters (message_id COLLATE "C");
 
--- Who did what, when and to which letters. Kept for 400 days.
+-- Who did what, when and to which letters.
 CREATE TABLE dead_letter_actions (
   action_id uuid PRIMARY KEY,
   at timestamptz NOT NULL DEFAULT clock_timestamp(),

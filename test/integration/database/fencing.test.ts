@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { digestRules } from '../../../nodes/mailer/notice.ts';
-import { sweptTables } from '../../../nodes/retention.ts';
+import { keptFor, sweptTables } from '../../../nodes/retention.ts';
 import { entries, holder, item, lead, useDatabases, waitForBlocked } from './fresh-database.ts';
 
 const databases = useDatabases();
@@ -53,7 +53,7 @@ test('fencing: every other fenced write is refused in an old term too', async ()
     () => store.eraseAddress(1, 'a@example.test'),
     () => store.dueMails(1, 10),
     () => store.mailPublished(1, { mailId: id, attempt: 1, traceparent: file.traceparent }),
-    ...sweptTables.map((table) => () => store.sweep(1, table, 1)),
+    ...sweptTables.map((table) => () => store.sweep(1, table, { ...keptFor[table], rowsMax: 1 })),
   ];
   for (const [index, write] of writes.entries())
     await expect(write(), `write ${index}`).rejects.toMatchObject(stale(2));
