@@ -9,7 +9,7 @@ import { createCollector } from './dead-letters/collect.ts';
 import { sendAgain } from './dead-letters/send-again.ts';
 import type { Leadership } from './leadership.ts';
 import { makeNotices, publishDueMails, queueDigests } from './mailer/mailer.ts';
-import { createRetention } from './retention.ts';
+import { createRetention, keptFor } from './retention.ts';
 import type { Store } from './store.ts';
 import type { Deliveries } from './tracing/deliveries.ts';
 
@@ -71,7 +71,7 @@ export function jobsOf({
       name: 'telling that it writes',
       everyMs: tellEveryMs,
       run: async (term) => {
-        await store.sweep(term, 'leases', 1);
+        await store.sweep(term, 'leases', { ...keptFor.leases, rowsMax: 1 });
         emit({ type: 'leader.writes', node: nodeId, term });
       },
     },

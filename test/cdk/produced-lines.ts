@@ -81,7 +81,7 @@ async function nodeLines(): Promise<string[]> {
     .catch(() => undefined);
   const tells = jobsOf({
     nodeId: 'node-1',
-    store: { sweep: () => Promise.resolve(0) } as Partial<Store> as Store,
+    store: { sweep: () => Promise.resolve({ swept: 0 }) } as Partial<Store> as Store,
     broker: {} as BrokerClient,
     deliveries: new Deliveries(),
     itemPartitions: 1,

@@ -137,7 +137,7 @@ test('twenty steps are one round, and a round that has no end is cut off by its 
 });
 
 test('a leader says twice a minute that it writes, and nothing while the database takes none of its writes', async () => {
-  let answers: () => Promise<number> = async () => 0;
+  let answers: () => Promise<{ swept: number }> = async () => ({ swept: 0 });
   const terms: number[] = [];
   jobs = startLeaderJobs({
     leadership,
