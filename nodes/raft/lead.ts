@@ -50,7 +50,10 @@ export function stepDown(draft: Draft, { rule, reason }: { rule: StepDownRule; r
   leaveLeadership(draft, { term, rule, reason });
 }
 
-/** Everything that is due for a leader. The count comes first: a leader that woke late sends nothing before it. */
+/**
+ * Everything that is due for a leader. Called by its timer alone, which comes after what waited in the socket: each answer
+ * in there may keep this leader. The count comes first: a leader that woke late sends nothing before it.
+ */
 export function leaderTick(draft: Draft): void {
   const { state } = draft;
   const { config, now } = state;
@@ -59,14 +62,15 @@ export function leaderTick(draft: Draft): void {
     stepDown(draft, { rule: 'quorum-lost', reason: 'no majority answered for a timeout' });
     return;
   }
-  if (now >= state.role.heartbeatAt) sendHeartbeats(draft, state.role);
+  if (now >= state.role.heartbeatAt) sendHeartbeats(draft);
   continueTransfer(draft);
   mindHealth(draft);
 }
 
-function sendHeartbeats(draft: Draft, role: Leader): void {
+export function sendHeartbeats(draft: Draft): void {
   const { state } = draft;
-  const { config, now, term } = state;
+  const { config, now, term, role } = state;
+  if (role.kind !== 'leader') return;
   const sequence = role.sequence + 1;
   const order = successionOf(config, role.peers, now);
   const quorumIsSilent = now - quorumHeardAt(config, role.peers, now) > quietMs(config);
@@ -182,7 +186,7 @@ function continueTransfer(draft: Draft): void {
   state.role = { ...role, transfer };
 }
 
-function mindHealth(draft: Draft): void {
+export function mindHealth(draft: Draft): void {
   const { state } = draft;
   const { role, now, health } = state;
   if (role.kind !== 'leader' || role.transfer) return;

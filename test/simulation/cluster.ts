@@ -393,7 +393,9 @@ export class Cluster {
       const follow = this.#carryOut(machine, effects, input);
       if (follow) inputs.push(follow);
       if (!machine.state) return;
-      this.#recordState(machine, 0);
+      // The quorum is counted when the timer comes, after whatever reached this node before.
+      const lateMs = input.kind === 'timer' ? 0 : Math.max(0, this.nowOf(machine) - machine.wakeAt);
+      this.#recordState(machine, lateMs);
     }
   }
 
@@ -442,6 +444,7 @@ export class Cluster {
           break;
         case 'wake': {
           machine.wakeTicket += 1;
+          machine.wakeAt = effect.at;
           if (effect.at === Infinity) break;
           const late = this.chance.happens(0.02)
             ? this.chance.between(0, this.#lateMsMax())
@@ -495,7 +498,7 @@ export class Cluster {
     this.feed(machine, { kind: 'persist-recovered', now: this.nowOf(machine) });
   }
 
-  /** `lateMs`: how late its timers may be. */
+  /** `lateMs`: how late its timer is, or may be, by its own clock. */
   #recordState(machine: Machine, lateMs: number): void {
     if (!machine.state) return;
     const { role, term } = this.core.view(machine.state);

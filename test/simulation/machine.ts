@@ -28,6 +28,8 @@ export interface Machine {
   waiting: Arrival[];
   missedWake: boolean;
   wakeTicket: number;
+  /** When its timer is due, by its own clock. */
+  wakeAt: Time;
   leadsTerm: number | null;
   health: Health;
   /** Its clock shows offsetMs + rate * the simulation's time. */
@@ -56,6 +58,7 @@ export function newMachine(
     waiting: [],
     missedWake: false,
     wakeTicket: 0,
+    wakeAt: Infinity,
     leadsTerm: null,
     health: { fit: true, reason: null, databaseReachable: true, lagMs: 0 },
   };

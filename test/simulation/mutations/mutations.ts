@@ -366,6 +366,13 @@ export const testedMutations: readonly TestedMutation[] = [
   },
   {
     kind: 'tested',
+    safeguard: 'a leader hears all that waited before it counts its quorum',
+    file: 'raft/step.ts',
+    edits: one('  take(draft, input);\n', '  take(draft, input);\n  leaderTick(draft);\n'),
+    test: 'test/unit/raft/leading.test.ts',
+  },
+  {
+    kind: 'tested',
     safeguard: 'replay window',
     file: 'transport/replay-window.ts',
     edits: one('return this.#seen[counter % replayWindowSize] === 0;', 'return true;'),

@@ -55,7 +55,7 @@ export type Fact =
   | { readonly kind: 'evidence'; readonly leader: string; readonly leaderBoot: string }
   /** It began to lead. */
   | { readonly kind: 'leads'; readonly term: number }
-  /** What it takes itself for after each step. `lateMs`: how late its timers may be at this moment. */
+  /** What it takes itself for after each step. `lateMs`: how late its timer is, or may be, at this moment. */
   | { readonly kind: 'state'; readonly term: number; readonly leading: boolean; readonly lateMs: number }
   | { readonly kind: 'votes-again'; readonly reason: string }
   /** The database took, or refused, a claim of the fence; and a fenced write. */

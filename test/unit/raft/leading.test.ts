@@ -49,6 +49,33 @@ describe('quorum', () => {
     expect(node.view.role.kind).toBe('leader');
   });
 
+  test('answers that waited in the socket are all heard before the quorum is counted', () => {
+    const node = new Node().lead();
+    node.wait(20);
+    const [early] = node.sent('heartbeat');
+    node.wait(20);
+    const [late] = node.sent('heartbeat');
+    if (!early || !late) throw new Error('no heartbeats');
+    node.now += 95; // Stood still: more than a timeout after the first of the two, less than one after the other.
+    node.feed({ kind: 'health', health: { fit: true, reason: null, databaseReachable: true, lagMs: 95 } });
+    node.acknowledge('b', { sequence: early.sequence, sentAt: early.sentAt });
+    node.acknowledge('b', { sequence: late.sequence, sentAt: late.sentAt });
+    node.wait(0);
+    expect(node.view.role.kind).toBe('leader');
+    node.wait(5);
+    expect(node.view.role.kind).toBe('follower');
+  });
+
+  test('a leader that woke too late sends nothing before the count, whatever waited in its socket', () => {
+    const node = new Node().lead();
+    node.now += 150;
+    node.heartbeat('c', 0, 1);
+    expect(node.sent('heartbeat')).toEqual([]);
+    node.wait(0);
+    expect(node.sent('heartbeat')).toEqual([]);
+    expect(node.view.role.kind).toBe('follower');
+  });
+
   test('the answers of learners do not count', () => {
     const node = new Node().lead();
     node.wait(20);
