@@ -31,6 +31,8 @@ export interface Machine {
   /** When its timer is due, by its own clock. */
   wakeAt: Time;
   leadsTerm: number | null;
+  /** The database has taken its claim of that term, as far as it knows. */
+  mayWrite: boolean;
   health: Health;
   /** Its clock shows offsetMs + rate * the simulation's time. */
   readonly clock: { readonly rate: number; offsetMs: number };
@@ -60,6 +62,7 @@ export function newMachine(
     wakeTicket: 0,
     wakeAt: Infinity,
     leadsTerm: null,
+    mayWrite: false,
     health: { fit: true, reason: null, databaseReachable: true, lagMs: 0 },
   };
 }

@@ -62,6 +62,8 @@ export type Fact =
   | { readonly kind: 'claim' | 'store'; readonly term: number; readonly taken: boolean }
   /** The database told it the term of the fence. */
   | { readonly kind: 'fence-refused'; readonly term: number }
+  /** Of no node: the fence is at this term because somebody else claimed it, or (no holder) because later claims were lost. */
+  | { readonly kind: 'fence-moved'; readonly term: number; readonly holder: string | null }
   /** For people. */
   | { readonly kind: 'remark'; readonly text: string };
 

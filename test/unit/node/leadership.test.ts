@@ -175,6 +175,7 @@ describe('a fence that does not hold this term', () => {
     });
 
   test('behind it (a promoted standby lost the claim, or a backup was restored): it is claimed again, and writes go on', async () => {
+    await lead(5_000);
     let claims = 0;
     claim = async () => {
       claims += 1;

@@ -49,8 +49,8 @@ describe('the list of safeguards', () => {
         mutation.file,
         ...mutation.edits.map((edit) => edit.file ?? mutation.file),
       ]))
-        await cp(join(root, 'nodes', file), join(folder, file));
-      await expect(mutate(mutation, folder)).resolves.toBeUndefined();
+        await cp(join(root, 'nodes', file), join(folder, 'nodes', file));
+      await expect(mutate(mutation, join(folder, 'nodes'))).resolves.toBeUndefined();
     } finally {
       await rm(folder, { recursive: true });
     }
