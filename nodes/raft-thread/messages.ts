@@ -15,7 +15,7 @@ export interface RaftThreadOptions {
   /** Address of UDP and TCP alike. */
   readonly bind: string;
   readonly udpPort: number;
-  /** Holds the vote file and the identity lock. */
+  /** Holds the vote file. */
   readonly dataDir: string;
   readonly keys: ClusterKeys;
   readonly heartbeatMs: number;

@@ -1,10 +1,9 @@
 // The main thread's handle on the raft thread: what it says about role and term, and what the node tells it.
 // Proves with a shared counter that the main thread lives, and looks that the raft thread does. When that dies the node must
 // end: without votes it is of no use, and its last role must not be believed; nor must the one of a thread that hangs.
-// Never decides anything about elections.
+// Never decides anything about elections, and leaves it to its caller that one process runs as this node (identity-lock.ts).
 import { EventEmitter } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { takeIdentityLock } from '../identity/identity-lock.ts';
 import type { Note, RoleView } from '../raft/types.ts';
 import {
   pulseEveryMs,
@@ -45,7 +44,7 @@ export interface RaftThread {
     target: string | null,
     reason: string,
   ): Promise<{ kind: 'done' } | { kind: 'failed'; reason: string }>;
-  /** Closes sockets and files and frees the identity; does not hand leadership over (see transfer). */
+  /** Closes sockets and files; does not hand leadership over (see transfer). */
   close(): Promise<void>;
 }
 
@@ -56,7 +55,7 @@ const startWithinMs = 30_000; // Loading its modules takes a busy machine second
 const closeWithinMs = 2_000;
 const transferSlackMs = 250;
 
-/** @throws Error when an option is wrong, the identity is taken, the vote file is foreign or cannot be made, or a port is in use. */
+/** @throws Error when an option is wrong, the vote file is foreign or cannot be made, or a port is in use. */
 export async function startRaftThread(options: RaftThreadOptions): Promise<RaftThread> {
   const { nodeId, bootId, members, udpPort } = options;
   if (!members.some(({ id }) => id === nodeId))
@@ -66,14 +65,8 @@ export async function startRaftThread(options: RaftThreadOptions): Promise<RaftT
     throw new Error(`the boot id ${bootId} was used before: each start needs its own`);
   // UDP and TCP share the number, so the system cannot choose it.
   if (udpPort === 0) throw new Error('the UDP port of a node has to be a fixed one');
-  const unlock = takeIdentityLock(options);
   bootsUsed.add(bootId);
-  try {
-    return await new Handle(options, unlock).started;
-  } catch (error) {
-    unlock();
-    throw error;
-  }
+  return new Handle(options).started;
 }
 
 type TransferResult = Awaited<ReturnType<RaftThread['transfer']>>;
@@ -84,7 +77,6 @@ class Handle implements RaftThread {
   readonly #pulse = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   readonly #beat: NodeJS.Timeout;
   readonly #electionTimeoutMs: number;
-  readonly #release: () => void;
   readonly #told = new EventEmitter<{
     role: [RoleChange];
     note: [Note];
@@ -107,9 +99,8 @@ class Handle implements RaftThread {
   #transfers: Promise<unknown> = Promise.resolve();
   #failure: Error | undefined;
 
-  constructor(options: RaftThreadOptions, release: () => void) {
+  constructor(options: RaftThreadOptions) {
     this.#electionTimeoutMs = options.electionTimeoutMs;
-    this.#release = release;
     const data: RaftWorkerData = { ...options, pulse: this.#pulse };
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
       name: `raft ${options.nodeId}`,
@@ -211,7 +202,6 @@ class Handle implements RaftThread {
 
   #die(cause: Error): void {
     this.#phase = 'dead';
-    this.#release();
     const error = new Error('the raft thread died, so this node cannot vote or lead', { cause });
     this.#followNobody(error.message);
     const isHeard = this.#told.emit('death', error);
@@ -287,7 +277,6 @@ class Handle implements RaftThread {
     await ended;
     clearTimeout(deadline);
     clearInterval(this.#beat);
-    this.#release();
   }
 
   #tell(message: ToWorker, during: 'running' | 'closing' = 'running'): void {
