@@ -326,6 +326,15 @@ test('opening fails for no database that is away; its first use says so within t
   }
 });
 
+test('a server that only reads, as a demoted primary does, answers, and says so', async () => {
+  const { node, connect } = await databases.another();
+  expect(await node('node-1').store.ping()).toEqual({ readOnly: false });
+  const client = await connect();
+  const { rows } = await client.query('SELECT current_database() AS name');
+  await client.query(`ALTER DATABASE ${rows[0].name} SET default_transaction_read_only = on`);
+  expect(await node('node-2').store.ping()).toEqual({ readOnly: true });
+});
+
 test('a server that takes connections and never answers is unavailable within 3 s', async () => {
   const silent = createServer(() => undefined);
   silent.listen(0, '127.0.0.1');
