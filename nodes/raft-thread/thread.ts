@@ -81,6 +81,7 @@ class Handle implements RaftThread {
     role: [RoleChange];
     note: [Note];
     problem: [RaftProblem];
+    'transfer-taken': [number];
     death: [Error];
   }>();
   #status: RaftStatus = {
@@ -97,6 +98,7 @@ class Handle implements RaftThread {
   #hangs = false;
   /** One hand-over at a time: a note does not say whose it tells of. */
   #transfers: Promise<unknown> = Promise.resolve();
+  #transferId = 0;
   #failure: Error | undefined;
 
   constructor(options: RaftThreadOptions) {
@@ -192,6 +194,9 @@ class Handle implements RaftThread {
       case 'note':
         this.#told.emit('note', message.note);
         break;
+      case 'transfer-taken':
+        this.#told.emit('transfer-taken', message.id);
+        break;
       case 'problem':
         this.#told.emit('problem', { code: message.code, detail: message.detail });
         break;
@@ -246,6 +251,7 @@ class Handle implements RaftThread {
   async #transferNow(target: string | null, reason: string): Promise<TransferResult> {
     if (this.#phase !== 'running') return { kind: 'failed', reason: 'the raft thread does not run' };
     if (this.#status.role.kind !== 'leader') return { kind: 'failed', reason: 'this node does not lead' };
+    const id = (this.#transferId += 1);
     const withinMs = 2 * this.#electionTimeoutMs + transferSlackMs;
     return new Promise<TransferResult>((resolve) => {
       const onNote = (note: Note): void => {
@@ -258,13 +264,16 @@ class Handle implements RaftThread {
           leads ? { kind: 'failed', reason: `nobody took over within ${withinMs} ms` } : { kind: 'done' },
         );
       }, withinMs);
+      const onTaken = (taken: number): void => {
+        if (taken === id) this.#told.on('note', onNote);
+      };
       const settle = (result: TransferResult): void => {
         clearTimeout(deadline);
-        this.#told.off('note', onNote);
+        this.#told.off('transfer-taken', onTaken).off('note', onNote);
         resolve(result);
       };
-      this.#told.on('note', onNote);
-      this.#tell({ kind: 'transfer', target, reason });
+      this.#told.on('transfer-taken', onTaken);
+      this.#tell({ kind: 'transfer', id, target, reason });
     });
   }
 

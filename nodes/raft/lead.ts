@@ -96,13 +96,15 @@ function isSilent({ state }: Draft, peer: PeerView): boolean {
   return peer.sequence === 0 || state.now - peer.ackedAt > quietMs(state.config);
 }
 
-/** Who could take over now, best first. */
+/** Who could take over now, best first. Not one that could only wait, from a leader that writes. */
 function heirsOf(draft: Draft, role: Leader, tried: readonly NodeId[]): NodeId[] {
   return successionOf(draft.state.config, role.peers, draft.state.now).filter((id) => {
     const peer = role.peers.get(id);
-    return peer !== undefined && peer.health?.fit === true && !isSilent(draft, peer) && !tried.includes(id);
+    if (!peer?.health?.fit || isSilent(draft, peer) || tried.includes(id)) return false;
+    return peer.health.databaseReachable || !mayWrite(draft);
   });
 }
+const mayWrite = ({ state }: Draft): boolean => state.health.fit && state.health.databaseReachable;
 
 export function onTransfer(draft: Draft, { target, reason }: Extract<Input, { kind: 'transfer' }>): void {
   const { role, now } = draft.state;
@@ -113,7 +115,8 @@ export function onTransfer(draft: Draft, { target, reason }: Extract<Input, { ki
     return fail(`leadership is already being handed to ${role.transfer.target}`, 'one-at-a-time');
   if (target === null) {
     const heir = heirsOf(draft, role, [])[0];
-    if (heir === undefined) return fail('no fit voter answers');
+    if (heir === undefined)
+      return fail(mayWrite(draft) ? 'no fit voter with a database answers' : 'no fit voter answers');
     return beginTransfer(draft, role, { target: heir, named: false, rule: 'asked', reason });
   }
   const peer = role.peers.get(target);
@@ -131,6 +134,8 @@ export function onTransfer(draft: Draft, { target, reason }: Extract<Input, { ki
   if (peer.priority === 0) return fail(`${target} has priority 0 and never leads`);
   if (peer.health && !peer.health.fit)
     return fail(`${target} is not fit: ${peer.health.reason ?? 'no reason given'}`);
+  if (mayWrite(draft) && !peer.health?.databaseReachable)
+    return fail(`${target} has no database, and this node has one`);
   return beginTransfer(draft, role, { target, named: true, rule: 'asked', reason });
 }
 

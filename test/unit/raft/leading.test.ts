@@ -234,6 +234,27 @@ describe('hand-over', () => {
     expect(reasonOf('c')).toBe('failed: leadership is already being handed to c');
   });
 
+  test('to a node without a database: not from a leader that has one, whoever is named', () => {
+    const database = (databaseReachable: boolean) => ({
+      fit: true,
+      reason: null,
+      databaseReachable,
+      lagMs: 0,
+    });
+    const asked = (target: string | null, leaderHasOne: boolean): string => {
+      const node = new Node().lead();
+      node.feed({ kind: 'health', health: database(leaderHasOne) });
+      node.acknowledge('b', { sequence: 1, sentAt: node.now, health: database(false) });
+      node.feed({ kind: 'transfer', target, reason: 'asked' });
+      const note = node.notes()[0];
+      return note?.kind === 'transfer' ? `${note.outcome}, ${note.rule}: ${note.reason}` : '';
+    };
+    expect(asked('b', true)).toBe('failed, unsuitable-target: b has no database, and this node has one');
+    expect(asked(null, true)).toBe('failed, unsuitable-target: no fit voter with a database answers');
+    expect(asked('b', false)).toBe('started, asked: asked');
+    expect(asked(null, false)).toBe('started, asked: asked');
+  });
+
   test('nobody takes over within one timeout: it failed, and the leader leads on', () => {
     const node = new Node().lead();
     node.acknowledge('b', { sequence: 1, sentAt: node.now });
