@@ -121,7 +121,7 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
       case 'challenge':
         if (now() - (answeredAt.get(received.from) ?? -Infinity) >= 1) {
           answeredAt.set(received.from, now());
-          opened?.send(received.from, sessions.sealAnswer(received.from, received.nonce));
+          opened?.send(received.from, sessions.sealAnswer(received.from, received));
         }
         if (received.unproven) onUnproven(received.from);
         return undefined;
