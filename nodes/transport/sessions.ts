@@ -39,7 +39,7 @@ export type Refusal =
   | 'not-a-message';
 
 /** `keyId`: sealed with this one, which its sender knows. */
-interface Challenge {
+export interface Challenge {
   readonly nonce: Buffer;
   readonly keyId: number;
 }
