@@ -120,8 +120,8 @@ export interface StoredCounts {
 }
 
 export interface FenceStore {
-  /** @throws Failure DATABASE_UNAVAILABLE or DATABASE_TIMEOUT. */
-  ping(): Promise<void>;
+  /** `readOnly`: a standby, or a primary that was demoted. @throws Failure DATABASE_UNAVAILABLE or DATABASE_TIMEOUT. */
+  ping(): Promise<{ readOnly: boolean }>;
   /** Asked again by the same holder it is claimed again. */
   claim(claim: { term: number; holder: string }): Promise<ClaimResult>;
   fence(): Promise<{ term: number; holder: string | null }>;
