@@ -61,6 +61,13 @@ test('odd headers and bodies are read, and fit into their columns', () => {
   expect(odd.diedAt).toEqual(now);
 });
 
+test('a letter names the one it came from, however many there were before', () => {
+  const { cameFrom, attempts } = read({
+    headers: { 'x-baton-dead-letter': 1_234_567, 'x-baton-replays': 1_234_567 },
+  });
+  expect({ cameFrom, attempts }).toEqual({ cameFrom: 1_234_567, attempts: 1_000_000 });
+});
+
 test('letters that differ in anything but when they were buried and taken are different letters', () => {
   const letter = { body: Buffer.from('{"a":1}'), messageId: 'm', timestamp: 1_700_000_000 };
   const print = (changed: Partial<TakenMessage>): string =>
