@@ -7,6 +7,7 @@ import {
   type MailClaimAnswer,
   type MailResult,
 } from '../../contracts/node-api.ts';
+import { isMailAddress, senderAddress } from '../../contracts/mail-address.ts';
 import {
   mailMessageSchema,
   mailMessageType,
@@ -20,7 +21,6 @@ import { childTraceparent } from '../../runtime/trace.ts';
 import { deadLetter, publishRetry, type PublishPorts } from '../dead-letter.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import { readMessage } from '../read-message.ts';
-import { isMailAddress, senderAddress } from './mail-address.ts';
 import type { Envelope, SmtpOutcome } from './smtp.ts';
 
 export interface MailPorts extends PublishPorts {

@@ -16,7 +16,7 @@ export interface SmtpServer {
   readonly ca: string | undefined;
 }
 export interface Envelope {
-  /** Bare addresses, checked: see mail-address.ts. */
+  /** Bare addresses, checked: see contracts/mail-address.ts. */
   readonly from: string;
   readonly to: string;
 }

@@ -2,8 +2,8 @@
 // Asks no leader and leaves no trace in the database; shows no password.
 import { randomUUID } from 'node:crypto';
 import MailComposer from 'nodemailer/lib/mail-composer/index.js';
+import { isMailAddress, senderAddress } from '../../contracts/mail-address.ts';
 import { describeError } from '../../runtime/failure.ts';
-import { isMailAddress, senderAddress } from './mail-address.ts';
 import { sendMail, type SmtpServer } from './smtp.ts';
 
 /** `lines`: `> ` is what we say, `< ` what the server answers, the rest what came of it. Never throws. */
