@@ -115,6 +115,8 @@ export const routingKeys = {
 export const messageHeaders = {
   /** How often it was published for another try; counted by us because x-death counts differ between RabbitMQ releases. */
   attempt: 'x-attempt',
+  /** When a message that is given up after a time was first tried, in milliseconds. */
+  firstTriedAt: 'x-baton-first-tried-at',
   traceparent: 'traceparent',
   /** When the scraper published it, in milliseconds: RabbitMQ's own property holds seconds. */
   publishedAt: 'x-baton-published-at',

@@ -55,12 +55,13 @@ export async function deadLetter(ports: PublishPorts, letter: Letter): Promise<v
 export async function publishRetry(
   ports: Pick<PublishPorts, 'broker'>,
   { queue, message }: QueuedMessage,
+  headers: Headers = {},
 ): Promise<void> {
   await publish(ports, message, {
     exchange: exchanges.retry.name,
     routingKey: `${queue}.retry`,
     body: bodyOf(message).body,
-    headers: { ...ownHeaders(message), [messageHeaders.attempt]: attemptOf(message) + 1 },
+    headers: { ...ownHeaders(message), ...headers, [messageHeaders.attempt]: attemptOf(message) + 1 },
   });
 }
 

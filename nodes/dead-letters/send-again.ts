@@ -67,6 +67,7 @@ function routeOf({ routingKey, body }: LetterToSend, itemPartitions: number): st
 
 const notItsOwn = new Set<string>([
   messageHeaders.attempt, // It starts anew.
+  messageHeaders.firstTriedAt,
   messageHeaders.deadCode,
   messageHeaders.deadReason,
   messageHeaders.originalQueue,

@@ -24,11 +24,12 @@ export async function startFileReceiver(certificates: TestCertificates) {
     detail,
   });
 
-  app.post('/internal/leases/ftp-sync', async (request, reply) => {
+  app.post('/internal/leases/:name', async (request, reply) => {
+    const { name } = request.params as { name: string };
     const { owner, leaseMs } = request.body as { owner: string; leaseMs: number };
-    if (orders.leaseHeld && leaseMs > 0)
+    if (orders.leaseHeld && name === 'ftp-sync' && leaseMs > 0)
       return await reply.code(409).send(problem(409, 'LEASE_HELD', 'another runs'));
-    return { name: 'ftp-sync', owner, expiresAt: new Date().toISOString() };
+    return { name, owner, expiresAt: new Date().toISOString() };
   });
   app.post('/internal/files', async (request) => {
     const { name, size, modifiedAt } = request.body as { name: string; size: number; modifiedAt: string };
