@@ -22,7 +22,8 @@ const command = (kind: FileCommand['kind'], headers: Record<string, unknown> = {
     rabbitmqMessage(commands[kind], { type: 'file-command', messageId: 'm-1', headers }),
   ]);
 const away = () => Promise.reject(new Error('nobody listens at the FTP server'));
-const ftp = { list: away, look: away, move: away, write: away, remove: away } as unknown as FtpClient;
+const ftpThat = (list: () => Promise<string[]>) =>
+  ({ list, look: away, move: away, write: away, remove: away }) as unknown as FtpClient;
 
 function world(changes: Partial<EventPorts> = {}) {
   const edges = simulatedEdges();
@@ -30,7 +31,7 @@ function world(changes: Partial<EventPorts> = {}) {
   const ports: EventPorts = {
     ...edges.ports,
     leader: { ...edges.ports.leader, download: away },
-    ftp,
+    ftp: ftpThat(away),
     ...changes,
   };
   return {
@@ -99,7 +100,7 @@ test('a renewal of the lease that is answered late does not take it again after 
   };
   const { run } = world({
     leader: { call, download: away },
-    ftp: { ...ftp, list: () => listing.promise } as unknown as FtpClient,
+    ftp: ftpThat(() => listing.promise),
   });
   const ended = run(command('sync'));
   await vi.advanceTimersByTimeAsync(41_000);
@@ -120,7 +121,7 @@ test('the lease is given back also when the time of the invocation is over', asy
   const late = () => new Promise<string[]>((resolve) => setTimeout(() => resolve([]), 50));
   const { run } = world({
     leader: { call, download: away },
-    ftp: { ...ftp, list: late } as unknown as FtpClient,
+    ftp: ftpThat(late),
   });
   await run(command('sync'), { budgetMs: 20 });
   expect(untils[0]).toBeGreaterThan(1_000);
