@@ -180,8 +180,10 @@ export const functions = {
   deliver: { memoryMb: 512, timeoutS: 60, entry: 'intermediary/deliver-handler.ts', functionUrl: false },
   announce: { memoryMb: 256, timeoutS: 10, entry: 'intermediary/announce-handler.ts', functionUrl: false },
   redirect: { memoryMb: 256, timeoutS: 5, entry: 'intermediary/redirect-handler.ts', functionUrl: true },
+  // RabbitMQ takes back what is not acknowledged within half an hour, and a mapping holds two batches: two invocations fit.
   'ftp-sync': { memoryMb: 512, timeoutS: 840, entry: 'ftp-sync/handler.ts', functionUrl: false },
-  mail: { memoryMb: 256, timeoutS: 60, entry: 'mail/handler.ts', functionUrl: false },
+  // The answer of a slow mail server (contracts/mail-message.ts), and time before it for a batch that is sent as usual.
+  mail: { memoryMb: 256, timeoutS: 840, entry: 'mail/handler.ts', functionUrl: false },
 } as const satisfies Record<FunctionName, FunctionSettings>;
 
 export interface RabbitmqEventSource {

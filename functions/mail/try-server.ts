@@ -6,6 +6,8 @@ import { isMailAddress, senderAddress } from '../../contracts/mail-address.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { sendMail, type SmtpServer } from './smtp.ts';
 
+const answerTimeoutMs = 60_000; // Somebody waits for it.
+
 /** `lines`: `> ` is what we say, `< ` what the server answers, the rest what came of it. Never throws. */
 export async function trySmtp(
   server: SmtpServer & { readonly from: string },
@@ -25,7 +27,7 @@ export async function trySmtp(
     const { outcome, detail } = await sendMail(
       server,
       { envelope: { from, to }, bytes },
-      { listen: (line) => lines.push(line) },
+      { answerTimeoutMs, listen: (line) => lines.push(line) },
     );
     lines.push(`${outcome}: ${detail}`);
     return { lines, ok: outcome === 'sent' };
