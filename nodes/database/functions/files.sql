@@ -48,11 +48,12 @@ BEGIN
   IF NOT FOUND THEN RAISE EXCEPTION 'there is no file %', given_file USING ERRCODE = 'BT004'; END IF;
 END $$;
 
+-- Without a target it is rejected and lies where it was: what it is rejected for has to be known before it is moved away.
 CREATE OR REPLACE FUNCTION move_file(given_term bigint, given_file uuid, target text, why text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM hold_fence(given_term);
-  UPDATE files SET moved_to = target, reason = coalesce(why, files.reason), changed_at = clock_timestamp(),
+  UPDATE files SET moved_to = coalesce(target, files.moved_to), reason = coalesce(why, files.reason), changed_at = clock_timestamp(),
     -- ftp-sync rejects by itself what the leader cannot even read.
     state = CASE WHEN files.state = 'opened' AND why IS NOT NULL THEN 'rejected' ELSE files.state END
     WHERE files.file_id = given_file;

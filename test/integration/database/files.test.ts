@@ -248,6 +248,17 @@ test('a file that ftp-sync moved to rejected/ by itself is rejected in the ledge
   );
 });
 
+test('a file that ftp-sync rejected and did not get to move stays rejected, until it is known to lie in rejected/', async () => {
+  const { store } = await databases.fresh();
+  await leadWithPartner(store);
+  const opened = await open(store);
+  await store.fileOutcome(1, opened.fileId, { movedTo: null, reason: 'larger than 1 GB' });
+  expect((await store.recentFiles(1))[0]).toMatchObject({ state: 'rejected', reason: 'larger than 1 GB' });
+  expect(await open(store)).toMatchObject({ kind: 'rejected', reason: 'larger than 1 GB' });
+  await store.fileOutcome(1, opened.fileId, { movedTo: 'rejected/acme.csv', reason: null });
+  expect(await open(store)).toEqual(opened);
+});
+
 test('staged rows that are gone when the file is applied apply nothing and vanish nothing', async () => {
   const { store, connect } = await databases.fresh();
   await leadWithPartner(store, { snapshot: true });

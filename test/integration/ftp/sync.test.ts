@@ -268,6 +268,25 @@ test('a name that is written again while its file is read is another file, and b
   expect(await names('done')).toEqual(['shop_a.ID.csv', 'shop_a.ID.csv']);
 });
 
+test('a rejection is known to the leader before the file is moved, and a retry says first where the file lies', async () => {
+  receiver.orders.rejectContaining = 'POISON';
+  receiver.orders.noteNoMove = true; // As if the worker died between the move and its note.
+  await put('shop_x.csv', 'POISON');
+  await run(message({ version: 1, traceparent, kind: 'deposited', name: 'shop_x.csv' }));
+  expect(await names('rejected')).toEqual(['shop_x.ID.csv', 'shop_x.ID.csv.reason.txt']);
+  expect(receiver.outcomes).toEqual([
+    { name: 'shop_x.csv', movedTo: null, reason: expect.stringContaining('row 2') as unknown },
+  ]);
+  receiver.orders.noteNoMove = false;
+  receiver.orders.rejectContaining = undefined;
+  const taken = takenName('shop_x.csv');
+  await run(message({ version: 1, traceparent, kind: 'retry', name: taken }));
+  expect(receiver.outcomes.slice(1)).toEqual([
+    { name: 'shop_x.csv', movedTo: `rejected/${taken}`, reason: null },
+    { name: 'shop_x.csv', movedTo: `done/${taken}`, reason: null },
+  ]);
+});
+
 test('the second rejected file of a name is tried again under that name, also where a newer one waits in in/', async () => {
   receiver.orders.rejectContaining = 'POISON';
   for (const content of ['POISON 1', 'POISON 22']) {
