@@ -183,7 +183,7 @@ function tracedMessages(batch: readonly Candidate<Origin>[]): BatchRequest['mess
     url: page.url.slice(0, tracedUrlLengthMax),
     fetchedAt: page.fetchedAt,
     publishedAt: publishedAtOf(message),
-    attempt: attemptOf(message) + 1,
+    attempt: attemptOf(message),
     receivedAt,
   }));
 }

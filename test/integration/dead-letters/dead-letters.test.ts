@@ -178,7 +178,7 @@ describe.each(kinds)('with %s', (kind) => {
     const [again] = await takeItems();
     expect(again).toMatchObject({ messageId: 'message-of-a', type: 'item-page' });
     expect(JSON.parse(String(again?.body))).toEqual(page('a', { price: 10 }));
-    expect(again?.headers).toMatchObject({ [messageHeaders.replays]: 1, [messageHeaders.deadLetterId]: id });
+    expect(again?.headers).toMatchObject({ [messageHeaders.retries]: 1, [messageHeaders.deadLetterId]: id });
     expect(again?.headers).not.toHaveProperty(messageHeaders.deadCode);
 
     await vi.waitUntil(async () => (await letters()).some(({ state }) => state === 'sent'), {

@@ -94,7 +94,7 @@ const message = (body: unknown, type = 'file-command') => ({
   rmqMessagesByQueue: {
     'files::/': [
       {
-        basicProperties: { type, messageId: 'm-1', bodySize: 1, headers: { 'x-attempt': 2 } },
+        basicProperties: { type, messageId: 'm-1', bodySize: 1, headers: { 'x-baton-attempt': 2 } },
         redelivered: false,
         data: Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)).toString('base64'),
       },
@@ -336,7 +336,7 @@ test('while another worker holds the lease a tick ends quietly and a named file 
   expect([receiver.opened, published]).toEqual([[], []]);
   await run(message({ version: 1, traceparent, kind: 'deposited', name: 'shop_a.csv' }));
   expect(published).toMatchObject([
-    { exchange: 'baton.retry', routingKey: 'files.retry', headers: { 'x-attempt': 3 } },
+    { exchange: 'baton.retry', routingKey: 'files.retry', headers: { 'x-baton-attempt': 3 } },
   ]);
 });
 

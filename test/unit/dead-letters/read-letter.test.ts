@@ -43,7 +43,7 @@ test('odd headers and bodies are read, and fit into their columns', () => {
     headers: {
       'x-baton-code': null,
       'x-baton-reason': 'y'.repeat(5_000),
-      'x-baton-replays': 1e300,
+      'x-baton-retries': 1e300,
       'x-baton-dead-letter': -1,
       'x-death': 'none',
       traceparent: 'none',
@@ -63,7 +63,7 @@ test('odd headers and bodies are read, and fit into their columns', () => {
 
 test('a letter names the one it came from, however many there were before', () => {
   const { cameFrom, attempts } = read({
-    headers: { 'x-baton-dead-letter': 1_234_567, 'x-baton-replays': 1_234_567 },
+    headers: { 'x-baton-dead-letter': 1_234_567, 'x-baton-retries': 1_234_567 },
   });
   expect({ cameFrom, attempts }).toEqual({ cameFrom: 1_234_567, attempts: 1_000_000 });
 });
@@ -77,7 +77,7 @@ test('letters that differ in anything but when they were buried and taken are di
   const others = [
     { body: Buffer.from('{"a":2}') },
     { messageId: 'n' },
-    { headers: { 'x-baton-replays': 1 } },
+    { headers: { 'x-baton-retries': 1 } },
     { headers: { 'x-baton-reason': 'another' } },
   ];
   expect(new Set([print({}), ...others.map(print)]).size).toBe(others.length + 1);

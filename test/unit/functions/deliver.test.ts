@@ -114,8 +114,8 @@ describe('deliver', () => {
     expect(
       edges.published.map(({ routingKey, messageId, headers }) => [routingKey, messageId, headers]),
     ).toEqual([
-      ['items.retry', 'm-1', { 'x-attempt': 1 }],
-      ['items.retry', 'm-2', { 'x-attempt': 1 }],
+      ['items.retry', 'm-1', { 'x-baton-attempt': 2 }],
+      ['items.retry', 'm-2', { 'x-baton-attempt': 2 }],
     ]);
     expect(edges.published[0]?.body).toBe(
       Buffer.from(rabbitmqMessageSchema.parse(first).data, 'base64').toString(),

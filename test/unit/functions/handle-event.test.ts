@@ -51,10 +51,10 @@ test.for(['sync', 'deposited', 'retry', 'export'] as const)(
     await run(command(kind));
     const firstTriedAt = Number(published[0]?.headers?.['x-baton-first-tried-at']);
     expect(firstTriedAt).toBeGreaterThanOrEqual(before);
-    await run(command(kind, { 'x-attempt': 1, 'x-baton-first-tried-at': firstTriedAt }));
+    await run(command(kind, { 'x-baton-attempt': 2, 'x-baton-first-tried-at': firstTriedAt }));
     expect(published.map(({ routingKey, headers }) => [routingKey, headers])).toEqual([
-      ['files.retry', { 'x-attempt': 1, 'x-baton-first-tried-at': firstTriedAt }],
-      ['files.retry', { 'x-attempt': 2, 'x-baton-first-tried-at': firstTriedAt }],
+      ['files.retry', { 'x-baton-attempt': 2, 'x-baton-first-tried-at': firstTriedAt }],
+      ['files.retry', { 'x-baton-attempt': 3, 'x-baton-first-tried-at': firstTriedAt }],
     ]);
   },
 );

@@ -100,7 +100,7 @@ describe('mails', () => {
     expect(await run()).toEqual({ ...counted, waiting: 1 });
     expect(sent).toEqual([]);
     expect(published).toMatchObject([
-      { exchange: 'baton.retry', routingKey: 'mail.retry', headers: { 'x-attempt': 1 } },
+      { exchange: 'baton.retry', routingKey: 'mail.retry', headers: { 'x-baton-attempt': 2 } },
     ]);
   });
 
