@@ -30,10 +30,10 @@ export function readLetter(queue: string, message: TakenMessage, now: Date): New
     (death ? `RabbitMQ dead-lettered it: ${death.reason}` : 'it says no reason')
   ).slice(0, reasonLengthMax);
   const messageId = (plain(message.messageId) ?? '').slice(0, idLengthMax);
-  const attempts = count(headers[messageHeaders.retries], sentAgainMax);
+  const retries = count(headers[messageHeaders.retries], sentAgainMax);
   // Not when it was published: a batch that comes again buries its poison again.
   const fingerprint = createHash('sha256')
-    .update(JSON.stringify([queue, messageId, message.type, code, reason, attempts]))
+    .update(JSON.stringify([queue, messageId, message.type, code, reason, retries]))
     .update(body)
     .digest();
   return {
@@ -48,7 +48,7 @@ export function readLetter(queue: string, message: TakenMessage, now: Date): New
     headers,
     body,
     traceparent: traceOf(text(messageHeaders.traceparent)) ?? traceOf(said.traceparent) ?? null,
-    attempts,
+    retries,
     cameFrom: count(headers[messageHeaders.deadLetterId], letterIdMax) || null,
     fingerprint,
     diedAt:

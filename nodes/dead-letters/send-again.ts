@@ -36,7 +36,7 @@ export async function sendAgain(
   }
 }
 
-function messageOf({ id, messageId, type, headers, body, attempts }: LetterToSend) {
+function messageOf({ id, messageId, type, headers, body, retries }: LetterToSend) {
   return {
     exchange: exchanges.main.name,
     type,
@@ -45,7 +45,7 @@ function messageOf({ id, messageId, type, headers, body, attempts }: LetterToSen
     body,
     headers: {
       ...headersToSend(headers),
-      [messageHeaders.retries]: attempts,
+      [messageHeaders.retries]: retries,
       [messageHeaders.deadLetterId]: id,
     },
   };

@@ -51,7 +51,7 @@ test('odd headers and bodies are read, and fit into their columns', () => {
   });
   expect(odd).toMatchObject({
     code: 'unknown',
-    attempts: 0,
+    retries: 0,
     cameFrom: null,
     traceparent: null,
     source: null,
@@ -62,10 +62,10 @@ test('odd headers and bodies are read, and fit into their columns', () => {
 });
 
 test('a letter names the one it came from, however many there were before', () => {
-  const { cameFrom, attempts } = read({
+  const { cameFrom, retries } = read({
     headers: { 'x-baton-dead-letter': 1_234_567, 'x-baton-retries': 1_234_567 },
   });
-  expect({ cameFrom, attempts }).toEqual({ cameFrom: 1_234_567, attempts: 1_000_000 });
+  expect({ cameFrom, retries }).toEqual({ cameFrom: 1_234_567, retries: 1_000_000 });
 });
 
 test('letters that differ in anything but when they were buried and taken are different letters', () => {
