@@ -12,6 +12,7 @@ import type {
   FileAnswer,
   FileOpenAnswer,
   FileOpenRequest,
+  FileOutcome,
   ItemVerdict,
   MailClaimAnswer,
   MailResult,
@@ -178,11 +179,7 @@ export interface FileStore {
   fileIntake(
     fileId: string,
   ): Promise<{ name: string; intake: number; size: number; settled?: FileAnswer } | undefined>;
-  fileOutcome(
-    term: number,
-    fileId: string,
-    outcome: { movedTo: string; reason: string | null },
-  ): Promise<void>;
+  fileOutcome(term: number, fileId: string, outcome: FileOutcome): Promise<void>;
 }
 
 export interface MailStore {

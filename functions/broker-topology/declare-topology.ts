@@ -4,6 +4,7 @@
 // item queues are empty: queues beyond it are kept, but lose their binding, so that whoever still publishes there is told.
 import * as z from 'zod';
 import { itemQueueName, refusedChange } from '../../contracts/item-partitions.ts';
+import { retryQueueOf } from '../../contracts/queue-names.ts';
 import {
   exchanges,
   queues,
@@ -150,7 +151,7 @@ async function findItemQueues(
     const name = itemQueueName(found.length);
     const bindings = bindingsSchema.parse(await ask(call, 'GET', bindingsOf(name)));
     if (bindings.length === 0) return found;
-    const messages = (await depthOf(call, name)) + (await depthOf(call, `${name}.retry`));
+    const messages = (await depthOf(call, name)) + (await depthOf(call, retryQueueOf(name)));
     found.push({ name, messages, bindings: bindings.map((binding) => binding.properties_key) });
   }
 }

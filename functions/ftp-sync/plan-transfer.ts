@@ -55,12 +55,17 @@ export function takenName(name: string, fileId: string): string {
   return `${name.slice(0, name.length - extension.length)}.baton-${fileId}${extension}`;
 }
 
+const idInName =
+  /\.baton-(?<fileId>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?=(?:\.(?:csv|ndjson|json))?(?:\.gz)?$)/;
+
 /** What its producer called it, wherever it lies: by that name, its size and its time the ledger knows a file. */
 export function givenName(name: string): string {
-  return name.replace(
-    /\.baton-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=(?:\.(?:csv|ndjson|json))?(?:\.gz)?$)/,
-    '',
-  );
+  return name.replace(idInName, '');
+}
+
+/** Undefined for a file that was not opened yet. */
+export function fileIdOf(name: string): string | undefined {
+  return idInName.exec(name)?.groups?.['fileId'];
 }
 
 /** Those of one source together, since their order among each other matters. Those of none are told apart from all others. */

@@ -32,7 +32,7 @@ export function fileQueries(queries: Queries): FileStore {
     clearStaged: (upload) => clearStaged(queries, upload),
     rejectFile: (term, file) => rejectFile(queries, term, file),
     async fileOutcome(term, fileId, { movedTo, reason }) {
-      await queries.query('noting where a file was moved', 'SELECT move_file($1, $2, $3, $4)', [
+      await queries.query('noting what became of a file', 'SELECT move_file($1, $2, $3, $4)', [
         term,
         fileId,
         movedTo,

@@ -3,8 +3,12 @@ import type { Delivery, ItemTrace, MessageTrace, TracedVersion } from '../../con
 import type { NotedDelivery, TraceStore } from '../tracing/deliveries.ts';
 import { deadLettersOf } from './dead-letters.ts';
 import type { Queries, Query } from './pool.ts';
+import { storableText } from './storable-text.ts';
 
 const messagesMax = 100;
+// What a message may say and a column cannot hold.
+const attemptMax = 2 ** 31 - 1;
+const firstTime = '0001-01-01T00:00:00Z';
 /** Deliveries are noted within a second of the rows they wrote; a leader that is slow has a minute. */
 const near = (time: string, of: string): string =>
   `${time} BETWEEN ${of} - interval '1 minute' AND ${of} + interval '1 minute'`;
@@ -70,6 +74,7 @@ export function traceQueries(queries: Queries): TraceStore {
   };
 }
 
+/** In one statement, so no message may say what fails it for all others. */
 async function keepDeliveries(
   query: Query,
   term: number,
@@ -84,11 +89,11 @@ async function keepDeliveries(
       term,
       node,
       column(({ traceparent }) => traceparent),
-      column(({ messageId }) => messageId),
-      column(({ url }) => url),
-      column(({ fetchedAt }) => fetchedAt),
+      column(({ messageId }) => storableText(messageId)),
+      column(({ url }) => storableText(url)),
+      column(({ fetchedAt }) => (fetchedAt < firstTime ? firstTime : fetchedAt)),
       column(({ publishedAt }) => publishedAt),
-      column(({ attempt }) => attempt),
+      column(({ attempt }) => Math.min(attempt, attemptMax)),
       column(({ receivedAt }) => receivedAt),
       column(({ postedAt }) => postedAt),
     ],

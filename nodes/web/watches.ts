@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { sourceNameSchema } from '../../contracts/ids.ts';
+import { mailAddressSchema } from '../../contracts/mail-address.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { Leadership } from '../leadership.ts';
 import { watchTopics, type Store } from '../store.ts';
@@ -10,7 +11,7 @@ import type { Operation } from './openapi.ts';
 import { parse } from './parse-request.ts';
 
 const watchSchema = z.strictObject({
-  email: z.email().max(254),
+  email: mailAddressSchema,
   about: z.enum(watchTopics).default('prices'),
   source: sourceNameSchema.nullable().default(null),
   sku: z.string().max(200).nullable().default(null),

@@ -21,7 +21,7 @@ CREATE TABLE dead_letters (
   body_before bytea,
   traceparent text,
   -- How often it had been sent again when it died, and the letter it was then.
-  attempts integer NOT NULL,
+  retries integer NOT NULL,
   came_from bigint,
   -- sha256 of what arrived: a letter that is taken twice, since its acknowledgement was lost, is one.
   fingerprint bytea NOT NULL,
@@ -42,9 +42,9 @@ CREATE INDEX dead_letters_message ON dead_letters (message_id COLLATE "C");
 CREATE TABLE dead_letter_actions (
   action_id uuid PRIMARY KEY,
   at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  action text NOT NULL CHECK (action IN ('retry', 'edit', 'discard')),
+  kind text NOT NULL CHECK (kind IN ('retry', 'edit', 'discard')),
   -- As they name themselves: a token says a role, not a person.
-  who text NOT NULL,
+  by text NOT NULL,
   reason text,
   -- What was chosen, as it was asked for; of an edit the sha256 of both bodies.
   detail jsonb NOT NULL,

@@ -89,7 +89,7 @@ const fills: Readonly<Record<Exclude<Swept, 'bytes of mails'>, (days: number) =>
       '${traceparent}', 'sent', ${age(days)} ${from}`,
   dead_letters: (
     days,
-  ) => `INSERT INTO dead_letters (queue, routing_key, message_id, type, code, reason, group_id, headers, body, attempts,
+  ) => `INSERT INTO dead_letters (queue, routing_key, message_id, type, code, reason, group_id, headers, body, retries,
       fingerprint, times, state, died_at, changed_at)
     SELECT 'items', 'items', 'message-' || i, 't', 'CODE', 'reason', 'group', '{}', 'body', 0, sha256(i::text::bytea), 1, 'sent',
       clock_timestamp(), ${age(days)} ${from}`,

@@ -29,7 +29,7 @@ async function keep(store: Store, count: number, bytes = 10, queue = 'items'): P
 const action = (kind: 'retry' | 'discard') => ({
   action: randomUUID(),
   kind,
-  who: kind,
+  by: kind,
   reason: null,
   select: { all: true } as const,
   upTo: Number.MAX_SAFE_INTEGER,
