@@ -10,18 +10,17 @@ import { queuesOf, rabbitmqEventSourcesOf } from '../../../contracts/topology.ts
 import { startRabbitmqMapping } from '../../../emulator/event-sources/rabbitmq.ts';
 import { declareTopology } from '../../../emulator/services/declare-topology.ts';
 import { deadLetter, publishRetry } from '../../../functions/dead-letter.ts';
-import { createPublisher } from '../../../functions/scraper/publish-pages.ts';
 import { readLetter } from '../../../nodes/dead-letters/read-letter.ts';
 import { sendAgain } from '../../../nodes/dead-letters/send-again.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { connectBroker, type BrokerClient } from '../../../runtime/rabbitmq.ts';
-import { newTraceparent } from '../../../runtime/trace.ts';
 import {
   rabbitmqInstalled,
   startTestBroker,
   type BrokerKind,
   type TestBroker,
 } from '../../support/broker.ts';
+import { publishPage } from '../../support/publish-page.ts';
 import { item } from '../database/fresh-database.ts';
 
 const kinds: BrokerKind[] = rabbitmqInstalled ? ['development', 'rabbitmq'] : ['development'];
@@ -62,19 +61,9 @@ describe.each(kinds)('partitions with %s', (kind) => {
   });
 
   async function publish(sku: string, intake: number, partitions = 2): Promise<void> {
-    const publisher = createPublisher({
-      broker,
-      source: 'shop',
+    await publishPage(broker, {
       intake,
-      trace: newTraceparent(),
-      deadline: performance.now(), // One try.
-      logger,
-    });
-    await publisher.publishPage({
-      page: 0,
       partition: itemPartitionOf({ source: 'shop', sku }, partitions),
-      url: 'https://shop.example/',
-      fetchedAt: new Date().toISOString(),
       items: [item(sku, itemVersion({ intake, ordinal: 0 }))],
     });
   }
