@@ -117,7 +117,7 @@ describe.each(kinds)('partitions with %s', (kind) => {
   test('what waits for another try comes back to its own partition', async () => {
     const seen = consume();
     await publish(other, 1);
-    await vi.waitUntil(() => seen.length === 1, { timeout: 5_000 });
+    await vi.waitUntil(() => seen.length === 1, { timeout: 10_000 });
     await publishRetry(ports, { queue: 'items-1', message: (seen[0] as Seen).message });
     await vi.waitUntil(() => seen.length === 2, { timeout: 10_000 });
     expect(seen.map(({ queue }) => queue)).toEqual(['items-1', 'items-1']);
@@ -126,7 +126,7 @@ describe.each(kinds)('partitions with %s', (kind) => {
   test('a dead letter of any partition lies in items.dead, and is sent again to the partition of its item', async () => {
     const seen = consume();
     await publish(other, 1);
-    await vi.waitUntil(() => seen.length === 1, { timeout: 5_000 });
+    await vi.waitUntil(() => seen.length === 1, { timeout: 10_000 });
     const { message, queue } = seen[0] as Seen;
     await deadLetter(ports, {
       queue,
@@ -149,7 +149,7 @@ describe.each(kinds)('partitions with %s', (kind) => {
       );
     });
     expect(sent).toEqual([0]);
-    await vi.waitUntil(() => seen.length === 2, { timeout: 5_000 });
+    await vi.waitUntil(() => seen.length === 2, { timeout: 10_000 });
     expect(seen[1]?.queue).toBe('items-1');
   });
 
@@ -160,7 +160,7 @@ describe.each(kinds)('partitions with %s', (kind) => {
         /messages wait in items-1 \(1\): go on with 2 until they are empty/,
       );
     const seen = consume();
-    await vi.waitUntil(() => seen.length === 1, { timeout: 5_000 });
+    await vi.waitUntil(() => seen.length === 1, { timeout: 10_000 });
     await close?.();
     await declareTopology(server.address, 4);
     expect(await broker.depth('items-3')).toBe(0);

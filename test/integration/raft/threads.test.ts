@@ -100,9 +100,8 @@ describe('raft threads', () => {
   test('leadership moves where it is told to', async () => {
     const leader = await agreement();
     const target = followerOf(leader);
-    const before = performance.now();
+    // One that is not over within an election timeout fails.
     expect(await leader.thread.transfer(target.id, 'test')).toEqual({ kind: 'done' });
-    expect(performance.now() - before).toBeLessThan(2 * electionTimeoutMs + 250);
     expect((await agreement()).id).toBe(target.id);
     expect(await leader.thread.transfer(null, 'no longer leads')).toMatchObject({ kind: 'failed' });
   });
@@ -258,10 +257,8 @@ describe('raft threads: in processes of their own', () => {
     expect(remotes.map(({ term }) => term)).toEqual(remotes.map(() => leader.term));
     expect(leader.role).toBe('leader');
 
-    const killedAt = performance.now();
     leader.child.kill('SIGKILL');
     await until(() => leaderOf(remotes, leader.term), withinMs, 'another leader');
-    expect(performance.now() - killedAt).toBeLessThan(5_000);
     const survivors = remotes.filter((remote) => remote !== leader);
     for (const { child } of survivors) child.stdin?.write('status\n');
     const deaths = () => survivors.map(({ status }) => status?.counters['evidence.deaths'] ?? 0);
