@@ -6,6 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Message } from '../../../nodes/raft/types.ts';
 import { openNetwork, type Network } from '../../../nodes/transport/network.ts';
 import { Sessions } from '../../../nodes/transport/sessions.ts';
+import { pause } from '../../../runtime/waiting.ts';
 import { freePorts } from '../../support/ports.ts';
 import { until } from '../../support/until.ts';
 
@@ -72,7 +73,6 @@ async function watching(): Promise<{ leader: Node; follower: Node; ports: number
   await until(() => follower.network.counters['evidence.greeted'], 10_000, 'greeting');
   return { leader, follower, ports };
 }
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('network: first contact', () => {
   test('two nodes introduce themselves and hear each other, whichever starts first', async () => {

@@ -13,6 +13,7 @@ import {
   type RaftThread,
   type RaftThreadOptions,
 } from '../../../nodes/raft-thread/thread.ts';
+import { pause } from '../../../runtime/waiting.ts';
 import { freePorts } from '../../support/ports.ts';
 import { agreedLeader, membersAt, newBoot, startThread, threadOptions } from '../../support/raft-threads.ts';
 import { until } from '../../support/until.ts';
@@ -28,7 +29,6 @@ beforeAll(() => {
   folder = fs.mkdtempSync(join(tmpdir(), 'baton-raft-'));
 });
 afterAll(() => fs.rmSync(folder, { recursive: true }));
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 interface Node {
   readonly id: string;
