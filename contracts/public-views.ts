@@ -67,7 +67,10 @@ type Latest<T extends EventType> = Omit<
  * `rejected/<name>`; null while it lies in in/. The live events do not say it.
  */
 export type FileView = Latest<'file.changed'> & { readonly movedTo?: string | null };
-export type CrawlView = Latest<'crawl.changed'>;
+/** A crawl whose worker was lost stays `running` until another takes it on; `failed`: it was given up. */
+export type CrawlView = Omit<Latest<'crawl.changed'>, 'status'> & {
+  readonly status: 'running' | 'paused' | 'finished' | 'failed';
+};
 export type MailView = Latest<'mail.changed'> & { readonly kind: string };
 
 /** Where a watch is ended by its id alone: stands in the header of each mail (RFC 8058), and `:id` makes the route. */

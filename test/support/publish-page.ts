@@ -10,7 +10,9 @@ import type { RunningSystem } from './running-system.ts';
 
 const logger = createLogger({ process: 'test', write: () => undefined });
 
-/** Confirmed, in one try. @returns when the page was fetched. @throws CrawlPaused when the broker does not take it. */
+const withinMs = 10_000;
+
+/** Confirmed. @returns when the page was fetched. @throws CrawlPaused when the broker does not take it. */
 export async function publishPage(
   broker: Pick<BrokerClient, 'publish'>,
   {
@@ -33,7 +35,14 @@ export async function publishPage(
 ): Promise<string> {
   const fetchedAt = new Date().toISOString();
   const [{ source }] = items;
-  const publisher = createPublisher({ broker, source, intake, trace, deadline: performance.now(), logger });
+  const publisher = createPublisher({
+    broker,
+    source,
+    intake,
+    trace,
+    deadline: performance.now() + withinMs,
+    logger,
+  });
   await publisher.publishPage({ page, partition, url, fetchedAt, items: [...items] });
   return fetchedAt;
 }
