@@ -85,8 +85,7 @@ test('fencing: every other fenced write is refused in an old term too', async ()
         upTo: 10,
         lettersMax: 10,
       }),
-    editDeadLetter: () =>
-      store.editDeadLetter(1, { action: id, by: 'mara', id: 1, body: Buffer.from('{}') }),
+    editDeadLetter: () => store.editDeadLetter(1, { action: id, by: 'mara', id: 1, body: Buffer.from('{}') }),
     deadLettersToSend: () => store.deadLettersToSend(1, { lettersMax: 10, bytesMax: 1_000 }),
     deadLettersSent: () => store.deadLettersSent(1, [1]),
     keepDeliveries: () => store.keepDeliveries(1, 'node-1', []),
