@@ -171,6 +171,9 @@ export const failures = {
 
 export type FailureCode = keyof typeof failures;
 
+/** RFC 9457: the content type of every error answer. */
+export const problemMediaType = 'application/problem+json';
+
 /** The body of every error answer, of nodes and functions alike. */
 export function problem(
   code: FailureCode,

@@ -27,7 +27,7 @@ import type { Store } from '../store.ts';
 import { addBatches, type BatchOptions } from './batches.ts';
 import { addFileContent } from './file-content.ts';
 import { parse } from './parse-request.ts';
-import { useProblems } from './problem-details.ts';
+import { problemsOfFramework, useProblems } from './problem-details.ts';
 
 export interface InternalServerOptions extends BatchOptions {
   readonly tls: TlsMaterial;
@@ -59,6 +59,7 @@ export function createInternalServer(options: InternalServerOptions): FastifyIns
     bodyLimit: batchBytesMax,
     requestTimeout: 15 * 60_000,
     forceCloseConnections: true,
+    ...problemsOfFramework,
   }) as unknown as FastifyInstance;
   useProblems(app, options.logger);
 

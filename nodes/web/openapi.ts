@@ -1,6 +1,7 @@
 // GET /openapi.json: the public API as OpenAPI 3.1, from the schemas that check the requests. A test compares it with the
 // routes that are served.
 import { z } from 'zod';
+import { problemMediaType } from '../../contracts/failures.ts';
 import { problemSchema } from '../../contracts/node-api.ts';
 import { itemSchema } from '../../contracts/item.ts';
 
@@ -66,7 +67,7 @@ function describe({ path, summary, role, query, body, answer, status = 200 }: Op
       },
       default: {
         description: 'A problem.',
-        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+        content: { [problemMediaType]: { schema: { $ref: '#/components/schemas/Problem' } } },
       },
     },
   };

@@ -23,7 +23,7 @@ import { addItems, itemOperations } from './items.ts';
 import type { Live } from './live.ts';
 import { openApi, type Operation } from './openapi.ts';
 import { addPage, pageOperations, type Page } from './page.ts';
-import { failureOf, sendProblem, useProblems } from './problem-details.ts';
+import { problemsOfFramework, useProblems } from './problem-details.ts';
 import { addQueues, queueOperations } from './queues.ts';
 import { addRecent, recentOperations } from './recent.ts';
 import { addSources, sourceOperations } from './sources.ts';
@@ -80,7 +80,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     requestTimeout: 30_000,
     forceCloseConnections: true,
     routerOptions: { maxParamLength: skuParameterLengthMax },
-    frameworkErrors: (error, _request, reply) => void sendProblem(reply, failureOf(error)),
+    ...problemsOfFramework,
     // Trust one hop: the proxy's own entry names its client; earlier entries are the client's claim.
     trustProxy: options.behindProxy && ((_address, hop) => hop === 0),
   });

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
+import { problemMediaType } from '../../../contracts/failures.ts';
 import { describeError } from '../../../runtime/failure.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import { closeServer, isLocalRequest, listenLocally, readBody } from '../../local-http.ts';
@@ -160,7 +161,7 @@ const json = (body: unknown): Answer => ({
 function problem(status: number, detail: string): Answer {
   return {
     status,
-    type: 'application/problem+json',
+    type: problemMediaType,
     body: JSON.stringify({ type: 'about:blank', status, detail }),
   };
 }

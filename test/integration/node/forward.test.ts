@@ -98,6 +98,7 @@ test('a write at a follower goes on to the leader, and its answer comes back', a
 test('what the leader refuses is refused in its words', async () => {
   const refused = await post('/watches', watch, { authorization: `Bearer ${tokens.reader}` });
   expect([refused.status, await refused.json()]).toMatchObject([403, { code: 'FORBIDDEN' }]);
+  expect(refused.headers.get('content-type')).toBe('application/problem+json; charset=utf-8');
   const wrong = await post(
     '/watches',
     { ...watch, email: 'nobody' },
