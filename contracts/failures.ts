@@ -38,7 +38,7 @@ export const failures = {
     definite: true,
     next: 'retry-same-key',
     means:
-      'The leader has its full number of batches in flight, or the database is read too much; try again after Retry-After.',
+      'The node has all it takes of batches, database reads or live readers; try again after Retry-After.',
   },
   DATABASE_UNAVAILABLE: {
     httpStatus: 503,
