@@ -172,8 +172,9 @@ async function startInFolder(
     onChange: (change) => report({ type: 'fault.injected', ...change }),
   });
   const chaos = (command: string): Promise<string> => faults.carryOut(parseChaos(command));
+  const faultsInForce = (): string[] => faults.list().map(activeText);
   const status = (): Promise<SystemStatus> =>
-    systemStatus(stack.members, supervisor.views(), { faults: faults.list().map(activeText) });
+    systemStatus(stack.members, supervisor.views(), { faults: faultsInForce() });
   async function fault(action: FaultAction, target: string): Promise<string> {
     const name = target === 'leader' ? await leaderNow() : target;
     const before = supervisor.views().find((view) => view.name === name)?.state;
@@ -237,7 +238,7 @@ async function startInFolder(
       token: stack.credentials.controlToken,
       faultsToken: stack.credentials.faultsToken.token,
     },
-    { status, fault, chaos, transfer, recover, down: askDown },
+    { status, faults: faultsInForce, fault, chaos, transfer, recover, down: askDown },
   );
   controlUrl = control.url;
   record();

@@ -3,6 +3,14 @@
 import type { FastifyInstance } from 'fastify';
 import { request as send } from 'undici';
 import { z } from 'zod';
+import {
+  faultCommandSchema,
+  faultDoneSchema,
+  faultListSchema,
+  launcherChaosPath,
+  launcherRefusalSchema,
+  type FaultDone,
+} from '../../contracts/faults.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { Guard } from './guard.ts';
 import type { Operation } from './openapi.ts';
@@ -15,12 +23,7 @@ export interface Launcher {
 }
 
 const answerWithinMs = 5_000;
-/** What the launcher answers to `list` then. */
-const noneInForce = 'no fault is active';
-const commandSchema = z.strictObject({ command: z.string().min(1).max(500) });
-const doneSchema = z.object({ done: z.string() });
 const viewSchema = z.object({ possible: z.boolean(), inForce: z.array(z.string()) });
-const refusalSchema = z.object({ error: z.string() });
 
 export const faultOperations: readonly Operation[] = [
   {
@@ -34,8 +37,8 @@ export const faultOperations: readonly Operation[] = [
     path: '/faults',
     summary: 'Break something, or heal it: a command of `baton chaos`',
     role: 'operator',
-    body: commandSchema,
-    answer: doneSchema,
+    body: faultCommandSchema,
+    answer: faultDoneSchema,
   },
 ];
 
@@ -45,26 +48,29 @@ export function addFaults(
 ): void {
   app.get('/faults', async (): Promise<z.infer<typeof viewSchema>> => {
     if (!launcher) return { possible: false, inForce: [] };
-    const { done } = await command('list');
-    return { possible: true, inForce: done === noneInForce ? [] : done.split('\n') };
+    const { faults } = faultListSchema.parse(await ask(launcher, { method: 'GET' }));
+    return { possible: true, inForce: faults };
   });
-  app.post('/faults', async (request) => {
+  app.post('/faults', async (request): Promise<FaultDone> => {
     await guard.require(request, 'operator');
-    return command(parse(commandSchema, request.body).command);
-  });
-
-  async function command(text: string): Promise<z.infer<typeof doneSchema>> {
+    const command = parse(faultCommandSchema, request.body);
     if (!launcher) throw new Failure('NOT_FOUND', 'nothing can be broken here: no launcher runs this node');
-    const { statusCode, body } = await send(`${launcher.url}/chaos`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${await launcher.token()}` },
-      body: JSON.stringify({ command: text }),
-      signal: AbortSignal.timeout(answerWithinMs),
-    }).catch((cause: unknown) => {
-      throw new Failure('NOT_FOUND', 'nothing can be broken now: the launcher gives no answer', { cause });
-    });
-    const answer: unknown = await body.json();
-    if (statusCode === 200) return doneSchema.parse(answer);
-    throw new Failure('REQUEST_MALFORMED', refusalSchema.parse(answer).error);
-  }
+    return faultDoneSchema.parse(await ask(launcher, { method: 'POST', body: JSON.stringify(command) }));
+  });
+}
+
+async function ask(
+  launcher: Launcher,
+  call: { readonly method: 'GET' | 'POST'; readonly body?: string },
+): Promise<unknown> {
+  const { statusCode, body } = await send(launcher.url + launcherChaosPath, {
+    ...call,
+    headers: { authorization: `Bearer ${await launcher.token()}` },
+    signal: AbortSignal.timeout(answerWithinMs),
+  }).catch((cause: unknown) => {
+    throw new Failure('NOT_FOUND', 'nothing can be broken now: the launcher gives no answer', { cause });
+  });
+  const answer: unknown = await body.json();
+  if (statusCode === 200) return answer;
+  throw new Failure('REQUEST_MALFORMED', launcherRefusalSchema.parse(answer).error);
 }
