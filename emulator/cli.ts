@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 // `baton`: the command line of the system, of processes, of containers or on AWS. Each command is a file of its own, and is
-// added here in the order of the help.
-// Exit codes: 0 ok, 1 failed, 2 usage, 3 nothing running.
+// added here in the order of the help. commands/exit-codes.ts says how they end.
 import { Command, CommanderError } from 'commander';
 import { Agent, setGlobalDispatcher } from 'undici';
 import manifest from '../package.json' with { type: 'json' };
