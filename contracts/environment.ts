@@ -206,7 +206,7 @@ function refuseUnworkable(
     );
 }
 
-const memberSchema = z.strictObject({
+export const memberSchema = z.strictObject({
   id: nodeIdSchema,
   /** UDP, host:port. */
   udp: address,

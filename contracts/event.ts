@@ -19,6 +19,31 @@ const event = <T extends string, S extends z.ZodRawShape>(type: T, shape: S) =>
 const nodeId = nodeIdSchema;
 const role = z.enum(['follower', 'candidate', 'leader', 'learner']);
 
+export const fileChangedSchema = event('file.changed', {
+  fileId: z.string(),
+  name: z.string(),
+  state: z.enum(['opened', 'applied', 'rejected', 'moved']),
+  rows: z.int().nullable(),
+  /** Items of a crawl file that its messages had not delivered. */
+  differences: z.int().nullish(),
+  reason: z.string().nullable(),
+});
+export const crawlChangedSchema = event('crawl.changed', {
+  source: z.string(),
+  intake: z.int(),
+  status: z.enum(['running', 'paused', 'finished', 'failed']),
+  pages: z.int(),
+  itemsSeen: z.int(),
+  itemsPublished: z.int(),
+  reason: z.string().nullable(),
+});
+export const mailChangedSchema = event('mail.changed', {
+  mailId: z.string(),
+  state: z.enum(['queued', 'claimed', 'sent', 'failed', 'suppressed', 'unknown']),
+  attempt: z.int(),
+  detail: z.string().nullable(),
+});
+
 export const batonEventSchema = z.discriminatedUnion('type', [
   event('process.started', { pid: z.int(), release: z.string() }),
   event('process.stopping', { reason: z.string() }),
@@ -63,25 +88,9 @@ export const batonEventSchema = z.discriminatedUnion('type', [
     inStock: z.boolean(),
     term: z.int(),
   }),
-  event('file.changed', {
-    fileId: z.string(),
-    name: z.string(),
-    state: z.enum(['opened', 'applied', 'rejected', 'moved']),
-    rows: z.int().nullable(),
-    /** Items of a crawl file that its messages had not delivered. */
-    differences: z.int().nullish(),
-    reason: z.string().nullable(),
-  }),
+  fileChangedSchema,
   event('file.exported', { name: z.string(), rows: z.int(), bytes: z.int() }),
-  event('crawl.changed', {
-    source: z.string(),
-    intake: z.int(),
-    status: z.enum(['running', 'paused', 'finished', 'failed']),
-    pages: z.int(),
-    itemsSeen: z.int(),
-    itemsPublished: z.int(),
-    reason: z.string().nullable(),
-  }),
+  crawlChangedSchema,
   /** Told by the leader once a minute for each source, for metrics and logs. No page shows it: pages ask for GET /sources. */
   event('source.judged', {
     source: z.string(),
@@ -94,12 +103,7 @@ export const batonEventSchema = z.discriminatedUnion('type', [
     intervals: z.number().nullable(),
     overdue: z.boolean(),
   }),
-  event('mail.changed', {
-    mailId: z.string(),
-    state: z.enum(['queued', 'claimed', 'sent', 'failed', 'suppressed', 'unknown']),
-    attempt: z.int(),
-    detail: z.string().nullable(),
-  }),
+  mailChangedSchema,
   event('message.dead-lettered', {
     queue: z.string(),
     messageId: z.string(),

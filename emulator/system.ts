@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import type { BatonEvent, EventDraft } from '../contracts/event.ts';
 import { eventVersion } from '../contracts/event.ts';
 import { routes } from '../contracts/node-api.ts';
+import { transferAnswerSchema } from '../contracts/public-api.ts';
+import { publicRoutes } from '../contracts/public-routes.ts';
 import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
 import { parseEventLine } from '../runtime/logger.ts';
 import { callLeader } from './cluster/call-leader.ts';
@@ -32,7 +34,7 @@ import { startServices, stopServices } from './launcher/start-services.ts';
 import { systemStatus, type SystemStatus } from './cluster/status.ts';
 import { Supervisor } from './launcher/supervisor.ts';
 import type { SystemEvent } from './launcher/system-event.ts';
-import { handedOver, transferAnswerSchema, transferRequest } from './cluster/transfer.ts';
+import { handedOver, transferRequest } from './cluster/transfer.ts';
 
 export interface System {
   readonly stack: Stack;
@@ -200,7 +202,7 @@ async function startInFolder(
     const answer = transferAnswerSchema.parse(
       await callLeader(system, {
         method: 'POST',
-        path: '/cluster/transfer',
+        path: publicRoutes.transfer,
         role: 'operator',
         json: transferRequest(target),
       }),

@@ -4,15 +4,10 @@
 import type { Emit } from '../runtime/logger.ts';
 import type { LeaderHint } from '../contracts/node-api.ts';
 import type { Member } from '../contracts/environment.ts';
-import type { LeadershipView } from '../contracts/public-views.ts';
+import type { LeadershipView, TransferAnswer } from '../contracts/public-api.ts';
 import { codeOf, describeError, Failure } from '../runtime/failure.ts';
 import type { RaftThread } from './raft-thread/thread.ts';
 import type { ClaimResult } from './store.ts';
-
-/** `leader`: who leads now; null when nobody was elected within the patience of a write. */
-export type HandOver =
-  | { readonly kind: 'done'; readonly leader: string | null }
-  | { readonly kind: 'failed'; readonly reason: string };
 
 export interface LeadershipOptions {
   readonly nodeId: string;
@@ -121,10 +116,10 @@ export class Leadership {
 
   /**
    * Takes no writes while those under way end and leadership is handed over; takes them again when nobody took it.
-   * Who took over need not be whom it was meant for: should that one die meanwhile, another is elected.
+   * `leader` is null when nobody was elected within the patience of a write. Who took over need not be whom it was meant for: should that one die meanwhile, another is elected.
    * @throws Failure NOT_LEADER or NO_LEADER, as a write.
    */
-  async transfer(target: string | null, reason: string): Promise<HandOver> {
+  async transfer(target: string | null, reason: string): Promise<TransferAnswer> {
     const { kind, term } = this.#state;
     if (kind !== 'leading') throw this.#refusal();
     this.#become({ kind: 'waiting', term });

@@ -2,7 +2,8 @@
 import { CloudFormationClient, DescribeStacksCommand, type Stack } from '@aws-sdk/client-cloudformation';
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { z } from 'zod';
-import { readCluster, type SeenCluster } from '../cluster/cluster-view.ts';
+import type { ClusterView } from '../../contracts/public-api.ts';
+import { readCluster } from '../cluster/read-cluster.ts';
 import { CommandError } from '../commands/exit-codes.ts';
 import { callAws, clientSettings, type Account } from './account.ts';
 
@@ -40,8 +41,8 @@ export function notDeployed(
 }
 
 /** Through the load balancer, so as any node sees it. @throws Error in one line. */
-export async function readClusterAt(publicUrl: string): Promise<SeenCluster> {
-  let cluster: SeenCluster;
+export async function readClusterAt(publicUrl: string): Promise<ClusterView> {
+  let cluster: ClusterView;
   try {
     cluster = await readCluster(publicUrl, { withinMs: answerWithinMs });
   } catch (cause) {

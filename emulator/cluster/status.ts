@@ -3,6 +3,8 @@
 import { request } from 'undici';
 import { z } from 'zod';
 import type { Member } from '../../contracts/environment.ts';
+import { countsSchema, healthSchema } from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { serviceKinds } from '../services/service.ts';
 
 const serviceStates = ['starting', 'up', 'paused', 'restarting', 'stopping', 'stopped'] as const;
@@ -31,15 +33,6 @@ const nodeStatusSchema = z.object({
   /** In words, as this node sees them. */
   problems: z.array(z.string()).readonly(),
 });
-const count = z.int().nullable();
-const countsSchema = z.object({
-  items: count,
-  itemVersions: count,
-  files: count,
-  mailsSent: count,
-  deadLetters: count,
-  queued: count,
-});
 export const systemStatusSchema = z.object({
   leader: z.string().nullable(),
   term: z.int().nullable(),
@@ -55,12 +48,6 @@ export type NodeStatus = Readonly<z.infer<typeof nodeStatusSchema>>;
 export type SystemStatus = Readonly<z.infer<typeof systemStatusSchema>>;
 
 const askMs = 700;
-const viewSchema = z.object({
-  state: z.string(),
-  term: z.int(),
-  leader: z.string().nullable(),
-  problems: z.array(z.string()).default([]),
-});
 const unknownCounts: SystemStatus['counts'] = {
   items: null,
   itemVersions: null,
@@ -80,7 +67,9 @@ export async function systemStatus(
     Promise.all(members.map((member) => lookAt(member, { services, withinMs }))),
     // The first node that knows; all read the same database and broker.
     Promise.any(
-      members.map(({ publicUrl }) => ask(`${publicUrl}/counts`, { schema: countsSchema, withinMs })),
+      members.map(({ publicUrl }) =>
+        ask(publicUrl + publicRoutes.counts, { schema: countsSchema, withinMs }),
+      ),
     ).catch(() => unknownCounts),
   ]);
   const nodes = seen.map(({ node }) => node);
@@ -136,8 +125,8 @@ async function lookAt(
     pid: service?.pid ?? null,
   };
   try {
-    const { state, term, leader, problems } = await ask(`${member.publicUrl}/health`, {
-      schema: viewSchema,
+    const { state, term, leader, problems } = await ask(member.publicUrl + publicRoutes.health, {
+      schema: healthSchema,
       withinMs,
     });
     const node: NodeStatus = { ...about, role: state, term, health: 'ok', problems };

@@ -1,10 +1,12 @@
 // `npm run compose -- up | down`: the system of compose.yaml, with the time until a leader is there and until the first
 // item is stored. All else is plain compose, and can be had without this command.
 import { z } from 'zod';
+import { sessionKeySchema } from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { functionNames } from '../../contracts/topology.ts';
 import { pause } from '../../runtime/waiting.ts';
 import { askNode } from '../cluster/ask-node.ts';
-import { pageLink, sessionKeyCall, sessionKeySchema } from '../cluster/page-link.ts';
+import { pageLink } from '../cluster/page-link.ts';
 import type { LambdaPlace } from '../containers/addresses.ts';
 import { compose, docker, findContainer, listContainers, projectName } from './compose-project.ts';
 import { composeStatus, viewOf } from './compose-status.ts';
@@ -145,7 +147,11 @@ Try:
 
 async function openPage(page: string): Promise<string> {
   const { operator } = tokensSchema.parse(JSON.parse(await tokensInContainer('node-1')));
-  const answer = await askNode(page, sessionKeyCall, { token: operator, withinMs: answerWithinMs });
+  const answer = await askNode(
+    page,
+    { method: 'POST', path: publicRoutes.sessionKeys },
+    { token: operator, withinMs: answerWithinMs },
+  );
   return pageLink(page, sessionKeySchema.parse(answer));
 }
 

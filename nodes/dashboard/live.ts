@@ -1,6 +1,7 @@
 // The node's event stream (GET /live): resumes by itself after a break, and is opened anew when the browser gave up or
 // the stream went deaf. Hands events over in bunches, so that a thousand a second cost a few renderings.
 import type { BatonEvent, EventType } from '../../contracts/event.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 
 export type StreamState = 'open' | 'lost';
 export interface LiveOptions {
@@ -62,7 +63,7 @@ export function openLive({ onEvents, onReset, onState }: LiveOptions): () => voi
   function open(): void {
     clearTimeout(opening);
     source?.close();
-    const stream = new EventSource(`/live?recent=${recent}`);
+    const stream = new EventSource(`${publicRoutes.live}?recent=${recent}`);
     source = stream;
     stream.addEventListener('open', () => onState('open'));
     stream.addEventListener('error', () => {

@@ -2,7 +2,6 @@
 // knows its processes and links. Understands nothing of it, and is never there where no launcher is.
 import type { FastifyInstance } from 'fastify';
 import { request as send } from 'undici';
-import { z } from 'zod';
 import {
   faultCommandSchema,
   faultDoneSchema,
@@ -11,6 +10,8 @@ import {
   launcherRefusalSchema,
   type FaultDone,
 } from '../../contracts/faults.ts';
+import { faultsViewSchema, type FaultsView } from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { Guard } from './guard.ts';
 import type { Operation } from './openapi.ts';
@@ -23,18 +24,17 @@ export interface Launcher {
 }
 
 const answerWithinMs = 5_000;
-const viewSchema = z.object({ possible: z.boolean(), inForce: z.array(z.string()) });
 
 export const faultOperations: readonly Operation[] = [
   {
     method: 'get',
-    path: '/faults',
+    path: publicRoutes.faults,
     summary: 'Which faults are in force, and whether anything can be broken from here',
-    answer: viewSchema,
+    answer: faultsViewSchema,
   },
   {
     method: 'post',
-    path: '/faults',
+    path: publicRoutes.faults,
     summary: 'Break something, or heal it: a command of `baton chaos`',
     role: 'operator',
     body: faultCommandSchema,
@@ -46,12 +46,12 @@ export function addFaults(
   app: FastifyInstance,
   { guard, launcher }: { guard: Guard; launcher: Launcher | undefined },
 ): void {
-  app.get('/faults', async (): Promise<z.infer<typeof viewSchema>> => {
+  app.get(publicRoutes.faults, async (): Promise<FaultsView> => {
     if (!launcher) return { possible: false, inForce: [] };
     const { faults } = faultListSchema.parse(await ask(launcher, { method: 'GET' }));
     return { possible: true, inForce: faults };
   });
-  app.post('/faults', async (request): Promise<FaultDone> => {
+  app.post(publicRoutes.faults, async (request): Promise<FaultDone> => {
     await guard.require(request, 'operator');
     const command = parse(faultCommandSchema, request.body);
     if (!launcher) throw new Failure('NOT_FOUND', 'nothing can be broken here: no launcher runs this node');

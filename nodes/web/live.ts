@@ -5,6 +5,7 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { BatonEvent } from '../../contracts/event.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 import { oneAtATime } from '../../runtime/one-at-a-time.ts';
 import type { Store } from '../store.ts';
@@ -59,7 +60,7 @@ export class Live {
   }
 
   addTo(app: FastifyInstance): void {
-    app.get('/live', async (request, reply) => {
+    app.get(publicRoutes.live, async (request, reply) => {
       if (this.#readers.size >= readersMax)
         throw new Failure('BUSY', `${readersMax} readers follow the events of this node`, {
           details: { retryAfterMs: 5_000 },

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { endOfWatch } from '../../../contracts/public-views.ts';
+import { publicRoutes } from '../../../contracts/public-routes.ts';
 import { createNode, type BatonNode } from '../../../nodes/node.ts';
 import { operations } from '../../../nodes/web/public-server.ts';
 import { createLogger } from '../../../runtime/logger.ts';
@@ -138,7 +138,7 @@ test('whatever address a request line names, it is asked of the leader and of no
     for (const path of [
       `http://${place}/watches`,
       `//${place}/watches`,
-      `http://${place}${endOfWatch(randomUUID())}`,
+      `http://${place}${publicRoutes.endOfWatch(randomUUID())}`,
     ]) {
       const status = await new Promise<number | undefined>((resolve, reject) => {
         const { hostname, port, host } = new URL(node.publicUrl);
@@ -182,7 +182,7 @@ test('the one click of a mail ends its watch without a role, whatever form the m
   const id = randomUUID();
   const form = new FormData();
   form.set('List-Unsubscribe', 'One-Click');
-  const clicked = await fetch(`${node.publicUrl}${endOfWatch(id)}`, {
+  const clicked = await fetch(`${node.publicUrl}${publicRoutes.endOfWatch(id)}`, {
     method: 'POST',
     body: 'List-Unsubscribe=One-Click',
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
@@ -191,14 +191,17 @@ test('the one click of a mail ends its watch without a role, whatever form the m
   expect(leaderEdges.ended).toEqual([id]);
 
   edges.become({ kind: 'leader' }, 7);
-  const ended = await fetch(`${node.publicUrl}${endOfWatch(id)}`, { method: 'POST', body: form });
+  const ended = await fetch(`${node.publicUrl}${publicRoutes.endOfWatch(id)}`, {
+    method: 'POST',
+    body: form,
+  });
   expect(ended.status).toBe(204);
   expect(edges.ended).toEqual([id]);
 });
 
 test('a program that only looks at the address of the one click ends nothing', async () => {
   const id = randomUUID();
-  const looked = await fetch(`${node.publicUrl}${endOfWatch(id)}`, { redirect: 'manual' });
+  const looked = await fetch(`${node.publicUrl}${publicRoutes.endOfWatch(id)}`, { redirect: 'manual' });
   expect([looked.status, looked.headers.get('location')]).toEqual([303, `/#watch-${id}`]);
   expect([...leaderEdges.ended, ...edges.ended]).not.toContain(id);
 });

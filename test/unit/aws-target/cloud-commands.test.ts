@@ -53,6 +53,7 @@ async function listen(id: string): Promise<string> {
     if (request.headers.authorization !== undefined) tokensSeen.push(request.headers.authorization);
     const answers: Record<string, () => object> = {
       '/health': () => ({
+        nodeId: id,
         state: id === leader ? 'leading' : 'following',
         term: 7,
         leader,
