@@ -12,31 +12,31 @@ import { sourceSchema } from './source.ts';
 const at = z.iso.datetime();
 
 /** A role as the election sees it. */
-export const roleViewSchema = z.discriminatedUnion('kind', [
+const roleViewSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('leader') }),
   z.object({ kind: z.literal('candidate') }),
   z.object({ kind: z.literal('follower'), leader: nodeIdSchema.nullable() }),
   z.object({ kind: z.literal('learner'), leader: nodeIdSchema.nullable() }),
 ]);
+export type RoleView = Readonly<z.infer<typeof roleViewSchema>>;
 
 /**
  * Leadership as writes see it. `waiting`: elected, but the fence is not claimed yet, or leadership is being handed over.
  * `resigned`: the node ends, and takes no more writes.
  */
-export const leadershipViewSchema = z.discriminatedUnion('kind', [
+const leadershipViewSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('following'), term: z.int(), leader: nodeIdSchema.nullable() }),
   z.object({ kind: z.literal('waiting'), term: z.int() }),
   z.object({ kind: z.literal('leading'), term: z.int() }),
   z.object({ kind: z.literal('resigned'), term: z.int() }),
 ]);
 export type LeadershipView = Readonly<z.infer<typeof leadershipViewSchema>>;
-const leadershipStateSchema = z.enum([
+export const leadershipStates = [
   'following',
   'waiting',
   'leading',
   'resigned',
-] as const satisfies readonly LeadershipView['kind'][]);
-export type LeadershipState = z.infer<typeof leadershipStateSchema>;
+] as const satisfies readonly LeadershipView['kind'][];
 
 /** The cluster as the answering node sees it. */
 export const clusterViewSchema = z.object({
@@ -66,7 +66,7 @@ export type TransferAnswer = Readonly<z.infer<typeof transferAnswerSchema>>;
 /** What load balancers and monitoring are answered, whatever they ask. */
 export const healthSchema = z.object({
   nodeId: nodeIdSchema,
-  state: leadershipStateSchema,
+  state: z.enum(leadershipStates),
   term: z.int(),
   leader: nodeIdSchema.nullable(),
   /** In words, as this node sees them. */

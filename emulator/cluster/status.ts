@@ -3,7 +3,7 @@
 import { request } from 'undici';
 import { z } from 'zod';
 import type { Member } from '../../contracts/environment.ts';
-import { countsSchema, healthSchema } from '../../contracts/public-api.ts';
+import { countsSchema, healthSchema, leadershipStates } from '../../contracts/public-api.ts';
 import { publicRoutes } from '../../contracts/public-routes.ts';
 import { serviceKinds } from '../services/service.ts';
 
@@ -22,8 +22,8 @@ const serviceViewSchema = z.object({
 });
 const nodeStatusSchema = z.object({
   id: z.string(),
-  /** `leading`, `waiting`, `following`, `resigned`; `unknown` when it does not answer. */
-  role: z.string(),
+  /** Leadership as writes see it; `unknown` when it does not answer. */
+  state: z.enum([...leadershipStates, 'unknown']),
   term: z.int().nullable(),
   url: z.string(),
   internalUrl: z.string(),
@@ -103,7 +103,7 @@ interface Seen {
 function leaderOf(seen: readonly Seen[]): { id: string; term: number | null } | undefined {
   // Two may lead, or be followed, for a moment while leadership moves; the higher term is right.
   const newestFirst = seen.toSorted((one, other) => (other.node.term ?? 0) - (one.node.term ?? 0));
-  const leading = newestFirst.find(({ node }) => node.role === 'leading')?.node;
+  const leading = newestFirst.find(({ node }) => node.state === 'leading')?.node;
   if (leading) return leading;
   const follower = newestFirst.find(({ follows }) => follows !== null);
   const followed = seen.find(({ node }) => node.id === follower?.follows)?.node;
@@ -129,11 +129,11 @@ async function lookAt(
       schema: healthSchema,
       withinMs,
     });
-    const node: NodeStatus = { ...about, role: state, term, health: 'ok', problems };
+    const node: NodeStatus = { ...about, state, term, health: 'ok', problems };
     return { node, follows: state === 'following' ? leader : null };
   } catch {
     const health = service?.state === 'paused' ? 'paused' : service?.pid ? 'unreachable' : 'down';
-    return { node: { ...about, role: 'unknown', term: null, health, problems: [] }, follows: null };
+    return { node: { ...about, state: 'unknown', term: null, health, problems: [] }, follows: null };
   }
 }
 

@@ -15,13 +15,15 @@ import {
   statusOfCompose,
 } from './compose-status.ts';
 import { CommandError, exitCodes, orFailed } from './exit-codes.ts';
+import { fault } from './fault.ts';
+import { findRunning } from './find-running.ts';
 import { withLeader } from './leader-api.ts';
 import { loadAws } from './load-aws.ts';
 import { logs } from './logs.ts';
 import { nodeDetails, nodesText, type NodeDetail } from './nodes.ts';
-import { whileRead } from './reader.ts';
-import { fault, findRunning, status } from './running.ts';
+import { status } from './status.ts';
 import type { Place, Target } from './target.ts';
+import { whileRead } from './while-read.ts';
 
 type InAws = Extract<Target, { kind: 'aws' }>;
 

@@ -12,7 +12,7 @@ import { docker, findContainer } from './compose-project.ts';
 import { composeStatus, nothingRuns } from './compose-status.ts';
 import { exitCodes, orFailed } from './exit-codes.ts';
 import { loadAws } from './load-aws.ts';
-import { findRunning } from './running.ts';
+import { findRunning } from './find-running.ts';
 import type { Place } from './target.ts';
 
 export interface LeaderApi {

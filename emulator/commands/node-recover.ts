@@ -5,7 +5,7 @@ import { agreed } from '../../runtime/agreed.ts';
 import { tellLauncher } from '../launcher/ask-launcher.ts';
 import { asOption, dataOption, notEmpty } from './options.ts';
 import { exitCodes, orFailed, type Finish } from './exit-codes.ts';
-import { findRunning } from './running.ts';
+import { findRunning } from './find-running.ts';
 
 const recoverWithinMs = 120_000; // It stops and starts the node.
 

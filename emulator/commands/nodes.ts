@@ -1,5 +1,5 @@
 // `baton nodes`: each node as it sees itself, and how long ago the leader heard it; what `status` has no room for.
-import type { ClusterView } from '../../contracts/public-api.ts';
+import type { ClusterView, RoleView } from '../../contracts/public-api.ts';
 import { readCluster } from '../cluster/read-cluster.ts';
 import type { NodeStatus, SystemStatus } from '../cluster/status.ts';
 import { table, timeText } from './table.ts';
@@ -15,10 +15,10 @@ export type RunsAs =
     };
 export interface NodeDetail {
   readonly id: string;
-  /** `leader`, `candidate`, `follower`, `learner`, as the election sees it; `unknown` when it does not answer. */
-  readonly role: string;
-  /** `leading`, `waiting`, `following`, `resigned`: as writes see it. */
-  readonly state: string;
+  /** As the election sees it; `unknown` when it does not answer. */
+  readonly role: RoleView['kind'] | 'unknown';
+  /** As writes see it, and as `status` says it. */
+  readonly state: NodeStatus['state'];
   readonly term: number | null;
   readonly generation: number | null;
   /** False while it abstains, having lost its vote file. */

@@ -128,7 +128,7 @@ describe('with one member gone and the vote file of another one lost', () => {
     await eventually(
       `${gone.id} follows`,
       () => system.status(),
-      ({ nodes }) => nodes.find(({ id }) => id === gone.id)?.role === 'following',
+      ({ nodes }) => nodes.find(({ id }) => id === gone.id)?.state === 'following',
     );
     expect(await aLeader(system)).toMatchObject({ leader, term });
   });
