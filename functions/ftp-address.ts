@@ -1,6 +1,6 @@
 // The FTP server that the scraper and ftp-sync share, as their environment names it. Opens no connection.
 import type { Environment } from '../contracts/environment.ts';
-import { credentialsSchema, type Credentials } from '../runtime/credentials.ts';
+import { credentialsSchema, type Credentials } from '../contracts/secrets.ts';
 import { type Secrets } from '../runtime/secrets.ts';
 
 export interface FtpAddress {

@@ -2,6 +2,7 @@
 // with other adapters. Holds no logic of its own, and reads no environment.
 import type { Server as SecureServer } from 'node:https';
 import type { Member } from '../contracts/environment.ts';
+import type { Tokens } from '../contracts/secrets.ts';
 import type { BatonEvent } from '../contracts/event.ts';
 import { describeError } from '../runtime/failure.ts';
 import { createInternalClient, type TlsMaterial } from '../runtime/internal-http.ts';
@@ -21,7 +22,7 @@ import type { Store } from './store.ts';
 import type { Launcher } from './web/faults.ts';
 import { TraceExport, type SpanSender } from './tracing/trace-export.ts';
 import { takeForwarded } from './web/forward.ts';
-import { Guard, type Tokens } from './web/guard.ts';
+import { Guard } from './web/guard.ts';
 import { createInternalServer } from './web/internal-server.ts';
 import { Live } from './web/live.ts';
 import type { Page } from './web/page.ts';

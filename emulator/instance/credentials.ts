@@ -5,8 +5,8 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
+import { clusterKeysSchema, credentialsSchema, tokensSchema } from '../../contracts/secrets.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
-import { credentialsSchema } from '../../runtime/credentials.ts';
 
 export interface SecretFile {
   readonly file: string;
@@ -29,11 +29,6 @@ export interface LocalCredentials {
   /** Text: lets the nodes pass on what their page wants broken, and nothing else. */
   readonly faultsToken: SecretFile & { readonly token: string };
 }
-
-// The nodes judge them more closely; here a file that is no longer what was written is told.
-const text = z.string().min(1);
-const tokensSchema = z.object({ reader: text, editor: text, operator: text });
-const clusterKeysSchema = z.looseObject({ current: z.object({ id: z.int(), key: text }) });
 
 /** @throws Error naming the file that cannot be read, or does not hold what it should, and what to do. */
 export async function openCredentials(folder: string): Promise<LocalCredentials> {

@@ -12,7 +12,7 @@ import {
   type BrokerUser,
   type Queue,
 } from '../../contracts/topology.ts';
-import type { Credentials } from '../../runtime/credentials.ts';
+import type { Credentials } from '../../contracts/secrets.ts';
 
 /** Resolves with the answer's status and body, whatever it is. */
 export type CallManagement = (

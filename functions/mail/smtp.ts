@@ -6,7 +6,7 @@ import SMTPConnection, { type SMTPConnectionSendInfo } from 'nodemailer/lib/smtp
 import type { ExternalLogger } from 'nodemailer/lib/shared';
 import type { MailResult } from '../../contracts/node-api.ts';
 import { describeError } from '../../runtime/failure.ts';
-import type { Credentials } from '../../runtime/credentials.ts';
+import type { Credentials } from '../../contracts/secrets.ts';
 
 export interface SmtpServer {
   readonly host: string;

@@ -2,7 +2,7 @@
 // thing that sends messages, hands in messages, and says which boot died. Decides nothing about elections.
 import { randomBytes } from 'node:crypto';
 import type { Message } from '../raft/types.ts';
-import type { ClusterKeys } from './cluster-keys.ts';
+import type { ClusterKeys } from '../../contracts/secrets.ts';
 import { openEvidence } from './evidence.ts';
 import { peerSource, Sessions, type Received, type Refusal } from './sessions.ts';
 import { openUdp, type Udp, type UdpPeer } from './udp.ts';

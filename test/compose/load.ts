@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { connect } from 'amqplib';
 import type { Client } from 'pg';
 import { messageHeaders, queues } from '../../contracts/topology.ts';
-import type { Credentials } from '../../runtime/credentials.ts';
+import type { Credentials } from '../../contracts/secrets.ts';
 import { collectAudit, connectDatabase, installAudit } from '../chaos/audit.ts';
 import { check, type Verdict } from '../chaos/checker.ts';
 import { openHistory, readHistory, type HistoryRecord } from '../chaos/history.ts';
