@@ -16,6 +16,10 @@ const clusterName = z.string().min(1).max(64);
 
 /** `host:port` */
 const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'host:port');
+export function splitAddress(hostAndPort: string): { host: string; port: number } {
+  const [host = '', port] = hostAndPort.split(':');
+  return { host, port: Number(port) };
+}
 /** A Host header as clients send it: without the port where that is the protocol's default. */
 const hostHeader = z.string().regex(/^[^\s:/]+(?::\d{1,5})?$/, 'host or host:port');
 
@@ -52,12 +56,15 @@ const leaderSearch = {
   ...awsEndpoint,
 };
 
-const loopback = new Set(['127.0.0.1', '[::1]', 'localhost']);
+/** As they stand in a URL. */
+export const loopbackHosts: readonly string[] = ['127.0.0.1', 'localhost', '[::1]'];
+/** `host`: as it stands in a URL, or as a socket is bound to it. */
+export const isLoopback = (host: string): boolean => loopbackHosts.includes(host === '::1' ? '[::1]' : host);
 /** Traces may hold addresses of pages and ids of messages, so they leave this machine encrypted or not at all. */
 const collectorUrl = z
   .url({ protocol: /^https?$/ })
   .refine(
-    (value) => URL.parse(value)?.protocol === 'https:' || loopback.has(URL.parse(value)?.hostname ?? ''),
+    (value) => URL.parse(value)?.protocol === 'https:' || isLoopback(URL.parse(value)?.hostname ?? ''),
     'https://, or http:// to this machine alone',
   );
 export const memberSchema = z.strictObject({

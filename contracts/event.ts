@@ -121,3 +121,7 @@ export type EventType = BatonEvent['type'];
 /** An event as its author writes it: time, process and version are added by the logger. */
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 export type EventDraft = DistributiveOmit<BatonEvent, 'version' | 'at' | 'process'>;
+
+export const detailLengthMax = 1_000;
+/** What is told of a cause in words: an event, a verdict or a report is no place for pages of it. */
+export const detailText = (text: string): string => text.slice(0, detailLengthMax);

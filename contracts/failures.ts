@@ -171,6 +171,9 @@ export const failures = {
 
 export type FailureCode = keyof typeof failures;
 
+/** What whoever finds no leader is asked to wait: an election is over by then. */
+export const noLeaderRetryMs = 500;
+
 /** RFC 9457: the content type of every error answer. */
 export const problemMediaType = 'application/problem+json';
 

@@ -1,6 +1,6 @@
 // The whole system of a laptop, described: every service with its ports, certificates, secrets and environment, built
 // from contracts/topology.ts and contracts/environment.ts as cdk/ builds it for AWS. Starts nothing.
-import type { EnvironmentInput, Member } from '../contracts/environment.ts';
+import { splitAddress, type EnvironmentInput, type Member } from '../contracts/environment.ts';
 import { functionEnvironments } from '../contracts/function-environments.ts';
 import {
   directoryTable,
@@ -140,7 +140,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
     BATON_BIND: host,
     BATON_PUBLIC_PORT: new URL(member.publicUrl).port,
     BATON_INTERNAL_PORT: new URL(member.internalUrl).port,
-    BATON_UDP_PORT: member.udp.split(':')[1] ?? '',
+    BATON_UDP_PORT: String(splitAddress(member.udp).port),
     BATON_HEARTBEAT_MS: String(settings.timeouts.heartbeatMs),
     BATON_ELECTION_TIMEOUT_MS: String(settings.timeouts.electionTimeoutMs),
     BATON_DATABASE_URL: databaseUrl,
@@ -229,7 +229,7 @@ export async function describeStack(settings: StackSettings): Promise<Stack> {
     module: new URL('services/ftp-server/main.ts', import.meta.url),
     settings: {
       host,
-      port: Number(ftp.split(':')[1]),
+      port: splitAddress(ftp).port,
       root: layout.data('ftp'),
       tls: { certFile: authority.leaf('ftp').certFile, keyFile: authority.leaf('ftp').keyFile },
       credentialsUri: credentials.ftp.uri,

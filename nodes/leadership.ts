@@ -1,6 +1,7 @@
 // From "the raft thread says I lead" to "the database lets me write": claims the fence for each term this node wins,
 // repeats the claim while the database is away, and hands every fenced write the term it holds.
 // Never decides who leads, and never writes rows itself.
+import { noLeaderRetryMs } from '../contracts/failures.ts';
 import type { Emit } from '../runtime/logger.ts';
 import type { LeaderHint } from '../contracts/node-api.ts';
 import type { Member } from '../contracts/environment.ts';
@@ -163,7 +164,7 @@ export class Leadership {
     if (leader && leader.nodeId !== this.#options.nodeId)
       return new Failure('NOT_LEADER', `${this.#options.nodeId} does not lead`, { details: { leader } });
     return new Failure('NO_LEADER', `${this.#options.nodeId} is ${this.#state.kind}, no node takes writes`, {
-      details: { retryAfterMs: 500 },
+      details: { retryAfterMs: noLeaderRetryMs },
     });
   }
 

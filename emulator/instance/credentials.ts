@@ -1,10 +1,11 @@
 // Passwords, tokens and keys of a laptop: made once, each in a file of mode 0600 that the processes read by URI.
 // Never printed, never in an environment variable.
 import { randomBytes } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
+import { writeWhole } from '../../runtime/write-file.ts';
 import { clusterKeysSchema, credentialsSchema, tokensSchema } from '../../contracts/secrets.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
 
@@ -83,9 +84,7 @@ async function readText(file: string): Promise<string | undefined> {
     throw new Error(`the secret ${file} cannot be read`, { cause: error });
   }
 }
-/** On disk before its name: a power cut leaves no empty secret. */
 async function writeText(file: string, text: string): Promise<string> {
-  await writeFile(`${file}.part`, text, { mode: 0o600, flush: true });
-  await rename(`${file}.part`, file);
+  await writeWhole(file, text, { mode: 0o600, flush: true });
   return text;
 }

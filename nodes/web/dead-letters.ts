@@ -4,6 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { detailText } from '../../contracts/event.ts';
 import {
   actionAnswerSchema,
   deadLetterActionsSchema,
@@ -147,7 +148,7 @@ export function addDeadLetters(
         if (problems.length > 0)
           throw new Failure(
             'REQUEST_MALFORMED',
-            `${queue} would not take it: ${describeIssues(problems)}`.slice(0, 1_000),
+            detailText(`${queue} would not take it: ${describeIssues(problems)}`),
             { details: { issues: problems.slice(0, 20) } },
           );
         if (!(await store.editDeadLetter(term, { action: randomUUID(), who: by, id, body })))

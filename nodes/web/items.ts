@@ -1,5 +1,4 @@
 // Items over the public API: pages by key, one with its history, and the command that has all of them written for a partner.
-import { createHash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { fileCommandType, fileCommandVersion } from '../../contracts/file-command.ts';
@@ -13,6 +12,7 @@ import {
 } from '../../contracts/public-api.ts';
 import { publicRoutes } from '../../contracts/public-routes.ts';
 import { exchanges, routingKeys } from '../../contracts/topology.ts';
+import { etagOf } from '../../runtime/etag.ts';
 import { Failure } from '../../runtime/failure.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
@@ -77,7 +77,7 @@ export function addItems(
     const last = page.at(-1);
     const next = items.length > limit && last ? writeCursor(last) : null;
     const body = JSON.stringify({ items: page, next } satisfies ItemList);
-    const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"`;
+    const etag = etagOf(body);
     reply.header('etag', etag).header('cache-control', 'no-cache').type('application/json; charset=utf-8');
     const known = (request.headers['if-none-match'] ?? '')
       .split(',')

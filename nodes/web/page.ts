@@ -1,6 +1,5 @@
 // Serves the dashboard: bundled in memory at start, so that there is no build step and no file to go stale.
 // Opens the page's session with a one-time key. Never reads a file on request.
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,6 +8,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { sessionKeySchema, type SessionKey } from '../../contracts/public-api.ts';
 import { publicRoutes } from '../../contracts/public-routes.ts';
+import { etagOf } from '../../runtime/etag.ts';
 import { Failure } from '../../runtime/failure.ts';
 import { sessionCookie, type Guard } from './guard.ts';
 import type { Operation } from './openapi.ts';
@@ -96,7 +96,7 @@ interface Asset {
   readonly etag: string;
 }
 function asset(type: string, body = ''): Asset {
-  return { type, body, etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"` };
+  return { type, body, etag: etagOf(body) };
 }
 /** Asked about at each load, so that a new release shows at once, and sent only when it is another one. */
 function answer(request: FastifyRequest, reply: FastifyReply, { type, body, etag }: Asset): FastifyReply {
