@@ -31,12 +31,21 @@ export function unmeasured(what: string, unit: string): Result {
 
 /** @throws RangeError without values. */
 export function median(values: readonly number[]): number {
-  return quantile(values, 0.5);
-}
-export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((one, other) => one - other);
-  const value = sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+  const [low, high] = [sorted[Math.ceil(sorted.length / 2) - 1], sorted[Math.floor(sorted.length / 2)]];
+  if (low === undefined || high === undefined) throw new RangeError('no values');
+  return (low + high) / 2;
+}
+
+/** By nearest rank, but for the median. @throws RangeError without values. */
+export function quantile(values: readonly number[], share: number): number {
+  if (share === 0.5) return median(values);
+  const sorted = [...values].sort((one, other) => one - other);
+  const value = sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
   if (value === undefined) throw new RangeError('no values');
   return value;
 }
+/** Of fewer values a quantile is just their maximum. */
+export const hasQuantile = (values: readonly number[], share: number): boolean =>
+  values.length > 0 && (share === 0.5 || share === 1 || values.length * (1 - share) > 0.999);
 export const round = (value: number, digits = 0): number => Number(value.toFixed(digits));

@@ -2,7 +2,7 @@
 // and etcd's take turns in one run, with the same timeouts; a round of ours here is nodes that elect and do nothing else.
 // What a whole node adds (the claim in the database, the first write elsewhere) is in failover-system.ts.
 import { RaftCluster } from '../test/support/raft-cluster.ts';
-import { measured, quantile, round, unmeasured, type Bench, type Result } from './bench.ts';
+import { hasQuantile, measured, quantile, round, unmeasured, type Bench, type Result } from './bench.ts';
 import { noRounds, playRound, type Loss, type Rounds } from './election-rounds.ts';
 import { measureSystem } from './failover-system.ts';
 import type { ClusterOptions, ElectingCluster } from './peers/electing-cluster.ts';
@@ -82,9 +82,9 @@ function electedResults(loss: Loss, options: ClusterOptions, { ours, etcd }: Pla
     ['max', 1],
   ];
   return statistics.flatMap(([name, share]): Result[] => {
-    if (ours.elected.length === 0) return [];
+    if (!hasQuantile(ours.elected, share)) return [];
     const ms = quantile(ours.elected, share);
-    const peerMs = etcd.elected.length > 0 ? quantile(etcd.elected, share) : null;
+    const peerMs = hasQuantile(etcd.elected, share) ? quantile(etcd.elected, share) : null;
     const goal = goalOf(loss, name, electionTimeoutMs);
     const inTimeouts = (value: number): string => (value / electionTimeoutMs).toFixed(2);
     return [

@@ -48,9 +48,11 @@ export const bench: Bench = async ({ rounds }) => {
       await mkdir(to);
       took.small.push(await seconds(() => fetchOurs(server, 'small', to)));
       took.large.push(await seconds(() => fetchOurs(server, 'large', to)));
-      if (!withLftp) continue;
-      took.lftpSmall.push(await seconds(() => fetchWithLftp(server, 'small', join(to, 'lftp'))));
-      took.lftpLarge.push(await seconds(() => fetchWithLftp(server, 'large', join(to, 'lftp'))));
+      if (withLftp) {
+        took.lftpSmall.push(await seconds(() => fetchWithLftp(server, 'small', join(to, 'lftp-small'))));
+        took.lftpLarge.push(await seconds(() => fetchWithLftp(server, 'large', join(to, 'lftp-large'))));
+      }
+      await rm(to, { recursive: true });
     }
     const per = (work: number, times: readonly number[]): number | undefined =>
       times.length === 0 ? undefined : work / median(times);
@@ -148,7 +150,6 @@ async function fetchWithLftp(
     `mirror --parallel=${connections} /${folder} ${to}`,
   ];
   await run('lftp', ['--norc', '-c', commands.join('; ')], { timeout: lftpWithinMs });
-  await rm(to, { recursive: true, force: true });
 }
 
 async function seconds(work: () => Promise<void>): Promise<number> {

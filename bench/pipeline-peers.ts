@@ -48,10 +48,11 @@ export async function drainByConsumer(
   return await withPeerQueue(system, async () => {
     await publishAll(system, pagesOf(shape, { intake, queue: peerQueue }));
     const before = await system.applied();
-    const began = performance.now();
     const consumer: Consumer | undefined = await open(system, peerQueue);
     if (!consumer) return undefined;
     try {
+      const began = performance.now();
+      await consumer.begin();
       await system.untilApplied(before + shape.items);
       return shape.items / ((performance.now() - began) / 1_000);
     } catch (error) {

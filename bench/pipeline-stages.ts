@@ -39,12 +39,13 @@ export async function measureStages(system: BenchSystem, shape: Shape, intake: n
     const pages = pagesOf(shape, { intake, queue });
     const publish = await rate(items, () => publishAll(system, pages));
     const eventSource = await rate(items, () => drainIntoNothing(system, shape));
+    const leader = await system.leader();
     return {
       publish,
       'event source': eventSource,
       invoke: await rate(items, () => invokeWithoutMessages(system, shape)),
-      'leader with database': await rate(items, () => postBatches(system, shape, intake + 1)),
-      database: await rate(items, () => writeBatches(system, shape, intake + 2)),
+      'leader with database': await rate(items, () => postBatches(system, leader, shape, intake + 1)),
+      database: await rate(items, () => writeBatches(system, leader, shape, intake + 2)),
     };
   } finally {
     await channel.deleteQueue(queue);
@@ -136,8 +137,12 @@ async function invokeWithoutMessages(
   }
 }
 
-async function postBatches(system: BenchSystem, shape: Shape, intake: number): Promise<void> {
-  const { internalUrl } = await system.leader();
+async function postBatches(
+  system: BenchSystem,
+  { internalUrl }: { internalUrl: string },
+  shape: Shape,
+  intake: number,
+): Promise<void> {
   await inParallel(batchesOf(shape, intake), batchesInFlight, async (items) => {
     await system.http.call(internalUrl, {
       method: 'POST',
@@ -148,8 +153,12 @@ async function postBatches(system: BenchSystem, shape: Shape, intake: number): P
   });
 }
 
-async function writeBatches(system: BenchSystem, shape: Shape, intake: number): Promise<void> {
-  const { term } = await system.leader();
+async function writeBatches(
+  system: BenchSystem,
+  { term }: { term: number },
+  shape: Shape,
+  intake: number,
+): Promise<void> {
   await inParallel(batchesOf(shape, intake), batchesInFlight, async (items) => {
     await writeBatch(system.database, term, items);
   });

@@ -216,6 +216,7 @@ async function latencyResults(system: BenchSystem, intakes: Intakes): Promise<Re
   const rascal = await withPeerQueue(system, async () => {
     const consumer = await consumeWithRascal(system, peerQueue);
     if (!consumer) return undefined;
+    await consumer.begin();
     const took = await measureLatency(system, {
       perSecond: 100,
       seconds,

@@ -1,7 +1,7 @@
 // What must not change who leads: a main thread that stands still, a follower that restarts, one that is cut off and comes
 // back, a bad network. Real processes, reached through fault links; each trial counts the terms that passed.
 import { RaftCluster } from '../test/support/raft-cluster.ts';
-import { quantile, round, type Result } from './bench.ts';
+import { hasQuantile, quantile, round, type Result } from './bench.ts';
 import { noRounds, playRound } from './election-rounds.ts';
 
 /** Stalls are twice the timeout. */
@@ -98,7 +98,8 @@ async function inBadNetwork(cluster: RaftCluster, rounds: number): Promise<Resul
   const losses = noRounds();
   for (let turn = 0; turn < rounds; turn++) await playRound(cluster, 'kill -9', usual, losses);
   await cluster.chaos('heal');
-  const p95 = quantile(losses.elected, 0.95) / usual.electionTimeoutMs;
+  const share = hasQuantile(losses.elected, 0.95) ? 0.95 : 1;
+  const slowest = quantile(losses.elected, share) / usual.electionTimeoutMs;
   const name = 'loss 30 %, duplicates 50 %, jitter 20 ms at 15/150';
   return [
     {
@@ -111,13 +112,13 @@ async function inBadNetwork(cluster: RaftCluster, rounds: number): Promise<Resul
       met: spurious <= spuriousMax,
     },
     {
-      what: `${name}: kill -9, elected p95`,
+      what: `${name}: kill -9, elected ${share === 1 ? 'max' : 'p95'}`,
       unit: 'timeouts',
-      ours: round(p95, 2),
+      ours: round(slowest, 2),
       peer: null,
       ratio: null,
       goal: `<= ${badNetworkTimeoutsMax} timeouts`,
-      met: p95 <= badNetworkTimeoutsMax,
+      met: slowest <= badNetworkTimeoutsMax,
     },
   ];
 }

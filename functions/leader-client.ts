@@ -15,6 +15,7 @@ import {
 } from '../runtime/internal-http.ts';
 import type { Secrets } from '../runtime/secrets.ts';
 import { backOffMs, pause } from '../runtime/waiting.ts';
+import { Candidates } from './leader-candidates.ts';
 import { believable, openLeaderDirectory, type LeaderDirectory } from './leader-directory.ts';
 
 export type LeaderEnvironment = Pick<
@@ -28,10 +29,13 @@ export type LeaderEnvironment = Pick<
   | 'BATON_TLS_KEY_URI'
 >;
 
-const hintsPerRoundMax = 2;
 const backOff = { firstMs: 50, msMax: 1_000 }; // An election takes tens of milliseconds when its leader's process died.
 const tryMsMin = 100; // With less time left another try only hides why the ones before it failed.
 const busyWaitMsMax = 5_000;
+
+type Send<T> = (http: InternalClient, origin: string, what: InternalRequest) => Promise<T>;
+type Outcome<T> =
+  { readonly kind: 'answered'; readonly answer: T } | { readonly kind: 'failed'; readonly failure: Failure };
 
 /** Deadlines are in performance.now() milliseconds. */
 export class LeaderClient {
@@ -75,51 +79,27 @@ export class LeaderClient {
     await last?.http.close();
   }
 
-  async #inRounds<T>(
-    what: InternalRequest,
-    deadline: number,
-    send: (http: InternalClient, origin: string, what: InternalRequest) => Promise<T>,
-  ): Promise<T> {
+  async #inRounds<T>(what: InternalRequest, deadline: number, send: Send<T>): Promise<T> {
     let last = new Failure('NO_LEADER', `${what.method} ${what.path}: no time left to look for the leader`);
     let tries = 0;
     for (let round = 1; performance.now() < deadline; round++) {
-      const { origins, members } = await this.#candidates();
-      let hintsLeft = hintsPerRoundMax;
+      const candidates = await this.#candidates();
       let waitMs = 0;
-      for (let origin = origins.shift(); origin !== undefined; origin = origins.shift()) {
+      for (let origin = candidates.next(); origin !== undefined; origin = candidates.next()) {
         const timeoutMs = Math.floor(Math.min(what.timeoutMs, deadline - performance.now()));
         if (timeoutMs < (tries === 0 ? 1 : tryMsMin)) throw last;
         tries += 1;
-        const http = await this.#currentClient();
-        try {
-          const answer = await send(http, origin, { ...what, timeoutMs });
-          this.#known = { origin, until: performance.now() + announcementValidityMs };
-          return answer;
-        } catch (error) {
-          // Anything else than a Failure is an answer that broke off: whether it happened is not known.
-          const failure =
-            error instanceof Failure
-              ? error
-              : new Failure('INTERNAL', `${what.method} ${origin}${what.path}`, { cause: error });
-          const verdict = judge(failure, what);
-          if (verdict.kind === 'throw') throw failure;
-          last = failure;
-          if (verdict.kind === 'wait') {
-            waitMs = verdict.ms;
-            break;
-          }
-          if (this.#known?.origin === origin) this.#known = undefined;
-          const hinted = verdict.hint !== undefined && hintsLeft > 0 ? verdict.hint : undefined;
-          if (hinted === undefined || hinted === origin) continue;
-          if (!members.has(hinted)) {
-            last = new Failure('NOT_LEADER', `${origin} names ${hinted} as leader, which is no member`, {
-              cause: failure,
-            });
-            continue;
-          }
-          hintsLeft -= 1;
-          origins.splice(0, origins.length, hinted, ...origins.filter((other) => other !== hinted));
+        const outcome = await this.#ask(origin, { ...what, timeoutMs }, send);
+        if (outcome.kind === 'answered') return outcome.answer;
+        last = outcome.failure;
+        const verdict = judge(last, what);
+        if (verdict.kind === 'throw') throw last;
+        if (verdict.kind === 'wait') {
+          waitMs = verdict.ms;
+          break;
         }
+        if (this.#known?.origin === origin) this.#known = undefined;
+        last = candidates.follow(verdict.hint, last) ?? last;
       }
       const pauseMs = Math.max(waitMs, backOffMs(backOff, round) * (0.5 + Math.random() / 2));
       if (performance.now() + pauseMs + tryMsMin > deadline) break;
@@ -128,8 +108,21 @@ export class LeaderClient {
     throw last;
   }
 
-  /** Whom to ask in this round, the likeliest first, and which hosts a hint may name. */
-  async #candidates(): Promise<{ origins: string[]; members: ReadonlySet<string> }> {
+  async #ask<T>(origin: string, what: InternalRequest, send: Send<T>): Promise<Outcome<T>> {
+    const http = await this.#currentClient();
+    try {
+      const answer = await send(http, origin, what);
+      this.#known = { origin, until: performance.now() + announcementValidityMs };
+      return { kind: 'answered', answer };
+    } catch (error) {
+      if (error instanceof Failure) return { kind: 'failed', failure: error };
+      // An answer that broke off: whether it happened is not known.
+      const failure = new Failure('INTERNAL', `${what.method} ${origin}${what.path}`, { cause: error });
+      return { kind: 'failed', failure };
+    }
+  }
+
+  async #candidates(): Promise<Candidates> {
     const members = new Set(this.#nodeOrigins);
     const known = this.#known;
     const first = known && performance.now() < known.until ? known.origin : await this.#announcedOrigin();
@@ -141,7 +134,7 @@ export class LeaderClient {
     ];
     this.#nextNode = (this.#nextNode + 1) % this.#nodeOrigins.length;
     const others = turned.filter((origin) => origin !== first);
-    return { origins: first === undefined ? others : [first, ...others], members };
+    return new Candidates(first === undefined ? others : [first, ...others], members);
   }
 
   async #announcedOrigin(): Promise<string | undefined> {

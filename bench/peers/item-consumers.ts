@@ -6,7 +6,9 @@ import { itemSchema } from '../../contracts/item.ts';
 import type { BenchSystem } from '../bench-system.ts';
 import { loadPeer } from './installed.ts';
 
+/** Connected, and idle until it begins. */
 export interface Consumer {
+  begin(): Promise<void>;
   /** The first thing that went wrong. */
   problem(): unknown;
   close(): Promise<void>;
@@ -40,15 +42,20 @@ export async function consumePlainly(system: BenchSystem, queue: string): Promis
   const channel = await system.admin.createChannel();
   await channel.prefetch(1);
   let problem: unknown;
-  await channel.consume(queue, (message) => {
-    if (!message) return;
-    const json: unknown = JSON.parse(message.content.toString('utf8'));
-    post(json, String(message.properties.messageId)).then(
-      () => channel.ack(message),
-      (error: unknown) => (problem ??= error),
-    );
-  });
-  return { problem: () => problem, close: () => channel.close() };
+  return {
+    async begin() {
+      await channel.consume(queue, (message) => {
+        if (!message) return;
+        const json: unknown = JSON.parse(message.content.toString('utf8'));
+        post(json, String(message.properties.messageId)).then(
+          () => channel.ack(message),
+          (error: unknown) => (problem ??= error),
+        );
+      });
+    },
+    problem: () => problem,
+    close: () => channel.close(),
+  };
 }
 
 interface RascalSubscription {
@@ -101,11 +108,16 @@ export async function consumeWithRascal(system: BenchSystem, queue: string): Pro
   const onError = (error: unknown): void => void (problem ??= error);
   broker.on('error', onError);
   const turn = limited(postsAtOnce);
-  const subscription = await broker.subscribe('items');
-  subscription.on('error', onError).on('message', (message, json, ackOrNack) => {
-    turn(() => post(json, String(message.properties.messageId))).then(() => ackOrNack(), onError);
-  });
-  return { problem: () => problem, close: () => broker.shutdown() };
+  return {
+    async begin() {
+      const subscription = await broker.subscribe('items');
+      subscription.on('error', onError).on('message', (message, json, ackOrNack) => {
+        turn(() => post(json, String(message.properties.messageId))).then(() => ackOrNack(), onError);
+      });
+    },
+    problem: () => problem,
+    close: () => broker.shutdown(),
+  };
 }
 
 /** Runs so many at once, the others in the order they came. */

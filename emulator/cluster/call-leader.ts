@@ -1,7 +1,7 @@
 // A request to the leader of a running system, for its launcher and for tests: asks again while leadership moves.
 import { Failure } from '../../runtime/failure.ts';
 import { pause } from '../../runtime/waiting.ts';
-import type { Stack } from '../stack.ts';
+import type { Stack } from '../stack/stack.ts';
 import { askNode, type NodeCall } from './ask-node.ts';
 import { endsOfNodes, type SystemStatus } from './status.ts';
 

@@ -2,7 +2,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { heartbeatsPerTimeoutMin } from '../../contracts/environment.ts';
 import { nodes } from '../../contracts/topology.ts';
-import type { Timeouts } from '../stack.ts';
+import type { Timeouts } from '../stack/settings.ts';
 import type { Finish } from './exit-codes.ts';
 import { itemPartitionsOption } from './item-partitions-option.ts';
 import { dataOption, jsonOption } from './options.ts';

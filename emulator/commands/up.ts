@@ -9,7 +9,7 @@ import { pageLink } from '../cluster/page-link.ts';
 import { seedDemo } from '../instance/demo.ts';
 import { layoutOf, removeRecord } from '../instance/instance.ts';
 import type { BrokerChoice } from '../services/describe-broker.ts';
-import type { CollectorSettings, Timeouts } from '../stack.ts';
+import type { CollectorSettings, Timeouts } from '../stack/settings.ts';
 import { startSystem, type Endable, type System } from '../system.ts';
 import { exitCodes } from './exit-codes.ts';
 import { sayJson, sayPlain } from './say.ts';

@@ -5,7 +5,7 @@ import { region } from '../local-aws.ts';
 import type { Service } from '../services/service.ts';
 import { provisionAws } from '../services/aws/provision.ts';
 import { declareTopology } from '../services/declare-topology.ts';
-import type { Stack } from '../stack.ts';
+import type { Stack } from '../stack/stack.ts';
 import type { Supervisor } from './supervisor.ts';
 
 /** `beforeNodes`: once the database is up. `onCrawlsKept`: crawls that an earlier system left could not be given back. */

@@ -1,6 +1,6 @@
 // What a system tells while it starts and runs.
 import type { Generation } from '../instance/membership.ts';
-import type { Stack } from '../stack.ts';
+import type { Stack } from '../stack/stack.ts';
 import type { ServiceView } from '../cluster/status.ts';
 
 /** What happens between the first line of `baton up` and its end. */

@@ -3,7 +3,7 @@ import type { BrokerAddress } from '../../runtime/amqps.ts';
 import type { Authority } from '../instance/authority.ts';
 import type { LocalCredentials } from '../instance/credentials.ts';
 import type { Layout } from '../instance/instance.ts';
-import type { usualPorts } from '../instance/ports.ts';
+import { usualPorts, type Ports } from '../instance/ports.ts';
 import type { Service } from './service.ts';
 import { devBrokerService } from './dev-broker/service.ts';
 import { findRabbitmq, rabbitmqService } from './rabbitmq/rabbitmq.ts';
@@ -16,15 +16,16 @@ const host = '127.0.0.1';
 export async function describeBroker(
   { broker, layout }: { broker: BrokerChoice; layout: Layout },
   {
-    port,
+    ports,
     credentials,
     authority,
   }: {
-    port: (name: keyof typeof usualPorts) => Promise<number>;
+    ports: Ports;
     credentials: LocalCredentials;
     authority: Authority;
   },
 ): Promise<BrokerAddress & { service: Service; about: string }> {
+  const port = (name: keyof typeof usualPorts) => ports.take(name, usualPorts[name]);
   const amqps = await port('broker');
   const { username, password } = credentials.broker;
   const tls = authority.leaf('broker');

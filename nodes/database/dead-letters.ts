@@ -1,5 +1,5 @@
 // Dead letters in the database: kept, listed without being consumed, settled in bounded steps. States and their
-// transitions are functions of the migrations, each one round trip.
+// transitions are in functions/dead-letters.sql; each call is one round trip.
 import type { DeadLetter, DeadLetterAction, DeadLetterGroup } from '../../contracts/dead-letter.ts';
 import type {
   DeadLetterStore,

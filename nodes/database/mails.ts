@@ -1,6 +1,6 @@
 // The outbox: what happened becomes notices once, gathered notices become mails, due mails are published, claimed and
-// reported. The states and their transitions are functions of the migrations; each call is one round trip. Never renders
-// and never sends.
+// reported. The states and their transitions are in functions/mails.sql and notices.sql; each call is one round trip. Never
+// renders and never sends.
 import { z } from 'zod';
 import { noticeSchema, type DueDigest } from '../mailer/notice.ts';
 import type { ErasedCounts } from '../../contracts/public-api.ts';

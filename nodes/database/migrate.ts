@@ -1,11 +1,12 @@
-// Brings the schema to this release, one node at a time. Never waits long for the locks of others, since their writes would
-// wait behind it, and never takes a database that is busy with it for one that is away.
+// Brings schema and functions to this release, one node at a time. Never waits long for the locks of others, since their writes
+// would wait behind it, and never takes a database that is busy with it for one that is away.
 import { readdir } from 'node:fs/promises';
 import { parse } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runner } from 'node-pg-migrate';
 import { Client, type ClientConfig } from 'pg';
 import { Failure } from '../../runtime/failure.ts';
+import { areInForce, putFunctions, readFunctions, type OwnFunctions } from './functions.ts';
 import { connectionConfig, failureOf, type ConnectionOptions } from './pool.ts';
 
 const migrationsFolder = fileURLToPath(new URL('migrations', import.meta.url));
@@ -24,13 +25,25 @@ const queryCanceled = '57014';
  * when a migration fails or takes too long.
  */
 export async function migrate(options: ConnectionOptions): Promise<void> {
-  const { foreign, isCurrent } = await withClient(connectionConfig(options, lookWithinMs), look);
+  const own = await readRelease();
+  const { foreign, isCurrent } = await withClient(connectionConfig(options, lookWithinMs), (client) =>
+    look(client, own),
+  );
   if (foreign !== undefined)
     throw new Error(
       `the database was made by a version from before release 0.1 (migration ${foreign}), which no release takes over: use an empty database; locally, start with another --data folder, or delete this one`,
     );
   if (isCurrent) return;
-  await withClient(connectionConfig(options, migrateWithinMs), run);
+  await withClient(connectionConfig(options, migrateWithinMs), (client) => run(client, own));
+}
+
+interface Release {
+  readonly migrations: readonly string[];
+  readonly functions: OwnFunctions;
+}
+async function readRelease(): Promise<Release> {
+  const migrations = (await readdir(migrationsFolder)).toSorted().map((file) => parse(file).name);
+  return { migrations, functions: await readFunctions(migrations) };
 }
 
 async function withClient<T>(config: ClientConfig, use: (client: Client) => Promise<T>): Promise<T> {
@@ -50,18 +63,22 @@ async function withClient<T>(config: ClientConfig, use: (client: Client) => Prom
 }
 
 /** One node at a time; the others wait for it, which holds up nobody, and then find nothing to do. */
-async function run(client: Client): Promise<void> {
+async function run(client: Client, own: Release): Promise<void> {
   try {
     await client.query("SELECT pg_advisory_lock(hashtext('baton migrations'))");
     await client.query(`SET lock_timeout = ${lockWithinMs}`);
-    await runner({
-      dbClient: client,
-      dir: migrationsFolder,
-      direction: 'up',
-      migrationsTable: 'migrations',
-      noLock: true,
-      log: () => undefined,
-    });
+    if ((await migrationsThatRan(client)).length < own.migrations.length)
+      await runner({
+        dbClient: client,
+        dir: migrationsFolder,
+        direction: 'up',
+        migrationsTable: 'migrations',
+        noLock: true,
+        log: () => undefined,
+      });
+    // In a transaction of its own: should the node end in between, the old functions run on the new schema, as they do in
+    // the nodes of the release before.
+    if (!(await areInForce(client, own.functions))) await putFunctions(client, own.functions);
   } catch (cause) {
     switch ((cause as { code?: string }).code) {
       case lockNotAvailable:
@@ -81,22 +98,25 @@ async function run(client: Client): Promise<void> {
  * `foreign`: a migration that ran where this release has another one. Those after the last of this release are a newer one's:
  * nodes of two neighbouring releases run side by side.
  */
-async function look(client: Client): Promise<{ foreign: string | undefined; isCurrent: boolean }> {
-  const rows = await migrationsThatRan(client).catch((cause: unknown) => {
+async function look(
+  client: Client,
+  { migrations, functions }: Release,
+): Promise<{ foreign: string | undefined; isCurrent: boolean }> {
+  try {
+    const ran = await migrationsThatRan(client);
+    const foreign = ran.find((name, place) => place < migrations.length && name !== migrations[place]);
+    const isMigrated = foreign === undefined && ran.length >= migrations.length;
+    return { foreign, isCurrent: isMigrated && (await areInForce(client, functions)) };
+  } catch (cause) {
     throw failureOf(what, cause);
-  });
-  const own = (await readdir(migrationsFolder)).toSorted().map((file) => parse(file).name);
-  return {
-    foreign: rows.find(({ name }, place) => place < own.length && name !== own[place])?.name,
-    isCurrent: rows.length >= own.length,
-  };
+  }
 }
 
-async function migrationsThatRan(client: Client): Promise<{ name: string }[]> {
+async function migrationsThatRan(client: Client): Promise<string[]> {
   const { rows: tables } = await client.query<{ known: boolean }>(
     "SELECT to_regclass('migrations') IS NOT NULL AS known",
   );
   if (tables[0]?.known !== true) return [];
   const { rows } = await client.query<{ name: string }>('SELECT name FROM migrations ORDER BY run_on, id');
-  return rows;
+  return rows.map(({ name }) => name);
 }

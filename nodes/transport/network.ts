@@ -5,7 +5,9 @@ import { splitAddress } from '../../contracts/environment.ts';
 import type { Message } from '../raft/types.ts';
 import type { ClusterKeys } from '../../contracts/secrets.ts';
 import { openEvidence } from './evidence.ts';
-import { peerSource, Sessions, type Received, type Refusal } from './sessions.ts';
+import { Introductions } from './introductions.ts';
+import { RefusalReports } from './refusal-reports.ts';
+import { peerSource, Sessions, type Received } from './sessions.ts';
 import { openUdp, type Udp, type UdpPeer } from './udp.ts';
 
 export interface NetworkOptions {
@@ -21,7 +23,7 @@ export interface NetworkOptions {
   readonly now: () => number;
   readonly onMessage: (arrival: { from: string; fromBoot: string; message: Message }) => void;
   readonly onDeath: (dead: { peer: string; boot: string; why: string }) => void;
-  /** What a person has to put right, at most once per peer, cause and `problemEveryMs`. */
+  /** What a person has to put right; rate-limited. */
   readonly onProblem: (problem: { code: string; detail: string }) => void;
 }
 
@@ -38,27 +40,8 @@ export interface Network {
 }
 
 const nonceLength = 16;
-const problemEveryMs = 10_000;
-const problemsMax = 100;
-/** A peer is asked to prove its boot at most this often, however many datagrams ask for it. */
-const challengeEveryMs = 5;
-/** So long a boot that has not proven itself is asked again. */
-const unprovenMs = 2_000;
-const quickChallenges = 40;
-const slowChallengeMs = 500;
 /** The second of two refusals must follow the first within this time. */
 const refusalPairMs = 1_000;
-
-/** Refusals that mean a wrong configuration or release rather than noise. */
-const problems: Partial<Record<Refusal, string>> = {
-  'newer-version': 'speaks a newer protocol than this release knows: update this node',
-  'older-version': 'speaks an older protocol than this release accepts: update that node',
-  'foreign-cluster': 'belongs to another cluster: its database or its address is wrong',
-  'other-generation': 'is more than one generation of the membership away: stop it or bring it up to date',
-  'other-members': 'has another list of members under the same generation number',
-  'unknown-key': 'seals with a cluster key that this node does not have',
-  'not-a-message': 'sends messages that this release does not understand',
-};
 
 /** @throws Error when the UDP or TCP port cannot be bound; names the port. */
 export async function openNetwork(options: NetworkOptions): Promise<Network> {
@@ -70,40 +53,17 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   const nonce = () => randomBytes(nonceLength);
   const sessions = new Sessions({ ...options, nonce });
   const peers = options.members.filter(({ id }) => id !== self.id).map(peerOf);
-  const challengedAt = new Map<string, number>();
-  /** When an authentic packet of a boot that is not accepted last came. */
-  const unprovenAt = new Map<string, number>();
-  const answeredAt = new Map<string, number>();
   const refusedOnce = new Map<string, { boot: string; at: number }>();
-  const toldAt = new Map<string, number>();
-
-  function challenge(peer: string): void {
-    if (now() - (challengedAt.get(peer) ?? -Infinity) < challengeEveryMs) return;
-    challengedAt.set(peer, now());
-    for (const packet of sessions.sealChallenges(peer)) opened?.send(peer, packet);
-  }
-
-  function onUnproven(peer: string): void {
-    unprovenAt.set(peer, now());
-    challenge(peer);
-  }
-
-  function report(refusal: Refusal, { from, source }: { from: string | undefined; source: string }): void {
-    const detail = problems[refusal];
-    if (!detail) return;
-    const who = from ?? source.replace(/:\d+$/, '');
-    const key = `${refusal} ${who}`;
-    if (now() - (toldAt.get(key) ?? -Infinity) < problemEveryMs) return;
-    // Headers are not authenticated yet: forged ones must not fill the log either.
-    if (toldAt.size >= problemsMax)
-      for (const [told, at] of toldAt) if (now() - at >= problemEveryMs) toldAt.delete(told);
-    if (toldAt.size >= problemsMax) return;
-    toldAt.set(key, now());
-    options.onProblem({
-      code: `datagram.${refusal}`,
-      detail: `${from ?? `a sender at ${source}`} ${detail}`,
-    });
-  }
+  const refusals = new RefusalReports(options);
+  /** Peers speak as soon as a port is open, and before all are: what would be answered then is asked again. */
+  let opened: Udp | undefined;
+  const introductions = new Introductions({
+    peers: peers.map(({ id }) => id),
+    sessions,
+    now,
+    heartbeatMs: options.heartbeatMs,
+    send: (to, packet) => opened?.send(to, packet),
+  });
 
   function onDatagram(packet: Buffer, { source, peer }: { source: string; peer?: string }): void {
     count('received');
@@ -115,20 +75,17 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
     switch (received.kind) {
       case 'refused':
         count(`refused.${received.refusal}`);
-        return report(received.refusal, { from: received.from, source });
+        return refusals.report(received.refusal, { from: received.from, source });
       case 'unproven':
         count('refused.unproven-boot');
-        return onUnproven(received.from);
+        return introductions.unproven(received.from);
       case 'challenge':
-        if (now() - (answeredAt.get(received.from) ?? -Infinity) >= 1) {
-          answeredAt.set(received.from, now());
-          opened?.send(received.from, sessions.sealAnswer(received.from, received.nonce));
-        }
-        if (received.unproven) onUnproven(received.from);
+        introductions.answer(received.from, received.nonce);
+        if (received.unproven) introductions.unproven(received.from);
         return undefined;
       case 'accepted-boot':
         count('boots-accepted');
-        unprovenAt.delete(received.from);
+        introductions.proven(received.from);
         // One process per identity: the boot before this one is gone.
         if (received.replaced)
           onDeath({ peer: received.from, boot: received.replaced, why: 'it came back with another boot' });
@@ -160,8 +117,6 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   }
 
   const where = `${options.bind}:${options.port}`;
-  /** Peers speak as soon as a port is open, and before all are: what would be answered then is asked again. */
-  let opened: Udp | undefined;
   // TCP first: its port has one owner, while UDP sockets that share a port would take each other's datagrams.
   const evidence = await openEvidence({
     ...options,
@@ -169,7 +124,7 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
     sessions,
     nonce,
     count,
-    onUnproven,
+    onUnproven: (peer) => introductions.unproven(peer),
   }).catch((error: unknown) => {
     throw new Error(`listening on TCP ${where} for evidence`, { cause: error });
   });
@@ -181,18 +136,7 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   );
   opened = udp;
 
-  let rounds = 0;
-  let timer: NodeJS.Timeout | undefined;
-  function introduce(): void {
-    for (const { id } of peers) {
-      // Challenge or answer may get lost, and then nothing else might make this peer speak again.
-      const isWaiting = now() - (unprovenAt.get(id) ?? -Infinity) < unprovenMs;
-      if (!sessions.accepted(id) || isWaiting) challenge(id);
-    }
-    rounds += 1;
-    timer = setTimeout(introduce, rounds < quickChallenges ? options.heartbeatMs : slowChallengeMs);
-  }
-  introduce();
+  introductions.begin();
 
   return {
     send: (to, message) => {
@@ -207,7 +151,7 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
     counters,
     useKeys: (keys) => sessions.useKeys(keys),
     close: async () => {
-      clearTimeout(timer);
+      introductions.end();
       await Promise.all([udp.close(), evidence.close()]);
     },
   };

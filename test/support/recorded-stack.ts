@@ -1,6 +1,7 @@
 // A system whose processes reach each other through a recorder: the stack as `baton up` describes it, with the addresses in
 // each process' environment led through ports in between. The servers, and what they demand, are untouched.
-import { describeStack, type Stack, type StackSettings } from '../../emulator/stack.ts';
+import type { StackSettings } from '../../emulator/stack/settings.ts';
+import { describeStack, type Stack } from '../../emulator/stack/stack.ts';
 import type { Service } from '../../emulator/services/service.ts';
 import type { Recorder } from './recorder.ts';
 

@@ -19,12 +19,3 @@ CREATE TABLE deliveries (
 );
 CREATE INDEX deliveries_at ON deliveries (at);
 CREATE INDEX deliveries_message ON deliveries (hashtextextended(message_id, 0));
-
-CREATE FUNCTION keep_deliveries(held bigint, given_node text, traces text[], message_ids text[], urls text[], fetched timestamptz[],
-  published timestamptz[], attempts integer[], received timestamptz[], posted timestamptz[]) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-  PERFORM hold_fence(held);
-  INSERT INTO deliveries (traceparent, message_id, url, fetched_at, published_at, attempt, received_at, posted_at, node, term)
-    SELECT given.*, given_node, held FROM unnest(traces, message_ids, urls, fetched, published, attempts, received, posted) AS given;
-END $$;

@@ -54,7 +54,7 @@ export const pathMutations: readonly PathMutation[] = [
   },
   {
     safeguard: 'a mail is claimed once',
-    file: 'nodes/database/migrations/0005-watches-and-mails.sql',
+    file: 'nodes/database/functions/mails.sql',
     edits: [
       {
         find: "IF found_mail.state NOT IN ('queued', 'unknown') THEN\n    skip",

@@ -42,6 +42,74 @@ test('a node of an older release runs on a schema that a newer one has migrated'
   expect(await older.store.writeBatch(1, entries(item('a', 1)))).toEqual([{ kind: 'applied' }]);
 });
 
+/** Refuses every claim, and so tells whose functions are in force. */
+const otherClaim = `CREATE OR REPLACE FUNCTION claim_fence(given_term bigint, claimer text)
+  RETURNS TABLE (claimed boolean, current_term bigint) LANGUAGE sql AS 'SELECT false, 99::bigint'`;
+
+test.each([
+  { of: 'a newer version', change: 'release[2:] = ARRAY[release[2], release[3] + 1, 0]', stays: true },
+  {
+    of: 'more migrations and an older version',
+    change: 'release = ARRAY[release[1] + 1, 0, 0, 1]',
+    stays: true,
+  },
+  { of: 'an older version', change: 'release[2:] = ARRAY[0, 0, 99]', stays: false },
+  {
+    of: 'fewer migrations and a newer version',
+    change: 'release = ARRAY[release[1] - 1, 9, 0, 0]',
+    stays: false,
+  },
+  { of: 'another commit of this version', change: 'release = release', stays: false },
+])('functions of $of: a node that starts leaves them alone: $stays', async ({ change, stays }) => {
+  const { node, connect } = await databases.another();
+  const client = await connect();
+  await client.query(otherClaim);
+  await client.query(`UPDATE functions_in_force SET sha256 = 'other', ${change}`);
+  const started = node('node-2');
+  await Promise.all([started.migrate(), node('node-3').migrate()]);
+  const claim = await started.store.claim({ term: 1, holder: 'node-2/boot-1' });
+  expect(claim).toMatchObject(stays ? { kind: 'refused', databaseTerm: 99 } : { kind: 'claimed' });
+  const { rows } = await client.query("SELECT sha256 = 'other' AS stays FROM functions_in_force");
+  expect(rows).toEqual([{ stays }]);
+});
+
+test('an older node that waits while a newer one migrates leaves its functions alone', async () => {
+  const { node, connect } = await databases.another();
+  const [newer, watcher] = [await connect(), await connect()];
+  await newer.query("UPDATE functions_in_force SET sha256 = 'other', release = ARRAY[1, 0, 0, 0]");
+  await newer.query("SELECT pg_advisory_lock(hashtext('baton migrations'))");
+  const older = node('node-2').migrate();
+  await waitForBlocked(watcher, 1);
+  await newer.query(otherClaim);
+  await newer.query('UPDATE functions_in_force SET release = ARRAY[99, 0, 0, 0]');
+  await newer.query("SELECT pg_advisory_unlock(hashtext('baton migrations'))");
+  await older;
+  expect(await node('node-2').store.claim({ term: 1, holder: 'node-2/boot-1' })).toMatchObject({
+    databaseTerm: 99,
+  });
+});
+
+test('the functions in force are not put there again', async () => {
+  const { node, connect } = await databases.another();
+  const client = await connect();
+  await client.query(otherClaim);
+  await node('node-2').migrate();
+  expect(await node('node-2').store.claim({ term: 1, holder: 'node-2/boot-1' })).toMatchObject({
+    databaseTerm: 99,
+  });
+});
+
+test('a node that ended between the migrations and the functions puts these there at its next start', async () => {
+  const { node, connect } = await databases.another();
+  const client = await connect();
+  await client.query('DELETE FROM functions_in_force');
+  await client.query('DROP FUNCTION claim_fence');
+  await node('node-2').migrate();
+  expect(await node('node-2').store.claim({ term: 1, holder: 'node-2/boot-1' })).toMatchObject({
+    kind: 'claimed',
+  });
+});
+
 test('a database that other migrations made is refused in one line that says what to do, and is not changed', async () => {
   const url = await databases.server().createDatabase();
   const client = await databases.server().connect(url);
@@ -71,8 +139,8 @@ test('a migration that others hold up is tried again, and no node votes or holds
   await lead(store);
   const [client, blocker] = [await connect(), await connect()];
   // As before the last migration.
-  await client.query("DELETE FROM migrations WHERE name = '0008-retention'");
-  await client.query('DROP FUNCTION sweep_step');
+  await client.query("DELETE FROM migrations WHERE name = '0007-deliveries'");
+  await client.query('DROP TABLE deliveries');
   await blocker.query('BEGIN');
   await blocker.query('LOCK TABLE migrations IN SHARE MODE'); // Who reads it goes on, who migrates waits.
 
@@ -95,7 +163,7 @@ test('a migration that others hold up is tried again, and no node votes or holds
   expect(await store.writeBatch(1, entries(item('a', 1)))).toEqual([{ kind: 'applied' }]);
   await blocker.query('COMMIT');
   expect(await joined).toMatchObject({ clusterId, recordedTerm: null });
-  const { rows } = await client.query("SELECT name FROM migrations WHERE name = '0008-retention'");
+  const { rows } = await client.query("SELECT name FROM migrations WHERE name = '0007-deliveries'");
   expect(rows).toHaveLength(1);
 });
 

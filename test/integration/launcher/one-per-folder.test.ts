@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { layoutOf, readRecord } from '../../../emulator/instance/instance.ts';
-import { describeStack, type Stack, type StackSettings } from '../../../emulator/stack.ts';
+import type { StackSettings } from '../../../emulator/stack/settings.ts';
+import { describeStack, type Stack } from '../../../emulator/stack/stack.ts';
 import { startSystem, type System } from '../../../emulator/system.ts';
 
 let folder: string;

@@ -1,14 +1,11 @@
--- Up Migration
 -- What is past its time goes, in small steps; nodes/retention.ts takes them in turns. All of it is found by indexes on
 -- times: rows come in the order of their time, so that such an index grows at one end and costs much less than one by key.
--- No BRIN: it would cost less still, until retention frees pages; they are filled again and keep their old least time, so
--- that in the end every page counts as old.
 
 -- One step of retention: at most `rows_max` of one table, so that a claim waits for no more than that. How many rows went;
 -- fewer than `rows_max` means that no more are past their time. The cutoff is taken once: a comparison with a clock that
 -- runs on is never looked up in an index. And the oldest first, or the planner would read the table from its start until
 -- it has enough: all of it on a day without any.
-CREATE FUNCTION sweep_step(held bigint, what text, rows_max integer) RETURNS integer
+CREATE OR REPLACE FUNCTION sweep_step(given_term bigint, what text, rows_max integer) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
   days CONSTANT integer := CASE what
@@ -19,7 +16,7 @@ DECLARE
   cutoff CONSTANT timestamptz := clock_timestamp() - days * interval '1 day';
   swept integer;
 BEGIN
-  PERFORM hold_fence(held);
+  PERFORM hold_fence(given_term);
   CASE what
     WHEN 'staged_rows' THEN
       DELETE FROM staged_rows WHERE ctid = ANY (ARRAY(SELECT ctid FROM staged_rows WHERE staged_at < cutoff ORDER BY staged_at LIMIT rows_max));
