@@ -22,7 +22,7 @@ interface ValidationIssue {
 }
 
 /** The Failure behind whatever was thrown: fastify's own errors get the code that says the same. */
-export function failureOf(error: unknown): Failure {
+function failureOf(error: unknown): Failure {
   if (error instanceof Failure) return error;
   const { statusCode, validation, code, message } = error as Partial<FastifyError>;
   if (validation) {
@@ -50,7 +50,7 @@ export function problemOf(failure: Failure): Problem {
   });
 }
 
-export function sendProblem(reply: FastifyReply, failure: Failure): FastifyReply {
+function sendProblem(reply: FastifyReply, failure: Failure): FastifyReply {
   const body = problemOf(failure);
   if (body.status === 503 || body.status === 429) {
     body.retryAfterMs ??= 1_000;
