@@ -66,6 +66,8 @@ export default defineConfig({
           ...timeouts,
           testTimeout: 600_000,
           hookTimeout: 120_000,
+          // Of tests that say that they may run side by side.
+          maxConcurrency: availableParallelism(),
           ...oneByOne,
         },
       },

@@ -1,5 +1,5 @@
-// Adds up the JSON reports of all test runs: prints "<passed> <failed>" for .ci/run, and names on standard error what
-// failed and what was skipped, so that nothing is skipped quietly. A run without a report is a failure of its own.
+// Adds up the JSON reports of all test runs: prints "<passed> <failed> <skipped>" for .ci/run, and names on standard error
+// what failed and what was skipped, so that nothing is skipped quietly. A run without a report is a failure of its own.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
@@ -9,6 +9,7 @@ if (files.length < 2)
   throw new Error(`expected the reports of two test runs in ${folder}, found ${files.length}`);
 let passed = 0;
 let failed = 0;
+let skipped = 0;
 for (const file of files) {
   const report = JSON.parse(readFileSync(join(folder, file), 'utf8'));
   passed += report.numPassedTests;
@@ -19,11 +20,13 @@ for (const file of files) {
       failed += 1;
       process.stderr.write(`failed: ${name} could not be run: ${suite.message}\n`);
     }
-    for (const test of suite.assertionResults)
-      if (test.status !== 'passed')
-        process.stderr.write(
-          `${test.status === 'failed' ? 'failed' : 'skipped'}: ${name} > ${test.fullName}\n`,
-        );
+    for (const test of suite.assertionResults) {
+      if (test.status === 'passed') continue;
+      if (test.status !== 'failed') skipped += 1;
+      process.stderr.write(
+        `${test.status === 'failed' ? 'failed' : 'skipped'}: ${name} > ${test.fullName}\n`,
+      );
+    }
   }
 }
-process.stdout.write(`${passed} ${failed}`);
+process.stdout.write(`${passed} ${failed} ${skipped}`);

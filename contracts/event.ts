@@ -31,7 +31,8 @@ export const fileChangedSchema = event('file.changed', {
 export const crawlChangedSchema = event('crawl.changed', {
   source: z.string(),
   intake: z.int(),
-  status: z.enum(['running', 'paused', 'finished', 'failed']),
+  /** How a run of the scraper ended; `lost`: the leader was not told, and the crawl goes on as if the worker had died. */
+  status: z.enum(['paused', 'finished', 'lost']),
   pages: z.int(),
   itemsSeen: z.int(),
   itemsPublished: z.int(),

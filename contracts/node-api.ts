@@ -114,7 +114,8 @@ export type BatchRequest = z.infer<typeof batchRequestSchema>;
 /**
  * One verdict per item, in the order of the request:
  * applied (a new version is stored), unchanged (this very version is there already, with this content),
- * stale (a newer version is there), invalid (malformed, or the version came before with other content).
+ * stale (a newer version is there, or a snapshot that is no older was applied),
+ * invalid (malformed, or the version came before with other content).
  */
 const itemVerdictSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('applied') }),
@@ -258,7 +259,7 @@ export const fileAnswerSchema = z.object({
   stale: z.int(),
   invalid: z.int(),
   vanished: z.int(),
-  /** Items of a crawl file that its messages had not delivered (0 when all is well). */
+  /** Items of a crawl file that its messages had not delivered, or left otherwise (0 when all is well). */
   differences: z.int(),
   /** The first few bad rows in words: "row 17: price: expected number". */
   problems: z.array(z.string()),

@@ -146,7 +146,10 @@ export type ErasedCounts = Readonly<z.infer<typeof erasedSchema>>;
 const notOfAState = { version: true, type: true, process: true, traceparent: true } as const;
 /** `movedTo`: where the file lies now, as `rejected/<name>`; null while it lies in in/. */
 const fileViewSchema = fileChangedSchema.omit(notOfAState).extend({ movedTo: z.string().nullable() });
-const crawlViewSchema = crawlChangedSchema.omit(notOfAState);
+/** A crawl whose worker was lost stays `running` until another takes it on; `failed`: it was given up. */
+const crawlViewSchema = crawlChangedSchema
+  .omit(notOfAState)
+  .extend({ status: z.enum(['running', 'paused', 'finished', 'failed']) });
 const mailViewSchema = mailChangedSchema.omit(notOfAState).extend({ kind: z.string() });
 export type FileView = z.infer<typeof fileViewSchema>;
 export type CrawlView = z.infer<typeof crawlViewSchema>;

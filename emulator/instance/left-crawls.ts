@@ -1,7 +1,7 @@
 // Crawls that an ended system left open. Nobody crawls while a system starts, so the leases that ended scrapers still hold
 // are given back, and nobody waits for their end. The demo shop's crawl is given up where the shop has another port now: the
-// pages it still wanted are not there any more. Straight in the database, which the launcher owns; nothing here is a write
-// of a leader's.
+// pages it still wanted are not there any more. Straight in the database, which the launcher owns; nothing here is a
+// write of a leader's.
 import { Client } from 'pg';
 import { demoShopSource } from '../services/demo-shop/sources.ts';
 
@@ -38,22 +38,11 @@ export async function giveBackCrawlsIn(
   client: Pick<Client, 'query'>,
   demoShop: string | undefined,
 ): Promise<void> {
-  await client.query(
-    `UPDATE crawls SET lease_until = NULL WHERE status IN ('running', 'paused') AND lease_until IS NOT NULL`,
-  );
+  await client.query('SELECT give_back_crawls()');
   if (demoShop === undefined) return;
-  const pagesBegin = `${demoShop.replace(/\/$/, '')}/`;
-  const { rowCount } = await client.query(
-    `UPDATE crawls SET status = 'failed', owner = NULL, changed_at = clock_timestamp(),
-       reason = 'the demo shop has another address since it was started anew'
-     FROM sources WHERE sources.name = crawls.source AND crawls.source = $1 AND crawls.status IN ('running', 'paused')
-       AND NOT starts_with(sources.definition->'startUrls'->>0, $2)`,
-    [demoShopSource, pagesBegin],
+  await client.query(
+    `SELECT give_up_crawl(name, 'the demo shop has another address since it was started anew')
+     FROM sources WHERE name = $1 AND NOT starts_with(definition->'startUrls'->>0, $2)`,
+    [demoShopSource, `${demoShop.replace(/\/$/, '')}/`],
   );
-  // The next one is due at once, as the given up one was.
-  if ((rowCount ?? 0) > 0)
-    await client.query(
-      `UPDATE sources SET next_crawl_at = least(next_crawl_at, clock_timestamp()) WHERE name = $1`,
-      [demoShopSource],
-    );
 }

@@ -21,6 +21,7 @@ import { createEventReporter, type EventReporter } from '../report-events.ts';
 import { CrawlPaused } from './crawl-paused.ts';
 import { CrawlProgress, newRecord, type Entry, type UnpackedLease } from './crawl-progress.ts';
 import { extractItems } from './extract-items.ts';
+import type { Deposit } from './deposit.ts';
 import type { PageFetcher } from './fetch-page.ts';
 import { packState, unpackState } from './pack-state.ts';
 import { createPoliteSite, type PoliteSite, type Visited } from './polite-site.ts';
@@ -30,7 +31,7 @@ export interface CrawlPorts {
   readonly leader: Pick<LeaderClient, 'call'>;
   readonly broker: Pick<BrokerClient, 'publish' | 'depth'>;
   readonly fetcher: PageFetcher;
-  readonly deposit: (file: { name: string; bytes: Buffer }) => Promise<void>;
+  readonly deposit: (file: Deposit) => Promise<void>;
   readonly logger: Logger;
 }
 export interface CrawlSettings {
@@ -59,8 +60,10 @@ const renewEveryMs = 15_000; // Three times may fail before another takes over.
 const storeEveryMsMin = 10_000;
 const storeEveryMsMax = 40_000;
 const callMs = 15_000;
-/** Kept back for the last store, and for the crawl file. */
-const reserveMs = 8_000;
+// Each request, message and upload ends by its time before the end of the run: a run that is killed on the way keeps its lease
+// from others and forgets what it published since the last store.
+const readReserveMs = 10_000;
+const storeReserveMs = 5_000;
 
 /** Takes the next crawl that is due and works on it until it is finished, has to pause, or is lost. */
 export async function crawlNext(ports: CrawlPorts, settings: CrawlSettings): Promise<CrawlOutcome> {
@@ -87,8 +90,8 @@ class Crawl {
   readonly #crawlId: string;
   readonly #source: ShopSource;
   readonly #intake: number;
-  /** Pages are read until then; what comes after is for the crawl file and the last store. */
-  readonly #deadline: number;
+  readonly #readUntil: number;
+  readonly #sendUntil: number;
   readonly #trace = newTraceparent();
   readonly #progress: CrawlProgress;
   readonly #site: PoliteSite;
@@ -105,19 +108,20 @@ class Crawl {
     this.#crawlId = crawlId;
     this.#source = source;
     this.#intake = intake;
-    this.#deadline = settings.deadline - reserveMs;
+    this.#readUntil = settings.deadline - readReserveMs;
+    this.#sendUntil = settings.deadline - storeReserveMs;
     this.#progress = new CrawlProgress(lease);
     this.#site = createPoliteSite({
       fetcher: ports.fetcher,
       requestEveryMs: source.requestEveryMs,
-      deadline: this.#deadline,
+      deadline: this.#readUntil,
     });
     this.#publisher = createPublisher({
       broker: ports.broker,
       source: source.name,
       intake,
       trace: this.#trace,
-      deadline: this.#deadline,
+      deadline: this.#sendUntil,
       logger: ports.logger,
     });
     this.#events = createEventReporter(ports);
@@ -161,7 +165,7 @@ class Crawl {
       if (isDue || progress.mustStore || progress.isCareful) await this.#store('running');
       const entry = progress.next();
       if (!entry) return;
-      if (performance.now() > this.#deadline)
+      if (performance.now() > this.#readUntil)
         throw new CrawlPaused('the time of this run is over', this.#site.waitMs(entry.url));
       await waitForRoom(this.#ports.broker, this.#partitions);
       if (progress.isDeadly(entry)) this.#failPage(entry, 'every run that read it ended without a word');
@@ -267,7 +271,7 @@ class Crawl {
 
   async #deposit(name: string, snapshot: string): Promise<void> {
     try {
-      await this.#ports.deposit({ name, bytes: Buffer.from(snapshot) });
+      await this.#ports.deposit({ name, bytes: Buffer.from(snapshot), deadline: this.#sendUntil });
     } catch (error) {
       throw new CrawlPaused(`the crawl file could not be deposited: ${describeError(error)}`);
     }
@@ -319,7 +323,7 @@ class Crawl {
         timeoutMs: callMs,
         traceparent: childTraceparent(this.#trace),
       },
-      { deadline: performance.now() + callMs },
+      { deadline: Math.min(this.#settings.deadline, performance.now() + callMs) },
     );
   }
 
@@ -332,7 +336,7 @@ class Crawl {
       type: 'crawl.changed',
       source: this.#source.name,
       intake: this.#intake,
-      status: kind === 'lost' ? 'failed' : kind,
+      status: kind,
       pages: counts.pages,
       itemsSeen: counts.itemsSeen,
       itemsPublished: counts.itemsPublished,

@@ -3,41 +3,49 @@
 import { Readable } from 'node:stream';
 import { posix } from 'node:path';
 import { folders } from '../../contracts/file.ts';
+import { within } from '../../runtime/waiting.ts';
 import type { FtpAddress } from '../ftp-address.ts';
 
 export interface Deposit {
   readonly name: string;
   readonly bytes: Buffer;
+  /** performance.now() by which it has failed, if it does. */
+  readonly deadline: number;
 }
 
 const attemptsMax = 3;
 const socketTimeoutMs = 10_000;
 const attemptMs = 60_000;
 
-/** @throws the last error after three tries, each over a connection of its own. */
-export async function depositFile(ftp: FtpAddress, { name, bytes }: Deposit): Promise<void> {
-  let last: unknown;
-  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+/** @throws the last error after three tries, fewer where the time is over, each over a connection of its own. */
+export async function depositFile(ftp: FtpAddress, { deadline, ...file }: Deposit): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
     try {
-      return await depositOnce(ftp, { name, bytes });
-    } catch (error) {
-      last = error;
+      // A socket's timeout sees silence only; this also ends a server that trickles.
+      const tryMs = Math.max(1, Math.min(attemptMs, deadline - performance.now()));
+      return await within(tryMs, 'the FTP server', (signal) => depositOnce(ftp, file, signal));
+    } catch (cause) {
+      if (attempt < attemptsMax && performance.now() < deadline) continue;
+      throw new Error(`depositing ${file.name} at ${ftp.host}:${ftp.port} failed ${attempt} times`, {
+        cause,
+      });
     }
   }
-  throw new Error(`depositing ${name} at ${ftp.host}:${ftp.port} failed ${attemptsMax} times`, {
-    cause: last,
-  });
 }
 
-async function depositOnce(ftp: FtpAddress, { name, bytes }: Deposit): Promise<void> {
+async function depositOnce(
+  ftp: FtpAddress,
+  { name, bytes }: Omit<Deposit, 'deadline'>,
+  signal: AbortSignal,
+): Promise<void> {
   // Not loaded before a crawl has ended: until then it would only make the start slower.
   const { Client } = await import('basic-ftp');
   const client = new Client(socketTimeoutMs);
-  // The socket timeout sees silence only; this also ends a server that trickles.
-  const deadline = setTimeout(() => client.close(), attemptMs);
+  signal.addEventListener('abort', () => client.close());
   try {
     const { username, password } = await ftp.credentials();
     const ca = await ftp.ca();
+    signal.throwIfAborted(); // A client that was closed would open another connection.
     await client.access({
       host: ftp.host,
       port: ftp.port,
@@ -54,7 +62,6 @@ async function depositOnce(ftp: FtpAddress, { name, bytes }: Deposit): Promise<v
     if (size !== bytes.length) throw new Error(`${part} holds ${size} bytes after ${bytes.length} were sent`);
     await client.rename(part, posix.join(folder, name));
   } finally {
-    clearTimeout(deadline);
     client.close();
   }
 }

@@ -55,6 +55,8 @@ export interface FetchPageRequest {
   /** Any text type, for robots.txt. */
   readonly anyText?: boolean;
   readonly bytesMax?: number;
+  /** Below the limit of the fetcher: what is left to whoever asks. */
+  readonly totalMs?: number;
 }
 export interface PageFetcher {
   fetchPage(what: FetchPageRequest): Promise<Fetched>;
@@ -82,7 +84,8 @@ export function createPageFetcher({
   }
 
   async function fetchPage(what: FetchPageRequest): Promise<Fetched> {
-    const signal = AbortSignal.timeout(limits.totalMs);
+    const totalMs = Math.max(1, Math.floor(Math.min(limits.totalMs, what.totalMs ?? limits.totalMs)));
+    const signal = AbortSignal.timeout(totalMs);
     let url = what.url;
     try {
       for (let redirects = 0; redirects <= limits.redirectsMax; redirects++) {
@@ -106,7 +109,7 @@ export function createPageFetcher({
       }
       return failed(`more than ${limits.redirectsMax} redirects`);
     } catch (error) {
-      if (signal.aborted) return unreachable(`no whole answer within ${limits.totalMs} ms`);
+      if (signal.aborted) return unreachable(`no whole answer within ${totalMs} ms`);
       return unreachable(describeError(error));
     }
   }

@@ -8,7 +8,7 @@ import { ownerOf, remainingMs, type LambdaContext } from '../lambda-context.ts';
 import { lazyBroker } from '../lazy-broker.ts';
 import { LeaderClient } from '../leader-client.ts';
 import { crawlNext, type CrawlOutcome } from './crawl.ts';
-import { depositFile } from './deposit.ts';
+import { depositFile, type Deposit } from './deposit.ts';
 import { createPageFetcher } from './fetch-page.ts';
 
 const environment = readEnvironment('scraper', process.env);
@@ -39,10 +39,10 @@ export const handler = async (
       broker: await broker.open(),
       fetcher,
       logger,
-      deposit: (file: { name: string; bytes: Buffer }) => depositFile(ftp, file),
+      deposit: (file: Deposit) => depositFile(ftp, file),
     };
     const owner = ownerOf('scraper', context);
-    while (crawls.length < crawlsMax) {
+    do {
       const outcome = await crawlNext(ports, {
         owner,
         deadline,
@@ -53,9 +53,8 @@ export const handler = async (
       crawls.push(outcome);
       if (outcome.kind === 'lost' || source !== undefined) break;
       // A pause means that something beyond this source is full, away or out of time, unless its shop sent us away.
-      if (outcome.kind === 'paused' && (outcome.waitMs === 0 || performance.now() > deadline - startMs))
-        break;
-    }
+      if (outcome.kind === 'paused' && outcome.waitMs === 0) break;
+    } while (crawls.length < crawlsMax && performance.now() < deadline - startMs);
     return { crawls };
   } finally {
     await fetcher.close();

@@ -28,7 +28,7 @@ export function createPoliteSite({
 }: {
   fetcher: PageFetcher;
   requestEveryMs: number;
-  /** performance.now(); no request starts after it. */
+  /** performance.now(); no request starts after it, or goes on. */
   deadline: number;
 }) {
   const robotsByOrigin = new Map<string, Robots>();
@@ -61,7 +61,14 @@ export function createPoliteSite({
           reason: reason || `${origin} has to wait beyond this run`,
           waitMs: waitMs(origin),
         };
-      const answer = await fetcher.fetchPage(what);
+      const answer = await fetcher.fetchPage({ ...what, totalMs: deadline - performance.now() });
+      // It may have failed for want of time alone, which says nothing about the page or its host.
+      if (answer.kind === 'failed' && performance.now() >= deadline)
+        return {
+          kind: 'postponed',
+          reason: `the time of this run is over: ${answer.reason}`,
+          waitMs: waitMs(origin),
+        };
       if (answer.kind !== 'wait') return answer;
       reason = `${answer.reason}, come back in ${Math.ceil(answer.afterMs / 1_000)} s`;
       nextAt.set(origin, Math.max(nextAt.get(origin) ?? 0, performance.now() + answer.afterMs));

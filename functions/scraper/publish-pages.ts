@@ -26,7 +26,7 @@ export interface PublisherOptions {
   readonly intake: number;
   /** traceparent of the crawl; each message gets a child of it. */
   readonly trace: string;
-  /** performance.now() after which nothing is tried again. */
+  /** performance.now() by which every try ends. */
   readonly deadline: number;
   readonly logger: Logger;
 }
@@ -36,7 +36,7 @@ const publishTries = 3;
 const publishBackOff = { firstMs: 400, msMax: 800 };
 
 export function createPublisher({ broker, source, intake, trace, deadline, logger }: PublisherOptions) {
-  /** @throws CrawlPaused when the broker does not take it. */
+  /** @throws CrawlPaused when the broker does not take it, or the time is over. */
   async function publish(message: {
     routingKey: string;
     type: string;
@@ -44,6 +44,8 @@ export function createPublisher({ broker, source, intake, trace, deadline, logge
     body: ItemPage | FileCommand;
   }): Promise<void> {
     for (let attempt = 1; ; attempt++) {
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0) throw new CrawlPaused('the time of this run is over');
       try {
         await broker.publish(
           {
@@ -55,15 +57,16 @@ export function createPublisher({ broker, source, intake, trace, deadline, logge
               [messageHeaders.publishedAt]: Date.now(),
             },
           },
-          { timeoutMs: publishMs },
+          { timeoutMs: Math.min(publishMs, leftMs) },
         );
         return;
       } catch (error) {
         // The same message id for every try: one whose confirm was lost may have arrived.
         logger.warn(`publishing ${message.messageId} failed, try ${attempt}: ${describeError(error)}`);
-        if (attempt >= publishTries || performance.now() > deadline)
+        const pauseMs = backOffMs(publishBackOff, attempt);
+        if (attempt >= publishTries || performance.now() + pauseMs >= deadline)
           throw new CrawlPaused(`the broker does not take messages: ${describeError(error)}`);
-        await pause(backOffMs(publishBackOff, attempt));
+        await pause(pauseMs);
       }
     }
   }

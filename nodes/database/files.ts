@@ -2,7 +2,7 @@
 // size, the ledger last. No statement goes through all rows of a file or of a source: there may be millions, and each has ten
 // seconds. A file that is taken up again after any failure ends in the same state.
 import { parseFileName } from '../../contracts/file.ts';
-import { lastVersionOf } from '../../contracts/ids.ts';
+import { itemVersion, lastVersionOf } from '../../contracts/ids.ts';
 import {
   fileAnswerSchema,
   type FileAnswer,
@@ -13,7 +13,7 @@ import { sourceSchema, type Source } from '../../contracts/source.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { FileStore, StagedRow } from '../store.ts';
 import type { Queries } from './pool.ts';
-import { upsert, write, writeStatement, writtenColumns } from './write-items.ts';
+import { upsertUnless, write, writeStatement, writtenColumns } from './write-items.ts';
 
 const rowsPerStatement = 5_000; // At most 10,000, so that a claim never waits long for one.
 const stagedRowsMax = 10_000;
@@ -128,6 +128,7 @@ interface LedgerRow {
   answer: unknown;
   reason: string | null;
   definition: unknown;
+  snapshot_version: number | null;
   opened_for_s: number;
 }
 
@@ -161,6 +162,22 @@ async function applyUpload(queries: Queries, term: number, upload: Upload): Prom
       rows: upload.rows,
       invalid: upload.invalid,
     });
+  if (lastVersionOf(file.intake) < (file.snapshot_version ?? 0))
+    return settle(queries, term, {
+      fileId: upload.fileId,
+      sha256: upload.sha256,
+      answer: {
+        ...noRows,
+        kind: 'applied',
+        rows: upload.rows,
+        stale: staged.rows,
+        invalid: upload.invalid,
+        problems: [
+          ...upload.problems,
+          'a newer snapshot of the source was applied before: nothing of this one is news',
+        ],
+      },
+    });
   if (isCrawl && staged.missing > 0 && file.opened_for_s < crawlMessagesWithinS)
     throw new Failure(
       'BUSY',
@@ -168,19 +185,13 @@ async function applyUpload(queries: Queries, term: number, upload: Upload): Prom
       { details: { retryAfterMs: crawlRetryMs } },
     );
 
-  const counts = await applyRows(queries, term, upload, file);
-  if (isCrawl) {
-    // All of them were stale: what stood had the version of a file.
-    const returned = await bringBack(queries, term, { ...file, ...upload, source: source.name });
-    counts.applied += returned;
-    counts.stale = Math.max(0, counts.stale - returned);
-  }
+  const counts = await applyRows(queries, term, { ...file, ...upload, source: source.name, isCrawl });
   const problems = [...upload.problems];
+  // The items of bad rows are in the snapshot, and nobody can say which they are.
+  const isWhole = isSnapshot && upload.invalid === 0;
+  if (isSnapshot && !isWhole) problems.push('with bad rows among them, the rows do not tell what vanished');
   let vanished = 0;
-  if (isSnapshot && upload.invalid > 0)
-    // Their items are in the snapshot, and nobody can say which they are.
-    problems.push('with bad rows among them, the rows do not tell what vanished');
-  else if (isSnapshot)
+  if (isWhole)
     vanished = await markVanished(queries, term, {
       ...file,
       upload: upload.upload,
@@ -200,6 +211,7 @@ async function applyUpload(queries: Queries, term: number, upload: Upload): Prom
       differences: isCrawl ? counts.applied + counts.invalid : 0,
       problems,
     },
+    snapshot: isWhole ? { source: source.name, upTo: lastVersionOf(file.intake) } : undefined,
   });
 }
 
@@ -261,6 +273,7 @@ async function readLedger(queries: Queries, fileId: string): Promise<LedgerRow |
   const [row] = await queries.query<LedgerRow>(
     'reading the ledger',
     `SELECT files.name, files.size, files.intake, files.state, files.answer, files.reason, files.traceparent, sources.definition,
+       sources.snapshot_version,
        extract(epoch FROM clock_timestamp() - files.opened_at)::float8 AS opened_for_s
      FROM files LEFT JOIN sources ON sources.name = substring(files.name FROM '^[a-z0-9-]+')
      WHERE files.file_id = $1`,
@@ -315,7 +328,7 @@ function* rangesOf(places: number): Generator<[after: number, last: number]> {
 const stagedStatement = writeStatement({
   given: `SELECT source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, $4::text AS traceparent, place
   FROM staged_rows WHERE upload = $2 AND place > $3 AND place <= $5`,
-  applied: upsert,
+  applied: upsertUnless('$6 < sources.snapshot_version'),
   repeats: 'silent',
 });
 
@@ -323,34 +336,41 @@ const stagedStatement = writeStatement({
 async function applyRows(
   queries: Queries,
   term: number,
-  upload: Upload,
-  { traceparent, intake }: { traceparent: string; intake: number },
+  file: Upload & { source: string; intake: number; traceparent: string; isCrawl: boolean },
 ): Promise<{ applied: number; unchanged: number; stale: number; invalid: number }> {
   let applied = 0;
   let seen = 0;
-  for (const [after, last] of rangesOf(upload.rows)) {
+  for (const [after, last] of rangesOf(file.rows)) {
     const range = await write(queries, 'applying staged rows', stagedStatement, [
       term,
-      upload.upload,
+      file.upload,
       after,
-      traceparent,
+      file.traceparent,
       last,
+      lastVersionOf(file.intake),
     ]);
     seen += range.given;
     applied += range.applied.length;
   }
-  assertAllStaged(upload, seen);
-  const { same, reused } = await lookAtStaged(queries, upload, intake);
+  assertAllStaged(file, seen);
+  const setRight = file.isCrawl ? await setCrawlRight(queries, term, file) : 0;
+  const { same, reused } = await lookAtStaged(queries, file, file.intake);
   const unchanged = Math.max(0, same - applied);
-  return { applied, unchanged, invalid: reused, stale: Math.max(0, seen - applied - unchanged - reused) };
+  return {
+    applied: applied + setRight,
+    unchanged,
+    invalid: reused,
+    stale: Math.max(0, seen - applied - setRight - unchanged - reused),
+  };
 }
 
+// What a message of the crawl itself brought was there: its page may be one that could not be read again. $9: its first version.
 // An update of the row as it is when its lock is had, not an upsert of what a snapshot showed before a wait. Should the
 // staging table lose its rows meanwhile, everything would look vanished. It loses all of them when the database dies, and the
 // oldest first by retention: while the first one is there, all are.
 const vanishStatement = writeStatement({
   given: `SELECT source, sku FROM items
-    WHERE source = $2 AND NOT vanished AND version < $5 AND sku > $7 AND ($8::text IS NULL OR sku <= $8)
+    WHERE source = $2 AND NOT vanished AND version < $9 AND sku > $7 AND ($8::text IS NULL OR sku <= $8)
       AND EXISTS (SELECT FROM staged_rows WHERE upload = $3 AND place = $6)
       AND NOT EXISTS (SELECT FROM staged_rows AS s WHERE s.upload = $3 AND s.source = items.source AND s.sku = items.sku
         OFFSET 0) -- A look at the index for each item: of joins the planner chose one that compared all with all.
@@ -358,23 +378,24 @@ const vanishStatement = writeStatement({
   applied: `applied AS (
     UPDATE items SET vanished = true, in_stock = false, version = $5, term = fence_held.term, traceparent = $4, changed_at = clock_timestamp()
     FROM given, fence_held
-    WHERE items.source = given.source AND items.sku = given.sku AND NOT items.vanished AND items.version < $5
+    WHERE items.source = given.source AND items.sku = given.sku AND NOT items.vanished AND items.version < $9
     RETURNING ${writtenColumns}
   )`,
   repeats: 'recorded',
 });
 
-const returnStatement = writeStatement({
+const setRightStatement = writeStatement({
   given: `SELECT staged_rows.* FROM staged_rows JOIN items USING (source, sku)
     WHERE staged_rows.upload = $3 AND staged_rows.place > $6 AND staged_rows.place <= $7 AND source = $2
-      AND NOT staged_rows.vanished AND items.vanished AND items.version < $5
+      AND items.version > staged_rows.version AND items.version < $5
+      AND ${content('items')} IS DISTINCT FROM ${content('staged_rows')}
     ORDER BY source, sku FOR UPDATE OF items`,
   applied: `applied AS (
-    UPDATE items SET vanished = false, title = given.title, url = given.url, image_url = given.image_url, price = given.price,
+    UPDATE items SET vanished = given.vanished, title = given.title, url = given.url, image_url = given.image_url, price = given.price,
       currency = given.currency, in_stock = given.in_stock, stock = given.stock,
       version = $5, term = fence_held.term, traceparent = $4, changed_at = clock_timestamp()
     FROM given, fence_held
-    WHERE items.source = given.source AND items.sku = given.sku AND items.vanished AND items.version < $5
+    WHERE items.source = given.source AND items.sku = given.sku AND items.version < $5
     RETURNING ${writtenColumns}
   )`,
   repeats: 'recorded',
@@ -406,6 +427,7 @@ async function markVanished(
       file.firstPlace,
       after,
       end,
+      itemVersion({ intake: file.intake, ordinal: 0 }),
     ]);
     vanished += applied.length;
     if (end === null) break;
@@ -421,17 +443,18 @@ async function markVanished(
 }
 
 /**
- * What a crawl file names and stands as vanished, at the last version of its intake. A crawl says an item it saw unchanged with
- * the version of old, which would never undo a mark that was wrong, such as one of a file that two workers deposited.
+ * What a crawl file names and stands otherwise, at the last version of its intake. A crawl says an item it saw unchanged with
+ * the version of old. That would never undo a mark that was wrong, such as one of a file that two workers deposited; nor what
+ * a worker published that died before anybody knew of it, where the shop has taken it back since.
  */
-async function bringBack(
+async function setCrawlRight(
   queries: Queries,
   term: number,
   file: { upload: string; rows: number; source: string; intake: number; traceparent: string },
 ): Promise<number> {
-  let returned = 0;
+  let setRight = 0;
   for (const [after, last] of rangesOf(file.rows)) {
-    const { applied } = await write(queries, 'bringing back what is there', returnStatement, [
+    const { applied } = await write(queries, 'setting right what differs from a crawl', setRightStatement, [
       term,
       file.source,
       file.upload,
@@ -440,9 +463,9 @@ async function bringBack(
       after,
       last,
     ]);
-    returned += applied.length;
+    setRight += applied.length;
   }
-  return returned;
+  return setRight;
 }
 
 /** Once nobody applies them any more. What a node that died leaves is swept after a day. */
@@ -464,12 +487,32 @@ async function clearStaged(queries: Queries, upload: string): Promise<void> {
 async function settle(
   queries: Queries,
   term: number,
-  { fileId, sha256, answer }: { fileId: string; sha256: string | null; answer: FileAnswer },
+  {
+    fileId,
+    sha256,
+    answer,
+    snapshot,
+  }: {
+    fileId: string;
+    sha256: string | null;
+    answer: FileAnswer;
+    /** What it told all of, and up to which version. */
+    snapshot?: { source: string; upTo: number } | undefined;
+  },
 ): Promise<FileAnswer> {
   const [standing] = await queries.query<{ answer: unknown; reason: string | null }>(
     'writing the ledger',
-    'SELECT answer, reason FROM settle_file($1, $2, $3, $4, $5, $6)',
-    [term, fileId, answer.kind, answer.reason, sha256, JSON.stringify(fileAnswerSchema.parse(answer))],
+    'SELECT answer, reason FROM settle_file($1, $2, $3, $4, $5, $6, $7, $8)',
+    [
+      term,
+      fileId,
+      answer.kind,
+      answer.reason,
+      sha256,
+      JSON.stringify(fileAnswerSchema.parse(answer)),
+      snapshot?.source ?? null,
+      snapshot?.upTo ?? null,
+    ],
   );
   if (!standing) throw new Error('writing the ledger answered nothing');
   return standingAnswer(standing);

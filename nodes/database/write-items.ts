@@ -14,11 +14,15 @@ export const writtenColumns = `new.*, old.version AS old_version, old.price AS o
     old.vanished AS old_vanished, old.in_stock AS old_in_stock, old.stock AS old_stock,
     (old.title, old.url, old.image_url, old.currency) IS DISTINCT FROM (new.title, new.url, new.image_url, new.currency) AS other_content`;
 
-/** The newest version of each key, where it is newer than what is there. `given`: columns of an item, a traceparent, a place. */
-export const upsert = `incoming AS (
+/**
+ * The newest version of each key, where it is newer than what is there. `given`: columns of an item, a traceparent, a place.
+ * `late`: which of them a snapshot of their source made old, also where it left nothing to be older than.
+ */
+export const upsertUnless = (late: string): string => `incoming AS (
   -- The same key twice in one statement would fail as a whole, for ever (SQLSTATE 21000).
   SELECT DISTINCT ON (given.source, given.sku) given.*
   FROM given JOIN sources ON sources.name = given.source
+  WHERE NOT (${late})
   ORDER BY given.source, given.sku, given.version DESC, given.place
 ),
 applied AS (
@@ -121,13 +125,13 @@ const batchStatement: PreparedStatement = {
     given: `SELECT * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::numeric[], $9::text[],
     $10::boolean[], $11::integer[], $12::boolean[], $13::text[])
   WITH ORDINALITY AS given (source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, traceparent, place)`,
-    applied: upsert,
+    applied: upsertUnless('given.version <= sources.snapshot_version'),
     repeats: 'recorded',
   }),
 };
 
 const presentStatement = `
-SELECT given.place, sources.name IS NOT NULL AS source_known, items.version, items.title, items.url, items.image_url AS "imageUrl",
+SELECT given.place, sources.name IS NOT NULL AS source_known, sources.snapshot_version, items.version, items.title, items.url, items.image_url AS "imageUrl",
   items.price, items.currency, items.in_stock AS "inStock", items.stock, items.vanished
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS given (source, sku, place)
 LEFT JOIN sources ON sources.name = given.source
@@ -137,7 +141,12 @@ interface Entry {
   readonly item: Item;
   readonly traceparent: string;
 }
-type Present = Partial<Item> & { place: number; source_known: boolean; version: number | null };
+type Present = Partial<Item> & {
+  place: number;
+  source_known: boolean;
+  snapshot_version: number | null;
+  version: number | null;
+};
 
 /**
  * One verdict per item, in their order. An item that the database refuses as data would fail the others with it, at each
@@ -239,11 +248,18 @@ function keyOf([source, sku, version]: readonly [string, string, number]): strin
   return `${source}\n${version}\n${sku}`;
 }
 
-/** Why an item was not applied: what stands in its place is at least as new. */
+/**
+ * Why an item was not applied: what stands in its place is at least as new, or a snapshot is.
+ * @throws Failure BUSY when neither is so any more: its source was entered, or made anew, after the write.
+ */
 function explain(item: Item, present: Present | undefined): ItemVerdict {
   if (!present?.source_known)
     return { kind: 'invalid', code: 'SOURCE_UNKNOWN', reason: `no source ${item.source} is configured` };
-  if (present.version !== item.version) return { kind: 'stale' };
+  if (present.version !== item.version) {
+    if (item.version <= Math.max(present.version ?? 0, present.snapshot_version ?? 0))
+      return { kind: 'stale' };
+    throw new Failure('BUSY', `source ${item.source} was changed while an item of it was written`);
+  }
   const differing = contentFields.filter((field) => asStored(item[field]) !== present[field]);
   return differing.length === 0
     ? { kind: 'unchanged' }

@@ -118,7 +118,11 @@ describe.skipIf(missing !== '')(`ftp server${missing === '' ? '' : ` (skipped: $
   });
 
   test('ftp server: the scraper drops a file over TLS, ftp-sync lists, reads and moves it', async () => {
-    await depositFile(target(), { name: 'demo_first.csv', bytes: Buffer.from('sku\n1\n') });
+    await depositFile(target(), {
+      name: 'demo_first.csv',
+      bytes: Buffer.from('sku\n1\n'),
+      deadline: performance.now() + 30_000,
+    });
     const ftp = new FtpClient(target());
     try {
       expect(await ftp.list('in')).toEqual(['demo_first.csv']);

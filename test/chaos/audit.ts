@@ -1,7 +1,10 @@
 // What the database itself notes of a run, in a schema of the harness: each applied row and each claimed term, written by
 // triggers that run as the transaction commits, so that their order is the order of commits and the fence is read as it
-// is then. Also reads what stands in the product's tables in the end.
+// is then. Also reads what stands in the product's tables and in the queues of dead letters in the end.
+import { connect } from 'amqplib';
 import { Client } from 'pg';
+import { messageHeaders, queues } from '../../contracts/topology.ts';
+import type { Credentials } from '../../contracts/secrets.ts';
 import type { HistoryRecord, HistoryWriter } from './history.ts';
 
 // A deferred trigger runs at the commit, and each of its statements sees what other transactions had committed by then.
@@ -137,6 +140,32 @@ export async function collectAudit(database: Client, history: HistoryWriter): Pr
       place = rows.at(-1)?.place ?? place;
       full = rows.length === rowsPerQuery;
     }
+}
+
+/** Taken and not acknowledged: they stay where they are. */
+export async function collectDeadLetters(
+  { port, credentials, ca }: { port: number; credentials: Credentials; ca: string },
+  history: HistoryWriter,
+): Promise<void> {
+  const connection = await connect(
+    { protocol: 'amqps', hostname: '127.0.0.1', port, ...credentials },
+    { ca: [ca], timeout: 5_000 },
+  );
+  try {
+    const channel = await connection.createChannel();
+    for (const { name } of [queues.itemsDead, queues.filesDead, queues.mailDead])
+      for (let letter = await channel.get(name); letter; letter = await channel.get(name)) {
+        const headers = letter.properties.headers ?? {};
+        history.write({
+          kind: 'dead',
+          message: String(letter.properties.messageId),
+          code: String(headers[messageHeaders.deadCode] ?? ''),
+          reason: String(headers[messageHeaders.deadReason] ?? ''),
+        });
+      }
+  } finally {
+    await connection.close();
+  }
 }
 
 function itemName(row: Record<string, unknown>): { source: string; sku: string; version: number } {

@@ -5,12 +5,12 @@ import { gatherFacts, itemKey, rowKey, type Attempted, type Facts, type RecordOf
 import type { HistoryRecord } from './history.ts';
 
 export const invariants = {
-  I1: 'every confirmed publish is a row at its version or a newer one, or a dead letter with a reason',
+  I1: 'every confirmed publish is a row at its version or a newer one, or a dead letter with a reason; nothing good is dead',
   I2: 'there is no row without an attempt',
   I3: 'each version of an item is applied at most once',
   I4: 'the versions applied to an item strictly rise',
   I5: 'every row is written in the term of the fence at its commit, and terms never fall',
-  I6: 'one event for each row applied, one effect for each watched event, in one mail, sent once unless counted as unknown',
+  I6: 'one event for each row applied and no other, one effect for each watched event, in one mail, sent once unless counted as unknown, and no other mail',
   I7: 'queued + dead + applied + superseded = confirmed, once all is drained',
   I8: 'a reader sees no version go back and misses no event',
 } as const;
@@ -59,13 +59,7 @@ const checks: Record<Invariant, Check> = {
         yield* buried(facts, attempt.message, [attempt]);
     for (const item of facts.attempted.values()) {
       const attempt = facts.attempts.get(item.message);
-      if (!attempt) continue;
-      if (!item.bad && facts.dead.has(item.deadName))
-        yield {
-          what: `${name(item)} is good and was dead-lettered`,
-          evidence: [attempt, ...(facts.dead.get(item.deadName) ?? [])],
-        };
-      if (!facts.confirmed.has(item.message)) continue;
+      if (!attempt || !facts.confirmed.has(item.message)) continue;
       if (item.bad) yield* buried(facts, item.deadName, [attempt]);
       else {
         const row = facts.rows.get(rowKey(item));
@@ -76,6 +70,18 @@ const checks: Record<Invariant, Check> = {
           };
       }
     }
+    const expected = new Set<string>();
+    for (const { message, poison } of facts.attempts.values()) if (poison) expected.add(message);
+    for (const { deadName, bad } of facts.attempted.values()) if (bad) expected.add(deadName);
+    for (const [deadName, letters] of facts.dead)
+      if (!expected.has(deadName)) {
+        const [message = ''] = deadName.split('/');
+        const attempt = facts.attempts.get(message);
+        yield {
+          what: `${deadName} ${attempt ? 'is good' : 'was published by nobody'} and was dead-lettered`,
+          evidence: [...(attempt ? [attempt] : []), ...letters],
+        };
+      }
   },
 
   *I2(facts) {
@@ -132,7 +138,10 @@ const checks: Record<Invariant, Check> = {
     if (claimed.length === 0) yield nothing('term was claimed');
     for (const [index, claim] of claimed.entries()) {
       const before = claimed[index - 1];
-      if (before && before.term >= claim.term && before.holder !== claim.holder)
+      if (
+        before &&
+        (before.term > claim.term || (before.term === claim.term && before.holder !== claim.holder))
+      )
         yield { what: `term ${claim.term} was claimed after term ${before.term}`, evidence: [before, claim] };
     }
     let highest: RecordOf<'applied'> | undefined;
@@ -169,6 +178,10 @@ const checks: Record<Invariant, Check> = {
           what: `${name(application)} was applied and is ${eventsOf.get(itemKey(application))?.length ?? 0} events`,
           evidence: [application, ...(eventsOf.get(itemKey(application)) ?? [])],
         };
+    const applications = new Set(applied.map(itemKey));
+    for (const found of events)
+      if (!applications.has(itemKey(found)))
+        yield { what: `event ${found.id} is of ${name(found)}, which was not applied`, evidence: [found] };
     const effectsOf = Map.groupBy(effects, (effect) => `${itemKey(effect)}\n${effect.recipient}`);
     const expected = new Set<string>();
     for (const watch of watches)
@@ -198,6 +211,13 @@ const checks: Record<Invariant, Check> = {
       if (!openOrDone.has(effect.state))
         yield { what: `the mail about ${name(effect)} is ${effect.state} in the end`, evidence: [effect] };
     }
+    const named = new Set(effects.map(({ messageId }) => messageId).filter((messageId) => messageId !== ''));
+    for (const messageId of mails.keys())
+      if (!named.has(messageId))
+        yield {
+          what: `a mail arrived that tells of no effect: ${messageId || 'it has no Message-ID'}`,
+          evidence: [{ kind: 'mail', messageId }],
+        };
   },
 
   *I7(facts) {

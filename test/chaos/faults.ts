@@ -26,6 +26,19 @@ export interface Fault {
   readonly forMs: number;
 }
 
+/** What became of a fault. */
+export interface Tried {
+  readonly kind: FaultKind;
+  readonly hit: boolean;
+}
+
+/** Kinds that hit nothing although they were tried more than once. One can come at a bad moment; two look the wrong way. */
+export function neverHit(tried: readonly Tried[]): FaultKind[] {
+  return [...Map.groupBy(tried, ({ kind }) => kind)]
+    .filter(([, tries]) => tries.length > 1 && tries.every(({ hit }) => !hit))
+    .map(([kind]) => kind);
+}
+
 const services = [
   'leader',
   'node-1',

@@ -70,7 +70,9 @@ async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     broken = describeError(error);
   }
-  const held = result !== undefined && result.verdict.findings.length === 0 && result.late.length === 0;
+  const held =
+    result !== undefined &&
+    [result.verdict.findings, result.late, result.untried].every(({ length }) => length === 0);
   const report = {
     seed,
     commit: commitOf(),
@@ -80,6 +82,7 @@ async function main(args: readonly string[]): Promise<number> {
     held,
     broken,
     late: result?.late ?? [],
+    untried: result?.untried ?? [],
     counts: result?.verdict.counts ?? {},
     faults: await countFaults(folder),
     findings: (result?.verdict.findings ?? []).map((finding) => ({
@@ -106,6 +109,7 @@ function tellPeople(report: {
   held: boolean;
   broken: string | null;
   late: readonly string[];
+  untried: readonly string[];
   counts: Readonly<Record<string, number>>;
   faults: Readonly<Record<string, number>>;
   findings: readonly {
@@ -122,7 +126,7 @@ function tellPeople(report: {
     console.log(`\n${invariant} is broken, ${violations} times: ${promise}\n  ${shortest.what}`);
     for (const record of shortest.evidence) console.log(`  ${JSON.stringify(record)}`);
   }
-  for (const what of report.late) console.log(`\n${what}`);
+  for (const what of [...report.late, ...report.untried]) console.log(`\n${what}`);
   if (report.broken !== null) console.log(`\nthe run did not end: ${report.broken}`);
   console.log(
     report.held

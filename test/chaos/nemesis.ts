@@ -1,37 +1,59 @@
 // Carries out the faults of a run, one after the other, each pause ending by itself, and puts all right again at the end.
-// A fault that finds nothing to hit, as a process that is being started again, is written down as missed.
+// A fault that finds nothing to hit, as a process that is being started again, is tried for a moment more; then it is
+// written down as missed.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identify, isAlive } from '../../emulator/instance/process-table.ts';
 import { describeError } from '../../runtime/failure.ts';
-import type { Fault } from './faults.ts';
+import type { Fault, Tried } from './faults.ts';
 import type { HistoryWriter } from './history.ts';
 import type { Publishers } from './publishers.ts';
 import type { Stage } from './stage.ts';
 
+/** Long enough for most of what is being started again. */
+const hitWithinMs = 2_000;
+const triedEveryMs = 200;
+
 export interface NemesisOptions {
-  readonly stage: Stage;
-  readonly publishers: Publishers;
+  readonly stage: Pick<
+    Stage,
+    | 'brokerLink'
+    | 'nodeLinks'
+    | 'launcherPid'
+    | 'status'
+    | 'fault'
+    | 'disturb'
+    | 'killSupervisor'
+    | 'handlers'
+  >;
+  readonly publishers: Pick<Publishers, 'signal' | 'isDone'>;
   readonly history: HistoryWriter;
   readonly faults: Iterable<Fault>;
   /** No fault begins after it. */
   readonly endsAt: number;
 }
 
-/** Resolves when the time is over and nothing is paused any more. @throws Error when a killed system does not start again. */
+/**
+ * Resolves when the time is over and nothing is paused any more. @returns what was tried.
+ * @throws Error when a killed system does not start again.
+ */
 export async function runNemesis({
   stage,
   publishers,
   history,
   faults,
   endsAt,
-}: NemesisOptions): Promise<void> {
+}: NemesisOptions): Promise<Tried[]> {
+  const tried: Tried[] = [];
   const undoing = new Set<Promise<void>>();
   for (const fault of faults) {
     if (performance.now() + fault.afterMs > endsAt) break;
     await sleep(fault.afterMs);
+    if (isOfPublisher(fault) && publishers.isDone(fault.target)) continue;
     const what = `${fault.kind} ${fault.target}`;
     try {
-      const undo = await carryOut(fault, { stage, publishers });
+      const until = Math.min(endsAt, performance.now() + hitWithinMs);
+      const undo = await carryOutBy(until, fault, { stage, publishers });
+      tried.push({ kind: fault.kind, hit: true });
       history.write({ kind: 'fault', what, detail: undo ? `${fault.forMs} ms` : '' });
       if (!undo) continue;
       const undone: Promise<void> = sleep(fault.forMs)
@@ -41,17 +63,30 @@ export async function runNemesis({
       undoing.add(undone);
     } catch (error) {
       if (fault.kind === 'kill-supervisor') throw error;
+      tried.push({ kind: fault.kind, hit: false });
       history.write({ kind: 'fault', what: `missed ${what}`, detail: describeError(error) });
     }
   }
   await Promise.all(undoing);
+  return tried;
 }
 
-/** @returns what ends a pause. */
-async function carryOut(
-  { kind, target, forMs }: Fault,
-  { stage, publishers }: Pick<NemesisOptions, 'stage' | 'publishers'>,
-): Promise<(() => Promise<void> | void) | undefined> {
+type Scene = Pick<NemesisOptions, 'stage' | 'publishers'>;
+/** What ends a pause. */
+type Undo = (() => Promise<void> | void) | undefined;
+
+/** @throws Error with why it hit nothing. */
+async function carryOutBy(until: number, fault: Fault, scene: Scene): Promise<Undo> {
+  for (;;)
+    try {
+      return await carryOut(fault, scene);
+    } catch (error) {
+      if (fault.kind === 'kill-supervisor' || performance.now() + triedEveryMs > until) throw error;
+      await sleep(triedEveryMs);
+    }
+}
+
+async function carryOut({ kind, target, forMs }: Fault, { stage, publishers }: Scene): Promise<Undo> {
   switch (kind) {
     case 'kill':
       await stage.fault('kill', target);
@@ -103,11 +138,15 @@ function stop(pid: number): () => void {
   };
 }
 
-function linksOf({ brokerLink, nodeLinks }: Stage, target: string) {
+function isOfPublisher({ kind }: Fault): boolean {
+  return kind === 'kill-publisher' || kind === 'pause-publisher';
+}
+
+function linksOf({ brokerLink, nodeLinks }: Scene['stage'], target: string) {
   return target === 'broker' ? [brokerLink] : nodeLinks;
 }
 
-async function handlerOf(stage: Stage, name: string): Promise<number> {
+async function handlerOf(stage: Scene['stage'], name: string): Promise<number> {
   const [pid] = await stage.handlers(name);
   if (pid === undefined) throw new Error(`no process runs ${name}`);
   return pid;

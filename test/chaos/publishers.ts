@@ -23,6 +23,7 @@ const program = fileURLToPath(new URL('publisher/main.ts', import.meta.url));
 export class Publishers {
   readonly #options: PublishersOptions;
   readonly #children = new Map<string, ChildProcess>();
+  readonly #done = new Set<string>();
   readonly #closing = new AbortController();
   readonly #finished: Promise<void>;
 
@@ -42,6 +43,11 @@ export class Publishers {
   /** @returns false when this source has no process right now. */
   signal(source: string, signal: NodeJS.Signals): boolean {
     return this.#children.get(source)?.kill(signal) ?? false;
+  }
+
+  /** Whether all that this source publishes is confirmed. */
+  isDone(source: string): boolean {
+    return this.#done.has(source);
   }
 
   async close(): Promise<void> {
@@ -70,6 +76,7 @@ export class Publishers {
         await pause(startAgainAfterMs, this.#closing.signal);
       left -= messages;
     }
+    if (left <= 0) this.#done.add(source);
   }
 
   /** Asked again under the same name it is the same. Undefined at the end of the run, which bounds the wait. */

@@ -2,21 +2,20 @@
 // what the database and the dead-letter queues hold, and the checker decides.
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { connect } from 'amqplib';
-import { messageHeaders, exchanges, queues, routingKeys } from '../../contracts/topology.ts';
+import { exchanges, queues, routingKeys } from '../../contracts/topology.ts';
 import { pause } from '../../runtime/waiting.ts';
 import type { BrokerChoice } from '../../emulator/services/describe-broker.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { connectBroker, type BrokerClient } from '../../runtime/rabbitmq.ts';
 import type { Credentials } from '../../contracts/secrets.ts';
-import { collectAudit, connectDatabase, installAudit } from './audit.ts';
+import { collectAudit, collectDeadLetters, connectDatabase, installAudit } from './audit.ts';
 import { check, type Verdict } from './checker.ts';
-import { drawFaults } from './faults.ts';
+import { drawFaults, neverHit } from './faults.ts';
 import { openHistory, readHistory, type HistoryWriter } from './history.ts';
 import { runNemesis } from './nemesis.ts';
 import { Publishers } from './publishers.ts';
-import { startMailReader, startSqlReader, startStreamReader } from './readers.ts';
-import { Stage } from './stage.ts';
+import { startMailReader, startSqlReader, startStreamReader, type Reader } from './readers.ts';
+import { handlersAreFound, Stage } from './stage.ts';
 import { hotSkus, singleMessage } from './workload.ts';
 
 export interface RunOptions {
@@ -42,6 +41,8 @@ export interface RunResult {
   readonly verdict: Verdict;
   /** What did not happen in its time after the last fault: the system needed somebody. */
   readonly late: readonly string[];
+  /** What the faults did not bring about: that the promises held says nothing about it. */
+  readonly untried: readonly string[];
 }
 
 /** @throws Error when the system does not start, or does not start again. */
@@ -60,11 +61,14 @@ export async function run(options: RunOptions): Promise<RunResult> {
     (reader) => reader.close(),
   );
   await stream.opened;
-  const watchers = [
+  cleanup.adopt(
     startSqlReader(openHistory(historyFolder, 'sql'), () => stage.database()),
+    (reader) => reader.close(),
+  );
+  const inbox = cleanup.adopt(
     startMailReader(openHistory(historyFolder, 'mails'), () => stage.inbox),
-  ];
-  for (const reader of watchers) cleanup.defer(() => reader.close());
+    (reader) => reader.close(),
+  );
 
   const publishers = cleanup.adopt(
     new Publishers({
@@ -79,11 +83,13 @@ export async function run(options: RunOptions): Promise<RunResult> {
     (started) => started.close(),
   );
   tell(`${messages} messages, and faults for ${minutes} minutes`);
-  await runNemesis({
+  const tried = await runNemesis({
     stage,
     publishers,
     history: openHistory(historyFolder, 'faults'),
-    faults: drawFaults({ seed, sources }),
+    faults: drawFaults({ seed, sources }).filter(
+      ({ kind }) => handlersAreFound || !(kind === 'kill-handler' || kind === 'pause-handler'),
+    ),
     endsAt: performance.now() + minutes * 60_000,
   });
 
@@ -100,9 +106,12 @@ export async function run(options: RunOptions): Promise<RunResult> {
   await inTime('calm', allUp(stage));
   await inTime('published', within(publishedWithinMs(minutes), 'all published', publishers.finished));
   await inTime('drained', drain(stage, history));
-  await collect(stage, history, stream);
+  await collect(stage, history, { stream, inbox });
   tell('checking');
-  return { verdict: await check(readHistory(historyFolder)), late };
+  const verdict = await check(readHistory(historyFolder));
+  const untried = neverHit(tried).map((kind) => `${kind} was tried again and again and hit nothing`);
+  if ((verdict.counts['terms'] ?? 0) < 2) untried.push('no leader was ever lost: there was one term');
+  return { verdict, late, untried };
 }
 
 async function allUp(stage: Stage): Promise<void> {
@@ -179,7 +188,11 @@ async function drain(stage: Stage, history: HistoryWriter): Promise<void> {
   }
 }
 
-async function collect(stage: Stage, history: HistoryWriter, stream: { position(): number }): Promise<void> {
+async function collect(
+  stage: Stage,
+  history: HistoryWriter,
+  { stream, inbox }: { stream: { position(): number }; inbox: Reader },
+): Promise<void> {
   const database = await connectDatabase(await stage.database());
   const broker = await openBroker(stage);
   try {
@@ -206,8 +219,17 @@ async function collect(stage: Stage, history: HistoryWriter, stream: { position(
       async () => -stream.position(),
     ).catch(() => undefined);
     await pause(1_000); // For the inbox to be looked at once more.
+    // A mail that is made after the effects were read would be one that tells of none.
+    await inbox.close();
     // The queues first: what the leader moves to the database meanwhile is found there.
-    await collectDead(stage, history);
+    await collectDeadLetters(
+      {
+        port: stage.brokerLink.port,
+        credentials: await brokerLogin(stage),
+        ca: await readFile(stage.caFile, 'utf8'),
+      },
+      history,
+    );
     await collectAudit(database, history);
     const names = [queues.items, queues.itemsRetry, queues.files, queues.filesRetry].map(({ name }) => name);
     const depths: [string, number][] = [];
@@ -226,29 +248,6 @@ async function collect(stage: Stage, history: HistoryWriter, stream: { position(
 
 const openMails = `SELECT (SELECT count(*) FROM mails WHERE state IN ('queued', 'claimed', 'unknown'))
   + (SELECT count(*) FROM notices WHERE mail_id IS NULL) AS n`;
-
-/** Taken and not acknowledged: they stay where they are. */
-async function collectDead(stage: Stage, history: HistoryWriter): Promise<void> {
-  const connection = await connect(
-    { protocol: 'amqps', hostname: '127.0.0.1', port: stage.brokerLink.port, ...(await brokerLogin(stage)) },
-    { ca: [await readFile(stage.caFile, 'utf8')], timeout: 5_000 },
-  );
-  try {
-    const channel = await connection.createChannel();
-    for (const { name } of [queues.itemsDead, queues.filesDead, queues.mailDead])
-      for (let letter = await channel.get(name); letter; letter = await channel.get(name)) {
-        const headers = letter.properties.headers ?? {};
-        history.write({
-          kind: 'dead',
-          message: String(letter.properties.messageId),
-          code: String(headers[messageHeaders.deadCode] ?? ''),
-          reason: String(headers[messageHeaders.deadReason] ?? ''),
-        });
-      }
-  } finally {
-    await connection.close();
-  }
-}
 
 async function openBroker(stage: Stage): Promise<BrokerClient> {
   return connectBroker({

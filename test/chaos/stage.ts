@@ -20,6 +20,8 @@ import type { DatabaseAddress } from './audit.ts';
 import { TcpLink } from './tcp-link.ts';
 
 const controlWithinMs = 5_000;
+/** Which function a process runs is read from /proc. */
+export const handlersAreFound = process.platform === 'linux';
 
 export class Stage {
   readonly #folder: string;
@@ -122,7 +124,7 @@ export class Stage {
     await this.#lookAround();
   }
 
-  /** Processes that run this function now. Linux only: elsewhere there are none to be found. */
+  /** Processes that run this function now, where they can be found. */
   async handlers(name: string): Promise<number[]> {
     const { services } = await this.status();
     const pid = services.find(({ kind }) => kind === 'lambda')?.pid;

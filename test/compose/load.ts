@@ -5,11 +5,10 @@ import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { connect } from 'amqplib';
 import type { Client } from 'pg';
-import { messageHeaders, queues } from '../../contracts/topology.ts';
+import { queues } from '../../contracts/topology.ts';
 import type { Credentials } from '../../contracts/secrets.ts';
-import { collectAudit, connectDatabase, installAudit } from '../chaos/audit.ts';
+import { collectAudit, collectDeadLetters, connectDatabase, installAudit } from '../chaos/audit.ts';
 import { check, type Verdict } from '../chaos/checker.ts';
 import { openHistory, readHistory, type HistoryRecord } from '../chaos/history.ts';
 import type { PublisherSettings } from '../chaos/publisher/main.ts';
@@ -96,7 +95,7 @@ export async function startLoad({ folder, perSecond }: { folder: string; perSeco
     const depths = await eventually('empty queues', queueDepths, isDrained, drainedWithinMs);
     const history = openHistory(files.history, 'end');
     // The queues first: what the leader moves to the database meanwhile is found there.
-    for (const letter of await deadLetters(credentials, ca)) history.write(letter);
+    await collectDeadLetters({ port: portOf('BATON_PORT_BROKER'), credentials, ca }, history);
     await withDatabase((database) => collectAudit(database, history));
     history.write({
       kind: 'drained',
@@ -152,29 +151,4 @@ async function queueDepths(): Promise<Record<string, number>> {
 }
 function isDrained(depths: Record<string, number>): boolean {
   return Object.values(depths).every((depth) => depth === 0);
-}
-
-/** Taken and not acknowledged: they stay where they are. */
-async function deadLetters(credentials: Credentials, ca: string): Promise<HistoryRecord[]> {
-  const connection = await connect(
-    { protocol: 'amqps', hostname: '127.0.0.1', port: portOf('BATON_PORT_BROKER'), ...credentials },
-    { ca: [ca], timeout: 5_000 },
-  );
-  try {
-    const channel = await connection.createChannel();
-    const letters: HistoryRecord[] = [];
-    const next = () => channel.get(queues.itemsDead.name);
-    for (let letter = await next(); letter; letter = await next()) {
-      const headers = letter.properties.headers ?? {};
-      letters.push({
-        kind: 'dead',
-        message: String(letter.properties.messageId),
-        code: String(headers[messageHeaders.deadCode] ?? ''),
-        reason: String(headers[messageHeaders.deadReason] ?? ''),
-      });
-    }
-    return letters;
-  } finally {
-    await connection.close();
-  }
 }

@@ -38,7 +38,7 @@ async function publish(to: RunningSystem, sku: string, partitions: number): Prom
     source: 'shop',
     intake: 1,
     trace: newTraceparent(),
-    deadline: performance.now(), // One try.
+    deadline: performance.now() + 10_000,
     logger: createLogger({ process: 'test', write: () => undefined }),
   });
   await publisher.publishPage({

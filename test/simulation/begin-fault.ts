@@ -3,6 +3,7 @@ import type { NodeId } from '../../nodes/raft/types.ts';
 import type { Cluster } from './cluster.ts';
 import type { Fault, Who } from './plan.ts';
 import type { Machine } from './machine.ts';
+import { crash, pause, setHealth, showDeath } from './processes.ts';
 
 type FaultOfOne = Extract<Fault, { who: Who }>;
 type Pairs = [NodeId, NodeId][];
@@ -17,9 +18,9 @@ export function beginFault(cluster: Cluster, fault: Fault): void {
       return cluster.later(fault.forMs, cluster.links.disturb(fault));
     case 'no-database': {
       const struck = resolveAll(cluster, fault.who).map((id) => cluster.machine(id));
-      for (const machine of struck) cluster.setHealth(machine, { databaseReachable: false });
+      for (const machine of struck) setHealth(cluster, machine, { databaseReachable: false });
       return cluster.later(fault.forMs, () => {
-        for (const machine of struck) cluster.setHealth(machine, { databaseReachable: true });
+        for (const machine of struck) setHealth(cluster, machine, { databaseReachable: true });
       });
     }
     case 'transfer':
@@ -47,7 +48,7 @@ function strike(cluster: Cluster, machine: Machine, fault: FaultOfOne): void {
   switch (fault.kind) {
     case 'crash':
       if (fault.loseVoteFile) loseVoteFile(cluster, machine);
-      return cluster.crash(machine, cluster.restOf(fault.forMs));
+      return crash(cluster, machine, cluster.restOf(fault.forMs));
     case 'crash-midway': {
       const { inWrite, effects } = fault;
       machine.dying = { forMs: cluster.restOf(fault.forMs), begun: !inWrite, effects };
@@ -57,12 +58,12 @@ function strike(cluster: Cluster, machine: Machine, fault: FaultOfOne): void {
     }
     case 'reconfigure':
       machine.settings = fault.settings;
-      return cluster.crash(machine, cluster.restOf(fault.forMs));
+      return crash(cluster, machine, cluster.restOf(fault.forMs));
     case 'pause': {
       if (!machine.state) return undefined;
       const forMs = cluster.restOf(fault.forMs);
       if (fault.clockToo) machine.clock.offsetMs -= machine.clock.rate * forMs;
-      return cluster.pause(machine, forMs);
+      return pause(cluster, machine, forMs);
     }
     case 'disk-full':
       machine.diskFull = true;
@@ -81,8 +82,8 @@ function strike(cluster: Cluster, machine: Machine, fault: FaultOfOne): void {
       if (!machine.missedWake) cluster.feed(machine, { kind: 'timer', now: cluster.nowOf(machine) });
       return undefined;
     case 'unfit':
-      cluster.setHealth(machine, { fit: false });
-      return cluster.later(fault.forMs, () => cluster.setHealth(machine, { fit: true }));
+      setHealth(cluster, machine, { fit: false });
+      return cluster.later(fault.forMs, () => setHealth(cluster, machine, { fit: true }));
     case 'false-evidence':
       return showFalseEvidence(cluster, machine);
   }
@@ -104,7 +105,7 @@ function loseVoteFile(cluster: Cluster, machine: Machine): void {
 
 function showFalseEvidence(cluster: Cluster, { id, state }: Machine): void {
   const leader = state ? cluster.core.view(state).leader : null;
-  if (leader !== null && leader !== id) cluster.showDeath(id, leader, cluster.machine(leader).config.boot);
+  if (leader !== null && leader !== id) showDeath(cluster, id, leader, cluster.machine(leader).config.boot);
 }
 
 /** `leader` is whoever leads now, if anybody does. */

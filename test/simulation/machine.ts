@@ -1,4 +1,4 @@
-// One simulated computer: its process, its disk and its clock. Data only; cluster.ts moves it.
+// One simulated computer: its process, its disk and its clock. Data only; cluster.ts and its parts move it.
 import type { Config, Health, Message, NodeId, Persisted, Time } from '../../nodes/raft/types.ts';
 import type { State } from '../../nodes/raft/state.ts';
 import type { Member, Settings } from './plan.ts';

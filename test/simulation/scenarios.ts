@@ -33,7 +33,8 @@ function calmCluster(voters: number, core: Core, over: Partial<Plan> = {}) {
   cluster.run(20 * timeoutMs, () => cluster.agreed());
   runFor(cluster, 1);
   const leader = cluster.leaders()[0];
-  if (leader === undefined) throw new Error('no leader to begin with');
+  if (leader === undefined)
+    throw new Violation('a calm cluster agrees on a leader', 'no leader to begin with');
   const followers = [...cluster.machines.keys()].filter((id) => id !== leader);
   return { cluster, leader, followers, term: termOf(cluster, leader) };
 }
@@ -154,7 +155,7 @@ export function forgottenVote(core: Core): { claim: string } | null {
     cluster.begin({ kind: 'no-database', who: candidates, forMs: longMs });
     cluster.run(10 * timeoutMs, () => cluster.leaders().length > 0);
     const [leader] = cluster.leaders();
-    if (leader === undefined) throw new Error('n3 voted for nobody');
+    if (leader === undefined) throw new Violation('a voter votes', 'n3 voted for nobody');
     cluster.begin({ kind: 'crash', who: 'n3', forMs: 1, loseVoteFile: true });
     cluster.begin({ kind: 'cut', from: [leader], to: ['n3'], forMs: longMs });
     cluster.begin({ kind: 'cut', from: ['n3'], to: [leader], forMs: longMs });

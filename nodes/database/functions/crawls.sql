@@ -78,3 +78,21 @@ BEGIN
       sources.next_crawl_at)
     WHERE sources.name = found_crawl.source;
 END $$;
+
+-- The next two are for whoever starts a system anew and knows that nobody crawls, and take no term: no leader writes here.
+
+-- Nobody waits for the end of what ended scrapers still hold.
+CREATE OR REPLACE FUNCTION give_back_crawls() RETURNS void LANGUAGE sql AS $$
+  UPDATE crawls SET lease_until = NULL WHERE status IN ('running', 'paused') AND lease_until IS NOT NULL
+$$;
+
+-- What is left of it is not read any more. The next one is due at once, as this one was.
+CREATE OR REPLACE FUNCTION give_up_crawl(given_source text, why text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM FROM sources WHERE sources.name = given_source FOR UPDATE;
+  UPDATE crawls SET status = 'failed', owner = NULL, lease_until = NULL, reason = why, changed_at = clock_timestamp()
+    WHERE crawls.source = given_source AND crawls.status IN ('running', 'paused');
+  IF FOUND THEN
+    UPDATE sources SET next_crawl_at = least(sources.next_crawl_at, clock_timestamp()) WHERE sources.name = given_source;
+  END IF;
+END $$;

@@ -36,14 +36,20 @@ BEGIN
     RETURNING f.file_id, f.intake, f.state, f.reason;
 END $$;
 
--- What stands is answered: a file is settled once.
-CREATE OR REPLACE FUNCTION settle_file(given_term bigint, given_file uuid, new_state text, why text, hash text, new_answer jsonb)
+-- What stands is answered: a file is settled once. `snapshot_of`: the source of which it told all there is, up to that version.
+CREATE OR REPLACE FUNCTION settle_file(given_term bigint, given_file uuid, new_state text, why text, hash text, new_answer jsonb,
+  snapshot_of text, up_to bigint)
 RETURNS TABLE (reason text, answer jsonb) LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM hold_fence(given_term);
+  -- The source first, as open_file does: the other order could deadlock with it.
+  PERFORM FROM sources WHERE sources.name = snapshot_of FOR UPDATE;
   UPDATE files SET state = new_state, reason = why, sha256 = hash, answer = new_answer, changed_at = clock_timestamp()
     WHERE files.file_id = given_file AND files.state = 'opened';
-  IF FOUND AND new_state = 'applied' THEN UPDATE totals SET files_applied = files_applied + 1; END IF;
+  IF FOUND AND new_state = 'applied' THEN
+    UPDATE totals SET files_applied = files_applied + 1;
+    UPDATE sources SET snapshot_version = greatest(sources.snapshot_version, up_to) WHERE sources.name = snapshot_of;
+  END IF;
   RETURN QUERY SELECT files.reason, files.answer FROM files WHERE files.file_id = given_file;
   IF NOT FOUND THEN RAISE EXCEPTION 'there is no file %', given_file USING ERRCODE = 'BT004'; END IF;
 END $$;

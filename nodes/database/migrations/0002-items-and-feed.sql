@@ -8,6 +8,8 @@ CREATE TABLE sources (
   definition jsonb NOT NULL,
   -- Intakes rise for ever: they are the upper part of every version.
   last_intake integer NOT NULL DEFAULT 0,
+  -- The last one of the newest intake whose snapshot was applied: what is not newer comes too late to say anything.
+  snapshot_version bigint NOT NULL DEFAULT 0,
   next_crawl_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   -- contracts/node-api.ts, CrawlState: what the scraper remembers between crawls.
   -- json, not jsonb: that one refuses texts with half a surrogate pair, as a page may have them.

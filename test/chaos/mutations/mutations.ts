@@ -39,6 +39,27 @@ export const pathMutations: readonly PathMutation[] = [
     test: 'test/integration/database/items.test.ts',
   },
   {
+    safeguard: 'a message that a snapshot made old is late',
+    file: 'nodes/database/write-items.ts',
+    edits: [{ find: 'given.version <= sources.snapshot_version', replace: 'false' }],
+    by: 'test',
+    test: 'test/integration/scraper/deaths.test.ts',
+  },
+  {
+    safeguard: 'a file that a snapshot made old is late, if only while it is applied',
+    file: 'nodes/database/files.ts',
+    edits: [{ find: '$6 < sources.snapshot_version', replace: '$6::bigint < 0' }],
+    by: 'test',
+    test: 'test/integration/database/files.test.ts',
+  },
+  {
+    safeguard: 'a crawl file sets right what its messages left otherwise',
+    file: 'nodes/database/files.ts',
+    edits: [{ find: 'file.isCrawl ? await setCrawlRight(', replace: 'false ? await setCrawlRight(' }],
+    by: 'test',
+    test: 'test/integration/scraper/deaths.test.ts',
+  },
+  {
     safeguard: 'the fence is held FOR SHARE',
     file: 'nodes/database/write-items.ts',
     edits: [{ find: 'AND term = $1 FOR SHARE)', replace: 'AND term = $1 FOR KEY SHARE)' }],

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { itemVersion } from '../../../contracts/ids.ts';
+import { itemVersion, lastVersionOf } from '../../../contracts/ids.ts';
 import type { Item } from '../../../contracts/item.ts';
 import type { FileAnswer, FileOpenAnswer } from '../../../contracts/node-api.ts';
+import { fileQueries } from '../../../nodes/database/files.ts';
 import type { Store } from '../../../nodes/store.ts';
 import {
   entries,
@@ -161,6 +162,64 @@ test('a snapshot marks what it leaves out as vanished, and a later one that has 
   await upload(store, await open(store, { size: 9 }), [row('a', 1), row('b', 2)]);
   const changes = (await store.feed({ after: 0, limit: 100 })).filter(({ sku }) => sku === 'b');
   expect(changes.map(({ change }) => change)).toEqual(['new', 'vanished', 'returned']);
+});
+
+test('an older snapshot that is applied after a newer one brings back nothing that the newer one says is gone', async () => {
+  const { store } = await databases.fresh();
+  await leadWithPartner(store, { snapshot: true });
+  await upload(store, await open(store, { name: 'acme_1.csv' }), [row('a', 1), row('gone', 2)]);
+  await upload(store, await open(store, { name: 'acme_2.csv' }), [row('a', 1)]);
+  const older = await open(store, { name: 'acme_3.csv' });
+  await upload(store, await open(store, { name: 'acme_4.csv' }), [row('a', 1, { price: 4 })]);
+  const bounds = await store.feedBounds();
+  const rows = [row('a', 1), row('gone', 2), row('never-stored', 3)];
+  const answer = await upload(store, older, rows);
+  expect(answer).toMatchObject({ kind: 'applied', rows: 3, applied: 0, stale: 3, vanished: 0 });
+  expect(answer.problems.join()).toMatch(/newer/);
+  expect(
+    (await store.items({ limit: 10 })).map(({ sku, price, vanished }) => [sku, price, vanished]),
+  ).toEqual([
+    ['a', 4, false],
+    ['gone', 10, true],
+  ]);
+  expect(await store.feedBounds()).toEqual(bounds);
+  // And with an item that no snapshot named since.
+  const newest = await open(store, { name: 'acme_5.csv' });
+  expect(await upload(store, newest, rows)).toMatchObject({ applied: 3, stale: 0 });
+});
+
+test('a snapshot that is settled while an older one is being applied makes that one late', async () => {
+  const { store, connect, pool } = await databases.fresh();
+  await leadWithPartner(store, { snapshot: true });
+  const older = await open(store, { name: 'acme_1.csv' });
+  const newer = await open(store, { name: 'acme_2.csv' });
+  const client = await connect();
+  const queries = pool();
+  const meanwhile = fileQueries({
+    ...queries,
+    async query(what, statement, values) {
+      if (what === 'applying staged rows')
+        await client.query('UPDATE sources SET snapshot_version = $1', [lastVersionOf(intakeOf(newer))]);
+      return await queries.query(what, statement, values);
+    },
+  });
+  expect(await upload({ ...store, ...meanwhile }, older, [row('gone', 1)])).toMatchObject({
+    applied: 0,
+    stale: 1,
+  });
+  expect(await store.items({ limit: 10 })).toEqual([]);
+});
+
+test('a snapshot with a bad row says of nothing that it is gone: an older one still tells what it alone names', async () => {
+  const { store } = await databases.fresh();
+  await leadWithPartner(store, { snapshot: true });
+  const older = await open(store, { name: 'acme_1.csv' });
+  await upload(store, await open(store, { name: 'acme_2.csv' }), [row('a', 1)], 1);
+  expect(await upload(store, older, [row('a', 1, { price: 99 }), row('b', 2)])).toMatchObject({
+    applied: 1,
+    stale: 1,
+    vanished: 0,
+  });
 });
 
 test('a file of a partner without snapshots lets nothing vanish', async () => {
@@ -373,6 +432,72 @@ test('a crawl file waits for messages that are under way, and stores and counts 
     unchanged: 1,
     differences: 1,
   });
+});
+
+test('what a message of a crawl left otherwise than the crawl file says is set right, and news of a newer crawl stay', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  const earlier = await crawl(store);
+  const [a, b, c] = [crawled('a', earlier, 0), crawled('b', earlier, 1), crawled('c', earlier, 2)];
+  await store.writeBatch(1, entries(a, b, c));
+  const intake = await crawl(store);
+  const newer = await crawl(store);
+  const fresh = crawled('c', newer, 0, { price: 7 });
+  await store.writeBatch(1, entries(crawled('a', intake, 0, { price: 9 }), crawled('b', intake, 1), fresh));
+  const opened = await open(store, { name: `shop_crawl-${intake}.ndjson` });
+  const rows = [a, b, c].map((item, index) => ({ place: index + 1, item }));
+  expect(await upload(store, opened, rows)).toMatchObject({
+    applied: 1,
+    stale: 2,
+    vanished: 0,
+    differences: 1,
+  });
+  const version = itemVersion({ intake, ordinal: 2 ** 24 - 1 });
+  const items = await store.items({ limit: 10 });
+  expect(items).toMatchObject([{ ...a, version }, crawled('b', intake, 1), fresh]);
+  expect((await store.feed({ after: 0, limit: 100 })).at(-1)).toMatchObject({
+    sku: 'a',
+    change: 'price',
+    price: 10,
+    previousPrice: 9,
+  });
+});
+
+test('what a message of the crawl itself brought does not vanish by its file; by the next one it does', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  const intake = await crawl(store);
+  const a = crawled('a', intake, 0);
+  await store.writeBatch(1, entries(a, crawled('b', intake, 1)));
+  const file = async (of: number) =>
+    upload(store, await open(store, { name: `shop_crawl-${of}.ndjson` }), [{ place: 1, item: a }]);
+  expect(await file(intake)).toMatchObject({ unchanged: 1, vanished: 0 });
+  expect(await file(await crawl(store))).toMatchObject({ unchanged: 1, vanished: 1 });
+});
+
+test('a message of a crawl whose file was applied comes too late, as does one of an earlier crawl', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  const intake = await crawl(store);
+  const a = crawled('a', intake, 0);
+  await store.writeBatch(1, entries(a));
+  const next = await crawl(store);
+  await upload(store, await open(store, { name: `shop_crawl-${next}.ndjson` }), [{ place: 1, item: a }]);
+  const late = entries(
+    crawled('a', next, 5, { price: 9 }),
+    crawled('b', next, 6),
+    crawled('c', intake, 7),
+    a,
+  );
+  expect((await store.writeBatch(1, late)).map(({ kind }) => kind)).toEqual([
+    'stale',
+    'stale',
+    'stale',
+    'unchanged',
+  ]);
+  expect((await store.items({ limit: 10 })).map(({ sku, price }) => [sku, price])).toEqual([['a', 10]]);
+  const newer = crawled('b', await crawl(store), 0);
+  expect(await store.writeBatch(1, entries(newer))).toEqual([{ kind: 'applied' }]);
 });
 
 test('a crawl file with versions above its own intake is rejected whole', async () => {

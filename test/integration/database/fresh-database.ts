@@ -7,6 +7,7 @@ import type { Item } from '../../../contracts/item.ts';
 import type { BatchRequest } from '../../../contracts/node-api.ts';
 import type { Source } from '../../../contracts/source.ts';
 import { openDatabase, type Database } from '../../../nodes/database/database.ts';
+import { openPool, type ConnectionOptions, type Queries } from '../../../nodes/database/pool.ts';
 import { createRetention } from '../../../nodes/retention.ts';
 import type { Store } from '../../../nodes/store.ts';
 import { startTestPostgres, type TestPostgres } from '../../support/postgres.ts';
@@ -16,6 +17,8 @@ export interface FreshDatabase {
   readonly store: Store;
   /** Another node on the same database, with connections of its own. */
   readonly node: (name: string) => Database;
+  /** What the store asks through, for a test that has to come between two of its statements. */
+  readonly pool: () => Queries;
   /** A bare connection, for what a test does or looks at beside the code under test. */
   readonly connect: () => Promise<Client>;
 }
@@ -37,8 +40,14 @@ export function useDatabases() {
   const closeAll = async (): Promise<void> => {
     await Promise.all(opened.splice(0).map((one) => one.close()));
   };
+  const optionsOf = (at: string, applicationName: string): ConnectionOptions => ({
+    url: at,
+    password: async () => server.password,
+    ca: server.ca,
+    applicationName,
+  });
   const open = (at: string, applicationName: string): Database =>
-    openDatabase({ url: at, password: async () => server.password, ca: server.ca, applicationName });
+    openDatabase(optionsOf(at, applicationName));
   const migrate = async (): Promise<string> => {
     const made = await server.createDatabase();
     const database = open(made, 'migrating');
@@ -56,6 +65,11 @@ export function useDatabases() {
       url: at,
       store: node('node-1').store,
       node,
+      pool() {
+        const pool = openPool(optionsOf(at, 'node-1'));
+        opened.push(pool);
+        return pool;
+      },
       async connect() {
         const client = await server.connect(at);
         opened.push({ close: () => client.end() });

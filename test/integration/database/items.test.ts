@@ -1,6 +1,8 @@
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import type { Item } from '../../../contracts/item.ts';
+import type { Queries } from '../../../nodes/database/pool.ts';
+import { writeBatch } from '../../../nodes/database/write-items.ts';
 import { entries, item, lead, traceparent, useDatabases } from './fresh-database.ts';
 
 const databases = useDatabases();
@@ -52,6 +54,28 @@ test('an item of a source that is not configured is invalid, and its neighbours 
     invalid('SOURCE_UNKNOWN'),
     { kind: 'applied' },
   ]);
+});
+
+test('an item whose source was configured while it was written comes again: nothing newer stands in its place', async () => {
+  const { store, connect, pool } = await databases.fresh();
+  await lead(store);
+  const client = await connect();
+  const queries = pool();
+  // Between the write and the look at what it did not apply.
+  let statements = 0;
+  const meanwhile: Queries = {
+    ...queries,
+    async query(what, statement, values) {
+      if (++statements === 2)
+        await client.query(
+          "INSERT INTO sources (name, definition) SELECT 'other', definition FROM sources WHERE name = 'shop'",
+        );
+      return await queries.query(what, statement, values);
+    },
+  };
+  const written = entries(item('b', 2 ** 24, { source: 'other' }));
+  await expect(writeBatch(meanwhile, 1, written)).rejects.toMatchObject({ code: 'BUSY' });
+  expect(await store.writeBatch(1, written)).toEqual([{ kind: 'applied' }]);
 });
 
 test('an item that the database refuses is invalid alone, wherever it stands, and each neighbour is applied once', async () => {

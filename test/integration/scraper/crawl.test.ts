@@ -229,7 +229,7 @@ it('crawl: a worker that dies between two saves is followed by one that uses non
   world.onSave = () => {
     if (taken > 0) throw new Failure('NO_LEADER', 'cut off');
   };
-  expect(await crawlNext(ports, { owner: 'a', deadline: performance.now() + 8_500 })).toMatchObject({
+  expect(await crawlNext(ports, { owner: 'a', deadline: performance.now() + 10_500 })).toMatchObject({
     kind: 'lost',
   });
   expect(world.pages).toHaveLength(6);
@@ -333,6 +333,7 @@ it('crawl: a lost lease ends it at once', async () => {
   };
   expect(await run()).toMatchObject({ kind: 'lost', reason: 'another worker has it' });
   expect(world.pages).toHaveLength(0);
+  expect(world.logs.map(parseEventLine).at(-1)).toMatchObject({ type: 'crawl.changed', status: 'lost' });
 });
 
 it('crawl: the limit of pages makes nothing vanish', async () => {

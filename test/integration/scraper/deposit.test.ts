@@ -1,4 +1,5 @@
 // The crawl file's way onto an FTPS server: whole under its final name or not there at all, never in plain text.
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -62,11 +63,12 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+const soon = () => performance.now() + 30_000;
 const inside = () => readdir(join(folder, 'root', 'in'));
 
 it('deposit: the file arrives whole under its name, no part file is left, a second time replaces it', async () => {
   for (const text of ['{"sku":"1"}\n'.repeat(50_000), '{"sku":"2"}\n']) {
-    await depositFile(target, { name: 'shop_crawl-1.ndjson', bytes: Buffer.from(text) });
+    await depositFile(target, { name: 'shop_crawl-1.ndjson', bytes: Buffer.from(text), deadline: soon() });
     expect(await inside()).toEqual(['shop_crawl-1.ndjson']);
     expect(await readFile(join(folder, 'root', 'in', 'shop_crawl-1.ndjson'), 'utf8')).toBe(text);
   }
@@ -77,8 +79,25 @@ it('deposit: a certificate of another authority is refused, and nothing is uploa
   await expect(
     depositFile(
       { ...target, ca: () => Promise.resolve(undefined) },
-      { name: 'x_crawl-2.ndjson', bytes: Buffer.from('x') },
+      { name: 'x_crawl-2.ndjson', bytes: Buffer.from('x'), deadline: soon() },
     ),
   ).rejects.toThrow(/depositing x_crawl-2\.ndjson at 127\.0\.0\.1:\d+ failed 3 times/);
   expect(await inside()).toEqual(before);
+});
+
+it('deposit: at a server that says nothing it has failed by its deadline', async () => {
+  const sockets: Socket[] = [];
+  const silent = createServer((socket) => void sockets.push(socket.on('error', () => undefined)));
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  const { port } = silent.address() as AddressInfo;
+  const startedAt = performance.now();
+  await expect(
+    depositFile(
+      { ...target, port },
+      { name: 'x_crawl-3.ndjson', bytes: Buffer.from('x'), deadline: startedAt + 700 },
+    ),
+  ).rejects.toThrow(/failed 1 times/);
+  expect(performance.now() - startedAt).toBeLessThan(3_000);
+  for (const socket of sockets) socket.destroy();
+  silent.close();
 });

@@ -106,7 +106,7 @@ export function simulateShop(
   };
   const run = (budgetMs = 300_000) =>
     crawlNext(ports, { owner: 'scraper/test', deadline: performance.now() + budgetMs });
-  return { world, run };
+  return { world, run, ports };
 }
 
 export function productPage(...skus: string[]): string {

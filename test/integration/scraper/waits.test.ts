@@ -1,6 +1,11 @@
 // What a site asks to be left alone for is kept, by the run that heard it and by those after it.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, expect, it, vi } from 'vitest';
-import type { Fetched } from '../../../functions/scraper/fetch-page.ts';
+import type { Deposit } from '../../../functions/scraper/deposit.ts';
+import { createPageFetcher, type Fetched } from '../../../functions/scraper/fetch-page.ts';
+import { createPoliteSite } from '../../../functions/scraper/polite-site.ts';
+import { pause } from '../../../runtime/waiting.ts';
 import { lead, shop, useDatabases } from '../database/fresh-database.ts';
 import { linkPage, productPage, shopOrigin, simulateShop } from './simulated-shop.ts';
 
@@ -93,6 +98,58 @@ it('wait: a run that ends between two pages says how long the site’s delay goe
   expect(waitMs).toBeGreaterThan(50_000);
   expect(waitMs).toBeLessThanOrEqual(60_000);
 });
+
+it('wait: a request that outlasts the run is cut off by its end, and counts neither as a failed page nor as a silent host', async () => {
+  const server = createServer(() => undefined);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const fetcher = createPageFetcher({ privateHosts: [host] });
+  const startedAt = performance.now();
+  const site = createPoliteSite({ fetcher, requestEveryMs: 0, deadline: startedAt + 500 });
+  expect(await site.visit({ url: `http://${host}/`, validators: undefined })).toMatchObject({
+    kind: 'postponed',
+    reason: expect.stringContaining('the time of this run is over'),
+  });
+  expect(performance.now() - startedAt).toBeLessThan(3_000);
+  await fetcher.close();
+  server.closeAllConnections();
+  server.close();
+});
+
+it.each(['broker', 'FTP server'])(
+  'wait: with a %s that hangs at the end of the run, the crawl is paused and given back in time',
+  async (hangs) => {
+    vi.useFakeTimers({
+      toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'],
+    });
+    const { world, run, ports } = simulateShop((path) => {
+      if (path === '/robots.txt') return robots(1);
+      return path === '/' ? linkPage(['/p/1', '/p/2', '/p/3']) : productPage(`SKU-${path}`);
+    });
+    const hang = async (ms: number): Promise<void> => {
+      await pause(ms);
+      throw new Error('no answer');
+    };
+    Object.assign(
+      ports,
+      hangs === 'broker'
+        ? {
+            broker: {
+              ...ports.broker,
+              publish: (_message: unknown, { timeoutMs = 10_000 } = {}) => hang(timeoutMs),
+            },
+          }
+        : { deposit: ({ deadline }: Deposit) => hang(deadline - performance.now()) },
+    );
+    const end = performance.now() + 22_000;
+    expect(await inFakeTime(run(22_000))).toMatchObject({
+      kind: 'paused',
+      reason: expect.stringContaining('no answer'),
+    });
+    expect(world.updates.at(-1)).toMatchObject({ status: 'paused' });
+    expect(world.updates.at(-1)?.at).toBeLessThan(end - 1_000);
+  },
+);
 
 /** As it was before any test wound the clock on. */
 const realTimeout = setTimeout;

@@ -28,7 +28,7 @@ export async function mutatedCopy(
   { below = 'nodes', copied = copiedForNodes }: { below?: string; copied?: readonly string[] } = {},
 ): Promise<MutatedCopy> {
   const folder = await mkdtemp(join(tmpdir(), 'baton-mutation-'));
-  const remove = () => rm(folder, { recursive: true, force: true });
+  const remove = () => rm(folder, { recursive: true, force: true, maxRetries: 3 });
   try {
     for (const path of [...copied, ...alsoCopied])
       await cp(join(root, path), join(folder, path), { recursive: true });

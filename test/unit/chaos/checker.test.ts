@@ -162,6 +162,8 @@ describe('the checker of chaos runs', () => {
     ['a dead letter without a reason', ['I1'], exchange(dead('m5', 'not JSON'), dead('m5', ''))],
     ['a poison message that vanished', ['I1', 'I7'], without(dead('m5', 'not JSON'))],
     ['a good item that was dead-lettered', ['I1', 'I7'], [...good, dead('m4/0')]],
+    ['a good message that was dead-lettered whole', ['I1'], [...good, dead('m2', 'delivery limit')]],
+    ['a dead letter of a message that nobody published', ['I1'], [...good, dead('m9')]],
     [
       'a row that nobody published',
       ['I2'],
@@ -205,11 +207,37 @@ describe('the checker of chaos runs', () => {
       ['I5'],
       [...good, { kind: 'claimed', order: 9, term: 4, holder: 'node-3/boot' }],
     ],
+    [
+      'a term claimed after a higher one by the same process',
+      ['I5'],
+      [...good, { kind: 'claimed', order: 9, term: 3, holder: 'node-2/boot' }],
+    ],
+    [
+      'a term claimed by two',
+      ['I5'],
+      [...good, { kind: 'claimed', order: 9, term: 5, holder: 'node-3/boot' }],
+    ],
     ['a row without its event', ['I6', 'I8'], without(event(2, 'b', 3))],
     ['a price drop without its effect', ['I6'], exchange(effect, { ...effect, version: 1 })],
     ['an effect twice', ['I6'], [...good, { ...effect, messageId: '<mail-2@baton>', state: 'claimed' }]],
     ['a mail twice whose outcome was known', ['I6'], [...good, { kind: 'mail', messageId }]],
     ['a mail said to be sent that never arrived', ['I6'], without({ kind: 'mail', messageId })],
+    ['a mail that no effect names', ['I6'], [...good, { kind: 'mail', messageId: '<mail-2@baton>' }]],
+    [
+      'a mail without a Message-ID, while another waits for its own',
+      ['I6'],
+      [
+        ...exchange(effect, { ...effect, messageId: '', state: 'gathered' }).filter(
+          ({ kind }) => kind !== 'mail',
+        ),
+        { kind: 'mail', messageId: '' },
+      ],
+    ],
+    [
+      'an event of a version that was not applied',
+      ['I6'],
+      [...without(drained()), event(4, 'c', 5), streamed(4, 'c', 5), drained({ feedLast: 4 })],
+    ],
     ['a mail given up', ['I6'], exchange(effect, { ...effect, state: 'failed' })],
     ['a message left in a queue', ['I7'], exchange(drained(), drained({ queues: { items: 1 } }))],
     [
@@ -231,6 +259,17 @@ describe('the checker of chaos runs', () => {
     expect(
       await reported([...exchange(effect, { ...effect, unknowns: 1 }), { kind: 'mail', messageId }]),
     ).toEqual([]);
+  });
+
+  test('a term claimed again by who holds it is held', async () => {
+    expect(await reported([...good, { kind: 'claimed', order: 9, term: 5, holder: 'node-2/boot' }])).toEqual(
+      [],
+    );
+  });
+
+  test('an effect that waits for its mail is held', async () => {
+    const waiting = exchange(effect, { ...effect, messageId: '', state: 'gathered' });
+    expect(await reported(waiting.filter(({ kind }) => kind !== 'mail'))).toEqual([]);
   });
 
   test('an empty history holds nothing', async () => {
