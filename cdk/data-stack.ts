@@ -303,7 +303,7 @@ export class DataStack extends Stack {
     acknowledge(
       secret,
       'AwsSolutions-SMG4',
-      'Rolled by deploying again with a new value (docs/aws.md): the server and its callers have to learn it together.',
+      'Rolled by hand as docs/aws.md says, "Keys and passwords": the server and its callers have to learn it together.',
     );
     this.#keep(name, secret);
   }

@@ -9,6 +9,9 @@ import * as cloudmap from 'aws-cdk-lib/aws-servicediscovery';
 import type { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.ts';
 
+/** A task that moves is found again within seconds: for so long a name's address is kept, and that it has none. */
+export const nameTtlS = 5;
+
 export function taskDefinition(
   scope: Construct,
   id: string,
@@ -41,6 +44,8 @@ export function fargateService(
     securityGroup: ec2.ISecurityGroup;
     namespace: cloudmap.INamespace;
     subnets: ec2.SubnetSelection;
+    /** For how long a load balancer that finds it unhealthy is not heeded after a start. Where there is one. */
+    healthCheckGracePeriod?: Duration;
   },
 ): ecs.FargateService {
   return new ecs.FargateService(scope, id, {
@@ -55,6 +60,7 @@ export function fargateService(
     // Rebalancing starts the second task first, and is on by default.
     availabilityZoneRebalancing: ecs.AvailabilityZoneRebalancing.DISABLED,
     circuitBreaker: { enable: true, rollback: true },
+    ...(props.healthCheckGracePeriod ? { healthCheckGracePeriod: props.healthCheckGracePeriod } : {}),
     vpcSubnets: props.subnets,
     securityGroups: [props.securityGroup],
     assignPublicIp: false,
@@ -63,8 +69,7 @@ export function fargateService(
       name: props.serviceName,
       cloudMapNamespace: props.namespace,
       dnsRecordType: cloudmap.DnsRecordType.A,
-      // A task that moves is found again within seconds.
-      dnsTtl: Duration.seconds(5),
+      dnsTtl: Duration.seconds(nameTtlS),
     },
   });
 }

@@ -28,6 +28,10 @@ export interface FtpServerProps {
 
 const image = fileURLToPath(new URL('ftp-server', import.meta.url));
 const user = { uid: '1000', gid: '1000' };
+/** Where entrypoint.sh writes it. */
+const certificate = '/run/vsftpd.pem';
+/** Less than the 30 days for which a certificate is still good when the secret keeper makes the next one. */
+const restartAfterDays = 20;
 
 export class FtpServer extends Construct {
   constructor(scope: Construct, id: string, props: FtpServerProps) {
@@ -67,12 +71,13 @@ export class FtpServer extends Construct {
       linuxParameters: new ecs.LinuxParameters(this, 'Linux', { initProcessEnabled: true }),
       stopTimeout: Duration.seconds(30),
       healthCheck: {
-        // Whether it greets whoever connects, by what Debian has: bash.
+        // Whether it greets whoever connects, by what Debian has: bash. And whether it started not too long ago: vsftpd reads its
+        // certificate at a start alone, so ECS is made to start another one before that ends.
         command: [
           'CMD',
           'bash',
           '-c',
-          `exec 3<>/dev/tcp/127.0.0.1/${ports.ftp} && read -t 3 line <&3 && [[ $line == 220* ]]`,
+          `exec 3<>/dev/tcp/127.0.0.1/${ports.ftp} && read -t 3 line <&3 && [[ $line == 220* ]] && [[ -n $(find ${certificate} -mtime -${restartAfterDays}) ]]`,
         ],
         interval: Duration.seconds(30),
         timeout: Duration.seconds(5),

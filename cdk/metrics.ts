@@ -26,6 +26,7 @@ function counted<T extends EventType>(
 }
 
 export const eventMetrics = {
+  leaderWrites: counted('LeaderWrites', 'nodes', 'leader.writes'),
   termsClaimed: counted('TermsClaimed', 'nodes', 'fence.claimed'),
   fenceRefusals: counted('FenceRefusals', 'nodes', 'fence.refused'),
   crawlsFinished: counted('CrawlsFinished', 'scraper', 'crawl.changed', {
@@ -33,10 +34,16 @@ export const eventMetrics = {
     equals: 'finished',
   }),
   ticks: counted('Ticks', 'ftp-sync', 'tick.received'),
+  ticksFailed: counted('TicksFailed', 'ftp-sync', 'tick.received', { field: 'outcome', equals: 'failed' }),
   filesRejected: counted('FilesRejected', 'ftp-sync', 'file.changed', { field: 'state', equals: 'rejected' }),
+  problemsOfDeliver: counted('ProblemsOfDeliver', 'deliver', 'problem'),
+  problemsOfFtpSync: counted('ProblemsOfFtpSync', 'ftp-sync', 'problem'),
+  problemsOfMail: counted('ProblemsOfMail', 'mail', 'problem'),
+  problemsOfAnnounce: counted('ProblemsOfAnnounce', 'announce', 'problem'),
   deadItems: counted('DeadLettersOfDeliver', 'deliver', 'message.dead-lettered'),
   deadFiles: counted('DeadLettersOfFtpSync', 'ftp-sync', 'message.dead-lettered'),
   deadMails: counted('DeadLettersOfMail', 'mail', 'message.dead-lettered'),
+  mailsSent: counted('MailsSent', 'mail', 'mail.changed', { field: 'state', equals: 'sent' }),
   mailsFailed: counted('MailsFailed', 'mail', 'mail.changed', { field: 'state', equals: 'failed' }),
   mailsPostponed: counted('MailsPostponed', 'mail', 'mail.changed', { field: 'state', equals: 'queued' }),
 } as const satisfies Record<string, EventMetric>;

@@ -1,6 +1,6 @@
 // Alarms, each with the section of docs/runbook.md that says what to do, one dashboard, and a budget. Alarms go to one
 // topic; whoever should hear of them subscribes.
-import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as budgets from 'aws-cdk-lib/aws-budgets';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as actions from 'aws-cdk-lib/aws-cloudwatch-actions';
@@ -11,7 +11,7 @@ import * as sns from 'aws-cdk-lib/aws-sns';
 import * as subscriptions from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Construct } from 'constructs';
 import { overdueAfterIntervals } from '../contracts/source.ts';
-import { functionNames, queuesOf, sqsQueues } from '../contracts/topology.ts';
+import { functionNames, queuesOf, scraperPausesAtDepth, sqsQueues } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
 import { nodeIds } from './addresses.ts';
 import type { DataStack } from './data-stack.ts';
@@ -53,6 +53,7 @@ interface AlarmSettings {
 
 const minute = Duration.minutes(1);
 const fiveMinutes = Duration.minutes(5);
+const halfAnHour = Duration.minutes(30);
 const hour = Duration.hours(1);
 
 export class MonitoringStack extends Stack {
@@ -76,10 +77,21 @@ export class MonitoringStack extends Stack {
   #cluster(): AlarmSettings[] {
     return [
       {
+        name: 'no-writer',
+        section: 'a-leader-that-writes-nothing',
+        means:
+          'For three minutes no leader could write into the database; it says twice a minute that it can.',
+        metric: this.#events.leaderWrites.with({ period: minute }),
+        below: 1,
+        periods: 3,
+        silenceIsBad: true,
+      },
+      {
         name: 'no-leader',
         section: 'nobody-leads',
-        means: 'Nobody has announced leadership for two minutes; a leader does so every 2 s.',
-        metric: aws('SQS', 'NumberOfMessagesSent', 'Sum', minute, {
+        means: 'For two minutes nobody was announced as leader; a leader is every 2 s.',
+        // Taken, not sent: it also needs the function that keeps the directory.
+        metric: aws('SQS', 'NumberOfMessagesDeleted', 'Sum', minute, {
           QueueName: this.#props.names.resource(sqsQueues.announcements.name),
         }),
         below: 1,
@@ -110,7 +122,8 @@ export class MonitoringStack extends Stack {
           statistic: 'Minimum',
         }),
         below: nodeIds.length,
-        periods: 5,
+        // A deploy replaces all of them within ten minutes, one after another.
+        periods: 15,
         silenceIsBad: true,
       },
       {
@@ -132,14 +145,18 @@ export class MonitoringStack extends Stack {
   #intake(): AlarmSettings[] {
     const {
       ticks,
-      crawlsFinished,
+      ticksFailed,
       filesRejected,
       deadItems,
       deadFiles,
       deadMails,
+      mailsSent,
       mailsFailed,
       mailsPostponed,
     } = this.#events;
+    const { deliver, mail, scraper } = this.#props.functions.functions;
+    const called = (of: typeof deliver) =>
+      of.function.metricInvocations({ period: fiveMinutes, statistic: 'Sum' });
     return [
       {
         name: 'sync-lag',
@@ -151,11 +168,20 @@ export class MonitoringStack extends Stack {
         silenceIsBad: true,
       },
       {
-        name: 'no-crawl',
+        name: 'sync-fails',
+        section: 'files-do-not-move',
+        means: 'Looks at the FTP server fail again and again.',
+        metric: ticksFailed,
+        above: 2,
+        periods: 2,
+      },
+      {
+        name: 'no-scraper',
         section: 'no-crawl-ends',
-        means: 'No crawl was finished for six hours.',
-        metric: crawlsFinished.with({ period: Duration.hours(6) }),
-        below: 1,
+        means: 'The scraper was called less than half as often as once a minute.',
+        metric: called(scraper),
+        below: 3,
+        periods: 2,
         silenceIsBad: true,
       },
       {
@@ -190,17 +216,39 @@ export class MonitoringStack extends Stack {
       {
         name: 'mail-postponed',
         section: 'mails-do-not-go-out',
-        means: 'The SMTP server has not taken mails for a quarter of an hour.',
-        metric: mailsPostponed,
+        means: 'The SMTP server postponed mails for half an hour and took none.',
+        // Tries of one mail come less and less often, up to an hour apart: not each five minutes have one.
+        metric: condition('(postponed > 0) AND (FILL(sent, 0) < 1)', {
+          period: halfAnHour,
+          of: {
+            postponed: mailsPostponed.with({ period: halfAnHour }),
+            sent: mailsSent.with({ period: halfAnHour }),
+          },
+        }),
         above: 0,
-        periods: 3,
       },
       {
         name: 'queue-depth',
         section: 'the-queue-grows',
-        means: 'More messages wait in RabbitMQ than a healthy hour brings.',
-        metric: this.#broker('MessageReadyCount', 'Maximum'),
-        above: 20_000,
+        means:
+          'So many messages have waited in RabbitMQ for a quarter of an hour that scrapers pause, or soon will.',
+        metric: this.#broker('MessageReadyCount', 'Minimum'),
+        above: 0.8 * scraperPausesAtDepth,
+        periods: 3,
+      },
+      {
+        name: 'nothing-consumed',
+        section: 'the-queue-grows',
+        means: 'Messages wait in RabbitMQ, and for a quarter of an hour Lambda called no function with any.',
+        metric: condition('(waiting > 0) AND (FILL(deliver, 0) + FILL(mail, 0) < 1)', {
+          period: fiveMinutes,
+          of: {
+            waiting: this.#broker('MessageReadyCount', 'Minimum'),
+            deliver: called(deliver),
+            mail: called(mail),
+          },
+        }),
+        above: 0,
         periods: 3,
       },
     ];
@@ -227,7 +275,20 @@ export class MonitoringStack extends Stack {
         section: 'functions-fail',
         means: 'Functions fail again and again.',
         metric: each((name) => functions.functions[name].function.metricErrors({ period: fiveMinutes })),
-        above: 5,
+        // One that is called once a minute and always fails has five, or four where a period begins.
+        above: 3,
+      },
+      {
+        name: 'problems',
+        section: 'functions-fail',
+        means: 'Functions met again and again what does not pass by itself.',
+        metric: sum({
+          deliver: this.#events.problemsOfDeliver,
+          ftpSync: this.#events.problemsOfFtpSync,
+          mail: this.#events.problemsOfMail,
+          announce: this.#events.problemsOfAnnounce,
+        }),
+        above: 2,
       },
       {
         name: 'function-throttles',
@@ -256,6 +317,15 @@ export class MonitoringStack extends Stack {
             },
           ]
         : []),
+      {
+        name: 'broker-away',
+        section: 'the-broker-is-away',
+        means: 'For ten minutes nobody was connected to RabbitMQ; nodes and mappings always are.',
+        metric: this.#broker('ConnectionCount', 'Maximum'),
+        below: 1,
+        periods: 2,
+        silenceIsBad: true,
+      },
       {
         name: 'broker-memory',
         section: 'the-broker-is-short-of-memory-or-disk',
@@ -358,6 +428,7 @@ export class MonitoringStack extends Stack {
     const key = new kms.Key(this, 'AlarmKey', {
       description: `${names.cluster}: alarms`,
       enableKeyRotation: true,
+      removalPolicy: RemovalPolicy.DESTROY, // Nothing that it encrypted outlives the topic; KMS keeps it for 30 days.
     });
     // CloudWatch publishes to an encrypted topic only if it may use the key, which AWS's own key does not let it.
     key.addToResourcePolicy(
@@ -395,15 +466,25 @@ export class MonitoringStack extends Stack {
     const { names } = this.#props;
     const graph = (title: string, left: cloudwatch.IMetric[], width = 8) =>
       new cloudwatch.GraphWidget({ title, left, width });
-    const { termsClaimed, fenceRefusals, ticks, crawlsFinished, filesRejected, mailsFailed, mailsPostponed } =
-      this.#events;
+    const {
+      leaderWrites,
+      termsClaimed,
+      fenceRefusals,
+      ticks,
+      ticksFailed,
+      crawlsFinished,
+      filesRejected,
+      mailsSent,
+      mailsFailed,
+      mailsPostponed,
+    } = this.#events;
     new cloudwatch.Dashboard(this, 'Dashboard', {
       dashboardName: names.cluster,
       widgets: [
         [new cloudwatch.AlarmStatusWidget({ title: 'Alarms', alarms: this.#alarms, width: 24, height: 3 })],
         [
-          graph('Leadership', [termsClaimed, fenceRefusals]),
-          graph('Intake', [crawlsFinished, ticks, filesRejected]),
+          graph('Leadership', [leaderWrites, termsClaimed, fenceRefusals]),
+          graph('Intake', [crawlsFinished, ticks, ticksFailed, filesRejected]),
           graph('RabbitMQ', [
             this.#broker('MessageReadyCount', 'Maximum'),
             this.#broker('MessageUnacknowledgedCount', 'Maximum'),
@@ -414,7 +495,7 @@ export class MonitoringStack extends Stack {
             'Functions: duration',
             functionNames.map((name) => this.#props.functions.functions[name].function.metricDuration()),
           ),
-          graph('Mail', [mailsFailed, mailsPostponed]),
+          graph('Mail', [mailsSent, mailsFailed, mailsPostponed]),
           graph('Load balancer', [
             this.#props.nodes.loadBalancer.metrics.requestCount(),
             this.#props.nodes.loadBalancer.metrics.httpCodeTarget(elb.HttpCodeTarget.TARGET_5XX_COUNT),
@@ -468,6 +549,18 @@ function aws(
   dimensionsMap: Record<string, string>,
 ): cloudwatch.Metric {
   return new cloudwatch.Metric({ namespace: `AWS/${service}`, metricName, statistic, period, dimensionsMap });
+}
+/** 1 where it holds and 0 where not. */
+function condition(
+  expression: string,
+  { period, of }: { period: Duration; of: Record<string, cloudwatch.IMetric> },
+): cloudwatch.MathExpression {
+  return new cloudwatch.MathExpression({
+    expression: `IF(${expression}, 1, 0)`,
+    usingMetrics: of,
+    period,
+    label: '1: it is so',
+  });
 }
 function sum(usingMetrics: Record<string, cloudwatch.IMetric>): cloudwatch.MathExpression {
   const names = Object.keys(usingMetrics);

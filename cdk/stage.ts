@@ -58,6 +58,14 @@ const awsStageSchema = z
   .refine(({ ftpServer, partners }) => ftpServer || partners.length === 0, {
     path: ['partners'],
     error: 'reach the FTP server of the stage, and it has none',
+  })
+  .refine(({ ftpServer, ftpAddress }) => ftpServer || ftpAddress !== undefined, {
+    path: ['ftpAddress'],
+    error: 'is missing: without a server of its own (`ftpServer`) the stage has to be told of another one',
+  })
+  .refine(({ ftpServer, ftpAddress }) => !ftpServer || ftpAddress === undefined, {
+    path: ['ftpAddress'],
+    error: 'names another server, and the stage has its own: leave it out, or set `ftpServer` to false',
   });
 
 const localStageSchema = z.strictObject({

@@ -20,7 +20,7 @@ export const deadLetterSchema = z.object({
   group: z.string(),
   state: z.enum(deadLetterStates),
   /** How often it was sent again. */
-  attempts: z.int(),
+  retries: z.int(),
   /** How often this very letter arrived. */
   times: z.int(),
   edited: z.boolean(),
@@ -44,7 +44,7 @@ const deadLetterActionSchema = z.object({
   action: z.uuid(),
   at: z.iso.datetime(),
   kind: z.enum(['retry', 'edit', 'discard']),
-  who: z.string(),
+  by: z.string(),
   reason: z.string().nullable(),
   detail: z.record(z.string(), z.unknown()),
   letters: z.int(),

@@ -2,7 +2,7 @@
 // Secrets are not in them: a variable ending in _URI says where the secret lies, `file:/path` or
 // `secretsmanager:name-or-arn`, the latter with `#field` when the secret is a JSON object and one field is meant.
 import * as z from 'zod';
-import { nodeIdSchema } from './ids.ts';
+import { membersMax, nodeIdSchema } from './ids.ts';
 import { itemPartitionsSchema } from './item-partitions.ts';
 import { nodes } from './topology.ts';
 
@@ -237,6 +237,8 @@ function refuseUnworkable(
     );
     if (twice) refuse('BATON_MEMBERS', `two members have the ${key} ${twice[key]}`);
   }
+  if (members.length > membersMax)
+    refuse('BATON_MEMBERS', `${members.length} members, and ${membersMax} are possible`);
   if (!members.some(({ voter }) => voter)) refuse('BATON_MEMBERS', 'no member votes');
   if (!members.some(({ id }) => id === node.BATON_NODE_ID))
     refuse(

@@ -67,6 +67,8 @@ export const batonEventSchema = z.discriminatedUnion('type', [
     by: z.string().max(100),
     unheard: z.array(nodeId),
   }),
+  /** Told by the leader twice a minute for as long as the database takes a fenced write of its: silence is what an alarm hears. */
+  event('leader.writes', { node: nodeId, term: z.int() }),
   event('batch.applied', {
     node: nodeId,
     term: z.int(),
@@ -111,7 +113,14 @@ export const batonEventSchema = z.discriminatedUnion('type', [
     code: z.string(),
     reason: z.string(),
   }),
-  event('tick.received', { queue: z.string(), sentAt: at.nullable(), files: z.int(), tookMs: z.number() }),
+  event('tick.received', {
+    queue: z.string(),
+    sentAt: at.nullable(),
+    /** `held`: another worker was at it. None from the release before. */
+    outcome: z.enum(['done', 'held', 'failed']).optional(),
+    files: z.int(),
+    tookMs: z.number(),
+  }),
   event('page.failed', { source: z.string(), url: z.string(), reason: z.string() }),
   event('fault.injected', { target: z.string(), action: z.string(), detail: z.string().nullable() }),
   event('service.changed', { service: z.string(), state: z.string(), detail: z.string().nullable() }),

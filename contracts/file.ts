@@ -18,9 +18,13 @@ export interface FileName {
   readonly crawlIntake: number | undefined;
 }
 
+/** Why a file is rejected whose name `parseFileName` does not understand. */
+export const fileNameRule =
+  'its name says no source or no known format: <source>[_<anything>].<csv|ndjson|json>[.gz] is read, with a source of lower case letters, digits and inner dashes';
+
 /**
- * `<source>_<anything>.<csv|ndjson|json>[.gz]`, or `<source>.<format>`.
- * Returns undefined for a name that says no source or no known format: such a file is rejected, not ignored.
+ * What `fileNameRule` says. Undefined for another name: such a file is rejected, not ignored. In the database
+ * `source_of_file` reads the source of what was understood here.
  */
 export function parseFileName(name: string): FileName | undefined {
   const match = /^(?<source>[a-z0-9-]+)(?:_(?<rest>[^/]*))?\.(?<format>csv|ndjson|json)(?<gz>\.gz)?$/u.exec(

@@ -10,6 +10,9 @@ export const nodeIdSchema = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'lower case letters, digits and dashes, 1 to 32');
 
+/** A heartbeat names every heir, and fits into one datagram. */
+export const membersMax = 16;
+
 /** Versions are exact integers in JSON, JavaScript and bigint columns alike. */
 export const versionSchema = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
 

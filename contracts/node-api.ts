@@ -51,7 +51,7 @@ export const routes = {
   files: '/internal/files',
   /** POST multipart `meta` (FileMeta JSON), `file` (the bytes as they are), `sha256` (hex) -> FileAnswer. */
   fileContent: (fileId: string) => `/internal/files/${fileId}/content`,
-  /** PUT FileOutcome: where the file was moved (done/ or rejected/ and why). */
+  /** PUT FileOutcome: why it is rejected, and where it was moved. */
   fileOutcome: (fileId: string) => `/internal/files/${fileId}/outcome`,
   /** GET ?format=csv|ndjson -> all current items, streamed. */
   export: '/internal/export',
@@ -265,7 +265,13 @@ export const fileAnswerSchema = z.object({
   problems: z.array(z.string()),
 });
 export type FileAnswer = z.infer<typeof fileAnswerSchema>;
-export const fileOutcomeSchema = z.strictObject({ movedTo: z.string(), reason: z.string().nullable() });
+export const fileOutcomeSchema = z.strictObject({
+  /** Null while it lies in in/. */
+  movedTo: z.string().nullable(),
+  /** What ftp-sync rejects it for by itself: the leader could not even read it. */
+  reason: z.string().nullable(),
+});
+export type FileOutcome = z.infer<typeof fileOutcomeSchema>;
 
 export const leaseRequestSchema = z.strictObject({
   owner,

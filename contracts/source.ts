@@ -57,6 +57,7 @@ const partnerSourceSchema = z.strictObject({
     .optional(),
   /** A file with a larger share of bad rows is rejected whole; below it, bad rows are counted and named. */
   badRowsShareMax: z.number().min(0).max(1).default(0.1),
+  /** A file of one that is switched off is rejected unread. */
   enabled: z.boolean().default(true),
 });
 export const sourceSchema = z.discriminatedUnion('kind', [shopSourceSchema, partnerSourceSchema]);

@@ -2,6 +2,7 @@
 // and nodes. cdk/ and emulator/ build from it and every process reads its names here.
 // Only what RabbitMQ 3.10, 3.13, 4.2 and 4.3 all accept: durable quorum queues, no delayed-message plugin.
 import { itemQueueName, itemQueueNames } from './item-partitions.ts';
+import { deadQueueOf, retryQueueOf } from './queue-names.ts';
 
 export const exchanges = {
   /** Work: routed by kind and source. */
@@ -34,15 +35,15 @@ function workQueue(name: string, routingKey: string): Queue {
       'x-max-length': lengthMax,
       'x-overflow': 'reject-publish',
       'x-dead-letter-exchange': exchanges.dead.name,
-      'x-dead-letter-routing-key': `${name}.dead`,
+      'x-dead-letter-routing-key': deadQueueOf(name),
       'x-dead-letter-strategy': 'at-least-once',
     },
   };
 }
 function retryQueue(name: string, { delayMs, routingKey }: { delayMs: number; routingKey: string }): Queue {
   return {
-    name: `${name}.retry`,
-    bindings: [{ exchange: exchanges.retry.name, routingKey: `${name}.retry` }],
+    name: retryQueueOf(name),
+    bindings: [{ exchange: exchanges.retry.name, routingKey: retryQueueOf(name) }],
     arguments: {
       'x-queue-type': 'quorum',
       'x-message-ttl': delayMs,
@@ -57,8 +58,8 @@ function retryQueue(name: string, { delayMs, routingKey }: { delayMs: number; ro
 }
 function deadQueue(name: string): Queue {
   return {
-    name: `${name}.dead`,
-    bindings: [{ exchange: exchanges.dead.name, routingKey: `${name}.dead` }],
+    name: deadQueueOf(name),
+    bindings: [{ exchange: exchanges.dead.name, routingKey: deadQueueOf(name) }],
     arguments: {
       'x-queue-type': 'quorum',
       'x-delivery-limit': deliveryLimit,
@@ -113,8 +114,10 @@ export const routingKeys = {
 
 /** Headers of ours on messages. */
 export const messageHeaders = {
-  /** How often it was published for another try; counted by us because x-death counts differ between RabbitMQ releases. */
-  attempt: 'x-attempt',
+  /** Which attempt it is, left out for the first; counted by us because x-death counts differ between RabbitMQ releases. */
+  attempt: 'x-baton-attempt',
+  /** When a message that is given up after a time was first tried, in milliseconds. */
+  firstTriedAt: 'x-baton-first-tried-at',
   traceparent: 'traceparent',
   /** When the scraper published it, in milliseconds: RabbitMQ's own property holds seconds. */
   publishedAt: 'x-baton-published-at',
@@ -125,9 +128,20 @@ export const messageHeaders = {
   originalRoutingKey: 'x-baton-routing-key',
   originalQueue: 'x-baton-queue',
   /** On a dead letter that was sent again: how often, and its id in the table of the leader. */
-  replays: 'x-baton-replays',
+  retries: 'x-baton-retries',
   deadLetterId: 'x-baton-dead-letter',
 } as const;
+
+/** What of a message's headers goes with it when it is published again: texts and numbers, but for the broker's own account of it. */
+export function ownHeaders(headers: Readonly<Record<string, unknown>>): Record<string, string | number> {
+  return Object.fromEntries(
+    Object.entries(headers).filter(
+      (entry): entry is [string, string | number] =>
+        (typeof entry[1] === 'string' || typeof entry[1] === 'number') &&
+        !/^x-(?:(?:first-|last-)?death|delivery-count)/.test(entry[0]),
+    ),
+  );
+}
 
 /** Above this depth of `items`, its partitions together, the scraper stores its frontier and ends; the next tick goes on from there. */
 export const scraperPausesAtDepth = 5_000;
@@ -178,8 +192,10 @@ export const functions = {
   deliver: { memoryMb: 512, timeoutS: 60, entry: 'intermediary/deliver-handler.ts', functionUrl: false },
   announce: { memoryMb: 256, timeoutS: 10, entry: 'intermediary/announce-handler.ts', functionUrl: false },
   redirect: { memoryMb: 256, timeoutS: 5, entry: 'intermediary/redirect-handler.ts', functionUrl: true },
+  // RabbitMQ takes back what is not acknowledged within half an hour, and a mapping holds two batches: two invocations fit.
   'ftp-sync': { memoryMb: 512, timeoutS: 840, entry: 'ftp-sync/handler.ts', functionUrl: false },
-  mail: { memoryMb: 256, timeoutS: 60, entry: 'mail/handler.ts', functionUrl: false },
+  // The answer of a slow mail server (contracts/mail-message.ts), and time before it for a batch that is sent as usual.
+  mail: { memoryMb: 256, timeoutS: 840, entry: 'mail/handler.ts', functionUrl: false },
 } as const satisfies Record<FunctionName, FunctionSettings>;
 
 export interface RabbitmqEventSource {

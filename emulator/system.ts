@@ -10,18 +10,18 @@ import { publicRoutes } from '../contracts/public-routes.ts';
 import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
 import { parseEventLine } from '../runtime/logger.ts';
 import { callLeader } from './cluster/call-leader.ts';
-import { startControl, type FaultAction } from './launcher/control.ts';
+import { everyPaused, startControl, type FaultAction } from './launcher/control.ts';
 import { ActiveFaults, activeText } from './faults/active-faults.ts';
 import { FaultLinks } from './faults/fault-links.ts';
 import { parseChaos } from './faults/grammar.ts';
 import {
   endLeftovers,
+  keepRecord,
   makeLayout,
   readRecord,
   removeRecord,
   runsAlready,
   takeFolder,
-  writeRecord,
 } from './instance/instance.ts';
 import { changeMembership } from './instance/change-membership.ts';
 import { planMembership } from './instance/membership.ts';
@@ -112,17 +112,16 @@ async function startInFolder(
   const leaders = new LeaderWatch(tell);
   let groups: readonly (ProcessIdentity & { name: string })[] = [];
   let controlUrl = '';
-  let recording = Promise.resolve();
+  const kept = keepRecord(layout);
   const record = (): void => {
     const launcher = identify(process.pid);
     if (controlUrl === '' || !launcher) return;
-    const contents = {
-      version: 1 as const,
+    kept.is({
+      version: 1,
       launcher,
       control: { url: controlUrl, token: stack.credentials.controlToken },
       groups: [...groups],
-    };
-    recording = recording.then(() => writeRecord(layout, contents)).catch(() => undefined); // Written again at the next change.
+    });
   };
 
   const supervisor = new Supervisor({
@@ -179,6 +178,11 @@ async function startInFolder(
   const status = (): Promise<SystemStatus> =>
     systemStatus(stack.members, supervisor.views(), { faults: faultsInForce() });
   async function fault(action: FaultAction, target: string): Promise<string> {
+    if (action === 'resume' && target === everyPaused) {
+      const names = supervisor.views().flatMap(({ name, state }) => (state === 'paused' ? [name] : []));
+      const done = names.map((name) => fault(action, name));
+      return names.length === 0 ? 'nothing is paused' : (await Promise.all(done)).join('\n');
+    }
     const name = target === 'leader' ? await leaderNow() : target;
     const before = supervisor.views().find((view) => view.name === name)?.state;
     const pid = supervisor[action](name);
@@ -255,7 +259,7 @@ async function startInFolder(
       faults.close();
       await links?.close();
       await internal.close();
-      await recording;
+      await kept.close();
       await removeRecord(layout);
       if (isUp) leaveFolder(); // Else the start leaves it, which may not be over yet.
     })());

@@ -2,7 +2,8 @@
 // try later. Both are confirmed by the broker before they return, so the handler may then succeed and lose
 // nothing. Never throws a message away: when the publish fails it throws and Lambda keeps the message.
 import { hash } from 'node:crypto';
-import { exchanges, messageHeaders } from '../contracts/topology.ts';
+import { deadQueueOf, retryQueueOf } from '../contracts/queue-names.ts';
+import { exchanges, messageHeaders, ownHeaders } from '../contracts/topology.ts';
 import type { FailureCode } from '../contracts/failures.ts';
 import { decodeHeaders, type QueuedMessage, type RabbitmqMessage } from '../contracts/rabbitmq-event.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -25,7 +26,6 @@ export interface Letter extends QueuedMessage {
 const reasonLengthMax = 1_000; // Headers travel in one AMQP frame.
 const publishTimeoutMs = 10_000;
 const latestDateMs = 253_402_300_800_000; // The year 10,000: what anybody may write into a header.
-type Headers = Record<string, string | number>;
 
 /**
  * Publishes to `baton.dead` with key `<queue>.dead`, and tells it. A body that is not UTF-8 is stored as base64, and the
@@ -37,10 +37,10 @@ export async function deadLetter(ports: PublishPorts, letter: Letter): Promise<v
   const words = printable(encoded ? `${reason} (the body is not UTF-8, here as base64)` : reason);
   await publish(ports, message, {
     exchange: exchanges.dead.name,
-    routingKey: `${queue}.dead`,
+    routingKey: deadQueueOf(queue),
     body,
     headers: {
-      ...ownHeaders(message),
+      ...ownHeaders(headersOf(message)),
       [messageHeaders.deadCode]: code,
       [messageHeaders.deadReason]: words.slice(0, reasonLengthMax),
       [messageHeaders.originalQueue]: queue,
@@ -51,28 +51,33 @@ export async function deadLetter(ports: PublishPorts, letter: Letter): Promise<v
   ports.logger.emit({ type: 'message.dead-lettered', queue, messageId, code, reason });
 }
 
-/** Publishes to `baton.retry` with key `<queue>.retry`, `x-attempt` raised by one; the TTL queue sends it back. */
+/** Publishes to `baton.retry` with key `<queue>.retry`, as its next attempt; the TTL queue sends it back. */
 export async function publishRetry(
   ports: Pick<PublishPorts, 'broker'>,
   { queue, message }: QueuedMessage,
+  headers: Readonly<Record<string, number>> = {},
 ): Promise<void> {
   await publish(ports, message, {
     exchange: exchanges.retry.name,
-    routingKey: `${queue}.retry`,
+    routingKey: retryQueueOf(queue),
     body: bodyOf(message).body,
-    headers: { ...ownHeaders(message), [messageHeaders.attempt]: attemptOf(message) + 1 },
+    headers: {
+      ...ownHeaders(headersOf(message)),
+      ...headers,
+      [messageHeaders.attempt]: attemptOf(message) + 1,
+    },
   });
 }
 
-/** How often it was published for another try: 0 for a message that is here for the first time. */
+/** From 1. */
 export function attemptOf(message: RabbitmqMessage): number {
-  const attempt = Number(decodeHeaders(message.basicProperties.headers)[messageHeaders.attempt]);
-  return Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 0;
+  const attempt = Number(headersOf(message)[messageHeaders.attempt]);
+  return Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 1;
 }
 
 /** Null where its publisher did not say. */
 export function publishedAtOf(message: RabbitmqMessage): string | null {
-  const at = decodeHeaders(message.basicProperties.headers)[messageHeaders.publishedAt];
+  const at = headersOf(message)[messageHeaders.publishedAt];
   return typeof at === 'number' && at > 0 && at < latestDateMs ? new Date(at).toISOString() : null;
 }
 
@@ -89,14 +94,8 @@ async function publish(
   );
 }
 
-/** Its own text and number headers; x-death and its like belong to the broker. */
-function ownHeaders(message: RabbitmqMessage): Headers {
-  const own = Object.entries(decodeHeaders(message.basicProperties.headers)).filter(
-    (entry): entry is [string, string | number] =>
-      (typeof entry[1] === 'string' || typeof entry[1] === 'number') &&
-      !/^x-(first|last)-death|^x-death|^x-delivery-count/.test(entry[0]),
-  );
-  return Object.fromEntries(own);
+function headersOf({ basicProperties }: RabbitmqMessage): Record<string, unknown> {
+  return decodeHeaders(basicProperties.headers);
 }
 
 function bodyOf(message: RabbitmqMessage): { body: string; encoded: boolean } {

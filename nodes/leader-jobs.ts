@@ -9,7 +9,7 @@ import { createCollector } from './dead-letters/collect.ts';
 import { sendAgain } from './dead-letters/send-again.ts';
 import type { Leadership } from './leadership.ts';
 import { makeNotices, publishDueMails, queueDigests } from './mailer/mailer.ts';
-import { createRetention } from './retention.ts';
+import { createRetention, keptFor } from './retention.ts';
 import type { Store } from './store.ts';
 import type { Deliveries } from './tracing/deliveries.ts';
 
@@ -19,6 +19,8 @@ const giveWayMs = 250;
 const problemAfterMs = 10_000;
 /** At least this long, and at least as long as the step took, is the pause between two steps: writers get the database half of the time. */
 const betweenStepsMs = 10;
+/** An alarm looks minute by minute: with two a minute none is empty by chance. */
+const tellEveryMs = 30_000;
 
 export interface LeaderJob {
   readonly name: string;
@@ -36,6 +38,7 @@ export function jobsOf({
   itemPartitions,
   mailFrom,
   pageUrl,
+  emit,
 }: {
   nodeId: string;
   store: Store;
@@ -45,6 +48,7 @@ export function jobsOf({
   mailFrom: string;
   /** Where the links of mails lead. */
   pageUrl: string;
+  emit: Emit;
 }): readonly LeaderJob[] {
   const domain = /@(?<domain>[^\s>]+)/.exec(mailFrom)?.groups?.['domain'] ?? 'baton.invalid';
   return [
@@ -63,6 +67,14 @@ export function jobsOf({
       run: (term) => sendAgain(term, store, broker, itemPartitions),
     },
     { name: 'retention', everyMs: 60_000, run: createRetention(store) },
+    {
+      name: 'telling that it writes',
+      everyMs: tellEveryMs,
+      run: async (term) => {
+        await store.sweep(term, 'leases', { ...keptFor.leases, rowsMax: 1 });
+        emit({ type: 'leader.writes', node: nodeId, term });
+      },
+    },
   ];
 }
 

@@ -19,7 +19,7 @@ export interface LeadershipOptions {
   readonly claim: (claim: { term: number; holder: string }) => Promise<ClaimResult>;
   readonly emit: Emit;
   readonly repeatClaimMs: number;
-  /** So long after the last leader was lost, or this one elected, a write waits here for what comes. */
+  /** So long after the last leader was lost, and again after this one was elected, a write waits here for what comes. */
   readonly patienceMs: number;
 }
 
@@ -33,12 +33,13 @@ export class Leadership {
   readonly #listeners: ((state: LeadershipView) => void)[] = [];
   #state: LeadershipView;
   #inFlight = 0;
-  #whenIdle = (): void => undefined;
   #repeat: NodeJS.Timeout | undefined;
   #reported = '';
-  /** Since when nobody here can say who writes: an election, a claim or a hand-over is under way. */
-  #openSince: number | undefined;
+  #handsOver = false;
+  /** Since when nobody here can say who writes, and for which reason: an election, or a claim or a hand-over. */
+  #open: { readonly kind: LeadershipView['kind']; since: number } | undefined;
   readonly #waiting = new Set<() => void>();
+  readonly #waitingForIdle = new Set<() => void>();
 
   constructor(options: LeadershipOptions) {
     this.#options = options;
@@ -71,12 +72,13 @@ export class Leadership {
   }
 
   /**
-   * Resolves when this node leads or knows who does; at the latest `patienceMs` after it last knew. A caller who is sent
+   * Resolves when this node leads or knows who does; at the latest `patienceMs` after that became open. A caller who is sent
    * away in the middle of an election can only come again and again, and takes the processor from those who elect.
    */
   async settled(): Promise<void> {
-    if (this.#openSince === undefined || this.#waiting.size >= waitingMax) return;
-    const leftMs = this.#openSince + this.#options.patienceMs - performance.now();
+    const open = this.#open;
+    if (open === undefined || this.#waiting.size >= waitingMax) return;
+    const leftMs = open.since + this.#options.patienceMs - performance.now();
     if (leftMs <= 0) return;
     await new Promise<void>((resolve) => {
       const go = (): void => {
@@ -85,7 +87,7 @@ export class Leadership {
         resolve();
       };
       const late = setTimeout(() => {
-        this.#openSince = Number.NEGATIVE_INFINITY; // A timer may come a little early; nobody after it waits for the rest.
+        open.since = Number.NEGATIVE_INFINITY; // A timer may come a little early; nobody after it waits for the rest.
         go();
       }, Math.ceil(leftMs));
       this.#waiting.add(go);
@@ -94,10 +96,11 @@ export class Leadership {
 
   /**
    * Runs a fenced write in the term this node holds; waits for an election that is under way (see `settled`).
-   * @throws Failure NOT_LEADER with the leader, NO_LEADER with a wait, or what `write` throws; STALE_TERM tells raft.
+   * @throws Failure NOT_LEADER with the leader, NO_LEADER with a wait, or what `write` throws; after STALE_TERM this node
+   * claims again or leaves.
    */
   async write<T>(what: string, write: (term: number) => Promise<T>): Promise<T> {
-    if (this.#openSince !== undefined) await this.settled();
+    if (this.#open !== undefined) await this.settled();
     const state = this.#state;
     if (state.kind !== 'leading') throw this.#refusal();
     this.#inFlight += 1;
@@ -106,29 +109,33 @@ export class Leadership {
     } catch (error) {
       if (error instanceof Failure && error.code === 'STALE_TERM') {
         const seen = error.details['databaseTerm'];
-        this.#fenceRefused(state.term, typeof seen === 'number' ? seen : null, what);
+        this.#writeRefused(state.term, typeof seen === 'number' ? seen : null, what);
       }
       throw error;
     } finally {
       this.#inFlight -= 1;
-      if (this.#inFlight === 0) this.#whenIdle();
+      if (this.#inFlight === 0) for (const go of this.#waitingForIdle) go();
     }
   }
 
   /**
    * Takes no writes while those under way end and leadership is handed over; takes them again when nobody took it.
-   * `leader` is null when nobody was elected within the patience of a write. Who took over need not be whom it was meant for: should that one die meanwhile, another is elected.
+   * `leader` is null when nobody was elected within the patience of a write. Who took over need not be whom it was meant for:
+   * should that one die meanwhile, another is elected. A leader that cannot claim the fence hands over, too.
    * @throws Failure NOT_LEADER or NO_LEADER, as a write.
    */
   async transfer(target: string | null, reason: string): Promise<TransferAnswer> {
     const { kind, term } = this.#state;
-    if (kind !== 'leading') throw this.#refusal();
-    this.#become({ kind: 'waiting', term });
+    if (this.#handsOver || (kind !== 'leading' && kind !== 'waiting')) throw this.#refusal();
+    this.#handsOver = true;
+    if (kind === 'leading') this.#become({ kind: 'waiting', term });
     await this.#idle(drainWithinMs.transfer);
     const result = await this.#options.raft.transfer(target, reason);
+    this.#handsOver = false;
     const stillLeads = this.#options.raft.status().role.kind === 'leader';
     const now = this.state;
-    if (stillLeads && now.kind === 'waiting' && now.term === term) this.#become({ kind: 'leading', term });
+    if (kind === 'leading' && stillLeads && now.kind === 'waiting' && now.term === term)
+      this.#become({ kind: 'leading', term });
     if (result.kind === 'failed') return result;
     await this.settled();
     return { kind: 'done', leader: this.leader()?.nodeId ?? null };
@@ -151,11 +158,13 @@ export class Leadership {
   async #idle(withinMs: number): Promise<void> {
     if (this.#inFlight === 0) return;
     await new Promise<void>((resolve) => {
-      const late = setTimeout(resolve, withinMs);
-      this.#whenIdle = () => {
+      const go = (): void => {
         clearTimeout(late);
+        this.#waitingForIdle.delete(go);
         resolve();
       };
+      const late = setTimeout(go, withinMs);
+      this.#waitingForIdle.add(go);
     });
   }
 
@@ -175,11 +184,15 @@ export class Leadership {
       clearTimeout(this.#repeat);
       this.#become({ kind: 'following', term, leader: 'leader' in role ? role.leader : null });
     } else if (this.#state.term !== term || this.#state.kind === 'following') {
-      this.#state = { kind: 'waiting', term };
-      // Asked before anybody is told, since nobody writes until the database has answered.
-      void this.#claim(term);
-      this.#become(this.#state);
+      this.#claimAnew(term);
     }
+  }
+
+  #claimAnew(term: number): void {
+    this.#state = { kind: 'waiting', term };
+    // Asked before anybody is told, since nobody writes until the database has answered.
+    void this.#claim(term);
+    this.#become(this.#state);
   }
 
   async #claim(term: number): Promise<void> {
@@ -190,7 +203,8 @@ export class Leadership {
       const result = await this.#options.claim({ term, holder });
       if (!waits()) return; // Another term began, or this node ends: the answer belongs to the past.
       if (result.kind === 'refused') {
-        this.#fenceRefused(term, result.databaseTerm, 'claim');
+        this.#tellRefused(term, result.databaseTerm, 'claim');
+        this.#options.raft.fenceRefused(result.databaseTerm);
         return;
       }
       this.#reported = '';
@@ -211,12 +225,18 @@ export class Leadership {
     }
   }
 
-  #fenceRefused(term: number, databaseTerm: number | null, what: string): void {
-    this.#options.emit({ type: 'fence.refused', node: this.#options.nodeId, term, databaseTerm, what });
+  #writeRefused(term: number, databaseTerm: number | null, what: string): void {
+    this.#tellRefused(term, databaseTerm, what);
     // A write under way may learn it after this node has already left the term.
     if (this.#state.term !== term) return;
-    if (this.#state.kind === 'leading') this.#become({ kind: 'waiting', term });
-    this.#options.raft.fenceRefused(databaseTerm ?? term + 1);
+    if (databaseTerm === null || databaseTerm > term) {
+      if (this.#state.kind === 'leading') this.#become({ kind: 'waiting', term });
+      this.#options.raft.fenceRefused(databaseTerm ?? term + 1);
+    } else if (this.#state.kind === 'leading') this.#claimAnew(term); // The database lost the claim: see docs/runbook.md.
+  }
+
+  #tellRefused(term: number, databaseTerm: number | null, what: string): void {
+    this.#options.emit({ type: 'fence.refused', node: this.#options.nodeId, term, databaseTerm, what });
   }
 
   #become(state: LeadershipView): void {
@@ -230,7 +250,8 @@ export class Leadership {
     const { kind } = this.#state;
     // One that ends sends away at once: whoever asks another node meanwhile has a connection there when it leads.
     const isOpen = kind === 'waiting' || (kind === 'following' && this.leader() === undefined);
-    this.#openSince = isOpen ? (this.#openSince ?? performance.now()) : undefined;
+    const since = this.#open?.kind === kind ? this.#open.since : performance.now();
+    this.#open = isOpen ? { kind, since } : undefined;
     if (!isOpen) for (const go of this.#waiting) go();
   }
 }

@@ -19,7 +19,8 @@ import { createNode } from './node.ts';
 import { openNamedCollector } from './tracing/open-collector.ts';
 import { renewal, watchRenewals } from './identity/renewals.ts';
 import { startRaftThread } from './raft-thread/thread.ts';
-import { makeFirstVoteFile, readIdentity } from './identity/vote-file.ts';
+import { takeIdentityLock } from './identity/identity-lock.ts';
+import { makeFirstVoteFile, readIdentity, setVoteFileAside } from './identity/vote-file.ts';
 import { bundlePage } from './web/page.ts';
 
 const stopWithinMs = 9_000; // Drain 5 s, hand over 1 s, close: inside the 10 s that a container gets by default.
@@ -43,6 +44,9 @@ async function main(): Promise<void> {
   const tls = await readTls();
   const keys = await readKeys();
   mkdirSync(environment.BATON_DATA, { recursive: true, mode: 0o700 });
+  // Before the database records this start: the rule that admits it rests on this node's former process having ended.
+  const unlock = takeIdentityLock({ dataDir: environment.BATON_DATA, nodeId });
+  lifecycle.opened({ name: 'identity', close: unlock });
 
   const database = openDatabase({
     url: environment.BATON_DATABASE_URL,
@@ -59,6 +63,7 @@ async function main(): Promise<void> {
     members,
     remembered: readIdentity(environment.BATON_DATA),
     makeFirstVoteFile: (of) => makeFirstVoteFile({ ...of, dataDir: environment.BATON_DATA }),
+    setVoteFileAside: () => setVoteFileAside(environment.BATON_DATA),
     report: (detail) => logger.emit({ type: 'problem', code: 'DATABASE_UNAVAILABLE', detail }),
     tryEveryMs: joinEveryMs,
     signal: stopping.signal,

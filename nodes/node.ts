@@ -166,7 +166,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
         'database',
         health.databaseReachable
           ? null
-          : 'the database does not answer this node: nothing is written until it does',
+          : 'the database does not answer this node, or takes no writes: nothing is written until it does',
       );
     },
   });
@@ -198,6 +198,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
       itemPartitions,
       mailFrom: settings.mailFrom,
       pageUrl: settings.pageUrl ?? member.publicUrl,
+      emit: logger.emit,
     }),
   });
 
@@ -216,6 +217,8 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     async close(reason) {
       await leadership.resign(reason);
       database.close();
+      // It votes until its raft thread is closed, and must not be elected meanwhile; nor lead on when nobody took over.
+      raft.reportHealth({ databaseReachable: false, fit: false, reason: 'this node stops' });
       standby.close();
       work.close();
       sources.close();

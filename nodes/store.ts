@@ -12,6 +12,7 @@ import type {
   FileAnswer,
   FileOpenAnswer,
   FileOpenRequest,
+  FileOutcome,
   ItemVerdict,
   MailClaimAnswer,
   MailResult,
@@ -36,7 +37,7 @@ export type ItemEvent = Extract<BatonEvent, { type: 'item.changed' }>;
 export interface FeedBounds {
   /** The feed's own uuid: another database has another one. */
   readonly feed: string;
-  /** Oldest id still kept, and newest; both 0 when nothing happened yet. */
+  /** Oldest id still kept, and newest: one less than `first` when there is none. */
   readonly first: number;
   readonly last: number;
 }
@@ -88,7 +89,7 @@ export interface SourceAge {
   readonly incomplete: string | null;
 }
 
-/** What has a retention; the migrations say how long. */
+/** What has a retention; nodes/retention.ts says how long. */
 export type Swept =
   | 'staged_rows'
   | 'leases'
@@ -111,8 +112,8 @@ export interface StoredCounts {
 }
 
 export interface FenceStore {
-  /** @throws Failure DATABASE_UNAVAILABLE or DATABASE_TIMEOUT. */
-  ping(): Promise<void>;
+  /** `readOnly`: a standby, or a primary that was demoted. @throws Failure DATABASE_UNAVAILABLE or DATABASE_TIMEOUT. */
+  ping(): Promise<{ readOnly: boolean }>;
   /** Asked again by the same holder it is claimed again. */
   claim(claim: { term: number; holder: string }): Promise<ClaimResult>;
   fence(): Promise<{ term: number; holder: string | null }>;
@@ -169,11 +170,7 @@ export interface FileStore {
   fileIntake(
     fileId: string,
   ): Promise<{ name: string; intake: number; size: number; settled?: FileAnswer } | undefined>;
-  fileOutcome(
-    term: number,
-    fileId: string,
-    outcome: { movedTo: string; reason: string | null },
-  ): Promise<void>;
+  fileOutcome(term: number, fileId: string, outcome: FileOutcome): Promise<void>;
 }
 
 export interface MailStore {
@@ -218,8 +215,15 @@ export interface ListStore {
   recentMails(limit: number): Promise<MailView[]>;
   recentCrawls(limit: number): Promise<CrawlView[]>;
   counts(): Promise<StoredCounts>;
-  /** Removes at most `rowsMax` rows that are past their retention, the oldest first. @returns how many. */
-  sweep(term: number, table: Swept, rowsMax: number): Promise<number>;
+  /**
+   * Removes at most `rowsMax` rows that are older than `days`, the oldest first. `from`: what is older was removed before.
+   * @returns how many, and the time of the last one.
+   */
+  sweep(
+    term: number,
+    table: Swept,
+    step: { days: number; rowsMax: number; from?: Date | undefined },
+  ): Promise<{ swept: number; reached?: Date | undefined }>;
 }
 
 /** All of it, as nodes/database gives it. */

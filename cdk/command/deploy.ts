@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ECSClient } from '@aws-sdk/client-ecs';
 import { Names } from '../names.ts';
 import type { AwsStage } from '../stage.ts';
+import { placeholdersIn } from './placeholders.ts';
 import { runCdk } from './run-cdk.ts';
 import { findTrouble, readServices } from './trouble.ts';
 
@@ -16,6 +17,13 @@ export async function deploy(
   /** `program` is another CDK than the pinned one: in tests. */
   { ecs, everyMs = lookEveryMs, program }: { ecs: ECSClient; everyMs?: number; program?: string },
 ): Promise<number> {
+  const placeholders = placeholdersIn(stage);
+  if (placeholders.length > 0) {
+    process.stderr.write(
+      `cdk.json, stage ${stage.name}, still has what it was shipped with: ${placeholders.join(', ')}. Fill in your own: docs/aws.md, "From zero to a running system"\n`,
+    );
+    return 1;
+  }
   const since = new Date();
   process.stdout.write(
     `Deploys all stacks of ${stage.name} and asks nothing. What would change: npm run aws -- diff --stage ${stage.name}\n`,

@@ -6,7 +6,7 @@ export function leftovers(stage: AwsStage): string {
   const names = new Names(stage);
   const { cluster } = names;
   const left = [
-    'the bucket with the access log of the load balancer, and the key of the alarms, which stay on purpose',
+    'the bucket with the access log of the load balancer, which stays on purpose',
     `log groups that AWS made by itself: /aws/amazonmq/broker/<id of the broker>/*, /aws/ecs/containerinsights/${cluster}/performance, /aws/lambda/${cluster}-network-*`,
     'backups of the files in the vault aws/efs/automatic-backup-vault, which end by themselves after 35 days',
     `the record in the zone of ${stage.domain.name} that the certificate was validated by`,

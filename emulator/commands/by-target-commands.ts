@@ -1,6 +1,6 @@
 // The commands that are there for every target, as commander sees them.
-import type { Command } from 'commander';
-import { faultActions } from '../launcher/control.ts';
+import { Argument, type Command } from 'commander';
+import { everyPaused, faultActions } from '../launcher/control.ts';
 import { chaosUsage } from '../faults/grammar.ts';
 import { breakNetwork, injectFault, showLogs, showNodes, showStatus, transfer } from './by-target.ts';
 import type { ChaosOptions } from './chaos.ts';
@@ -56,7 +56,13 @@ export function addFaults(program: Command, finish: Finish): void {
     program
       .command(action)
       .description(describes[action])
-      .argument('<service>', 'leader, or a service as `status` names it', notEmpty)
+      .addArgument(
+        action === 'resume'
+          ? new Argument('[service]', 'as `status` names it; all that are frozen without it')
+              .argParser(notEmpty)
+              .default(everyPaused, 'all that are frozen')
+          : new Argument('<service>', 'leader, or a service as `status` names it').argParser(notEmpty),
+      )
       .addOption(dataOption())
       .addOption(targetOption())
       .action(async (service: string, options: Place) => finish(await injectFault(action, service, options)));

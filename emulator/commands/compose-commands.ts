@@ -1,7 +1,7 @@
 // `baton compose ...` and `baton localstack ...` as commander sees them.
 import { Option, type Command } from 'commander';
 import { lambdaPlaces, type LambdaPlace } from '../containers/addresses.ts';
-import { composeDown, composeUp, localstackUp } from './compose.ts';
+import { composeDown, composeUp, localstackDown, localstackUp } from './compose.ts';
 import { orFailed, type Finish } from './exit-codes.ts';
 import { itemPartitionsOption } from './item-partitions-option.ts';
 import { logsOfCompose, statusOfCompose } from './compose-status.ts';
@@ -49,5 +49,5 @@ export function addLocalstack(program: Command, finish: Finish): void {
     .command('localstack')
     .description('LocalStack alone in a container, with the functions stack deployed into it');
   localstack.command('up').action(async () => finish(await orFailed(localstackUp)));
-  localstack.command('down').action(async () => finish(await orFailed(() => composeDown({ volumes: true }))));
+  localstack.command('down').action(async () => finish(await orFailed(localstackDown)));
 }

@@ -1,7 +1,7 @@
 // `baton status`, `kill`, `pause`, `resume` and `logs` for the system in containers: the same form as for the local one,
 // made of what Docker says and of what the nodes answer on their published ports.
 import type { Member } from '../../contracts/environment.ts';
-import type { FaultAction } from '../launcher/control.ts';
+import { everyPaused, type FaultAction } from '../launcher/control.ts';
 import type { ServiceKind } from '../services/service.ts';
 import { systemStatus, type ServiceState, type ServiceView, type SystemStatus } from '../cluster/status.ts';
 import { breakContainer, compose, listContainers, projectName, type Container } from './compose-project.ts';
@@ -47,7 +47,16 @@ export async function statusOfCompose({
 }
 
 export async function faultInCompose(action: FaultAction, target: string): Promise<number> {
-  if ((await listContainers()).length === 0) return nothingRuns();
+  const containers = await listContainers();
+  if (containers.length === 0) return nothingRuns();
+  if (action === 'resume' && target === everyPaused) {
+    const paused = containers.filter(({ status }) => status === 'paused');
+    const done = await Promise.all(paused.map(({ service }) => breakContainer(action, service)));
+    process.stdout.write(
+      done.length === 0 ? 'nothing is paused\n' : done.map((text) => `${text}\n`).join(''),
+    );
+    return exitCodes.ok;
+  }
   const service = target === 'leader' ? (await composeStatus())?.leader : target;
   if (!service) throw new Error('nobody leads right now');
   process.stdout.write(`${await breakContainer(action, service)}\n`);

@@ -58,6 +58,7 @@ export async function composeUp({
  * hand, and its queues and schedules are theirs. @returns the exit code.
  */
 export async function localstackUp(): Promise<number> {
+  apartFromTheSystem();
   const env = { ...settingsFor('localstack'), BATON_LOCALSTACK_TRIGGERS: 'false' };
   if ((await compose(['build', 'init'], { env })) !== 0) return exitCodes.failed;
   if ((await compose(['up', '--detach', 'localstack', 'deployer'], { env, quiet: true })) !== 0)
@@ -72,6 +73,17 @@ LocalStack answers at http://${address}, and the functions stack is deployed. Fo
 
 `);
   return exitCodes.ok;
+}
+
+/** With all that it stored. @returns the exit code. */
+export async function localstackDown(): Promise<number> {
+  apartFromTheSystem();
+  return await composeDown({ volumes: true });
+}
+
+/** A project of its own, with its own volumes: what the system in containers has stored is not LocalStack's to take away. */
+function apartFromTheSystem(): void {
+  process.env['COMPOSE_PROJECT_NAME'] = `${projectName()}-localstack`;
 }
 
 /** With `volumes` what was stored goes too. @returns the exit code. */

@@ -44,7 +44,9 @@ export function addDlq(program: Command, finish: Finish): void {
     .action(async (ids: number[] | undefined, options: dlq.ChangeOptions) =>
       finish(await dlq.retry(ids, options)),
     );
-  audited(filtered(command.command('discard').description('discard letters: kept for 90 days, never sent')))
+  audited(
+    filtered(command.command('discard').description('discard letters: they stay listed and are never sent')),
+  )
     .argument('[ids...]', letterHelp, letterIds)
     .option('--all', 'all that wait')
     .requiredOption('--reason <text>', 'why, for the audit')

@@ -35,10 +35,10 @@ export function lettersText({
   next: number | null;
 }): string {
   if (letters.length === 0) return 'There is no such dead letter.\n';
-  const rows = letters.map(({ id, state, attempts, queue, source, code, diedAt, reason }) => [
+  const rows = letters.map(({ id, state, retries, queue, source, code, diedAt, reason }) => [
     id,
     state,
-    attempts,
+    retries,
     queue,
     source ?? nothing,
     code,
@@ -50,20 +50,8 @@ export function lettersText({
 }
 
 export function letterText(letter: DeadLetterDetail): string {
-  const {
-    id,
-    state,
-    queue,
-    routingKey,
-    source,
-    code,
-    reason,
-    messageId,
-    type,
-    traceparent,
-    attempts,
-    times,
-  } = letter;
+  const { id, state, queue, routingKey, source, code, reason, messageId, type, traceparent, retries, times } =
+    letter;
   const { diedAt, cameFrom, edited, problems, headers, actions } = letter;
   const meaning = code in failures ? ` (${failures[code as keyof typeof failures].means})` : '';
   const about = facts([
@@ -75,7 +63,7 @@ export function letterText(letter: DeadLetterDetail): string {
     ['queue', `${queue}, sent again as ${routingKey}`],
     ['message', `${messageId || nothing}, ${type}`],
     ['trace', traceparent ?? nothing],
-    ['sent again', attempts === 0 ? 'never' : plural(attempts, 'time')],
+    ['sent again', retries === 0 ? 'never' : plural(retries, 'time')],
     ...(cameFrom === null ? [] : [['came from', `dead letter ${cameFrom}`] as const]),
   ]);
   const section = (title: string, text: string): string => (text === '' ? '' : `\n${title}\n${text}`);
@@ -109,10 +97,10 @@ export function prettyBody({ body }: Pick<DeadLetterDetail, 'body'>): string {
 
 export function actionsText(actions: readonly DeadLetterAction[]): string {
   if (actions.length === 0) return 'Nothing was done with dead letters so far.\n';
-  const rows = actions.map(({ at, kind, who, letters, reason, detail }) => [
+  const rows = actions.map(({ at, kind, by, letters, reason, detail }) => [
     timeText(at),
     kind,
-    who,
+    by,
     letters,
     reason ??
       Object.entries(detail)

@@ -7,7 +7,7 @@ import { describeError } from '../../runtime/failure.ts';
 import { layoutOf, readRecord, type InstanceRecord } from '../instance/instance.ts';
 import { isFree, usualPorts } from '../instance/ports.ts';
 import { isAlive } from '../instance/process-table.ts';
-import { findRabbitmq } from '../services/rabbitmq/rabbitmq.ts';
+import { findRabbitmq, rabbitmqIsMissing } from '../services/rabbitmq/rabbitmq.ts';
 import { dataOption, jsonOption } from './options.ts';
 import { exitCodes, type Finish } from './exit-codes.ts';
 
@@ -97,8 +97,7 @@ function broker(): Finding {
     : {
         what: 'Broker',
         state: 'note',
-        detail:
-          'no RabbitMQ installed: the built-in development broker is used (`apt-get install rabbitmq-server` for the real one)',
+        detail: `${rabbitmqIsMissing}. The built-in development broker is used`,
       };
 }
 

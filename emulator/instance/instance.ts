@@ -144,6 +144,43 @@ export async function writeRecord(layout: Layout, record: InstanceRecord): Promi
   await writeWhole(layout.record, JSON.stringify(record), { mode: 0o600, flush: false });
 }
 
+const writeAgainMs = 1_000;
+
+/**
+ * Keeps the record as it is now: of those that come while one is written, the newest alone follows, so that a slow disk does
+ * not keep it waiting behind older ones. What cannot be written is tried again.
+ */
+export function keepRecord(layout: Layout, write: typeof writeRecord = writeRecord) {
+  const closing = new AbortController();
+  let newest: InstanceRecord | undefined;
+  let writing: Promise<void> | undefined;
+  async function writeNewest(): Promise<void> {
+    while (newest !== undefined) {
+      const record = newest;
+      newest = undefined;
+      const isWritten = await write(layout, record).then(
+        () => true,
+        () => false,
+      );
+      if (isWritten || closing.signal.aborted) continue;
+      await pause(writeAgainMs, closing.signal);
+      newest ??= record;
+    }
+    writing = undefined;
+  }
+  return {
+    is(record: InstanceRecord): void {
+      newest = record;
+      writing ??= writeNewest();
+    },
+    /** Resolves when nothing is written any more. */
+    async close(): Promise<void> {
+      closing.abort();
+      await writing;
+    },
+  };
+}
+
 export async function removeRecord(layout: Layout): Promise<void> {
   await rm(layout.record, { force: true });
 }

@@ -18,10 +18,12 @@ import type { SystemStatus } from '../cluster/status.ts';
 
 export const faultActions = ['kill', 'pause', 'resume'] as const;
 export type FaultAction = (typeof faultActions)[number];
+/** Target of `resume`: whoever paused a leader need not know which node it was. */
+export const everyPaused = 'paused';
 
 export interface ControlPorts {
   status(): Promise<SystemStatus>;
-  /** `target`: a service, or `leader`. @returns what was done, in words. @throws Error with the reason. */
+  /** `target`: a service, `leader`, or of `resume` `paused`. @returns what was done, in words. @throws Error with the reason. */
   fault(action: FaultAction, target: string): Promise<string>;
   /** The faults in force. */
   faults(): FaultList['faults'];

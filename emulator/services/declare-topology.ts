@@ -3,6 +3,7 @@
 // is taken while the item queues are empty, and those too many deleted then. On AWS cdk/ does it.
 import type { ChannelModel } from 'amqplib';
 import { itemQueueName, refusedChange, type FoundItemQueue } from '../../contracts/item-partitions.ts';
+import { retryQueueOf } from '../../contracts/queue-names.ts';
 import { exchanges, queuesOf } from '../../contracts/topology.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { connectAmqps, type BrokerAddress } from '../../runtime/amqps.ts';
@@ -36,7 +37,7 @@ export async function declareTopology(broker: BrokerAddress, itemPartitions = 1)
     }
     // The last first: those that are left when this is cut off are still counted from the first.
     for (const { name } of found.slice(itemPartitions).toReversed())
-      for (const unused of [`${name}.retry`, name])
+      for (const unused of [retryQueueOf(name), name])
         await onOwnChannel(connection, `the end of ${unused}`, (channel) => channel.deleteQueue(unused));
   } finally {
     await connection.close().catch(() => undefined); // Closed already, by the error that is on its way up.
@@ -50,7 +51,7 @@ async function findItemQueues(connection: ChannelModel): Promise<FoundItemQueue[
     const name = itemQueueName(found.length);
     const depth = await depthOf(connection, name);
     if (depth === undefined) return found;
-    found.push({ name, messages: depth + ((await depthOf(connection, `${name}.retry`)) ?? 0) });
+    found.push({ name, messages: depth + ((await depthOf(connection, retryQueueOf(name))) ?? 0) });
   }
 }
 async function depthOf(connection: ChannelModel, queue: string): Promise<number | undefined> {

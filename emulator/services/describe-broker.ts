@@ -6,7 +6,7 @@ import type { Layout } from '../instance/instance.ts';
 import { usualPorts, type Ports } from '../instance/ports.ts';
 import type { Service } from './service.ts';
 import { devBrokerService } from './dev-broker/service.ts';
-import { findRabbitmq, rabbitmqService } from './rabbitmq/rabbitmq.ts';
+import { findRabbitmq, rabbitmqIsMissing, rabbitmqService } from './rabbitmq/rabbitmq.ts';
 
 export type BrokerChoice = 'auto' | 'rabbitmq' | 'development';
 
@@ -31,9 +31,7 @@ export async function describeBroker(
   const tls = authority.leaf('broker');
   const installed = broker === 'development' ? undefined : findRabbitmq();
   if (!installed && broker === 'rabbitmq')
-    throw new Error(
-      'no RabbitMQ is installed here (looked for /usr/lib/rabbitmq/bin/rabbitmq-server): `apt-get install rabbitmq-server`, or start without --broker rabbitmq',
-    );
+    throw new Error(`${rabbitmqIsMissing}. Install one, or start without --broker rabbitmq`);
   const service = installed
     ? rabbitmqService({
         folder: layout.data('rabbitmq'),

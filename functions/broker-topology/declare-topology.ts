@@ -5,6 +5,7 @@
 // whoever started the system there has stopped all that publishes (docs/decisions/0036).
 import * as z from 'zod';
 import { itemQueueName, refusedChange } from '../../contracts/item-partitions.ts';
+import { retryQueueOf } from '../../contracts/queue-names.ts';
 import {
   exchanges,
   queues,
@@ -90,6 +91,32 @@ export async function declareTopology(
   }
 }
 
+/**
+ * As administrator. One whose secret holds a new password gets it in RabbitMQ first, by the password before: nobody else knows
+ * of the secret. @throws Error when neither is good.
+ */
+export async function openManagement(
+  api: (admin: Credentials) => CallManagement,
+  { current, previous }: { current: Credentials; previous: () => Promise<Credentials> },
+): Promise<CallManagement> {
+  const call = api(current);
+  if ((await call('GET', '/api/whoami')).status !== 401) return call;
+  const before = await previous().catch((cause: unknown) => {
+    throw new Error('RabbitMQ refuses the administrator, and the secret has no value before this one', {
+      cause,
+    });
+  });
+  if (before.username !== current.username)
+    throw new Error(
+      `the secret names ${current.username} and named ${before.username}: the administrator's name stays, only the password changes`,
+    );
+  await ask(api(before), 'PUT', `/api/users/${encodeURIComponent(current.username)}`, {
+    password: current.password,
+    tags: 'administrator',
+  });
+  return call;
+}
+
 const queueSchema = z.object({
   durable: z.boolean(),
   auto_delete: z.boolean(),
@@ -125,7 +152,7 @@ async function findItemQueues(
     const name = itemQueueName(found.length);
     const bindings = bindingsSchema.parse(await ask(call, 'GET', bindingsOf(name)));
     if (bindings.length === 0) return found;
-    const messages = (await depthOf(call, name)) + (await depthOf(call, `${name}.retry`));
+    const messages = (await depthOf(call, name)) + (await depthOf(call, retryQueueOf(name)));
     found.push({ name, messages, bindings: bindings.map((binding) => binding.properties_key) });
   }
 }

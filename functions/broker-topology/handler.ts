@@ -1,15 +1,17 @@
 // Custom resource of the broker stack: declares what contracts/topology.ts says at every deploy that changes it, and when a
 // person calls it, say after a new password. Deletes nothing, ever.
-import { credentialsSchema } from '../../contracts/secrets.ts';
+import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { credentialsSchema, type Credentials } from '../../contracts/secrets.ts';
 import { brokerUsers, type BrokerUser } from '../../contracts/topology.ts';
 import { readEnvironment } from '../../runtime/config.ts';
 import { createSecrets } from '../../runtime/secrets.ts';
 import { doForWhoeverCalls } from '../cloudformation.ts';
-import { declareTopology, type CallManagement } from './declare-topology.ts';
+import { declareTopology, openManagement, type CallManagement } from './declare-topology.ts';
 
 const environment = readEnvironment('broker-topology', process.env);
-const secrets = createSecrets();
+const secretsManager = new SecretsManagerClient({ maxAttempts: 3 });
 const answerWithinMs = 10_000;
+const secretWithinMs = 3_000;
 
 export const handler = async (
   event: unknown,
@@ -19,7 +21,12 @@ export const handler = async (
 };
 
 async function declare(): Promise<void> {
-  const admin = await secrets.json(environment.BATON_BROKER_ADMIN_URI, credentialsSchema);
+  // Anew: whoever calls twice within a minute has just put another password there.
+  const [secrets, before] = [createSecrets(), createSecrets(undefined, previousSecret)];
+  const call = await openManagement((admin) => managementApi(environment.BATON_MANAGEMENT_URL, admin), {
+    current: await secrets.json(environment.BATON_BROKER_ADMIN_URI, credentialsSchema),
+    previous: () => before.json(environment.BATON_BROKER_ADMIN_URI, credentialsSchema),
+  });
   const entries = await Promise.all(
     brokerUsers.map(
       async (name) =>
@@ -33,13 +40,23 @@ async function declare(): Promise<void> {
     ),
   );
   await declareTopology(
-    managementApi(environment.BATON_MANAGEMENT_URL, admin),
-    Object.fromEntries(entries) as Record<BrokerUser, { username: string; password: string }>,
+    call,
+    Object.fromEntries(entries) as Record<BrokerUser, Credentials>,
     environment.BATON_ITEM_PARTITIONS,
   );
 }
 
-function managementApi(url: string, admin: { username: string; password: string }): CallManagement {
+/** What the secret held before its newest value, as Secrets Manager keeps it. */
+async function previousSecret(secretId: string): Promise<string> {
+  const { SecretString } = await secretsManager.send(
+    new GetSecretValueCommand({ SecretId: secretId, VersionStage: 'AWSPREVIOUS' }),
+    { abortSignal: AbortSignal.timeout(secretWithinMs) },
+  );
+  if (SecretString === undefined) throw new Error('it is binary, a text was expected');
+  return SecretString;
+}
+
+function managementApi(url: string, admin: Credentials): CallManagement {
   const authorization = `Basic ${Buffer.from(`${admin.username}:${admin.password}`).toString('base64')}`;
   return async (method, path, json) => {
     const response = await fetch(new URL(path, url), {

@@ -1,5 +1,6 @@
-// What one invocation does: a tick or a message of the queue `files`, under the lease `ftp-sync` of the leader.
-// Ticks never fail (the next one is near); a message is handled, sent to wait, or dead-lettered, never lost.
+// What one invocation does: a tick or a message of the queue `files`, under a lease of the leader: `ftp-sync`, or for an export,
+// which touches no file that comes in, `ftp-export`. Ticks never fail (the next one is near); a message is handled, sent to
+// wait for a bounded time, or dead-lettered, never lost.
 import * as z from 'zod';
 import {
   fileCommandSchema,
@@ -8,15 +9,15 @@ import {
   type FileCommand,
 } from '../../contracts/file-command.ts';
 import { routes } from '../../contracts/node-api.ts';
-import { messagesOf, type QueuedMessage } from '../../contracts/rabbitmq-event.ts';
-import { queues, routingKeys } from '../../contracts/topology.ts';
+import { decodeHeaders, messagesOf, type QueuedMessage } from '../../contracts/rabbitmq-event.ts';
+import { messageHeaders, queues, routingKeys } from '../../contracts/topology.ts';
 import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
 import { childTraceparent, newTraceparent } from '../../runtime/trace.ts';
 import { deadLetter, publishRetry, type PublishPorts } from '../dead-letter.ts';
 import { readMessage } from '../read-message.ts';
 import { reportingEvents } from '../report-events.ts';
 import { exportItems } from './export-items.ts';
-import { retryRejected, syncAll, syncOne, type SyncCounts, type SyncPorts } from './sync-files.ts';
+import { retryRejected, syncAll, syncOne, type SyncCounts, type SyncPorts, type Work } from './sync-files.ts';
 
 export interface EventPorts extends SyncPorts, PublishPorts {}
 export interface Invocation {
@@ -28,6 +29,8 @@ export interface Invocation {
 const leaseMs = 120_000; // How long a dead worker blocks the next one.
 const renewMs = 40_000;
 const callTimeoutMs = 5_000;
+/** So long after its first try a command is given up: what stands in its way then is for a person. */
+const triedForMs = 3_600_000;
 const commandBytesMax = 64 * 1024;
 
 const sqsEventSchema = z.object({
@@ -61,16 +64,25 @@ async function handleTick(
 ): Promise<void> {
   const began = performance.now();
   let counts: SyncCounts | undefined;
+  let outcome: 'done' | 'held' | 'failed' = 'failed';
   try {
-    counts = await underLease(ports, invocation, newTraceparent(), (work) => syncAll(ports, work));
+    counts = await underLease(
+      ports,
+      invocation,
+      { lease: 'ftp-sync', traceparent: newTraceparent() },
+      (work) => syncAll(ports, work),
+    );
+    outcome = 'done';
   } catch (error) {
-    ports.logger.warn(`this tick's sync failed, the next one tries again: ${describeError(error)}`);
+    if (codeOf(error) === 'LEASE_HELD') outcome = 'held';
+    else ports.logger.warn(`this tick's sync failed, the next one tries again: ${describeError(error)}`);
   }
   const sentMs = Number(record.attributes?.SentTimestamp);
   ports.logger.emit({
     type: 'tick.received',
     queue: record.eventSourceARN.split(':').at(-1) ?? record.eventSourceARN,
     sentAt: Number.isFinite(sentMs) ? new Date(sentMs).toISOString() : null,
+    outcome,
     files: (counts?.applied ?? 0) + (counts?.rejected ?? 0),
     tookMs: Math.round(performance.now() - began),
   });
@@ -78,95 +90,114 @@ async function handleTick(
 
 async function handleMessage(
   ports: EventPorts,
-  { queue, message }: QueuedMessage,
+  arrived: QueuedMessage,
   invocation: Invocation,
 ): Promise<void> {
-  const read = readMessage<FileCommand>(message, {
+  const read = readMessage<FileCommand>(arrived.message, {
     schema: fileCommandSchema,
     type: fileCommandType,
     version: fileCommandVersion,
     bytesMax: commandBytesMax,
   });
   if (read.kind === 'poison')
-    return await deadLetter(ports, { queue, message, ...read, routingKey: routingKeys.files('unknown') });
-  const command = read.value;
+    return await deadLetter(ports, { ...arrived, ...read, routingKey: routingKeys.files('unknown') });
   try {
-    const done = await runCommand(ports, command, invocation);
-    if (!done) await publishRetry(ports, { queue, message });
+    await runCommand(ports, read.value, invocation);
   } catch (error) {
-    const reason = describeError(error);
-    if (error instanceof Failure && error.rule.next === 'dead-letter')
-      return await deadLetter(ports, {
-        queue,
-        message,
-        code: error.code,
-        reason,
-        routingKey: routingKeys.files(command.kind),
-      });
-    ports.logger.warn(`${command.kind} waits in ${queues.filesRetry.name}: ${reason}`);
-    await publishRetry(ports, { queue, message });
+    await afterFailure(ports, arrived, read.value, error);
   }
 }
 
-/** False when it has to come again: another worker runs, or its file is left in in/. */
-async function runCommand(ports: EventPorts, command: FileCommand, invocation: Invocation): Promise<boolean> {
-  const counts = await underLease(
+async function afterFailure(
+  ports: EventPorts,
+  arrived: QueuedMessage,
+  { kind }: FileCommand,
+  error: unknown,
+): Promise<void> {
+  const code = codeOf(error);
+  const reason = describeError(error);
+  const letter = { ...arrived, code, routingKey: routingKeys.files(kind) };
+  if (error instanceof Failure && error.rule.next === 'dead-letter')
+    return await deadLetter(ports, { ...letter, reason });
+  const now = Date.now();
+  const firstTriedAt = firstTriedAtOf(arrived) ?? now;
+  const isOver = now - firstTriedAt > triedForMs;
+  // What another worker's sync does not take the next tick takes, as it does all that still lies in in/.
+  const isOfTicks = kind === 'sync' ? isOver || code === 'LEASE_HELD' : kind === 'deposited' && isOver;
+  if (isOfTicks) return ports.logger.info(`${kind} is left to the ticks: ${reason}`);
+  if (isOver)
+    return await deadLetter(ports, { ...letter, reason: `given up after an hour of tries: ${reason}` });
+  ports.logger.warn(`${kind} waits in ${queues.filesRetry.name}: ${reason}`);
+  await publishRetry(ports, arrived, { [messageHeaders.firstTriedAt]: firstTriedAt });
+}
+
+function firstTriedAtOf({ message }: QueuedMessage): number | undefined {
+  const at = decodeHeaders(message.basicProperties.headers)[messageHeaders.firstTriedAt];
+  return typeof at === 'number' ? at : undefined;
+}
+
+/** A file that it leaves in in/ is the ticks' to go on with. @throws what keeps it from being done, LEASE_HELD too. */
+async function runCommand(ports: EventPorts, command: FileCommand, invocation: Invocation): Promise<void> {
+  await underLease(
     ports,
     invocation,
-    childTraceparent(command.traceparent),
-    (work): Promise<SyncCounts> => {
+    {
+      lease: command.kind === 'export' ? 'ftp-export' : 'ftp-sync',
+      traceparent: childTraceparent(command.traceparent),
+    },
+    async (work) => {
       switch (command.kind) {
         case 'sync':
-          return syncAll(ports, work);
+          return void (await syncAll(ports, work));
         case 'deposited':
-          return syncOne(ports, work, command.name);
+          return void (await syncOne(ports, work, command.name));
         case 'retry':
-          return retryRejected(ports, work, command.name);
+          return void (await retryRejected(ports, work, command.name));
         case 'export':
-          return exportItems(ports, work).then(() => ({ applied: 0, rejected: 0, left: 0 }));
+          return await exportItems(ports, work);
       }
     },
   );
-  // What a sync leaves, or what another worker's sync takes, the next tick sees; a named file must not wait on luck.
-  return command.kind === 'sync' || (counts !== undefined && counts.left === 0);
 }
 
-/** Undefined when another worker holds the lease. */
+/** @throws Failure LEASE_HELD when another worker has it. */
 async function underLease<T>(
   { leader, logger }: EventPorts,
   { deadline, owner }: Invocation,
-  traceparent: string,
-  run: (work: { deadline: number; traceparent: string; signal: AbortSignal }) => Promise<T>,
-): Promise<T | undefined> {
+  { lease: name, traceparent }: { lease: string; traceparent: string },
+  run: (work: Work) => Promise<T>,
+): Promise<T> {
   const lost = new AbortController();
-  const lease = (ms: number) =>
+  const lease = (ms: number, until: number) =>
     leader.call(
       {
         method: 'POST',
-        path: routes.lease('ftp-sync'),
+        path: routes.lease(name),
         json: { owner, leaseMs: ms },
         timeoutMs: callTimeoutMs,
         traceparent,
       },
-      { deadline: Math.min(deadline, performance.now() + 2 * callTimeoutMs) },
+      { deadline: until },
     );
-  try {
-    await lease(leaseMs);
-  } catch (error) {
-    if (codeOf(error) === 'LEASE_HELD') return undefined;
-    throw error;
-  }
-  const renewal = setInterval(() => {
-    lease(leaseMs).catch((error: unknown) => {
+  const take = () => lease(leaseMs, Math.min(deadline, performance.now() + 2 * callTimeoutMs));
+  const renew = async (): Promise<void> => {
+    try {
+      await take();
+    } catch (error) {
       logger.warn(`renewing the lease failed: ${describeError(error)}`);
       if (['LEASE_HELD', 'LEASE_LOST'].includes(codeOf(error))) lost.abort();
-    });
-  }, renewMs);
+    }
+  };
+  await take();
+  let renewal: Promise<void> | undefined;
+  const timer = setInterval(() => void (renewal = renew()), renewMs);
   try {
     return await run({ deadline, traceparent, signal: lost.signal });
   } finally {
-    clearInterval(renewal);
-    await lease(0).catch((error: unknown) =>
+    clearInterval(timer);
+    await renewal; // Answered after the lease was given back, it would take it once more.
+    // Also when the time is over: else it blocks the next one for two minutes.
+    await lease(0, performance.now() + callTimeoutMs).catch((error: unknown) =>
       logger.warn(`giving the lease back failed: ${describeError(error)}`),
     );
   }

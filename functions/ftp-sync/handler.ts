@@ -16,7 +16,7 @@ const logger = createLogger({ process: 'ftp-sync' });
 const leader = new LeaderClient(environment, secrets);
 
 const budgetMsDefault = 60_000; // Where the caller states no remaining time.
-const marginMs = 15_000; // For the lease, the retry's publish and the answer.
+const marginMs = 20_000; // For the lease, the retry's publish and the answer.
 
 const address = ftpAddressOf(environment, secrets);
 

@@ -1,6 +1,6 @@
 // What to do with what lies in in/, in which order and under which names: decided from names and two looks at each file,
 // without touching anything.
-import { parseFileName } from '../../contracts/file.ts';
+import { fileNameRule, parseFileName } from '../../contracts/file.ts';
 
 /** SIZE and MDTM of a file at one moment. */
 export interface Look {
@@ -32,12 +32,7 @@ export function judgeName(name: string): Verdict {
       reason: `a name may not be . or .., hold slashes or control characters, or be longer than ${nameBytesMax} bytes`,
     };
   if (name.startsWith('.') || name.endsWith('.part')) return { kind: 'ignore' };
-  if (!parseFileName(name))
-    return {
-      kind: 'reject',
-      reason:
-        'its name says no source or no known format: <source>_<anything>.<csv|ndjson|json>[.gz] is expected, with a source of lower case letters, digits and dashes',
-    };
+  if (!parseFileName(name)) return { kind: 'reject', reason: fileNameRule };
   return { kind: 'take' };
 }
 
@@ -60,12 +55,17 @@ export function takenName(name: string, fileId: string): string {
   return `${name.slice(0, name.length - extension.length)}.baton-${fileId}${extension}`;
 }
 
+const idInName =
+  /\.baton-(?<fileId>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?=(?:\.(?:csv|ndjson|json))?(?:\.gz)?$)/;
+
 /** What its producer called it, wherever it lies: by that name, its size and its time the ledger knows a file. */
 export function givenName(name: string): string {
-  return name.replace(
-    /\.baton-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=(?:\.(?:csv|ndjson|json))?(?:\.gz)?$)/,
-    '',
-  );
+  return name.replace(idInName, '');
+}
+
+/** Undefined for a file that was not opened yet. */
+export function fileIdOf(name: string): string | undefined {
+  return idInName.exec(name)?.groups?.['fileId'];
 }
 
 /** Those of one source together, since their order among each other matters. Those of none are told apart from all others. */

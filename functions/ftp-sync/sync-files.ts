@@ -10,15 +10,16 @@ import {
   routes,
   type FileOpenAnswer,
   type FileOpenRequest,
+  type FileOutcome,
 } from '../../contracts/node-api.ts';
-import { describeError, Failure } from '../../runtime/failure.ts';
+import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
 import { inParallel } from '../../runtime/in-parallel.ts';
 import type { InternalAnswer, InternalRequest } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { pause } from '../../runtime/waiting.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import type { FtpClient } from './ftp-client.ts';
-import { bySource, givenName, isStable, judgeName, takenName, type Look } from './plan-transfer.ts';
+import { bySource, fileIdOf, givenName, isStable, judgeName, takenName, type Look } from './plan-transfer.ts';
 import { multipartBody } from './upload.ts';
 
 export interface SyncPorts {
@@ -119,12 +120,19 @@ export async function syncOne(ports: SyncPorts, work: Work, given: string): Prom
 /** Moves a rejected file back to in/ and takes it: the ledger knows it by what it is called in both, and keeps its place. */
 export async function retryRejected(ports: SyncPorts, work: Work, name: string): Promise<SyncCounts> {
   assertUsable(name);
-  if (givenName(name) === name)
+  const fileId = fileIdOf(name);
+  if (fileId === undefined)
     throw new Failure(
       'MESSAGE_MALFORMED',
       `${name} is no name that a rejected file has: see its ${folders.rejected}/`,
     );
-  await move(ports.ftp, { from: `${folders.rejected}/${name}`, to: `${folders.in}/${name}` });
+  const from = `${folders.rejected}/${name}`;
+  // Only what the ledger knows to lie there is a new try. Whoever moved it may have died before saying so.
+  if (await ports.ftp.look(from))
+    await noteOutcome(ports, work, fileId, { movedTo: from, reason: null }).catch((error: unknown) => {
+      if (codeOf(error) !== 'NOT_FOUND') throw error; // The ledger has forgotten it, and will take it for a new one.
+    });
+  await move(ports.ftp, { from, to: `${folders.in}/${name}` });
   await ports.ftp.remove(`${folders.rejected}/${reasonName(name)}`);
   return await syncOne(ports, work, name);
 }
@@ -213,11 +221,14 @@ async function takeFile(
   // It was replaced before it was renamed, or written on: that content is a file of its own, for the next look.
   if (!isStable(file.look, await ftp.look(at))) return 'left';
   const movedTo = `${reason === null ? folders.done : folders.rejected}/${taken}`;
-  // The reason first: a rejected file never lies there without one.
-  if (reason !== null)
+  if (reason !== null) {
+    // Known, and told to whoever watches, before it is moved: once it has left in/ no run looks at it any more.
+    await noteOutcome(ports, work, fileId, { movedTo: null, reason });
+    // A rejected file never lies there without its reason.
     await ftp.write(`${folders.rejected}/${reasonName(taken)}`, Readable.from([Buffer.from(`${reason}\n`)]));
+  }
   await move(ftp, { from: at, to: movedTo }); // When it is gone, another run has moved it there.
-  await call(ports, work, { method: 'PUT', path: routes.fileOutcome(fileId), json: { movedTo, reason } });
+  await noteOutcome(ports, work, fileId, { movedTo, reason });
   const state = reason === null ? 'applied' : 'rejected';
   logger.emit({ type: 'file.changed', fileId, name: given, state, rows: null, reason });
   return state;
@@ -228,6 +239,15 @@ async function move(ftp: FtpClient, { from, to }: { from: string; to: string }):
   if (await ftp.move({ from, to })) return true;
   if (await ftp.look(from)) throw new Failure('INTERNAL', `the FTP server does not move ${from} to ${to}`);
   return false;
+}
+
+async function noteOutcome(
+  ports: SyncPorts,
+  work: Work,
+  fileId: string,
+  outcome: FileOutcome,
+): Promise<void> {
+  await call(ports, work, { method: 'PUT', path: routes.fileOutcome(fileId), json: outcome });
 }
 
 const reasonName = (name: string): string => `${name}.reason.txt`;

@@ -15,7 +15,7 @@ const logger = createLogger({ process: 'deliver' });
 const leader = new LeaderClient(environment, secrets);
 
 const budgetMsDefault = 30_000; // Where the caller states no remaining time.
-const marginMsMax = 15_000; // For publishing what the leader could not take, and the answer.
+const marginMsMax = 25_000; // For publishing what the leader could not take, twice where a confirm is late, and the answer.
 
 export const handler = async (event: unknown, context: LambdaContext): Promise<DeliverCounts> => {
   const timeMs = remainingMs(context, { elseMs: budgetMsDefault });

@@ -14,6 +14,7 @@ import { routingKeys } from '../../contracts/topology.ts';
 import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
 import { inParallel } from '../../runtime/in-parallel.ts';
 import { childTraceparent } from '../../runtime/trace.ts';
+import { pause } from '../../runtime/waiting.ts';
 import { attemptOf, deadLetter, publishedAtOf, publishRetry, type PublishPorts } from '../dead-letter.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import { judgePage, messageIdOf, type BadItem } from './judge-page.ts';
@@ -51,6 +52,7 @@ interface Origin {
 const postWithinMs = 10_000; // A batch of 1,000 takes tens of milliseconds; longer, and its leader is frozen.
 const postsAtOnce = 2; // One is read and written here while the other is in the database.
 const publishesAtOnce = 50;
+const publishAgainAfterMs = 500; // By then a connection that broke is known to be gone, and a new one is opened.
 
 /** @param deadline performance.now() milliseconds; publishing what is left over comes after it. */
 export async function deliver(
@@ -122,8 +124,19 @@ export async function deliver(
       // Only now: a message that comes again would bury its bad items again.
       for (const item of delivery.bad) publications.push(() => buryItem(ports, delivery, item));
     }
-  await inParallel(publications, publishesAtOnce, (publish) => publish());
+  await inParallel(publications, publishesAtOnce, (publish) => publishTwice(ports, publish));
   return counts;
+}
+
+/** Were the batch to fail for one late confirm, Lambda would bring all of it again, beside what was confirmed. */
+async function publishTwice({ logger }: DeliverPorts, publish: () => Promise<void>): Promise<void> {
+  try {
+    await publish();
+  } catch (error) {
+    logger.warn(`a publish is done again: ${describeError(error)}`);
+    await pause(publishAgainAfterMs);
+    await publish();
+  }
 }
 
 async function postBatch(
@@ -170,7 +183,7 @@ function tracedMessages(batch: readonly Candidate<Origin>[]): BatchRequest['mess
     url: page.url.slice(0, tracedUrlLengthMax),
     fetchedAt: page.fetchedAt,
     publishedAt: publishedAtOf(message),
-    attempt: attemptOf(message) + 1,
+    attempt: attemptOf(message),
     receivedAt,
   }));
 }

@@ -1,5 +1,6 @@
 // Lambda handler of the queue `mail`. Checks its SMTP server once per process, before the first mail, and says in the
 // log what it found. Keeps no mail and no address between invocations.
+import { functions } from '../../contracts/topology.ts';
 import { readEnvironment } from '../../runtime/config.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { createLogger } from '../../runtime/logger.ts';
@@ -17,7 +18,7 @@ const secrets = createSecrets();
 const logger = createLogger({ process: 'mail' });
 const leader = new LeaderClient(environment, secrets);
 
-const budgetMsDefault = 60_000; // Where the caller states no remaining time.
+const budgetMsDefault = functions.mail.timeoutS * 1_000; // Where the caller states no remaining time.
 const marginMs = 12_000; // For publishing what was not begun, and the answer.
 const checkWithinMs = 5_000;
 
@@ -34,7 +35,7 @@ export const handler = async (event: unknown, context: LambdaContext): Promise<M
           leader,
           logger,
           broker: broker.open,
-          send: async (mail, options) => await sendMail(await smtpServer(), mail, options),
+          send: async (mail) => await sendMail(await smtpServer(), mail),
         },
         event,
         { deadline, owner: ownerOf('mail', context) },

@@ -1,4 +1,4 @@
-// One batch of the queue `mail`: each mail is claimed at the leader right before its own SMTP dialogue and its outcome
+// One batch of the queue `mail`, a few mails at a time: each is claimed at the leader right before its own SMTP dialogue and its outcome
 // is reported right after, so that a redelivery sends nothing twice where the outcome is known. Throws only when a
 // message could be neither handled nor published again, and never after a claim.
 import {
@@ -7,28 +7,28 @@ import {
   type MailClaimAnswer,
   type MailResult,
 } from '../../contracts/node-api.ts';
+import { isMailAddress, senderAddress } from '../../contracts/mail-address.ts';
 import {
   mailMessageSchema,
   mailMessageType,
   mailMessageVersion,
+  mailTimes,
   type MailMessage,
 } from '../../contracts/mail-message.ts';
 import { messagesOf, type QueuedMessage } from '../../contracts/rabbitmq-event.ts';
 import { queues, routingKeys } from '../../contracts/topology.ts';
 import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
+import { inParallel } from '../../runtime/in-parallel.ts';
 import { childTraceparent } from '../../runtime/trace.ts';
 import { deadLetter, publishRetry, type PublishPorts } from '../dead-letter.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import { readMessage } from '../read-message.ts';
-import { isMailAddress, senderAddress } from './mail-address.ts';
 import type { Envelope, SmtpOutcome } from './smtp.ts';
 
 export interface MailPorts extends PublishPorts {
   readonly leader: Pick<LeaderClient, 'call'>;
-  readonly send: (
-    mail: { envelope: Envelope; bytes: Buffer },
-    options: { timeoutMs: number },
-  ) => Promise<SmtpOutcome>;
+  /** Ends within the times of a dialogue and of its answer. */
+  readonly send: (mail: { envelope: Envelope; bytes: Buffer }) => Promise<SmtpOutcome>;
 }
 export interface MailCounts {
   sent: number;
@@ -45,10 +45,8 @@ export interface MailCounts {
 
 const callWithinMs = 3_000;
 const claimWithinMs = 10_000;
-/** What a claimed mail may take: its dialogue, and the report of it. Much less than the claim's lease of 120 s. */
-const dialogueWithinMs = 20_000;
-const reportWithinMs = 10_000;
 const messageBytesMax = 16 * 1024;
+const mailsAtOnce = 5; // A server that takes its time over one mail holds up the others less, and few servers mind so many.
 
 /** @param deadline performance.now() milliseconds; publishing what is left over comes after it. */
 export async function sendMails(
@@ -65,8 +63,15 @@ export async function sendMails(
     waiting: 0,
     deadLettered: 0,
   };
-  for (const arrived of messagesOf(event))
-    counts[await handleMessage(ports, arrived, { owner, deadline })] += 1;
+  const failures: unknown[] = [];
+  await inParallel(messagesOf(event), mailsAtOnce, async (arrived) => {
+    try {
+      counts[await handleMessage(ports, arrived, { owner, deadline })] += 1;
+    } catch (error) {
+      failures.push(error); // Thrown when no dialogue is under way any more: Lambda freezes a process that has answered.
+    }
+  });
+  if (failures.length > 0) throw failures[0];
   return counts;
 }
 
@@ -111,7 +116,7 @@ type Claim = MailClaimAnswer | { kind: 'not-claimed'; reason: string };
 
 async function claimMail({ leader, logger }: MailPorts, work: Work, deadline: number): Promise<Claim> {
   // A mail that might not be finished in time is not begun.
-  const latest = deadline - dialogueWithinMs - reportWithinMs;
+  const latest = deadline - mailTimes.dialogueMs - mailTimes.answerMs - mailTimes.reportMs;
   if (performance.now() > latest) return { kind: 'not-claimed', reason: 'this invocation has no time left' };
   try {
     const { json } = await leader.call(
@@ -150,10 +155,7 @@ async function sendClaimed(
   if (sender === undefined)
     return { outcome: 'retry', detail: 'the sender is no mail address: correct BATON_MAIL_FROM' };
   try {
-    return await send(
-      { envelope: { from: sender, to }, bytes: Buffer.from(bytes, 'base64') },
-      { timeoutMs: dialogueWithinMs },
-    );
+    return await send({ envelope: { from: sender, to }, bytes: Buffer.from(bytes, 'base64') });
   } catch (error) {
     // A dialogue always ends in an outcome, so this one never began: its credentials could not be read.
     return { outcome: 'retry', detail: describeError(error).slice(0, 1_000) };
@@ -185,7 +187,7 @@ async function report(
         timeoutMs: callWithinMs,
         traceparent,
       },
-      { deadline: performance.now() + reportWithinMs },
+      { deadline: performance.now() + mailTimes.reportMs },
     );
   } catch (error) {
     logger.error(

@@ -4,6 +4,7 @@
 import { Readable } from 'node:stream';
 import SMTPConnection, { type SMTPConnectionSendInfo } from 'nodemailer/lib/smtp-connection';
 import type { ExternalLogger } from 'nodemailer/lib/shared';
+import { mailTimes } from '../../contracts/mail-message.ts';
 import type { MailResult } from '../../contracts/node-api.ts';
 import { describeError } from '../../runtime/failure.ts';
 import type { Credentials } from '../../contracts/secrets.ts';
@@ -16,7 +17,7 @@ export interface SmtpServer {
   readonly ca: string | undefined;
 }
 export interface Envelope {
-  /** Bare addresses, checked: see mail-address.ts. */
+  /** Bare addresses, checked: see contracts/mail-address.ts. */
   readonly from: string;
   readonly to: string;
 }
@@ -28,8 +29,7 @@ export interface SmtpOutcome {
 /** Told each command and answer; credentials are blanked. */
 export type Listen = (line: string) => void;
 
-const dialogueMsMax = 20_000;
-const stepMsMax = 10_000;
+const connectMsMax = 10_000;
 const detailLengthMax = 1_000;
 const sliceBytes = 16 * 1024;
 /** RFC 3463, 3.2 and 3.3: bad mailbox, bad system, bad syntax, moved without a forward; mailbox disabled. RFC 7505: 5.1.10. */
@@ -39,36 +39,45 @@ const nobody = new Set(['5.1.1', '5.1.2', '5.1.3', '5.1.6', '5.1.10', '5.2.1']);
 export async function sendMail(
   server: SmtpServer,
   mail: { envelope: Envelope; bytes: Buffer },
-  { timeoutMs = dialogueMsMax, listen }: { timeoutMs?: number; listen?: Listen } = {},
+  {
+    timeoutMs = mailTimes.dialogueMs,
+    answerTimeoutMs = mailTimes.answerMs,
+    listen,
+  }: {
+    /** Up to the last byte. */
+    timeoutMs?: number;
+    answerTimeoutMs?: number;
+    listen?: Listen;
+  } = {},
 ): Promise<SmtpOutcome> {
-  const stage: Stage = { handedOver: false };
+  /** All bytes were given to the connection, so the final dot may have reached the server. */
+  let handedOver = false;
   try {
-    const answer = await dialogue(server, { timeoutMs, listen }, (connection) =>
-      submit(connection, mail, stage),
+    const answer = await dialogue(server, { timeoutMs, listen }, (connection, bound) =>
+      submit(connection, mail, () => {
+        handedOver = true;
+        bound('the answer to the mail', answerTimeoutMs);
+      }),
     );
     return { outcome: 'sent', detail: presentable(answer, mail.envelope) };
   } catch (error) {
-    return { outcome: judge(error, stage), detail: presentable(describeError(error), mail.envelope) };
+    return { outcome: judge(error, handedOver), detail: presentable(describeError(error), mail.envelope) };
   }
 }
 
 /** EHLO, STARTTLS, AUTH, QUIT. @throws Error when any of them fails. */
 export async function checkSmtp(
   server: SmtpServer,
-  { timeoutMs = dialogueMsMax, listen }: { timeoutMs?: number; listen?: Listen } = {},
+  { timeoutMs = mailTimes.dialogueMs, listen }: { timeoutMs?: number; listen?: Listen } = {},
 ): Promise<void> {
   await dialogue(server, { timeoutMs, listen }, () => Promise.resolve());
 }
 
-interface Stage {
-  /** All bytes were given to the connection, so the final dot may have reached the server. */
-  handedOver: boolean;
-}
-
+/** @param work - told how to bound what comes next, instead of what was bounded before. */
 async function dialogue<T>(
   server: SmtpServer,
   { timeoutMs, listen }: { timeoutMs: number; listen: Listen | undefined },
-  work: (connection: SMTPConnection) => Promise<T>,
+  work: (connection: SMTPConnection, bound: (what: string, ms: number) => void) => Promise<T>,
 ): Promise<T> {
   const connection = new SMTPConnection({
     host: server.host,
@@ -80,32 +89,39 @@ async function dialogue<T>(
       rejectUnauthorized: true,
       ...(server.ca === undefined ? {} : { ca: server.ca }),
     },
-    connectionTimeout: stepMsMax,
-    greetingTimeout: stepMsMax,
-    dnsTimeout: stepMsMax,
-    socketTimeout: stepMsMax,
+    connectionTimeout: connectMsMax,
+    greetingTimeout: connectMsMax,
+    dnsTimeout: connectMsMax,
+    // The library has one for all steps: how long each may take is measured here.
+    socketTimeout: 2 * mailTimes.answerMs,
     socketCloseTimeout: 1_000,
     ...(listen ? { logger: tap(listen), transactionLog: true } : {}),
   });
-  let timer: NodeJS.Timeout | undefined;
   // The library says what went wrong with the connection by these events, whatever step was under way.
-  const broken = new Promise<never>((_resolve, reject) => {
-    connection.on('error', reject);
-    // Later than the step that was under way: a 421 is that step's answer first, and then the end.
-    connection.on('end', () => setImmediate(() => reject(new Error('the server ended the connection'))));
-    timer = setTimeout(() => reject(new Error(`the dialogue took more than ${timeoutMs} ms`)), timeoutMs);
-  });
+  const broken = Promise.withResolvers<never>();
+  connection.on('error', broken.reject);
+  // Later than the step that was under way: a 421 is that step's answer first, and then the end.
+  connection.on('end', () => setImmediate(() => broken.reject(new Error('the server ended the connection'))));
+  let timer: NodeJS.Timeout | undefined;
+  let isOver = false; // The library may ask for one more slice of a mail after that.
+  const bound = (what: string, ms: number): void => {
+    clearTimeout(timer);
+    if (isOver) return;
+    timer = setTimeout(() => broken.reject(new Error(`${what} took more than ${ms} ms`)), ms);
+  };
+  bound('the dialogue', timeoutMs);
   const { username: user, password: pass } = server.credentials;
   const steps = async (): Promise<T> => {
     await step<void>((done) => connection.connect((error) => done(error ?? null)));
     await step((done) => connection.login({ credentials: { user, pass } }, done));
-    const result = await work(connection);
+    const result = await work(connection, bound);
     connection.quit(); // Its answer is not waited for: the server has said all that counts.
     return result;
   };
   try {
-    return await Promise.race([broken, steps()]);
+    return await Promise.race([broken.promise, steps()]);
   } finally {
+    isOver = true;
     clearTimeout(timer);
     connection.close();
   }
@@ -114,14 +130,14 @@ async function dialogue<T>(
 async function submit(
   connection: SMTPConnection,
   { envelope, bytes }: { envelope: Envelope; bytes: Buffer },
-  stage: Stage,
+  onHandedOver: () => void,
 ): Promise<string> {
   // The library reads this stream once the server has answered DATA with 354. In slices, so that its end is asked for
   // only when the connection has taken what came before.
   const message = Readable.from(
     (function* () {
       for (let at = 0; at < bytes.length; at += sliceBytes) yield bytes.subarray(at, at + sliceBytes);
-      stage.handedOver = true;
+      onHandedOver();
     })(),
   );
   const { response } = await step<SMTPConnectionSendInfo>((done) =>
@@ -135,7 +151,7 @@ async function submit(
  * address and of a mailbox that is disabled, or a bare 550, 551 or 553 to RCPT. A policy, a size, a login, a sender, our own
  * address in somebody's list: tried again for a day, then this mail alone has failed.
  */
-function judge(error: unknown, { handedOver }: Stage): SmtpOutcome['outcome'] {
+function judge(error: unknown, handedOver: boolean): SmtpOutcome['outcome'] {
   const { command, responseCode, response } = error as Partial<Record<string, unknown>>;
   if (handedOver && command !== 'DATA') return 'unknown';
   if (typeof responseCode !== 'number' || responseCode < 500) return 'retry';

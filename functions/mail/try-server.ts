@@ -2,9 +2,11 @@
 // Asks no leader and leaves no trace in the database; shows no password.
 import { randomUUID } from 'node:crypto';
 import MailComposer from 'nodemailer/lib/mail-composer/index.js';
+import { isMailAddress, senderAddress } from '../../contracts/mail-address.ts';
 import { describeError } from '../../runtime/failure.ts';
-import { isMailAddress, senderAddress } from './mail-address.ts';
 import { sendMail, type SmtpServer } from './smtp.ts';
+
+const answerTimeoutMs = 60_000; // Somebody waits for it.
 
 /** `lines`: `> ` is what we say, `< ` what the server answers, the rest what came of it. Never throws. */
 export async function trySmtp(
@@ -25,7 +27,7 @@ export async function trySmtp(
     const { outcome, detail } = await sendMail(
       server,
       { envelope: { from, to }, bytes },
-      { listen: (line) => lines.push(line) },
+      { answerTimeoutMs, listen: (line) => lines.push(line) },
     );
     lines.push(`${outcome}: ${detail}`);
     return { lines, ok: outcome === 'sent' };

@@ -89,6 +89,7 @@ function describe(event: BatonEvent): [LogEntry['tone'], string, string] | undef
     case 'batch.applied':
     case 'item.changed':
     case 'source.judged':
+    case 'leader.writes':
     case 'file.changed':
     case 'file.exported':
     case 'crawl.changed':

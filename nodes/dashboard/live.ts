@@ -26,6 +26,7 @@ const isHeard: Readonly<Record<EventType, boolean>> = {
   'fence.claimed': true,
   'fence.refused': true,
   'vote-file.recovered': true,
+  'leader.writes': false,
   'batch.applied': false, // Many a second, and the items that changed are told themselves.
   'item.changed': true,
   'file.changed': true,

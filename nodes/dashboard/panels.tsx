@@ -1,6 +1,7 @@
 // The smaller panels: events, queue depths, and the last files, crawls and mails.
 import type { ComponentChildren } from 'preact';
 import type { CrawlView, FileView, MailView, SourceStanding } from '../../contracts/public-api.ts';
+import { deadQueueOf, retryQueueOf } from '../../contracts/queue-names.ts';
 import { formatClock, formatCount, formatSpan } from './format.ts';
 import { crawls, files, log, mails, queues, silentSince, sources, type Known } from './state.ts';
 
@@ -53,8 +54,8 @@ export function Queues() {
               <tr key={name}>
                 <th scope="row">{name}</th>
                 <Depth depth={depths[name]} />
-                <Depth depth={depths[`${name}.retry`]} />
-                <Depth depth={depths[`${name}.dead`]} isBad />
+                <Depth depth={depths[retryQueueOf(name)]} />
+                <Depth depth={depths[deadQueueOf(name)]} isBad />
               </tr>
             ))}
           </tbody>

@@ -16,9 +16,9 @@ const groupsMax = 1_000;
 const actionsOfLetterMax = 100;
 const lettersOfMessageMax = 200;
 
-const letterColumns = `dead_letter_id AS id, queue, message_id AS "messageId", source, code, reason, group_id AS "group", state, attempts,
+const letterColumns = `dead_letter_id AS id, queue, message_id AS "messageId", source, code, reason, group_id AS "group", state, retries,
   times, body_before IS NOT NULL AS edited, died_at AS "diedAt", changed_at AS "changedAt"`;
-const actionColumns = 'action_id AS action, at, action AS kind, who, reason, detail, letters';
+const actionColumns = 'action_id AS action, at, kind, by, reason, detail, letters';
 
 export function deadLetterQueries(queries: Queries): DeadLetterStore {
   const { query, read } = queries;
@@ -41,7 +41,7 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
           column(({ headers }) => JSON.stringify(headers)),
           column(({ body }) => body),
           column(({ traceparent }) => traceparent),
-          column(({ attempts }) => attempts),
+          column(({ retries }) => retries),
           column(({ cameFrom }) => cameFrom),
           column(({ fingerprint }) => fingerprint),
           column(({ diedAt }) => diedAt),
@@ -49,11 +49,12 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
       );
     },
     async openDeadLetters() {
-      const rows = await read<{ queue: string; letters: number }>(
+      const [row] = await read<{ open: Record<string, number> }>(
         'counting dead letters',
-        `SELECT queue, count(*) AS letters FROM dead_letters WHERE state IN ('waiting', 'sending') GROUP BY queue`,
+        'SELECT open_dead_letters AS open FROM totals WHERE id = 1',
       );
-      return Object.fromEntries(rows.map(({ queue, letters }) => [queue, letters]));
+      if (!row) throw new Error('nothing has totals');
+      return row.open;
     },
     async deadLetterGroups(select, forWhat = 'retry') {
       const rows = await read<WithDates<DeadLetterGroup, 'oldest' | 'newest'>>(
@@ -114,26 +115,26 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
       );
       return row?.last ?? 0;
     },
-    async settleDeadLetters(term, { action, kind, who, reason, select, upTo, lettersMax }) {
+    async settleDeadLetters(term, { action, kind, by, reason, select, upTo, lettersMax }) {
       const [row] = await query<{ settled: number }>(
         `settling dead letters (${kind})`,
         'SELECT settle_dead_letters($1, $2, $3, $4, $5, $6, $7, $8) AS settled',
-        [term, action, kind, who, reason, JSON.stringify(select), upTo, lettersMax],
+        [term, action, kind, by, reason, JSON.stringify(select), upTo, lettersMax],
       );
       return row?.settled ?? 0;
     },
-    async editDeadLetter(term, { action, who, id, body }) {
+    async editDeadLetter(term, { action, by, id, body }) {
       const [row] = await query<{ edited: boolean }>(
         `editing dead letter ${id}`,
         'SELECT edit_dead_letter($1, $2, $3, $4, $5) AS edited',
-        [term, action, who, id, body],
+        [term, action, by, id, body],
       );
       return row?.edited === true;
     },
     deadLettersToSend: (term, { lettersMax, bytesMax }) =>
       query<LetterToSend>(
         'looking for dead letters to send again',
-        `SELECT dead_letter_id AS id, routing_key AS "routingKey", message_id AS "messageId", type, headers, body, attempts
+        `SELECT dead_letter_id AS id, routing_key AS "routingKey", message_id AS "messageId", type, headers, body, retries
          FROM dead_letters_to_send($1, $2, $3)`,
         [term, lettersMax, bytesMax],
       ),

@@ -11,7 +11,15 @@ export function fenceQueries(queries: Queries): FenceStore {
   return {
     async ping() {
       const what = 'asking whether the database lives';
-      await queries.urgently(what, (query) => query(what, 'SELECT 1', [], pingWithinMs));
+      const [row] = await queries.urgently(what, (query) =>
+        query<{ readOnly: boolean }>(
+          what,
+          `SELECT current_setting('transaction_read_only') = 'on' AS "readOnly"`,
+          [],
+          pingWithinMs,
+        ),
+      );
+      return { readOnly: row?.readOnly ?? true };
     },
     claim: (claim) => claimFence(queries, claim),
     async fence() {

@@ -1,7 +1,7 @@
 // Files: the ledger row before the upload, rows staged as they arrive, judged, and applied by fenced statements of bounded
 // size, the ledger last. No statement goes through all rows of a file or of a source: there may be millions, and each has ten
 // seconds. A file that is taken up again after any failure ends in the same state.
-import { parseFileName } from '../../contracts/file.ts';
+import { fileNameRule, parseFileName } from '../../contracts/file.ts';
 import { itemVersion, lastVersionOf } from '../../contracts/ids.ts';
 import {
   fileAnswerSchema,
@@ -12,6 +12,7 @@ import {
 import { sourceSchema, type Source } from '../../contracts/source.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { FileStore, StagedRow } from '../store.ts';
+import { contentFrom, contentOf, itemArrays, itemColumns, itemValues } from './item-columns.ts';
 import type { Queries } from './pool.ts';
 import { upsertUnless, write, writeStatement, writtenColumns } from './write-items.ts';
 
@@ -31,7 +32,7 @@ export function fileQueries(queries: Queries): FileStore {
     clearStaged: (upload) => clearStaged(queries, upload),
     rejectFile: (term, file) => rejectFile(queries, term, file),
     async fileOutcome(term, fileId, { movedTo, reason }) {
-      await queries.query('noting where a file was moved', 'SELECT move_file($1, $2, $3, $4)', [
+      await queries.query('noting what became of a file', 'SELECT move_file($1, $2, $3, $4)', [
         term,
         fileId,
         movedTo,
@@ -59,9 +60,7 @@ async function openFile(queries: Queries, term: number, request: FileOpenRequest
       request.traceparent,
       name?.source ?? null,
       name?.crawlIntake ?? null,
-      name
-        ? null
-        : 'its name says no source or no known format: <source>_<anything>.<csv|ndjson|json>[.gz] is read',
+      name ? null : fileNameRule,
     ],
   );
   if (!opened) throw new Error(`opening ${request.name} answered nothing`);
@@ -87,27 +86,10 @@ async function stageRows(queries: Queries, upload: string, rows: readonly Staged
     throw new Error(
       `${rows.length} rows are to be staged in one transaction, at most ${stagedRowsMax} may be`,
     );
-  const column = <T>(read: (row: StagedRow) => T): T[] => rows.map(read);
   await queries.query(
     `staging ${rows.length} rows`,
-    `INSERT INTO staged_rows (upload, place, source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished)
-     SELECT $1, * FROM unnest($2::integer[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::numeric[],
-       $10::text[], $11::boolean[], $12::integer[], $13::boolean[])`,
-    [
-      upload,
-      column(({ row }) => row),
-      column(({ item }) => item.source),
-      column(({ item }) => item.sku),
-      column(({ item }) => item.version),
-      column(({ item }) => item.title),
-      column(({ item }) => item.url),
-      column(({ item }) => item.imageUrl),
-      column(({ item }) => item.price),
-      column(({ item }) => item.currency),
-      column(({ item }) => item.inStock),
-      column(({ item }) => item.stock),
-      column(({ item }) => item.vanished),
-    ],
+    `INSERT INTO staged_rows (upload, place, ${itemColumns}) SELECT $1, * FROM unnest($2::integer[], ${itemArrays(3)})`,
+    [upload, rows.map(({ row }) => row), ...itemValues(rows.map(({ item }) => item))],
   );
 }
 
@@ -275,7 +257,7 @@ async function readLedger(queries: Queries, fileId: string): Promise<LedgerRow |
     `SELECT files.name, files.size, files.intake, files.state, files.answer, files.reason, files.traceparent, sources.definition,
        sources.snapshot_version,
        extract(epoch FROM clock_timestamp() - files.opened_at)::float8 AS opened_for_s
-     FROM files LEFT JOIN sources ON sources.name = substring(files.name FROM '^[a-z0-9-]+')
+     FROM files LEFT JOIN sources ON sources.name = source_of_file(files.name)
      WHERE files.file_id = $1`,
     [fileId],
   );
@@ -294,13 +276,11 @@ interface StagedCounts {
   reused: number;
 }
 
-const content = (table: string): string =>
-  `(${['title', 'url', 'image_url', 'price', 'currency', 'in_stock', 'stock', 'vanished'].map((column) => `${table}.${column}`).join(', ')})`;
 const lookStatement = `SELECT min(s.place) AS "firstPlace", count(*) AS rows,
     count(*) FILTER (WHERE i.version IS NULL OR i.version < s.version) AS missing,
     count(*) FILTER (WHERE s.version > $4) AS beyond,
-    count(*) FILTER (WHERE i.version = s.version AND ${content('i')} IS NOT DISTINCT FROM ${content('s')}) AS same,
-    count(*) FILTER (WHERE i.version = s.version AND ${content('i')} IS DISTINCT FROM ${content('s')}) AS reused
+    count(*) FILTER (WHERE i.version = s.version AND ${contentOf('i')} IS NOT DISTINCT FROM ${contentOf('s')}) AS same,
+    count(*) FILTER (WHERE i.version = s.version AND ${contentOf('i')} IS DISTINCT FROM ${contentOf('s')}) AS reused
   FROM staged_rows AS s LEFT JOIN items AS i ON i.source = s.source AND i.sku = s.sku
   WHERE s.upload = $1 AND s.place > $2 AND s.place <= $3`;
 
@@ -326,7 +306,7 @@ function* rangesOf(places: number): Generator<[after: number, last: number]> {
 }
 
 const stagedStatement = writeStatement({
-  given: `SELECT source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, $4::text AS traceparent, place
+  given: `SELECT ${itemColumns}, $4::text AS traceparent, place
   FROM staged_rows WHERE upload = $2 AND place > $3 AND place <= $5`,
   applied: upsertUnless('$6 < sources.snapshot_version'),
   repeats: 'silent',
@@ -388,11 +368,10 @@ const setRightStatement = writeStatement({
   given: `SELECT staged_rows.* FROM staged_rows JOIN items USING (source, sku)
     WHERE staged_rows.upload = $3 AND staged_rows.place > $6 AND staged_rows.place <= $7 AND source = $2
       AND items.version > staged_rows.version AND items.version < $5
-      AND ${content('items')} IS DISTINCT FROM ${content('staged_rows')}
+      AND ${contentOf('items')} IS DISTINCT FROM ${contentOf('staged_rows')}
     ORDER BY source, sku FOR UPDATE OF items`,
   applied: `applied AS (
-    UPDATE items SET vanished = given.vanished, title = given.title, url = given.url, image_url = given.image_url, price = given.price,
-      currency = given.currency, in_stock = given.in_stock, stock = given.stock,
+    UPDATE items SET ${contentFrom('given')},
       version = $5, term = fence_held.term, traceparent = $4, changed_at = clock_timestamp()
     FROM given, fence_held
     WHERE items.source = given.source AND items.sku = given.sku AND items.version < $5
@@ -468,7 +447,7 @@ async function setCrawlRight(
   return setRight;
 }
 
-/** Once nobody applies them any more. What a node that died leaves is swept after a day. */
+/** Once nobody applies them any more. What a node that died leaves is swept in the end. */
 async function clearStaged(queries: Queries, upload: string): Promise<void> {
   const [staged] = await queries.query<{ last: number | null }>(
     'clearing the staged rows',

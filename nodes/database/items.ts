@@ -3,11 +3,11 @@
 import { Readable } from 'node:stream';
 import type { Item } from '../../contracts/item.ts';
 import { eventVersion } from '../../contracts/event.ts';
-import type { ItemEvent, ItemStore } from '../store.ts';
+import type { FeedBounds, ItemEvent, ItemStore } from '../store.ts';
+import { itemFields, itemSelection } from './item-columns.ts';
 import type { Queries } from './pool.ts';
 import { rehearseBatch, writeBatch } from './write-items.ts';
 
-const itemColumns = `source, sku, version, title, url, image_url AS "imageUrl", price, currency, in_stock AS "inStock", stock, vanished`;
 const historyMax = 200;
 const exportPageLength = 2_000;
 
@@ -19,7 +19,7 @@ export function itemQueries(queries: Queries): ItemStore {
     items: ({ source, q, inStock, after, limit }) =>
       read<Item>(
         'listing items',
-        `SELECT ${itemColumns} FROM items
+        `SELECT ${itemSelection} FROM items
          WHERE ($1::text IS NULL OR source = $1)
            AND ($2::text IS NULL OR title ILIKE $2 OR sku ILIKE $2)
            AND ($3::boolean IS NULL OR in_stock = $3)
@@ -37,26 +37,25 @@ export function itemQueries(queries: Queries): ItemStore {
     async item({ source, sku }) {
       const [item] = await read<Item>(
         'reading an item',
-        `SELECT ${itemColumns} FROM items WHERE source = $1 AND sku = $2`,
+        `SELECT ${itemSelection} FROM items WHERE source = $1 AND sku = $2`,
         [source, sku],
       );
       if (!item) return undefined;
       const history = await read<Item>(
         'reading the history of an item',
-        `SELECT ${itemColumns}, term, traceparent, changed_at AS "changedAt" FROM item_versions
+        `SELECT ${itemSelection}, term, traceparent, changed_at AS "changedAt" FROM item_versions
          WHERE source = $1 AND sku = $2 ORDER BY version DESC LIMIT $3`,
         [source, sku, historyMax],
       );
       return { item, history };
     },
     async feedBounds() {
-      const [bounds] = await follow<{ feed: string; first: number | null; last: number }>(
+      const [bounds] = await follow<FeedBounds>(
         'reading the bounds of the feed',
-        'SELECT feed, last, (SELECT min(id) FROM feed) AS first FROM feed_head WHERE id = 1',
+        'SELECT feed, first, last FROM feed_head WHERE id = 1',
       );
       if (!bounds) throw new Error('the feed has no head');
-      // With everything swept the next event is the oldest one to come.
-      return { ...bounds, first: bounds.first ?? (bounds.last === 0 ? 0 : bounds.last + 1) };
+      return bounds;
     },
     async feed({ after, limit }) {
       const rows = await follow<Omit<ItemEvent, 'at'> & { at: Date }>(
@@ -85,18 +84,7 @@ export function itemQueries(queries: Queries): ItemStore {
   };
 }
 
-const csvColumns = [
-  'source',
-  'sku',
-  'version',
-  'title',
-  'url',
-  'imageUrl',
-  'price',
-  'currency',
-  'inStock',
-  'stock',
-] as const;
+const csvColumns = itemFields.filter((field) => field !== 'vanished'); // None of them has.
 
 async function* exportLines(
   queries: Queries,
@@ -117,7 +105,7 @@ function exportPage(queries: Queries, last: Item | undefined): Promise<Item[]> {
   // One export at a time, for a partner: readers that are many do not break it off.
   return queries.query<Item>(
     'exporting items',
-    `SELECT ${itemColumns} FROM items WHERE NOT vanished AND ($1::text IS NULL OR (source, sku) > ($1, $2)) ORDER BY source, sku LIMIT $3`,
+    `SELECT ${itemSelection} FROM items WHERE NOT vanished AND ($1::text IS NULL OR (source, sku) > ($1, $2)) ORDER BY source, sku LIMIT $3`,
     [last?.source ?? null, last?.sku ?? null, exportPageLength],
   );
 }

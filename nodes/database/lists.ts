@@ -98,13 +98,14 @@ export function listQueries(queries: Queries): ListStore {
       if (!row) throw new Error('the feed has no head, or nothing has totals');
       return row;
     },
-    async sweep(term, table, rowsMax) {
-      const [row] = await query<{ swept: number }>(
+    async sweep(term, table, { days, rowsMax, from }) {
+      const [step] = await query<{ swept: number; reached: Date | null }>(
         `sweeping ${table}`,
-        'SELECT sweep_step($1, $2, $3) AS swept',
-        [term, table, rowsMax],
+        'SELECT swept, reached FROM sweep_step($1, $2, $3, $4, $5)',
+        [term, table, days, rowsMax, from ?? null],
       );
-      return row?.swept ?? 0;
+      if (!step) throw new Error(`sweeping ${table} answered nothing`);
+      return { swept: step.swept, reached: step.reached ?? undefined };
     },
   };
 }

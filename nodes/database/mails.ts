@@ -2,6 +2,7 @@
 // reported. The states and their transitions are in functions/mails.sql and notices.sql; each call is one round trip. Never
 // renders and never sends.
 import { z } from 'zod';
+import { mailClaimMs } from '../../contracts/mail-message.ts';
 import { noticeSchema, type DueDigest } from '../mailer/notice.ts';
 import type { ErasedCounts } from '../../contracts/public-api.ts';
 import type { DueMail, MailStore } from '../store.ts';
@@ -99,8 +100,8 @@ export function mailQueries({ query, read }: Queries): MailStore {
         message_id: string;
       }>(
         'claiming a mail',
-        'SELECT skip, sender, recipient, content, message_id FROM claim_mail($1, $2, $3, $4)',
-        [term, mailId, attempt, owner],
+        'SELECT skip, sender, recipient, content, message_id FROM claim_mail($1, $2, $3, $4, $5)',
+        [term, mailId, attempt, owner, mailClaimMs],
       );
       if (!row || row.skip !== null) return { kind: 'skip', reason: row?.skip ?? 'there is no such mail' };
       return {

@@ -17,7 +17,7 @@ FROM (SELECT name AS source, definition->>'kind' AS kind, good_at, incomplete,
   FROM sources CROSS JOIN LATERAL (SELECT CASE definition->>'kind'
       WHEN 'shop' THEN (SELECT max(changed_at) FROM crawls WHERE crawls.source = sources.name
         AND is_good_crawl(status, counts, counts_before))
-      ELSE (SELECT max(opened_at) FROM files WHERE substring(files.name FROM '^[a-z0-9-]+') = sources.name AND state = 'applied')
+      ELSE (SELECT max(opened_at) FROM files WHERE source_of_file(files.name) = sources.name AND state = 'applied')
     END AS good_at) AS last
     LEFT JOIN LATERAL (SELECT reason AS incomplete FROM crawls WHERE crawls.source = sources.name AND status = 'finished'
       ORDER BY intake DESC LIMIT 1) AS crawled ON true

@@ -3,8 +3,12 @@ import type { Delivery, ItemTrace, MessageTrace, TracedVersion } from '../../con
 import type { NotedDelivery, TraceStore } from '../tracing/deliveries.ts';
 import { deadLettersOf } from './dead-letters.ts';
 import type { Queries, Query } from './pool.ts';
+import { storableText } from './storable-text.ts';
 
 const messagesMax = 100;
+// What a message may say and a column cannot hold.
+const attemptMax = 2 ** 31 - 1;
+const firstTime = '0001-01-01T00:00:00Z';
 /** Deliveries are noted within a second of the rows they wrote; a leader that is slow has a minute. */
 const near = (time: string, of: string): string =>
   `${time} BETWEEN ${of} - interval '1 minute' AND ${of} + interval '1 minute'`;
@@ -20,7 +24,7 @@ SELECT version, change, written.price, previous_price AS "previousPrice", writte
     WHERE ${near('at', 'changed_at')} AND deliveries.traceparent = written.traceparent), '[]') AS deliveries,
   coalesce((SELECT json_agg(json_build_object('name', name, 'state', state, 'movedTo', moved_to, 'changedAt', ${iso('files.changed_at')})
       ORDER BY files.changed_at) FROM files
-    WHERE intake = version >> 24 AND substring(name FROM '^[a-z0-9-]+') = $1), '[]') AS files,
+    WHERE intake = version >> 24 AND source_of_file(name) = $1), '[]') AS files,
   coalesce((SELECT json_agg(json_build_object('mailId', mail_id, 'kind', mails.kind, 'state', state, 'attempt', attempt,
       'madeAt', ${iso('mails.made_at')}, 'changedAt', ${iso('mails.changed_at')}) ORDER BY mails.made_at)
     FROM notices JOIN mails USING (mail_id) WHERE notices.kind = 'price-drop' AND content->>'source' = $1 AND content->>'sku' = $2
@@ -70,6 +74,7 @@ export function traceQueries(queries: Queries): TraceStore {
   };
 }
 
+/** In one statement, so no message may say what fails it for all others. */
 async function keepDeliveries(
   query: Query,
   term: number,
@@ -84,11 +89,11 @@ async function keepDeliveries(
       term,
       node,
       column(({ traceparent }) => traceparent),
-      column(({ messageId }) => messageId),
-      column(({ url }) => url),
-      column(({ fetchedAt }) => fetchedAt),
+      column(({ messageId }) => storableText(messageId)),
+      column(({ url }) => storableText(url)),
+      column(({ fetchedAt }) => (fetchedAt < firstTime ? firstTime : fetchedAt)),
       column(({ publishedAt }) => publishedAt),
-      column(({ attempt }) => attempt),
+      column(({ attempt }) => Math.min(attempt, attemptMax)),
       column(({ receivedAt }) => receivedAt),
       column(({ postedAt }) => postedAt),
     ],

@@ -7,12 +7,25 @@
 import type { Item } from '../../contracts/item.ts';
 import type { ItemVerdict } from '../../contracts/node-api.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
+import {
+  contentFields,
+  contentFrom,
+  contentOf,
+  itemArrays,
+  itemColumns,
+  itemSelection,
+  itemValues,
+} from './item-columns.ts';
 import type { PreparedStatement, Queries } from './pool.ts';
 
+/** What the feed has no change of its own for. */
+const otherFields = contentFields.filter(
+  (field) => !['vanished', 'price', 'inStock', 'stock'].includes(field),
+);
 /** Old values come from here alone. */
 export const writtenColumns = `new.*, old.version AS old_version, old.price AS old_price, old.currency AS old_currency,
     old.vanished AS old_vanished, old.in_stock AS old_in_stock, old.stock AS old_stock,
-    (old.title, old.url, old.image_url, old.currency) IS DISTINCT FROM (new.title, new.url, new.image_url, new.currency) AS other_content`;
+    ${contentOf('old', otherFields)} IS DISTINCT FROM ${contentOf('new', otherFields)} AS other_content`;
 
 /**
  * The newest version of each key, where it is newer than what is there. `given`: columns of an item, a traceparent, a place.
@@ -26,14 +39,13 @@ export const upsertUnless = (late: string): string => `incoming AS (
   ORDER BY given.source, given.sku, given.version DESC, given.place
 ),
 applied AS (
-  INSERT INTO items (source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, term, traceparent, changed_at)
-  SELECT source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, fence_held.term, traceparent, clock_timestamp()
+  INSERT INTO items (${itemColumns}, term, traceparent, changed_at)
+  SELECT ${itemColumns}, fence_held.term, traceparent, clock_timestamp()
   FROM incoming, fence_held
   ORDER BY source, sku -- Rows are locked in one order by all writers.
   ON CONFLICT (source, sku) DO UPDATE SET
-    version = excluded.version, title = excluded.title, url = excluded.url, image_url = excluded.image_url,
-    price = excluded.price, currency = excluded.currency, in_stock = excluded.in_stock, stock = excluded.stock,
-    vanished = excluded.vanished, term = excluded.term, traceparent = excluded.traceparent, changed_at = excluded.changed_at
+    version = excluded.version, ${contentFrom('excluded')},
+    term = excluded.term, traceparent = excluded.traceparent, changed_at = excluded.changed_at
   WHERE items.version < excluded.version
   RETURNING ${writtenColumns}
 )`;
@@ -69,8 +81,8 @@ judged AS (
 ),
 recorded AS (SELECT * FROM judged WHERE ${repeats === 'recorded' ? 'true' : 'change IS NOT NULL'}),
 versions AS (
-  INSERT INTO item_versions (source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, term, traceparent, changed_at)
-  SELECT source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, term, traceparent, changed_at FROM recorded
+  INSERT INTO item_versions (${itemColumns}, term, traceparent, changed_at)
+  SELECT ${itemColumns}, term, traceparent, changed_at FROM recorded
 ),
 changed AS (SELECT *, row_number() OVER (ORDER BY source, sku) AS nth FROM judged WHERE change IS NOT NULL),
 head AS (
@@ -122,20 +134,18 @@ export async function write(
 const batchStatement: PreparedStatement = {
   name: 'write-batch',
   text: writeStatement({
-    given: `SELECT * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::numeric[], $9::text[],
-    $10::boolean[], $11::integer[], $12::boolean[], $13::text[])
-  WITH ORDINALITY AS given (source, sku, version, title, url, image_url, price, currency, in_stock, stock, vanished, traceparent, place)`,
+    given: `SELECT * FROM unnest($2::text[], ${itemArrays(3)}) WITH ORDINALITY
+      AS given (traceparent, ${itemColumns}, place)`,
     applied: upsertUnless('given.version <= sources.snapshot_version'),
     repeats: 'recorded',
   }),
 };
 
 const presentStatement = `
-SELECT given.place, sources.name IS NOT NULL AS source_known, sources.snapshot_version, items.version, items.title, items.url, items.image_url AS "imageUrl",
-  items.price, items.currency, items.in_stock AS "inStock", items.stock, items.vanished
+SELECT given.place, sources.name IS NOT NULL AS source_known, sources.snapshot_version, item.*
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS given (source, sku, place)
 LEFT JOIN sources ON sources.name = given.source
-LEFT JOIN items ON items.source = given.source AND items.sku = given.sku`;
+LEFT JOIN (SELECT ${itemSelection} FROM items) AS item ON item.source = given.source AND item.sku = given.sku`;
 
 interface Entry {
   readonly item: Item;
@@ -179,21 +189,10 @@ const dataException = '22'; // The class of SQLSTATE.
 
 async function writeAll(queries: Queries, term: number, entries: readonly Entry[]): Promise<ItemVerdict[]> {
   const what = `writing ${entries.length} items`;
-  const column = <T>(read: (item: Item) => T): T[] => entries.map(({ item }) => read(item));
   const { applied } = await write(queries, what, batchStatement, [
     term,
-    column(({ source }) => source),
-    column(({ sku }) => sku),
-    column(({ version }) => version),
-    column(({ title }) => title),
-    column(({ url }) => url),
-    column(({ imageUrl }) => imageUrl),
-    column(({ price }) => price),
-    column(({ currency }) => currency),
-    column(({ inStock }) => inStock),
-    column(({ stock }) => stock),
-    column(({ vanished }) => vanished),
     entries.map(({ traceparent }) => traceparent),
+    ...itemValues(entries.map(({ item }) => item)),
   ]);
   // Each key was applied once; of the same version twice the first one is meant.
   const open = new Set(applied.map(keyOf));
@@ -275,14 +274,3 @@ function asStored(value: string | number | boolean | null): string | number | bo
   if (typeof value === 'number') return Math.round(value * 10_000) / 10_000; // numeric(16,4)
   return typeof value === 'string' ? value.toWellFormed() : value; // UTF-8
 }
-
-const contentFields = [
-  'title',
-  'url',
-  'imageUrl',
-  'price',
-  'currency',
-  'inStock',
-  'stock',
-  'vanished',
-] as const;

@@ -8,12 +8,15 @@ import { itemPageBytesMax } from '../../contracts/item-page.ts';
 import { exchanges, messageHeaders, queues, routingKeys } from '../../contracts/topology.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
 import type { TakenMessage } from '../../runtime/rabbitmq.ts';
+import { storableText } from '../database/storable-text.ts';
 import type { NewDeadLetter } from './store.ts';
 
 const reasonLengthMax = 1_000;
 const idLengthMax = 200;
 const kindLengthMax = 200;
-const sentAgainMax = 1_000_000; // What anybody may write into a header fits into its column.
+// What anybody may write into a header fits into its column: an integer, and a bigint that is read as a number.
+const sentAgainMax = 1_000_000;
+const letterIdMax = Number.MAX_SAFE_INTEGER;
 
 export function readLetter(queue: string, message: TakenMessage, now: Date): NewDeadLetter {
   const { headers, body } = message;
@@ -27,10 +30,10 @@ export function readLetter(queue: string, message: TakenMessage, now: Date): New
     (death ? `RabbitMQ dead-lettered it: ${death.reason}` : 'it says no reason')
   ).slice(0, reasonLengthMax);
   const messageId = (plain(message.messageId) ?? '').slice(0, idLengthMax);
-  const attempts = count(headers[messageHeaders.replays]);
+  const retries = count(headers[messageHeaders.retries], sentAgainMax);
   // Not when it was published: a batch that comes again buries its poison again.
   const fingerprint = createHash('sha256')
-    .update(JSON.stringify([queue, messageId, message.type, code, reason, attempts]))
+    .update(JSON.stringify([queue, messageId, message.type, code, reason, retries]))
     .update(body)
     .digest();
   return {
@@ -45,8 +48,8 @@ export function readLetter(queue: string, message: TakenMessage, now: Date): New
     headers,
     body,
     traceparent: traceOf(text(messageHeaders.traceparent)) ?? traceOf(said.traceparent) ?? null,
-    attempts,
-    cameFrom: count(headers[messageHeaders.deadLetterId]) || null,
+    retries,
+    cameFrom: count(headers[messageHeaders.deadLetterId], letterIdMax) || null,
     fingerprint,
     diedAt:
       message.timestamp === undefined ? now : new Date(Math.min(message.timestamp * 1_000, now.getTime())),
@@ -88,7 +91,7 @@ function lastDeath(
   const deaths = z.tuple([deathSchema], z.unknown()).safeParse(headers['x-death']);
   if (!deaths.success) return undefined;
   const { reason, exchange, 'routing-keys': keys } = deaths.data[0];
-  return { reason: clean(reason), routingKey: exchange === exchanges.main.name ? keys[0] : undefined };
+  return { reason: storableText(reason), routingKey: exchange === exchanges.main.name ? keys[0] : undefined };
 }
 
 /** A key that leads into the queue it came from, whatever a header says. */
@@ -114,15 +117,9 @@ function traceOf(value: unknown): string | undefined {
   return traceparentSchema.safeParse(value).data;
 }
 
-function count(value: unknown): number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0
-    ? Math.min(value, sentAgainMax)
-    : 0;
+function count(value: unknown, max: number): number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? Math.min(value, max) : 0;
 }
 function plain(value: unknown): string | undefined {
-  return typeof value === 'string' ? clean(value) : undefined;
-}
-/** As a text column takes it. */
-function clean(text: string): string {
-  return text.replaceAll('\0', '\u{fffd}').toWellFormed();
+  return typeof value === 'string' ? storableText(value) : undefined;
 }

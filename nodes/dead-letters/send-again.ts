@@ -3,7 +3,7 @@
 // make that harmless.
 import * as z from 'zod';
 import { itemPartitionOf } from '../../contracts/item-partitions.ts';
-import { exchanges, messageHeaders, queues, routingKeys } from '../../contracts/topology.ts';
+import { exchanges, messageHeaders, ownHeaders, queues, routingKeys } from '../../contracts/topology.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
 import type { DeadLetterStore, LetterToSend } from './store.ts';
@@ -36,7 +36,7 @@ export async function sendAgain(
   }
 }
 
-function messageOf({ id, messageId, type, headers, body, attempts }: LetterToSend) {
+function messageOf({ id, messageId, type, headers, body, retries }: LetterToSend) {
   return {
     exchange: exchanges.main.name,
     type,
@@ -44,8 +44,8 @@ function messageOf({ id, messageId, type, headers, body, attempts }: LetterToSen
     messageId: messageId === '' ? `dead-letter/${id}` : messageId,
     body,
     headers: {
-      ...ownHeaders(headers),
-      [messageHeaders.replays]: attempts,
+      ...headersToSend(headers),
+      [messageHeaders.retries]: retries,
       [messageHeaders.deadLetterId]: id,
     },
   };
@@ -65,23 +65,16 @@ function routeOf({ routingKey, body }: LetterToSend, itemPartitions: number): st
   return routingKeys.items(source, itemPartitionOf({ source, sku: items[0].sku.trim() }, itemPartitions));
 }
 
-const notItsOwn = new Set<string>([
-  messageHeaders.attempt, // It starts anew.
+/** What says how it fared before: it starts anew. */
+const ofItsPast = new Set<string>([
+  messageHeaders.attempt,
+  messageHeaders.firstTriedAt,
   messageHeaders.deadCode,
   messageHeaders.deadReason,
   messageHeaders.originalQueue,
   messageHeaders.originalRoutingKey,
-  'x-delivery-count',
 ]);
 
-/** What its publisher gave it: no account of its death. */
-function ownHeaders(headers: Readonly<Record<string, unknown>>): Record<string, string | number> {
-  return Object.fromEntries(
-    Object.entries(headers).filter(
-      (entry): entry is [string, string | number] =>
-        (typeof entry[1] === 'string' || typeof entry[1] === 'number') &&
-        !notItsOwn.has(entry[0]) &&
-        !/^x-(?:first-|last-)?death/.test(entry[0]),
-    ),
-  );
+function headersToSend(headers: Readonly<Record<string, unknown>>): Record<string, string | number> {
+  return Object.fromEntries(Object.entries(ownHeaders(headers)).filter(([name]) => !ofItsPast.has(name)));
 }

@@ -21,7 +21,7 @@ export interface NewDeadLetter {
   readonly body: Buffer;
   readonly traceparent: string | null;
   /** How often it had been sent again. */
-  readonly attempts: number;
+  readonly retries: number;
   /** The letter it was before that. */
   readonly cameFrom: number | null;
   /** Two of one fingerprint are one letter that was buried or taken twice. */
@@ -45,7 +45,7 @@ export interface LetterToSend {
   readonly type: string;
   readonly headers: Readonly<Record<string, unknown>>;
   readonly body: Buffer;
-  readonly attempts: number;
+  readonly retries: number;
 }
 export interface DeadLetterFilter {
   readonly state?: DeadLetter['state'] | undefined;
@@ -58,7 +58,7 @@ export interface Settlement {
   /** A uuid; said again with the same one, it goes on. */
   readonly action: string;
   readonly kind: 'retry' | 'discard';
-  readonly who: string;
+  readonly by: string;
   readonly reason: string | null;
   readonly select: DeadLetterSelection;
   /** No letter that came later. */
@@ -84,7 +84,7 @@ export interface DeadLetterStore {
   /** @returns false when it is settled already. */
   editDeadLetter(
     term: number,
-    edit: { action: string; who: string; id: number; body: Buffer },
+    edit: { action: string; by: string; id: number; body: Buffer },
   ): Promise<boolean>;
   deadLettersToSend(term: number, limits: { lettersMax: number; bytesMax: number }): Promise<LetterToSend[]>;
   /** They were confirmed and routed. */

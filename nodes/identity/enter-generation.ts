@@ -9,6 +9,7 @@ import { describeError } from '../../runtime/failure.ts';
 import { createSecrets } from '../../runtime/secrets.ts';
 import { openDatabase } from '../database/database.ts';
 import { takeIdentityLock } from './identity-lock.ts';
+import { refuseForeignDatabase } from './join-cluster.ts';
 import { makeFirstVoteFile, openVoteFile, readIdentity } from './vote-file.ts';
 
 const settingsSchema = z.strictObject({
@@ -43,6 +44,8 @@ async function enterGeneration(settings: EnterGenerationSettings): Promise<void>
     await database.migrate();
     const { clusterId } = await database.cluster(cluster);
     const recorded = await database.recorded();
+    for (const nodeId of voters)
+      refuseForeignDatabase(nodeId, readIdentity(folderOf(nodeId)), { clusterId, nodes: recorded.nodes });
     const members = voters.map((id) => ({ id, voter: true }));
     const termOf = (nodeId: string): number => readIdentity(folderOf(nodeId))?.term ?? 0;
     const generationOf = (nodeId: string): number => readIdentity(folderOf(nodeId))?.generation ?? 0;

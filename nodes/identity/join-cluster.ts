@@ -8,8 +8,8 @@ import type { Member } from '../../contracts/environment.ts';
 export interface ClusterDatabase {
   migrate(): Promise<void>;
   cluster(name: string): Promise<{ clusterId: string }>;
-  /** The nodes that were ever admitted. */
-  recorded(): Promise<{ nodes: readonly { readonly id: string }[] }>;
+  /** The nodes that were ever admitted, and the generation each last ran in. */
+  recorded(): Promise<{ nodes: readonly { readonly id: string; readonly generation: number }[] }>;
   /** @throws Error naming the member that is more than one generation away. */
   admit(node: {
     nodeId: string;
@@ -19,6 +19,12 @@ export interface ClusterDatabase {
     term: number;
   }): Promise<{ recordedTerm: number | null; termAtLeast: number }>;
 }
+interface Remembered {
+  readonly clusterId: string;
+  readonly generation: number;
+  readonly term: number;
+  readonly abstaining: boolean;
+}
 export interface JoinOptions {
   readonly database: ClusterDatabase;
   readonly cluster: string;
@@ -26,9 +32,11 @@ export interface JoinOptions {
   readonly generation: number;
   readonly members: readonly Member[];
   /** What the vote file says, if there is one. */
-  readonly remembered: { clusterId: string; generation: number; term: number } | undefined;
+  readonly remembered: Remembered | undefined;
   /** Does nothing where there is a vote file. */
   readonly makeFirstVoteFile: (of: { clusterId: string; nodeId: string }) => void;
+  /** Makes it count as lost. */
+  readonly setVoteFileAside: () => void;
   readonly report: (detail: string) => void;
   readonly tryEveryMs: number;
   readonly signal: AbortSignal;
@@ -39,7 +47,10 @@ export interface Joined {
   readonly recordedTerm: number | null;
   /** The highest term recorded at this start; 0 when the database was not asked, as a restart needs none. */
   readonly termAtLeast: number;
-  /** Settles when the database has agreed; rejects when it is another cluster's, or does not admit this node. */
+  /**
+   * Settles when the database has agreed; rejects when it is another cluster's, does not admit this node, or knows that its
+   * vote file is an older one.
+   */
   readonly agreed: Promise<void>;
 }
 
@@ -60,11 +71,14 @@ export async function joinCluster(options: JoinOptions): Promise<Joined> {
   // One that is busy has another schema in a moment: nothing is taken on trust there.
   if (!isAway || remembered?.generation !== generation)
     return { ...(await askUntilAnswered(options)), agreed: Promise.resolve() };
-  const agreed = askUntilAnswered(options).then(({ clusterId }) => {
-    if (clusterId !== remembered.clusterId)
-      throw new Error(
-        `the vote file belongs to cluster ${remembered.clusterId}, the database to cluster ${clusterId}: wrong data folder or wrong database`,
-      );
+  const agreed = askUntilAnswered(options).then(({ recordedTerm }) => {
+    const { term, abstaining } = remembered;
+    if (abstaining || recordedTerm === null || recordedTerm <= term) return;
+    // Terms that it voted in since may hide at the next start how old the file is.
+    options.setVoteFileAside();
+    throw new Error(
+      `the vote file is older (term ${term}) than the last start of ${options.nodeId} (term ${recordedTerm}): it counts as lost, and this node abstains when it is started again`,
+    );
   });
   return { clusterId: remembered.clusterId, recordedTerm: 0, termAtLeast: 0, agreed };
 }
@@ -75,11 +89,34 @@ async function askDatabase(options: JoinOptions): Promise<Answer> {
   const { database, nodeId, generation, members } = options;
   await database.migrate();
   const { clusterId } = await database.cluster(options.cluster);
-  // The file before the record: recorded without one, a start that ended in between would have lost its votes.
   const { nodes } = await database.recorded();
+  refuseForeignDatabase(nodeId, options.remembered, { clusterId, nodes });
+  // The file before the record: recorded without one, a start that ended in between would have lost its votes.
   if (!nodes.some(({ id }) => id === nodeId)) options.makeFirstVoteFile({ clusterId, nodeId });
   const term = options.remembered?.term ?? 0;
   return { clusterId, ...(await database.admit({ nodeId, generation, members, term })) };
+}
+
+/**
+ * Before anything of this node is written there.
+ * @throws Error when the database is not the one that the vote file knows, or is older than it.
+ */
+export function refuseForeignDatabase(
+  nodeId: string,
+  remembered: Pick<Remembered, 'clusterId' | 'generation'> | undefined,
+  { clusterId, nodes }: { clusterId: string; nodes: readonly { readonly generation: number }[] },
+): void {
+  if (remembered === undefined) return;
+  if (remembered.clusterId !== clusterId)
+    throw new Error(
+      `the vote file of ${nodeId} belongs to cluster ${remembered.clusterId}, the database to cluster ${clusterId}: wrong data folder or wrong database`,
+    );
+  // A generation is recorded before it stands in any vote file.
+  const newest = Math.max(...nodes.map(({ generation }) => generation));
+  if (nodes.length > 0 && newest < remembered.generation)
+    throw new Error(
+      `the vote file of ${nodeId} has seen generation ${remembered.generation} of the membership, the database knows ${newest} at most: it was restored from before that. Stop all nodes, and see docs/runbook.md, Restoring the database`,
+    );
 }
 
 async function askUntilAnswered(options: JoinOptions): Promise<Answer> {

@@ -78,6 +78,13 @@ export function makeFirstVoteFile({
   create(path, { ...start, clusterId, nodeId });
 }
 
+/** From now on it counts as lost, should this process end at once, too. What it says stays beside it, for people. */
+export function setVoteFileAside(dataDir: string): void {
+  const path = join(dataDir, 'vote');
+  fs.renameSync(path, `${path}.older`);
+  syncFolderOf(path);
+}
+
 /** @throws Error when the file belongs to another cluster, node or a later generation (names both), or cannot be made. */
 export function openVoteFile(options: VoteFileOptions): VoteFile {
   const { dataDir, clusterId, nodeId, generation, disk = realDisk } = options;
@@ -210,14 +217,18 @@ function create(path: string, record: VoteRecord): void {
     }
     fs.linkSync(temporary, path); // Renaming would replace the file of another start of this node.
     fs.unlinkSync(temporary);
-    const folder = fs.openSync(dirname(path), 'r');
-    try {
-      fs.fsyncSync(folder);
-    } finally {
-      fs.closeSync(folder);
-    }
+    syncFolderOf(path);
   } catch (error) {
     throw new Error(`making the vote file ${path}`, { cause: error });
+  }
+}
+
+function syncFolderOf(path: string): void {
+  const folder = fs.openSync(dirname(path), 'r');
+  try {
+    fs.fsyncSync(folder);
+  } finally {
+    fs.closeSync(folder);
   }
 }
 

@@ -2,7 +2,7 @@
 // Never sends, and never reads a file or a URL for its content.
 import { createHash } from 'node:crypto';
 import MailComposer from 'nodemailer/lib/mail-composer/index.js';
-import { z } from 'zod';
+import { isMailAddress } from '../../contracts/mail-address.ts';
 import { publicRoutes } from '../../contracts/public-routes.ts';
 import type { OutgoingMail } from '../store.ts';
 import { writeLetter, type Entry, type Letter } from './letter.ts';
@@ -16,11 +16,6 @@ export interface MailSettings {
   readonly pageUrl: string;
 }
 
-// Stricter than RFC 5321 on purpose: quoted local parts and comments redirect mail in some parsers.
-const recipientSchema = z
-  .email()
-  .max(254)
-  .regex(/^[\x21-\x7e]+$/, 'ASCII without spaces');
 const subjectLengthMax = 200;
 
 /** Undefined when its address is none that mail is sent to. */
@@ -29,7 +24,7 @@ export async function composeMail(
   { from, domain, pageUrl }: MailSettings,
 ): Promise<OutgoingMail | undefined> {
   const { key, recipient, notices, traceparent } = digest;
-  if (!recipientSchema.safeParse(recipient).success) return undefined;
+  if (!isMailAddress(recipient)) return undefined;
   // From the key alone, so that a second rendering of the same mail has the same id.
   const messageId = `<${createHash('sha256').update(key).digest('hex').slice(0, 40)}@${domain}>`;
   const letter = writeLetter(notices);

@@ -15,7 +15,7 @@ export interface RaftThreadOptions {
   /** Address of UDP and TCP alike. */
   readonly bind: string;
   readonly udpPort: number;
-  /** Holds the vote file and the identity lock. */
+  /** Holds the vote file. */
   readonly dataDir: string;
   readonly keys: ClusterKeys;
   readonly heartbeatMs: number;
@@ -70,7 +70,12 @@ export interface HealthReport {
 export type ToWorker =
   | { readonly kind: 'health'; readonly health: HealthReport }
   | { readonly kind: 'fence-refused'; readonly databaseTerm: number }
-  | { readonly kind: 'transfer'; readonly target: string | null; readonly reason: string }
+  | {
+      readonly kind: 'transfer';
+      readonly id: number;
+      readonly target: string | null;
+      readonly reason: string;
+    }
   | { readonly kind: 'keys'; readonly keys: ClusterKeys }
   | { readonly kind: 'close' };
 
@@ -81,5 +86,7 @@ export type FromWorker =
   | { readonly kind: 'status'; readonly status: RaftStatus }
   | ({ readonly kind: 'role' } & RoleChange)
   | { readonly kind: 'note'; readonly note: Note }
+  /** Notes of a hand-over from here on tell of this one; before, of one that this node's health began. */
+  | { readonly kind: 'transfer-taken'; readonly id: number }
   | ({ readonly kind: 'problem' } & RaftProblem)
   | { readonly kind: 'closed' };

@@ -1,10 +1,9 @@
 // The main thread's handle on the raft thread: what it says about role and term, and what the node tells it.
 // Proves with a shared counter that the main thread lives, and looks that the raft thread does. When that dies the node must
 // end: without votes it is of no use, and its last role must not be believed; nor must the one of a thread that hangs.
-// Never decides anything about elections.
+// Never decides anything about elections, and leaves it to its caller that one process runs as this node (identity-lock.ts).
 import { EventEmitter } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { takeIdentityLock } from '../identity/identity-lock.ts';
 import type { Note, RoleView } from '../raft/types.ts';
 import {
   pulseEveryMs,
@@ -44,7 +43,7 @@ export interface RaftThread {
     target: string | null,
     reason: string,
   ): Promise<{ kind: 'done' } | { kind: 'failed'; reason: string }>;
-  /** Closes sockets and files and frees the identity; does not hand leadership over (see transfer). */
+  /** Closes sockets and files; does not hand leadership over (see transfer). */
   close(): Promise<void>;
 }
 
@@ -55,7 +54,7 @@ const startWithinMs = 30_000; // Loading its modules takes a busy machine second
 const closeWithinMs = 2_000;
 const transferSlackMs = 250;
 
-/** @throws Error when an option is wrong, the identity is taken, the vote file is foreign or cannot be made, or a port is in use. */
+/** @throws Error when an option is wrong, the vote file is foreign or cannot be made, or a port is in use. */
 export async function startRaftThread(options: RaftThreadOptions): Promise<RaftThread> {
   const { nodeId, bootId, members, udpPort } = options;
   if (!members.some(({ id }) => id === nodeId))
@@ -65,14 +64,8 @@ export async function startRaftThread(options: RaftThreadOptions): Promise<RaftT
     throw new Error(`the boot id ${bootId} was used before: each start needs its own`);
   // UDP and TCP share the number, so the system cannot choose it.
   if (udpPort === 0) throw new Error('the UDP port of a node has to be a fixed one');
-  const unlock = takeIdentityLock(options);
   bootsUsed.add(bootId);
-  try {
-    return await new Handle(options, unlock).started;
-  } catch (error) {
-    unlock();
-    throw error;
-  }
+  return new Handle(options).started;
 }
 
 type TransferResult = Awaited<ReturnType<RaftThread['transfer']>>;
@@ -83,11 +76,11 @@ class Handle implements RaftThread {
   readonly #pulse = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   readonly #beat: NodeJS.Timeout;
   readonly #electionTimeoutMs: number;
-  readonly #release: () => void;
   readonly #told = new EventEmitter<{
     role: [RoleChange];
     note: [Note];
     problem: [RaftProblem];
+    'transfer-taken': [number];
     death: [Error];
   }>();
   #status: RaftStatus = {
@@ -104,11 +97,11 @@ class Handle implements RaftThread {
   #hangs = false;
   /** One hand-over at a time: a note does not say whose it tells of. */
   #transfers: Promise<unknown> = Promise.resolve();
+  #transferId = 0;
   #failure: Error | undefined;
 
-  constructor(options: RaftThreadOptions, release: () => void) {
+  constructor(options: RaftThreadOptions) {
     this.#electionTimeoutMs = options.electionTimeoutMs;
-    this.#release = release;
     const data: RaftWorkerData = { ...options, pulse: this.#pulse };
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
       name: `raft ${options.nodeId}`,
@@ -200,6 +193,9 @@ class Handle implements RaftThread {
       case 'note':
         this.#told.emit('note', message.note);
         break;
+      case 'transfer-taken':
+        this.#told.emit('transfer-taken', message.id);
+        break;
       case 'problem':
         this.#told.emit('problem', { code: message.code, detail: message.detail });
         break;
@@ -210,7 +206,6 @@ class Handle implements RaftThread {
 
   #die(cause: Error): void {
     this.#phase = 'dead';
-    this.#release();
     const error = new Error('the raft thread died, so this node cannot vote or lead', { cause });
     this.#followNobody(error.message);
     const isHeard = this.#told.emit('death', error);
@@ -255,6 +250,7 @@ class Handle implements RaftThread {
   async #transferNow(target: string | null, reason: string): Promise<TransferResult> {
     if (this.#phase !== 'running') return { kind: 'failed', reason: 'the raft thread does not run' };
     if (this.#status.role.kind !== 'leader') return { kind: 'failed', reason: 'this node does not lead' };
+    const id = (this.#transferId += 1);
     const withinMs = 2 * this.#electionTimeoutMs + transferSlackMs;
     return new Promise<TransferResult>((resolve) => {
       const onNote = (note: Note): void => {
@@ -267,13 +263,16 @@ class Handle implements RaftThread {
           leads ? { kind: 'failed', reason: `nobody took over within ${withinMs} ms` } : { kind: 'done' },
         );
       }, withinMs);
+      const onTaken = (taken: number): void => {
+        if (taken === id) this.#told.on('note', onNote);
+      };
       const settle = (result: TransferResult): void => {
         clearTimeout(deadline);
-        this.#told.off('note', onNote);
+        this.#told.off('transfer-taken', onTaken).off('note', onNote);
         resolve(result);
       };
-      this.#told.on('note', onNote);
-      this.#tell({ kind: 'transfer', target, reason });
+      this.#told.on('transfer-taken', onTaken);
+      this.#tell({ kind: 'transfer', id, target, reason });
     });
   }
 
@@ -286,7 +285,6 @@ class Handle implements RaftThread {
     await ended;
     clearTimeout(deadline);
     clearInterval(this.#beat);
-    this.#release();
   }
 
   #tell(message: ToWorker, during: 'running' | 'closing' = 'running'): void {

@@ -144,6 +144,7 @@ async function run(): Promise<void> {
       case 'fence-refused':
         return loop.fenceRefused(message.databaseTerm);
       case 'transfer':
+        tell({ kind: 'transfer-taken', id: message.id });
         return loop.transfer(message.target, message.reason);
       case 'keys':
         return network?.useKeys(message.keys);

@@ -3,6 +3,7 @@
 import type { Draft, Leader, PeerView } from './state.ts';
 import type { BootId, Message, NodeId } from './types.ts';
 import { becomeFollower, mayLead, randomTimeout, send } from './state.ts';
+import { sendHeartbeats } from './lead.ts';
 import { majorityOf } from './quorum.ts';
 import { askAgainMs } from './succession.ts';
 
@@ -130,4 +131,5 @@ function leadIfElected(draft: Draft): void {
   };
   state.role = leader;
   draft.reason = `${role.votes.size} of ${config.voters.length} votes`;
+  sendHeartbeats(draft);
 }

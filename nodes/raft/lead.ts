@@ -50,7 +50,10 @@ export function stepDown(draft: Draft, { rule, reason }: { rule: StepDownRule; r
   leaveLeadership(draft, { term, rule, reason });
 }
 
-/** Everything that is due for a leader. The count comes first: a leader that woke late sends nothing before it. */
+/**
+ * Everything that is due for a leader. Called by its timer alone, which comes after what waited in the socket: each answer
+ * in there may keep this leader. The count comes first: a leader that woke late sends nothing before it.
+ */
 export function leaderTick(draft: Draft): void {
   const { state } = draft;
   const { config, now } = state;
@@ -59,14 +62,15 @@ export function leaderTick(draft: Draft): void {
     stepDown(draft, { rule: 'quorum-lost', reason: 'no majority answered for a timeout' });
     return;
   }
-  if (now >= state.role.heartbeatAt) sendHeartbeats(draft, state.role);
+  if (now >= state.role.heartbeatAt) sendHeartbeats(draft);
   continueTransfer(draft);
   mindHealth(draft);
 }
 
-function sendHeartbeats(draft: Draft, role: Leader): void {
+export function sendHeartbeats(draft: Draft): void {
   const { state } = draft;
-  const { config, now, term } = state;
+  const { config, now, term, role } = state;
+  if (role.kind !== 'leader') return;
   const sequence = role.sequence + 1;
   const order = successionOf(config, role.peers, now);
   const quorumIsSilent = now - quorumHeardAt(config, role.peers, now) > quietMs(config);
@@ -92,13 +96,15 @@ function isSilent({ state }: Draft, peer: PeerView): boolean {
   return peer.sequence === 0 || state.now - peer.ackedAt > quietMs(state.config);
 }
 
-/** Who could take over now, best first. */
+/** Who could take over now, best first. Not one that could only wait, from a leader that writes. */
 function heirsOf(draft: Draft, role: Leader, tried: readonly NodeId[]): NodeId[] {
   return successionOf(draft.state.config, role.peers, draft.state.now).filter((id) => {
     const peer = role.peers.get(id);
-    return peer !== undefined && peer.health?.fit === true && !isSilent(draft, peer) && !tried.includes(id);
+    if (!peer?.health?.fit || isSilent(draft, peer) || tried.includes(id)) return false;
+    return peer.health.databaseReachable || !mayWrite(draft);
   });
 }
+const mayWrite = ({ state }: Draft): boolean => state.health.fit && state.health.databaseReachable;
 
 export function onTransfer(draft: Draft, { target, reason }: Extract<Input, { kind: 'transfer' }>): void {
   const { role, now } = draft.state;
@@ -109,7 +115,8 @@ export function onTransfer(draft: Draft, { target, reason }: Extract<Input, { ki
     return fail(`leadership is already being handed to ${role.transfer.target}`, 'one-at-a-time');
   if (target === null) {
     const heir = heirsOf(draft, role, [])[0];
-    if (heir === undefined) return fail('no fit voter answers');
+    if (heir === undefined)
+      return fail(mayWrite(draft) ? 'no fit voter with a database answers' : 'no fit voter answers');
     return beginTransfer(draft, role, { target: heir, named: false, rule: 'asked', reason });
   }
   const peer = role.peers.get(target);
@@ -127,6 +134,8 @@ export function onTransfer(draft: Draft, { target, reason }: Extract<Input, { ki
   if (peer.priority === 0) return fail(`${target} has priority 0 and never leads`);
   if (peer.health && !peer.health.fit)
     return fail(`${target} is not fit: ${peer.health.reason ?? 'no reason given'}`);
+  if (mayWrite(draft) && !peer.health?.databaseReachable)
+    return fail(`${target} has no database, and this node has one`);
   return beginTransfer(draft, role, { target, named: true, rule: 'asked', reason });
 }
 
@@ -182,7 +191,7 @@ function continueTransfer(draft: Draft): void {
   state.role = { ...role, transfer };
 }
 
-function mindHealth(draft: Draft): void {
+export function mindHealth(draft: Draft): void {
   const { state } = draft;
   const { role, now, health } = state;
   if (role.kind !== 'leader' || role.transfer) return;

@@ -6,7 +6,7 @@ import { adoptTerm } from './terms.ts';
 import { askAgain, askForPreVotes, onPreVoteAnswer, onVoteAnswer } from './campaign.ts';
 import { becomeFollower, mayLead, randomTimeout, roleView } from './state.ts';
 import { followerTimer, onEvidence, onHeartbeat, onTransferNow } from './follow.ts';
-import { leaderTick, leaderWakeAt, onHeartbeatAnswer, onTransfer, stepDown } from './lead.ts';
+import { leaderTick, leaderWakeAt, mindHealth, onHeartbeatAnswer, onTransfer, stepDown } from './lead.ts';
 import {
   abstainingWakeAt,
   beginAbstaining,
@@ -32,8 +32,6 @@ export function step(state: State, input: Input): Step {
     reason: '',
   };
   take(draft, input);
-  // After the input and not before: what waited in the socket may hold the answer that keeps this leader.
-  leaderTick(draft);
   if (draft.state.abstention) continueAbstaining(draft);
   return { state: draft.state, effects: effectsOf(draft, input) };
 }
@@ -52,6 +50,7 @@ function take(draft: Draft, input: Input): void {
     case 'health':
       if (state.health.databaseReachable) state.databaseLostAt = state.now;
       state.health = input.health;
+      mindHealth(draft);
       return campaignIfAlone(draft);
     case 'transfer':
       return onTransfer(draft, input);
@@ -104,7 +103,7 @@ function onTimer(draft: Draft): void {
       if (now >= role.giveUpAt) return askForPreVotes(draft, 'not elected in time');
       return now >= role.askAt ? askAgain(draft) : undefined;
     case 'leader':
-      return undefined; // leaderTick() runs after every input.
+      return leaderTick(draft);
   }
 }
 

@@ -1,6 +1,6 @@
 // Gets every peer's boot proven: asks for the proof until there is one, again when a packet of another boot comes, and answers
 // the peers that ask. How often is bounded in both ways, however many datagrams ask for it.
-import type { Sessions } from './sessions.ts';
+import type { Challenge, Sessions } from './sessions.ts';
 
 const challengeEveryMs = 5;
 const answerEveryMs = 1;
@@ -58,10 +58,10 @@ export class Introductions {
   }
 
   /** Proves this boot to a peer that asked. */
-  answer(peer: string, nonce: Buffer): void {
+  answer(peer: string, challenge: Challenge): void {
     if (this.#age(this.#answeredAt, peer) < answerEveryMs) return;
     this.#answeredAt.set(peer, this.#options.now());
-    this.#options.send(peer, this.#options.sessions.sealAnswer(peer, nonce));
+    this.#options.send(peer, this.#options.sessions.sealAnswer(peer, challenge));
   }
 
   #challenge(peer: string): void {

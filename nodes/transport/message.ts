@@ -1,7 +1,7 @@
 // Messages of the election core as bytes and back. Whoever holds the key may still run another release, so
 // what was opened is checked all the same; fields of a newer minor release are ignored.
 import { z } from 'zod';
-import { nodeIdSchema } from '../../contracts/ids.ts';
+import { membersMax, nodeIdSchema } from '../../contracts/ids.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
 import { rules, type Message } from '../raft/types.ts';
 
@@ -25,7 +25,7 @@ const messageSchema: z.ZodType<Message> = z.discriminatedUnion('kind', [
   message('heartbeat', {
     sequence: count,
     sentAt: z.number(),
-    order: z.array(nodeIdSchema).max(16),
+    order: z.array(nodeIdSchema).max(membersMax),
     probe: count,
   }),
   message('heartbeat-answer', {

@@ -80,7 +80,7 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
         count('refused.unproven-boot');
         return introductions.unproven(received.from);
       case 'challenge':
-        introductions.answer(received.from, received.nonce);
+        introductions.answer(received.from, received);
         if (received.unproven) introductions.unproven(received.from);
         return undefined;
       case 'accepted-boot':

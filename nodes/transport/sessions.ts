@@ -38,6 +38,12 @@ export type Refusal =
   | 'forged'
   | 'not-a-message';
 
+/** `keyId`: sealed with this one, which its sender knows. */
+export interface Challenge {
+  readonly nonce: Buffer;
+  readonly keyId: number;
+}
+
 export type Received =
   | { readonly kind: 'refused'; readonly refusal: Refusal; readonly from?: string }
   /** Authentic, but of a boot not accepted yet: nothing but the challenge follows from it. */
@@ -49,7 +55,7 @@ export type Received =
       readonly replaced: string | undefined;
     }
   /** Asked for proof itself; `unproven` when its sender has to prove itself too. */
-  | { readonly kind: 'challenge'; readonly from: string; readonly nonce: Buffer; readonly unproven: boolean }
+  | ({ readonly kind: 'challenge'; readonly from: string; readonly unproven: boolean } & Challenge)
   | { readonly kind: 'message'; readonly from: string; readonly fromBoot: string; readonly message: Message }
   /** Over TCP: a follower wants to hear who answers here, and the answer to that. */
   | { readonly kind: 'greet'; readonly from: string; readonly nonce: Buffer }
@@ -79,6 +85,8 @@ interface Peer {
   readonly retired: string[];
   /** Ids of keys its present boot sealed with or offered. */
   knownKeys: Set<number>;
+  /** The key of the last authentic datagram of a boot that has not proved itself: its process may know another set of keys. */
+  unprovenKey: number | undefined;
   readonly derived: Map<string, KeyObject>;
 }
 
@@ -116,6 +124,7 @@ export class Sessions {
         accepted: undefined,
         retired: [],
         knownKeys: new Set(),
+        unprovenKey: undefined,
         derived: new Map(),
       }));
     this.#budget = new OpenBudget(peers.map(({ id }) => peerSource(id)));
@@ -133,7 +142,10 @@ export class Sessions {
     this.#keys = keys;
     [this.#clusterKeys, this.#ownKeys] = this.#derive(keys);
     // What was derived from a key that is gone must open nothing any more.
-    for (const peer of this.#peers.values()) peer.derived.clear();
+    for (const peer of this.#peers.values()) {
+      peer.derived.clear();
+      peer.unprovenKey = undefined;
+    }
   }
 
   #derive({ current, previous }: ClusterKeys): [ReadonlyMap<number, Buffer>, ReadonlyMap<number, KeyObject>] {
@@ -154,15 +166,16 @@ export class Sessions {
     return this.#seal({ to, type: 'message', body: encodeMessage(message), keyId: this.#keyFor(to) });
   }
 
-  /** One per key, since a peer that was never heard may know only one of them. */
+  /** One per key, where a peer that was never heard, or its new boot, may know only one of them. */
   sealChallenges(to: string): Buffer[] {
     const peer = this.#peer(to);
-    const keyIds = peer.knownKeys.size > 0 ? [this.#keyFor(to)] : [...this.#ownKeys.keys()];
-    return keyIds.map((keyId) => this.#seal({ to, type: 'challenge', body: peer.nonce, keyId }));
+    const keyIds = new Set(peer.knownKeys.size > 0 ? [this.#keyFor(to)] : this.#ownKeys.keys());
+    if (peer.unprovenKey !== undefined) keyIds.add(peer.unprovenKey);
+    return [...keyIds].map((keyId) => this.#seal({ to, type: 'challenge', body: peer.nonce, keyId }));
   }
 
-  sealAnswer(to: string, nonce: Buffer): Buffer {
-    return this.#seal({ to, type: 'challenge-answer', body: nonce, keyId: this.#keyFor(to) });
+  sealAnswer(to: string, { nonce, keyId }: Challenge): Buffer {
+    return this.#seal({ to, type: 'challenge-answer', body: nonce, keyId });
   }
 
   sealGreet(to: string, nonce: Buffer): Buffer {
@@ -231,7 +244,8 @@ export class Sessions {
     this.#budget.heard(source, now);
     const from = peer.id;
     const fromBoot = header.boot;
-    if (header.type === 'challenge') return { kind: 'challenge', from, nonce: body, unproven: false };
+    if (header.type === 'challenge')
+      return { kind: 'challenge', from, nonce: body, keyId: header.keyId, unproven: false };
     if (header.type === 'greet') return { kind: 'greet', from, nonce: body };
     if (header.type === 'greeting') return { kind: 'greeting', from, fromBoot, nonce: body };
     // A late second answer to the challenge that this boot already met.
@@ -269,13 +283,15 @@ export class Sessions {
       };
       peer.nonce = this.#options.nonce();
       peer.knownKeys = new Set([header.keyId, header.offeredKeyId]);
+      peer.unprovenKey = undefined;
       return { kind: 'accepted-boot', from, fromBoot: header.boot, replaced };
     }
     this.#budget.wasted(source, now);
     // Before any acceptance an authentic datagram is all there is to learn a peer's key from.
     if (!peer.accepted) peer.knownKeys.add(header.keyId).add(header.offeredKeyId);
+    peer.unprovenKey = header.keyId;
     return header.type === 'challenge'
-      ? { kind: 'challenge', from, nonce: body, unproven: true }
+      ? { kind: 'challenge', from, nonce: body, keyId: header.keyId, unproven: true }
       : { kind: 'unproven', from };
   }
 

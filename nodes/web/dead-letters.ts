@@ -151,7 +151,7 @@ export function addDeadLetters(
             detailText(`${queue} would not take it: ${describeIssues(problems)}`),
             { details: { issues: problems.slice(0, 20) } },
           );
-        if (!(await store.editDeadLetter(term, { action: randomUUID(), who: by, id, body })))
+        if (!(await store.editDeadLetter(term, { action: randomUUID(), by, id, body })))
           throw new Failure('LETTER_SETTLED', `dead letter ${id} was settled meanwhile`);
         return { edited: true, problems };
       });
@@ -182,7 +182,7 @@ export function addDeadLetters(
       const chosen = groups.reduce((sum, { letters }) => sum + letters, 0);
       if (dryRun || chosen === 0) return { action: null, letters: chosen, groups };
       const action = randomUUID();
-      const step = { action, kind, who: by, reason, select, upTo, lettersMax: lettersPerStep };
+      const step = { action, kind, by, reason, select, upTo, lettersMax: lettersPerStep };
       let letters = 0;
       for (let settled = lettersPerStep; settled === lettersPerStep; letters += settled)
         settled = await store.settleDeadLetters(term, step);

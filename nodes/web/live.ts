@@ -51,7 +51,8 @@ export class Live {
   /** A node event: shown to every reader, and kept for those who come later. */
   show(event: BatonEvent): void {
     if (event.type === 'item.changed') return; // Those come from the feed, with their id.
-    if (event.type === 'source.judged') return; // Hundreds a minute, of which nothing is news: GET /sources has them.
+    // Said again and again for alarms, and no news: GET /sources and /cluster have it.
+    if (event.type === 'source.judged' || event.type === 'leader.writes') return;
     // Batches come many a second and would push elections and faults out; they mean nothing to those who come later.
     if (event.type !== 'batch.applied') this.#ring.push(event);
     if (this.#ring.length > ringLength) this.#ring.shift();

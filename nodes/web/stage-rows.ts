@@ -2,7 +2,7 @@
 // it counted, and whether the file as a whole can be read; never applies a row.
 import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { parseFileName } from '../../contracts/file.ts';
+import { fileNameRule, parseFileName } from '../../contracts/file.ts';
 import { itemVersion } from '../../contracts/ids.ts';
 import { itemSchema } from '../../contracts/item.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
@@ -34,7 +34,7 @@ export async function stageRows(
     waiting = [];
   };
   try {
-    if (!name) throw new Failure('FILE_MALFORMED', `the name ${file.name} says no source or no known format`);
+    if (!name) throw new Failure('FILE_MALFORMED', `${file.name}: ${fileNameRule}`);
     for await (const { row, value, problem } of readRows(stream, name)) {
       staged.rows += 1;
       const content = typeof value === 'object' && value !== null ? value : {};

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { sourceNameSchema } from '../../contracts/ids.ts';
 import { skuLengthMax } from '../../contracts/item.ts';
+import { mailAddressSchema } from '../../contracts/mail-address.ts';
 import {
   erasedSchema,
   watchListSchema,
@@ -19,7 +20,7 @@ import type { Operation } from './openapi.ts';
 import { parse, uuidParameter } from './parse-request.ts';
 
 const watchRequestSchema = z.strictObject({
-  email: z.email().max(254),
+  email: mailAddressSchema,
   about: z.enum(watchTopics).default('prices'),
   source: sourceNameSchema.nullable().default(null),
   sku: z.string().max(skuLengthMax).nullable().default(null),

@@ -19,7 +19,15 @@ import { synthesized } from './synthesize.ts';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const stage = synthesized('dev').stage as AwsStage;
+const shipped = synthesized('dev').stage as AwsStage;
+/** As somebody fills it in. */
+const stage: AwsStage = {
+  ...shipped,
+  domain: { name: 'baton.acme.eu', hostedZoneId: 'Z0123456789ABCDEFGHIJ' },
+  readers: ['198.18.0.0/24'],
+  alarmEmail: 'ops@acme.eu',
+  mailFrom: 'Baton <baton@acme.eu>',
+};
 const credentials = { accessKeyId: 'none', secretAccessKey: 'none' };
 
 let folder: string;
@@ -118,6 +126,20 @@ describe('aws deploy', () => {
     expect(performance.now() - began).toBeLessThan(30_000);
     expect(output.text()).toContain('node-2 cannot start: Essential container in task exited; exit code 2');
     expect(output.text()).toContain('aws logs tail /baton/dev/nodes');
+  });
+
+  test('aws deploy: what cdk.json was shipped with is named, and nothing is begun', async () => {
+    const program = await cdkThat({ ms: 0, code: 42 });
+    const output = printed('stderr');
+    try {
+      expect(await deploy(shipped, { ecs: ecs(), program })).toBe(1);
+    } finally {
+      output.end();
+    }
+    expect(output.text()).toMatch(
+      /^cdk\.json, stage dev, still has .*: domain\.name \(dev\.baton\.example\.com\), domain\.hostedZoneId \(Z0+EXAMPLE0\), alarmEmail \(baton-alarms@example\.com\), mailFrom .*, readers \(203\.0\.113\.0\/24\)\. Fill in/,
+    );
+    await expect(askedOf(program)).rejects.toThrow('ENOENT');
   });
 
   test.each([0, 1])('aws deploy: it ends with what CDK says: %d', async (code) => {
@@ -262,7 +284,7 @@ describe('aws command line', () => {
     expect(stdout).toContain('https://dev.baton.example.com');
     expect(stdout).toContain('https://front.dev.baton.example.com');
     expect(stdout).toContain('#dashboards/dashboard/baton-dev');
-    expect(stdout).toContain('250 USD');
+    expect(stdout).toContain(`${shipped.budgetUsd} USD`);
     expect(described).toEqual(['baton-dev-nodes']);
   });
 

@@ -2,7 +2,7 @@
 // settings of the template, on the vsftpd that Debian packages for it. Only the address it listens on is another one.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, utimesSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -97,13 +97,19 @@ describe.skipIf(missing !== '')(`ftp server${missing === '' ? '' : ` (skipped: $
     await rm(folder, { recursive: true, force: true });
   });
 
-  /** The health check of the template, asked where this server listens. */
+  /** The health check of the template, in the folders of the container, asked where this server listens. */
   const isHealthy = (at = port): Promise<boolean> =>
     new Promise((resolve) => {
-      const [, program = '', ...args] = container.HealthCheck.Command;
+      const [, ...command] = container.HealthCheck.Command;
       spawn(
-        program,
-        args.map((arg) => arg.replace('127.0.0.1/21', `127.0.0.1/${at}`)),
+        'nsenter',
+        [
+          '--target',
+          String(server.pid),
+          '--mount',
+          '--',
+          ...command.map((arg) => arg.replace('127.0.0.1/21', `127.0.0.1/${at}`)),
+        ],
         { stdio: 'ignore' },
       )
         .once('error', () => resolve(false))
@@ -178,6 +184,18 @@ describe.skipIf(missing !== '')(`ftp server${missing === '' ? '' : ` (skipped: $
     expect(await isHealthy()).toBe(true);
     expect(server.exitCode).toBeNull();
     expect(await isHealthy(await freePort())).toBe(false);
+  });
+
+  test('ftp server: its check fails long before the certificate that it started with can end, and after the next is there', async () => {
+    const startedWith = `/proc/${server.pid}/root/run/vsftpd.pem`;
+    const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000);
+    // The secret keeper makes the next one when a certificate has 30 days left (test/unit/functions/secret-keeper.test.ts).
+    utimesSync(startedWith, daysAgo(19), daysAgo(19));
+    expect(await isHealthy()).toBe(true);
+    utimesSync(startedWith, daysAgo(29), daysAgo(29));
+    expect(await isHealthy()).toBe(false);
+    utimesSync(startedWith, new Date(), new Date());
+    expect(await isHealthy()).toBe(true);
   });
 
   test('ftp server: SIGTERM ends it well within the time that ECS gives it', async () => {

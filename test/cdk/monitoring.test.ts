@@ -55,7 +55,7 @@ const measured: Readonly<
       dimension: 'QueueName',
       type: 'AWS::SQS::Queue',
       property: 'QueueName',
-      names: ['NumberOfMessagesSent'],
+      names: ['NumberOfMessagesDeleted'],
     },
   ],
   'AWS/Lambda': [
@@ -63,7 +63,7 @@ const measured: Readonly<
       dimension: 'FunctionName',
       type: 'AWS::Lambda::Function',
       property: 'FunctionName',
-      names: ['Errors', 'Throttles'],
+      names: ['Errors', 'Throttles', 'Invocations'],
     },
   ],
   'AWS/RDS': [
@@ -87,6 +87,7 @@ const measured: Readonly<
       property: 'BrokerName',
       names: [
         'MessageReadyCount',
+        'ConnectionCount',
         'RabbitMQMemUsed',
         'RabbitMQMemLimit',
         'RabbitMQDiskFree',
@@ -242,16 +243,18 @@ describe.each(['dev', 'prod'])('monitoring: stage %s', (stage) => {
     }
   });
 
-  test('a filter counts nothing else: each line is of one metric or the two of a source, and most lines of none', () => {
+  test('a filter counts nothing else: each line is of one metric, or the two of a source or a tick, and most lines of none', () => {
     const filters = ofType(resources, 'AWS::Logs::MetricFilter').map(
       ({ Properties }) => filterSchema.parse(Properties).MetricTransformations[0].MetricName,
     );
     for (const line of all())
-      expect([[], ['SourceAge'], ['SourceAge', 'SourceIntervals']].map(String).concat(filters)).toContain(
-        String(filters.filter((metric) => counts(metric)?.(line))),
-      );
+      expect(
+        [[], ['SourceAge'], ['SourceAge', 'SourceIntervals'], ['Ticks', 'TicksFailed']]
+          .map(String)
+          .concat(filters),
+      ).toContain(String(filters.filter((metric) => counts(metric)?.(line))));
     const [line] = lines.get('deliver') ?? [];
-    const other = JSON.stringify({ ...(JSON.parse(line ?? '{}') as object), type: 'problem' });
+    const other = JSON.stringify({ ...(JSON.parse(line ?? '{}') as object), type: 'page.failed' });
     for (const filter of ofType(resources, 'AWS::Logs::MetricFilter'))
       expect(matches(String(filter.Properties['FilterPattern']), other)).toBe(false);
   });

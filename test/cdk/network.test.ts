@@ -86,6 +86,11 @@ describe('network: partners', () => {
       { partners: ['10.20.0.0/16'], ftpServer: false, ftpAddress: 'ftp.example.com:21' },
       /stage dev: partners: reach the FTP server of the stage, and it has none/,
     ],
+    [{ ftpServer: false }, /stage dev: ftpAddress: is missing: without a server of its own/],
+    [
+      { ftpServer: true, ftpAddress: 'ftp.example.com:21' },
+      /stage dev: ftpAddress: names another server, and the stage has its own/,
+    ],
   ])('%j is refused by name', (settings, reason) => {
     expect(() => synthesizeWith('dev', settings)).toThrow(reason);
   });

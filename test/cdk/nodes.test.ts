@@ -1,9 +1,14 @@
 // A node is one ECS service, whose identity (name, vote file, place in the rollout) is its own for good: what the
 // election relies on, asserted on the templates.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import fastify from 'fastify';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { nodes } from '../../contracts/topology.ts';
+import { migrateWithinMs } from '../../nodes/database/migrate.ts';
 import { keepAliveEveryMs } from '../../nodes/web/live.ts';
 import { account, region } from './resolve.ts';
 import { ofType, stackOf, synthesized } from './synthesize.ts';
@@ -15,6 +20,7 @@ const serviceSchema = z.object({
   AvailabilityZoneRebalancing: z.string(),
   LaunchType: z.string(),
   EnableExecuteCommand: z.boolean(),
+  HealthCheckGracePeriodSeconds: z.number().optional(),
   TaskDefinition: z.string(),
   NetworkConfiguration: z.object({ AwsvpcConfiguration: z.object({ Subnets: z.array(z.string()) }) }),
   DeploymentConfiguration: z.object({
@@ -41,7 +47,9 @@ const taskSchema = z.object({
       Name: z.string(),
       StopTimeout: z.number(),
       ReadonlyRootFilesystem: z.boolean().optional(),
-      HealthCheck: z.object({ Command: z.array(z.string()) }).optional(),
+      HealthCheck: z
+        .object({ Command: z.tuple([z.literal('CMD')]).rest(z.string()), StartPeriod: z.number() })
+        .optional(),
       PortMappings: z.array(z.object({ ContainerPort: z.number(), Protocol: z.string() })),
     }),
   ]),
@@ -129,7 +137,6 @@ describe.each(['dev', 'prod'])('nodes: stage %s', (stage) => {
       expect(container?.StopTimeout).toBeGreaterThanOrEqual(15);
       expect(container?.StopTimeout).toBeLessThanOrEqual(120);
       expect(container?.ReadonlyRootFilesystem).toBe(true);
-      expect(container?.HealthCheck?.Command).toEqual(['CMD', 'node', 'nodes/health-check.ts']);
       expect(container?.PortMappings).toEqual([
         { ContainerPort: 8080, Protocol: 'tcp' },
         { ContainerPort: 7443, Protocol: 'tcp' },
@@ -141,6 +148,49 @@ describe.each(['dev', 'prod'])('nodes: stage %s', (stage) => {
       .filter(({ Properties }) => Properties['TargetType'] === 'ip')
       .map(({ Properties }) => Properties['HealthCheckPath']);
     expect(paths).toEqual(['/health', '/health', '/health', '/health']);
+  });
+
+  test('neither ECS nor the load balancer ends a node while it migrates the schema', () => {
+    for (const { settings } of services.slice(0, nodeIds.length))
+      expect((settings.HealthCheckGracePeriodSeconds ?? 0) * 1_000).toBeGreaterThan(migrateWithinMs);
+    for (const nodeId of nodeIds)
+      expect(
+        (tasks.get(`Task-${nodeId}`)?.ContainerDefinitions[0].HealthCheck?.StartPeriod ?? 0) * 1_000,
+      ).toBeGreaterThan(migrateWithinMs);
+  });
+
+  test.each([
+    ['200', true],
+    ['503', false],
+    ['nothing', false],
+  ] as const)(
+    'the check of a node that answers %s starts no Node, and passes: %s',
+    async (answer, passes) => {
+      const asked: string[] = [];
+      const node = createServer((request, response) => {
+        asked.push(`${request.method} ${request.url}`);
+        if (answer !== 'nothing') response.writeHead(Number(answer)).end('{}');
+      });
+      node.listen(0, '127.0.0.1');
+      await once(node, 'listening');
+      const [, program = '', ...args] =
+        tasks.get('Task-node-1')?.ContainerDefinitions[0].HealthCheck?.Command ?? [];
+      expect(program).toBe('bash');
+      const check = spawn(
+        program,
+        args.map((arg) => arg.replace('127.0.0.1/8080', `127.0.0.1/${(node.address() as AddressInfo).port}`)),
+      );
+      const [code] = (await once(check, 'exit')) as [number];
+      expect(code === 0).toBe(passes);
+      expect(asked).toEqual(['GET /health']);
+      node.closeAllConnections();
+      node.close();
+    },
+  );
+
+  test('that a name has no address is forgotten as fast as its address: a task that was replaced is found', () => {
+    const [names] = ofType(resources, 'AWS::ServiceDiscovery::PrivateDnsNamespace');
+    expect(names?.Properties['Properties']).toEqual({ DnsProperties: { SOA: { TTL: 5 } } });
   });
 
   test('a node is found under its name within seconds of a move', () => {

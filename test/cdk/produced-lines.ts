@@ -1,6 +1,13 @@
 // The log lines that alarms count, written by the code that writes them on AWS: nodes and functions run here against
 // simulated edges, each logging as its own process.
+import { announcementVersion, type Announcement } from '../../contracts/announcement.ts';
+import { itemPageType } from '../../contracts/item-page.ts';
+import { jobsOf } from '../../nodes/leader-jobs.ts';
 import { Leadership } from '../../nodes/leadership.ts';
+import type { Store } from '../../nodes/store.ts';
+import { Deliveries } from '../../nodes/tracing/deliveries.ts';
+import { announce } from '../../functions/intermediary/announce.ts';
+import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { routes, type CrawlLease, type MailClaimAnswer } from '../../contracts/node-api.ts';
 import { queues, sqsQueues } from '../../contracts/topology.ts';
 import { Problems } from '../../nodes/health/problems.ts';
@@ -17,6 +24,8 @@ import { createLogger } from '../../runtime/logger.ts';
 import { Failure } from '../../runtime/failure.ts';
 import { simulatedRaft } from '../integration/node/simulated-edges.ts';
 import {
+  item,
+  itemPage,
   rabbitmqEvent,
   rabbitmqMessage,
   simulatedEdges,
@@ -31,8 +40,17 @@ export async function producedLines(namespace: string): Promise<ReadonlyMap<stri
   return new Map([
     ['nodes', [...(await nodeLines()), ...(await sourceLines())]],
     ['deliver', await deliverLines()],
-    ['mail', [...(await mailLines('rejected')), ...(await mailLines('retry'))]],
+    [
+      'mail',
+      [
+        ...(await mailLines('rejected')),
+        ...(await mailLines('retry')),
+        ...(await mailLines('sent')),
+        ...(await refusedMailLines()),
+      ],
+    ],
     ['ftp-sync', await ftpSyncLines()],
+    ['announce', await announceLines()],
     ['scraper', await scraperLines()],
     ['secret-keeper', await secretKeeperLines(namespace)],
   ]);
@@ -61,6 +79,17 @@ async function nodeLines(): Promise<string[]> {
   await leadership
     .write('a write of term 3', () => Promise.reject(new Failure('STALE_TERM', 'the fence has seen term 4')))
     .catch(() => undefined);
+  const tells = jobsOf({
+    nodeId: 'node-1',
+    store: { sweep: () => Promise.resolve({ swept: 0 }) } as Partial<Store> as Store,
+    broker: {} as BrokerClient,
+    deliveries: new Deliveries(),
+    itemPartitions: 1,
+    mailFrom: 'baton@example.org',
+    pageUrl: 'https://example.org',
+    emit: logger.emit,
+  }).find(({ name }) => name === 'telling that it writes');
+  await tells?.run(3);
   return lines;
 }
 
@@ -92,6 +121,32 @@ async function sourceLines(): Promise<string[]> {
 async function deliverLines(): Promise<string[]> {
   const { ports, lines } = simulatedEdges();
   await deliver(ports, rabbitmqEvent(queues.items.name, [poison]), { deadline: deadline() });
+  // A leader that does not understand us.
+  const page = rabbitmqMessage(itemPage([item('1', 1)]), { type: itemPageType });
+  await deliver(ports, rabbitmqEvent(queues.items.name, [page]), { deadline: deadline() });
+  return lines;
+}
+
+/** The directory is away. */
+async function announceLines(): Promise<string[]> {
+  const { ports, lines } = simulatedEdges();
+  const refused = () => Promise.reject(new Error('AccessDeniedException'));
+  const announcement: Announcement = {
+    version: announcementVersion,
+    cluster: 'baton-dev',
+    clusterId: crypto.randomUUID(),
+    term: 3,
+    sequence: 1,
+    nodeId: 'node-1',
+    internalUrl: 'https://node-1:7443',
+    publicUrl: 'https://node-1.example.org',
+    state: 'leading',
+  };
+  await announce(
+    { directory: { read: refused, store: refused }, logger: ports.logger, now: Date.now },
+    { Records: [{ messageId: '1', body: JSON.stringify(announcement) }] },
+    { cluster: 'baton-dev', deadline: performance.now() },
+  );
   return lines;
 }
 
@@ -117,17 +172,41 @@ async function mailLines(outcome: SmtpOutcome['outcome']): Promise<string[]> {
   return edges.lines;
 }
 
+/** A leader that does not understand us. */
+async function refusedMailLines(): Promise<string[]> {
+  const edges = simulatedEdges();
+  const due = rabbitmqMessage(
+    { version: 1, mailId: crypto.randomUUID(), attempt: 1, traceparent },
+    { type: 'mail' },
+  );
+  await sendMails(
+    { ...edges.ports, send: () => Promise.reject(new Error('nothing is sent')) },
+    rabbitmqEvent(queues.mail.name, [due]),
+    { owner: 'mail/1', deadline: deadline() },
+  );
+  return edges.lines;
+}
+
 /** A tick, a file of a kind that is never taken, and a message that is none. */
 async function ftpSyncLines(): Promise<string[]> {
+  return [
+    ...(await syncLines(() => Promise.resolve([]))),
+    ...(await syncLines(() => Promise.reject(new Error('connect ECONNREFUSED')))),
+    ...(await syncLines(() => Promise.resolve(['of a\nstrange name.csv']))),
+  ];
+}
+
+/** `inAtTick`: what the FTP server says at the tick. */
+async function syncLines(inAtTick: () => Promise<string[]>): Promise<string[]> {
   const edges = simulatedEdges();
   edges.answer = ({ path }) =>
     path === routes.files
       ? { kind: 'rejected', fileId: crypto.randomUUID(), reason: 'no such format' }
       : undefined;
   const look = { size: 1, modifiedAt: new Date(0) };
-  const listings = [[], ['shop_prices.csv']]; // For the tick, and for the message.
+  const listings = [inAtTick, () => Promise.resolve(['shop_prices.csv'])]; // For the tick, and for the message.
   const ftp: Partial<FtpClient> = {
-    list: () => Promise.resolve(listings.shift() ?? []),
+    list: () => listings.shift()?.() ?? Promise.resolve([]),
     look: (path) => Promise.resolve(path.startsWith('in/') ? look : undefined),
     write: () => Promise.resolve(1),
     move: () => Promise.resolve(true),

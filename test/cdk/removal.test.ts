@@ -89,8 +89,8 @@ describe.each(stages)('removal: stage %s', (_, system) => {
   });
 });
 
-test('removal: dev keeps a log and a key, prod also its data and what the database lives in', () => {
-  const always = ['AWS::KMS::Key', 'AWS::S3::Bucket'];
+test('removal: dev keeps a log, prod also its data and what the database lives in', () => {
+  const always = ['AWS::S3::Bucket'];
   const kept = (name: string) => {
     const templates = templatesOf(synthesized(name));
     return types(templates, retained(templates));

@@ -206,7 +206,7 @@ async function collect(
       async () => (await number('SELECT last - matched_to AS n FROM feed_head, mail_cursor')) === 0,
     );
     // As long as they become fewer they are not late, however busy the machine. A claim that was lost holds one up for its lease
-    // of 120 s, which is not waited for.
+    // of eleven minutes, which is not waited for.
     await untilStuck(
       'the mails',
       async () => (await number(openMails)) === 0,

@@ -17,6 +17,7 @@ describe.skipIf(!dockerAnswers)('with containers (skipped where Docker does not 
     await baton('compose', 'down', '--volumes');
   });
   afterAll(async () => {
+    await baton('localstack', 'down');
     await baton('compose', 'down', '--volumes');
   });
 

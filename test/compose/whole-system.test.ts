@@ -276,7 +276,7 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
         expect(await baton('pause', frozen, '--target', 'compose')).toMatchObject({ code: 0 });
         await leads({ notAnyMore: frozen });
         await rowsGoOn();
-        expect(await baton('resume', frozen, '--target', 'compose')).toMatchObject({ code: 0 });
+        expect(await baton('resume', '--target', 'compose')).toMatchObject({ code: 0 });
         await follows(frozen);
       },
     );

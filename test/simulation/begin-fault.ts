@@ -8,6 +8,8 @@ import { crash, pause, setHealth, showDeath } from './processes.ts';
 type FaultOfOne = Extract<Fault, { who: Who }>;
 type Pairs = [NodeId, NodeId][];
 
+const somebodyElse = 'somebody else';
+
 export function beginFault(cluster: Cluster, fault: Fault): void {
   switch (fault.kind) {
     case 'cut':
@@ -26,9 +28,11 @@ export function beginFault(cluster: Cluster, fault: Fault): void {
     case 'transfer':
       return transfer(cluster, fault.target);
     case 'fence-ahead':
-      // Somebody else claims.
-      cluster.database.fenceTerm += fault.terms;
-      return undefined;
+      cluster.database.claim(cluster.database.fenceTerm + fault.terms, somebodyElse);
+      return cluster.recordFence(somebodyElse);
+    case 'claims-lost':
+      cluster.database.loseClaims(fault.claims);
+      return cluster.recordFence(null);
     case 'crash':
     case 'crash-midway':
     case 'reconfigure':

@@ -154,9 +154,11 @@ export class Cluster {
     return views.every(({ leader, term }) => leader === first.leader && term === first.term);
   }
 
-  /** Who leads has the fence of its term, so that it can write. */
+  /** Who leads has the fence of its term, and knows it. */
   writable(): boolean {
-    return this.views().some(({ role, term }) => role.kind === 'leader' && term === this.database.fenceTerm);
+    return this.#members().some(
+      ({ state, leadsTerm, mayWrite }) => state && mayWrite && leadsTerm === this.database.fenceTerm,
+    );
   }
 
   #happen(happening: Happening): void {
@@ -222,13 +224,18 @@ export class Cluster {
   }
 
   #tellFault(fault: Fault): void {
-    const text = `FAULT ${JSON.stringify(fault)}`;
-    this.#onRecord?.({ kind: 'remark', text, at: this.timeline.now, node: '', clock: 0 });
+    this.record(null, { kind: 'remark', text: `FAULT ${JSON.stringify(fault)}` });
   }
 
-  record(machine: Machine, fact: Fact): void {
-    const clock = this.nowOf(machine);
-    const record: TraceRecord = { ...fact, at: this.timeline.now, node: machine.id, clock };
+  /** After a fault moved it; `holder`: null when claims were lost. */
+  recordFence(holder: string | null): void {
+    this.record(null, { kind: 'fence-moved', term: this.database.fenceTerm, holder });
+  }
+
+  /** Null: of no node. */
+  record(machine: Machine | null, fact: Fact): void {
+    const clock = machine ? this.nowOf(machine) : 0;
+    const record: TraceRecord = { ...fact, at: this.timeline.now, node: machine?.id ?? '', clock };
     this.#onRecord?.(record);
     this.checker.take(record);
   }

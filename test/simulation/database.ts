@@ -1,5 +1,6 @@
-// The one database of a simulated cluster: the fence, and the record of who runs in which generation. Never fails by
-// itself: whether a node reaches it is the node's matter.
+// The one database of a simulated cluster: the fence, and the record of who runs in which generation. The twin of claim_fence
+// and hold_fence, which are tried against PostgreSQL (test/integration/database/fencing.test.ts). Never fails by itself:
+// whether a node reaches it is the node's matter.
 import type { NodeId } from '../../nodes/raft/types.ts';
 import type { admit, Admission, StartRequest } from '../../nodes/raft/membership.ts';
 
@@ -7,17 +8,29 @@ export class Database {
   readonly #admit: typeof admit;
   readonly #nodes = new Map<NodeId, { generation: number; term: number }>();
   readonly #votersOf = new Map<number, readonly NodeId[]>();
-  fenceTerm = 0;
+  /** Those that were taken, each of a higher term than the one before. */
+  #claims: readonly { readonly term: number; readonly holder: string }[] = [];
 
   constructor(rule: typeof admit) {
     this.#admit = rule;
   }
 
-  /** False: this term or a later one was claimed before. */
-  claim(term: number): boolean {
+  get fenceTerm(): number {
+    return this.#claims.at(-1)?.term ?? 0;
+  }
+
+  /** False: somebody else claimed this term, or a later one was claimed. Asked again by its holder it is claimed again. */
+  claim(term: number, holder: string): boolean {
+    const last = this.#claims.at(-1);
+    if (last?.term === term && last.holder === holder) return true;
     if (term <= this.fenceTerm) return false;
-    this.fenceTerm = term;
+    this.#claims = [...this.#claims, { term, holder }];
     return true;
+  }
+
+  /** A standby that had not seen the last claims becomes the primary. */
+  loseClaims(count: number): void {
+    this.#claims = this.#claims.slice(0, -count);
   }
 
   /** A fenced write, when it lands: false once another term was claimed. */

@@ -128,7 +128,8 @@ function drawFault(chance: Chance, members: readonly Member[], timeoutMs: number
   if (dice < 0.84) return { kind: 'no-database', who: chance.happens(0.5) ? ids : [who()], forMs: 4 * forMs };
   if (dice < 0.94) return { kind: 'transfer', target: chance.happens(0.5) ? null : chance.pick(ids) };
   if (dice < 0.98) return { kind: 'false-evidence', who: chance.pick(ids) };
-  return { kind: 'fence-ahead', terms: 1 + chance.below(3) };
+  if (dice < 0.99) return { kind: 'fence-ahead', terms: 1 + chance.below(3) };
+  return { kind: 'claims-lost', claims: 1 + chance.below(3) };
 }
 
 type Pairs = [NodeId, NodeId][];

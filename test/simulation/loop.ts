@@ -18,7 +18,9 @@ export function feed(cluster: Cluster, machine: Machine, first: Input): void {
     const follow = carryOut(cluster, machine, effects, input);
     if (follow) inputs.push(follow);
     if (!machine.state) return;
-    recordState(cluster, machine, 0);
+    // The quorum is counted when the timer comes, after whatever reached this node before.
+    const lateMs = input.kind === 'timer' ? 0 : Math.max(0, cluster.nowOf(machine) - machine.wakeAt);
+    recordState(cluster, machine, lateMs);
   }
 }
 
@@ -72,6 +74,7 @@ function carryOut(
         break;
       case 'wake': {
         machine.wakeTicket += 1;
+        machine.wakeAt = effect.at;
         if (effect.at === Infinity) break;
         const late = cluster.chance.happens(0.02)
           ? cluster.chance.between(0, lateMsMax(cluster))
@@ -107,7 +110,7 @@ function remark(cluster: Cluster, machine: Machine, what: object): void {
   if (cluster.isTraced) cluster.record(machine, { kind: 'remark', text: JSON.stringify(what) });
 }
 
-/** `lateMs`: how late its timers may be. */
+/** `lateMs`: how late its timer is, or may be, by its own clock. */
 export function recordState(cluster: Cluster, machine: Machine, lateMs: number): void {
   if (!machine.state) return;
   const { role, term } = cluster.core.view(machine.state);

@@ -28,7 +28,11 @@ export interface Machine {
   waiting: Arrival[];
   missedWake: boolean;
   wakeTicket: number;
+  /** When its timer is due, by its own clock. */
+  wakeAt: Time;
   leadsTerm: number | null;
+  /** The database has taken its claim of that term, as far as it knows. */
+  mayWrite: boolean;
   health: Health;
   /** Its clock shows offsetMs + rate * the simulation's time. */
   readonly clock: { readonly rate: number; offsetMs: number };
@@ -56,7 +60,9 @@ export function newMachine(
     waiting: [],
     missedWake: false,
     wakeTicket: 0,
+    wakeAt: Infinity,
     leadsTerm: null,
+    mayWrite: false,
     health: { fit: true, reason: null, databaseReachable: true, lagMs: 0 },
   };
 }

@@ -49,6 +49,8 @@ export type Fault =
   | { readonly kind: 'false-evidence'; readonly who: NodeId }
   /** Somebody else claimed this many terms further. */
   | { readonly kind: 'fence-ahead'; readonly terms: number }
+  /** The database fails over to a standby that had not seen the last claims. */
+  | { readonly kind: 'claims-lost'; readonly claims: number }
   /** Only these pairs reach each other: a chain, a ring, a hub, groups. */
   | { readonly kind: 'mesh'; readonly pairs: readonly (readonly [NodeId, NodeId])[]; readonly forMs: number }
   /** Each write holds the whole thread of that node up. */

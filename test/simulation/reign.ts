@@ -1,8 +1,12 @@
-// What a simulated leader does at the database in its term: claims the fence, then writes again and again. A statement that
-// is under way lands whatever becomes of the process that sent it.
+// What a simulated leader does at the database in its term: claims the fence, then writes again and again, and claims again
+// when the database lost its claim. The twin of nodes/leadership.ts. A statement that is under way lands whatever becomes of
+// the process that sent it.
 import type { NodeId } from '../../nodes/raft/types.ts';
 import type { Cluster } from './cluster.ts';
 import type { Machine } from './machine.ts';
+
+/** How often the answer to a claim gets lost. */
+const lostAnswers = 0.1;
 
 /** `claim` and `write-item` leave the node; `land` is the write's arrival. All of one term of one boot. */
 export interface Statement {
@@ -14,10 +18,15 @@ export interface Statement {
 
 export function beginReign(cluster: Cluster, machine: Machine, term: number): void {
   machine.leadsTerm = term;
+  machine.mayWrite = false;
   cluster.record(machine, { kind: 'leads', term });
+  const { timeline } = cluster;
   const claim = { kind: 'claim', node: machine.id, boot: machine.bootCount, term } as const;
-  cluster.timeline.plan(cluster.timeline.now + 1, claim);
+  timeline.plan(timeline.now + 1, claim);
+  timeline.plan(timeline.now + 1 + pauseMs(cluster), { ...claim, kind: 'write-item' });
 }
+
+const pauseMs = ({ plan }: Cluster): number => plan.electionTimeoutMs / 2;
 
 export function onStatement(cluster: Cluster, statement: Statement): void {
   const machine = cluster.machine(statement.node);
@@ -33,18 +42,19 @@ function reigns(machine: Machine, { boot, term }: Statement): boolean {
 function send(cluster: Cluster, machine: Machine, statement: Statement): void {
   const { timeline, plan, chance, database } = cluster;
   const { term } = statement;
-  const later = timeline.now + plan.electionTimeoutMs / 2;
-  if (!machine.health.databaseReachable || cluster.isPaused(machine)) timeline.plan(later, statement);
-  else if (statement.kind === 'claim') {
-    const taken = database.claim(term);
-    cluster.record(machine, { kind: 'claim', term, taken });
-    if (taken) timeline.plan(later, { ...statement, kind: 'write-item' });
-    else refuseFence(cluster, machine);
-  } else {
+  const later = timeline.now + pauseMs(cluster);
+  const reached = machine.health.databaseReachable && !cluster.isPaused(machine);
+  if (statement.kind === 'write-item') {
     const travelMs = plan.electionTimeoutMs * chance.next() ** 3;
-    timeline.plan(timeline.now + travelMs, { ...statement, kind: 'land' });
+    if (reached && machine.mayWrite) timeline.plan(timeline.now + travelMs, { ...statement, kind: 'land' });
     timeline.plan(later, statement);
-  }
+  } else if (reached) {
+    const taken = database.claim(term, machine.config.boot);
+    cluster.record(machine, { kind: 'claim', term, taken });
+    machine.mayWrite = taken && !chance.happens(lostAnswers);
+    if (!taken) refuseFence(cluster, machine);
+    else if (!machine.mayWrite) timeline.plan(later, statement);
+  } else timeline.plan(later, statement);
 }
 
 function land(cluster: Cluster, machine: Machine, statement: Statement): void {
@@ -52,7 +62,13 @@ function land(cluster: Cluster, machine: Machine, statement: Statement): void {
   const taken = cluster.database.store(term);
   cluster.count(taken ? 'write taken' : 'write of an older term refused');
   cluster.record(machine, { kind: 'store', term, taken });
-  if (!taken && reigns(machine, statement) && !cluster.isPaused(machine)) refuseFence(cluster, machine);
+  if (taken || !reigns(machine, statement) || cluster.isPaused(machine)) return;
+  if (cluster.database.fenceTerm > term) refuseFence(cluster, machine);
+  else if (machine.mayWrite) {
+    machine.mayWrite = false;
+    cluster.count('claimed again');
+    cluster.timeline.plan(cluster.timeline.now, { ...statement, kind: 'claim' });
+  }
 }
 
 function refuseFence(cluster: Cluster, machine: Machine): void {

@@ -126,6 +126,36 @@ export function databaseLost(core: Core, where: 'leader' | 'everywhere') {
   return { before: leader, after, terms: termOf(cluster, after) - term };
 }
 
+/** Somebody else claims the very term that the next leader is elected in. @returns how many terms later somebody can write. */
+export function claimedBySomebodyElse(core: Core): number {
+  const { cluster, leader, term } = calmCluster(3, core);
+  cluster.begin(down(leader));
+  cluster.begin({ kind: 'fence-ahead', terms: 1 });
+  runFor(cluster, 0.01);
+  cluster.run(cluster.timeline.now + 20 * timeoutMs, () => cluster.writable());
+  return cluster.database.fenceTerm - term;
+}
+
+/**
+ * A leader reaches the database only after its followers, which do not reach it, have taken it for dead and elected another.
+ * @returns the claims as they came, and whether they were taken.
+ */
+export function claimComesLate(core: Core): { claimed: NodeId; taken: boolean }[] {
+  const claims: { claimed: NodeId; taken: boolean }[] = [];
+  const cluster = new Cluster(planOf(3), core, (record) => {
+    if (record.kind === 'claim') claims.push({ claimed: record.node, taken: record.taken });
+  });
+  cluster.run(20 * timeoutMs, () => cluster.leaders().length > 0);
+  const [leader = ''] = cluster.leaders();
+  const others = [...cluster.machines.keys()].filter((id) => id !== leader);
+  cluster.begin({ kind: 'no-database', who: [leader], forMs: 2.2 * timeoutMs });
+  runFor(cluster, 1.6);
+  cluster.begin({ kind: 'cut', from: others, to: [leader], forMs: longMs });
+  for (const who of others) cluster.begin({ kind: 'false-evidence', who });
+  runFor(cluster, 2);
+  return claims;
+}
+
 const member = (id: NodeId): Member => ({ id, voter: true, priority: 50 });
 const generationsOf = (...texts: string[]) => texts.map((text) => text.split(' ').map(member));
 

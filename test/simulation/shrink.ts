@@ -115,6 +115,7 @@ function spare(fault: Fault, id: NodeId): Fault | null {
     case 'transfer':
       return fault.target === id ? null : fault;
     case 'fence-ahead':
+    case 'claims-lost':
       return fault;
     case 'crash':
     case 'crash-midway':

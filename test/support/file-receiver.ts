@@ -12,9 +12,9 @@ export async function startFileReceiver(certificates: TestCertificates) {
   await app.register(multipart, { limits: { fileSize: 1024 ** 3 } });
   const received: { id: string; name: string; bytes: Buffer }[] = [];
   const opened: { id: string; name: string; size: number; modifiedAt: string }[] = [];
-  const outcomes: { name: string; movedTo: string; reason: string | null }[] = [];
+  const outcomes: { name: string; movedTo: string | null; reason: string | null }[] = [];
   const events: { type: string }[] = [];
-  const orders = { leaseHeld: false, rejectContaining: undefined as string | undefined };
+  const orders = { leaseHeld: false, noteNoMove: false, rejectContaining: undefined as string | undefined };
   const nameOf = (id: string) => opened.find((file) => file.id === id)?.name ?? '?';
   const problem = (status: number, code: string, detail: string) => ({
     type: 'about:blank',
@@ -24,11 +24,12 @@ export async function startFileReceiver(certificates: TestCertificates) {
     detail,
   });
 
-  app.post('/internal/leases/ftp-sync', async (request, reply) => {
+  app.post('/internal/leases/:name', async (request, reply) => {
+    const { name } = request.params as { name: string };
     const { owner, leaseMs } = request.body as { owner: string; leaseMs: number };
-    if (orders.leaseHeld && leaseMs > 0)
+    if (orders.leaseHeld && name === 'ftp-sync' && leaseMs > 0)
       return await reply.code(409).send(problem(409, 'LEASE_HELD', 'another runs'));
-    return { name: 'ftp-sync', owner, expiresAt: new Date().toISOString() };
+    return { name, owner, expiresAt: new Date().toISOString() };
   });
   app.post('/internal/files', async (request) => {
     const { name, size, modifiedAt } = request.body as { name: string; size: number; modifiedAt: string };
@@ -77,7 +78,10 @@ export async function startFileReceiver(certificates: TestCertificates) {
   });
   app.put('/internal/files/:id/outcome', async (request, reply) => {
     const { id } = request.params as { id: string };
-    outcomes.push({ name: nameOf(id), ...(request.body as { movedTo: string; reason: string | null }) });
+    const outcome = request.body as { movedTo: string | null; reason: string | null };
+    if (orders.noteNoMove && outcome.movedTo !== null)
+      return await reply.code(400).send(problem(400, 'REQUEST_MALFORMED', 'no moves are noted'));
+    outcomes.push({ name: nameOf(id), ...outcome });
     return await reply.code(204).send();
   });
   app.get('/internal/export', async (request) =>

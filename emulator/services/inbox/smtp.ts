@@ -16,7 +16,7 @@ import { mailBytesMax, type MailStore } from './mail-store.ts';
 
 const connectionsMax = 20; // Each may hold one mail of 10 MB in memory.
 const recipientsMax = 100;
-const idleMs = 30_000;
+const idleMs = 90_000; // Longer than a `slow` fault, during which the client says nothing.
 
 export interface SmtpOptions {
   readonly host: string;

@@ -2,9 +2,9 @@
 // certificate; AMQPS on loopback alone. Uses the one that is installed and never installs or configures another.
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import { connect } from 'amqplib';
 import { pause } from '../../../runtime/waiting.ts';
 import type { Service } from '../service.ts';
@@ -22,23 +22,44 @@ export interface RabbitmqOptions {
   readonly password: string;
 }
 
-// Not /usr/sbin/rabbitmq-server: that is a wrapper which insists on a user of its own.
-const program = '/usr/lib/rabbitmq/bin/rabbitmq-server';
-const versionsFolder = '/usr/lib/rabbitmq/lib';
+/** What installs it, and where to look for what it installed. */
+export const rabbitmqIsMissing =
+  'no RabbitMQ is installed: looked for rabbitmq-server in /usr/lib/rabbitmq/bin, along PATH and where Homebrew links it (`apt-get install rabbitmq-server`, `brew install rabbitmq`)';
+function usualFolders(): string[] {
+  const along = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => isAbsolute(folder));
+  // Debian and RabbitMQ's own packages; then whatever a shell would find; then Homebrew on either processor.
+  return ['/usr/lib/rabbitmq/bin', ...along, '/opt/homebrew/sbin', '/usr/local/sbin'];
+}
 
-/** The one that is installed, as Debian and RabbitMQ's own packages put it. */
-export function findRabbitmq(): { program: string; version: string } | undefined {
-  if (!existsSync(program)) return undefined;
-  const version = readdirSync(versionsFolder)
-    .map((name) => /^rabbitmq_server-(?<version>[\d.]+)$/.exec(name)?.groups?.['version'])
-    .find((found) => found !== undefined);
-  return { program, version: version ?? 'of unknown version' };
+/**
+ * The one that is installed. Known by its plugins, and so never Debian's /usr/sbin/rabbitmq-server: that is a wrapper which
+ * insists on a user of its own.
+ */
+export function findRabbitmq(
+  folders: readonly string[] = usualFolders(),
+): { program: string; version: string } | undefined {
+  for (const program of folders.map((folder) => join(folder, 'rabbitmq-server'))) {
+    const version = versionOf(program);
+    if (version !== undefined) return { program, version };
+  }
+  return undefined;
+}
+
+/** Undefined when it is not there, or no RabbitMQ of its own. */
+function versionOf(program: string): string | undefined {
+  try {
+    return readdirSync(join(dirname(realpathSync(program)), '..', 'plugins'))
+      .map((name) => /^rabbit-(?<version>\d[\d.]*\d)/.exec(name)?.groups?.['version'])
+      .find((found) => found !== undefined);
+  } catch {
+    return undefined;
+  }
 }
 
 /** @throws Error when none is installed. */
 export function rabbitmqService(options: RabbitmqOptions): Service {
   const found = findRabbitmq();
-  if (!found) throw new Error(`no RabbitMQ is installed: ${program} does not exist`);
+  if (!found) throw new Error(rabbitmqIsMissing);
   const { folder } = options;
   const nodeName = nodeNameOf(folder);
   const environment = {

@@ -6,22 +6,28 @@ CREATE OR REPLACE FUNCTION open_file(given_term bigint, given_name text, given_s
 RETURNS TABLE (file_id uuid, intake integer, state text, reason text) LANGUAGE plpgsql AS $$
 DECLARE
   known files;
+  source sources;
+  is_off boolean;
   new_intake integer := crawl_intake;
   why text := refusal;
 BEGIN
   PERFORM hold_fence(given_term);
   -- Those who open files of one source do it one after the other, or a new file would be entered twice.
-  PERFORM FROM sources WHERE sources.name = given_source FOR UPDATE;
+  SELECT sources.* INTO source FROM sources WHERE sources.name = given_source FOR UPDATE;
+  -- A crawl that is over has been read, and its messages were taken.
+  is_off := crawl_intake IS NULL AND NOT coalesce((source.definition->>'enabled')::boolean, true);
   SELECT files.* INTO known FROM files WHERE files.name = given_name AND files.size = given_size AND files.modified_at = given_modified_at FOR UPDATE;
   -- A file that was rejected, moved away and put back is a new try; one that was applied is done for ever.
-  IF FOUND AND NOT (known.state = 'rejected' AND known.moved_to IS NOT NULL) THEN
+  IF FOUND AND NOT (known.state = 'rejected' AND known.moved_to IS NOT NULL) AND NOT (known.state = 'opened' AND is_off) THEN
     RETURN QUERY SELECT known.file_id, known.intake, known.state, known.reason;
     RETURN;
   END IF;
   -- The new try keeps its place among the source's files: what came after it stays newer.
   new_intake := coalesce(new_intake, nullif(known.intake, 0));
-  IF why IS NULL AND NOT EXISTS (SELECT FROM sources WHERE sources.name = given_source) THEN
+  IF why IS NULL AND source.name IS NULL THEN
     why := format('no source %s is configured', given_source);
+  ELSIF why IS NULL AND is_off THEN
+    why := format('source %s is switched off: set its `enabled` to true, and have the file tried again', given_source);
   ELSIF why IS NULL AND crawl_intake IS NOT NULL AND NOT EXISTS (
     SELECT FROM crawls WHERE crawls.source = given_source AND crawls.intake = crawl_intake) THEN
     why := format('there was no crawl %s of %s', crawl_intake, given_source);
@@ -54,11 +60,12 @@ BEGIN
   IF NOT FOUND THEN RAISE EXCEPTION 'there is no file %', given_file USING ERRCODE = 'BT004'; END IF;
 END $$;
 
+-- Without a target it is rejected and lies where it was: what it is rejected for has to be known before it is moved away.
 CREATE OR REPLACE FUNCTION move_file(given_term bigint, given_file uuid, target text, why text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM hold_fence(given_term);
-  UPDATE files SET moved_to = target, reason = coalesce(why, files.reason), changed_at = clock_timestamp(),
+  UPDATE files SET moved_to = coalesce(target, files.moved_to), reason = coalesce(why, files.reason), changed_at = clock_timestamp(),
     -- ftp-sync rejects by itself what the leader cannot even read.
     state = CASE WHEN files.state = 'opened' AND why IS NOT NULL THEN 'rejected' ELSE files.state END
     WHERE files.file_id = given_file;

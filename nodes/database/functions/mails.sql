@@ -52,15 +52,22 @@ BEGIN
   UPDATE notices SET mail_id = made WHERE notices.notice_id = ANY (told);
 END $$;
 
+-- A mail is tried for a day after its first attempt, but not once it was three times in doubt: each of these may be a copy at its
+-- recipient, and one more is worse than none.
+CREATE OR REPLACE FUNCTION is_given_up(first_claimed_at timestamptz, unknowns integer, next_try timestamptz) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT unknowns >= 3 OR next_try > first_claimed_at + interval '24 hours'
+$$;
+
 -- Claims that ended without a report become `unknown` and are due again; then what is due and not in RabbitMQ.
 CREATE OR REPLACE FUNCTION due_mails(given_term bigint, mails_max integer) RETURNS TABLE (mail_id uuid, attempt integer, traceparent text)
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM hold_fence(given_term);
   UPDATE mails SET
-    state = CASE WHEN mails.first_claimed_at <= clock_timestamp() - interval '24 hours' THEN 'failed' ELSE 'unknown' END,
+    state = CASE WHEN is_given_up(mails.first_claimed_at, mails.unknowns + 1, clock_timestamp()) THEN 'failed' ELSE 'unknown' END,
     unknowns = mails.unknowns + 1, attempt = mails.attempt + 1, owner = NULL, published_until = NULL, publications = 0,
-    due_at = clock_timestamp(), detail = 'its claim ended without a report', changed_at = clock_timestamp()
+    due_at = clock_timestamp(), detail = format('its claim ended without a report; %s of its attempts may have arrived', mails.unknowns + 1), changed_at = clock_timestamp()
     WHERE mails.state = 'claimed' AND mails.lease_until < clock_timestamp();
   RETURN QUERY SELECT mails.mail_id, mails.attempt, mails.traceparent FROM mails
     WHERE mails.state IN ('queued', 'unknown') AND mails.due_at <= clock_timestamp()
@@ -78,7 +85,7 @@ BEGIN
 END $$;
 
 -- No row when there is nothing to send: `skip` says why.
-CREATE OR REPLACE FUNCTION claim_mail(given_term bigint, mail uuid, claimed_attempt integer, given_owner text)
+CREATE OR REPLACE FUNCTION claim_mail(given_term bigint, mail uuid, claimed_attempt integer, given_owner text, lease_ms integer)
 RETURNS TABLE (skip text, sender text, recipient text, content bytea, message_id text) LANGUAGE plpgsql AS $$
 DECLARE
   found_mail mails;
@@ -94,7 +101,7 @@ BEGIN
     skip := format('it is %s', found_mail.state); RETURN NEXT; RETURN;
   END IF;
   IF found_mail.bytes IS NULL THEN skip := 'its bytes were erased'; RETURN NEXT; RETURN; END IF;
-  UPDATE mails SET state = 'claimed', owner = given_owner, lease_until = clock_timestamp() + interval '120 s',
+  UPDATE mails SET state = 'claimed', owner = given_owner, lease_until = clock_timestamp() + lease_ms * interval '1 ms',
     first_claimed_at = coalesce(mails.first_claimed_at, clock_timestamp()), changed_at = clock_timestamp()
     WHERE mails.mail_id = mail;
   sender := found_mail.sender;
@@ -104,13 +111,14 @@ BEGIN
   RETURN NEXT;
 END $$;
 
--- Back-off with jitter up to 24 h after the first attempt. A late report of an earlier attempt that says `sent` counts:
+-- Back-off with jitter. A late report of an earlier attempt that says `sent` counts:
 -- it was sent.
 CREATE OR REPLACE FUNCTION report_mail(given_term bigint, mail uuid, reported_attempt integer, given_owner text, outcome text, what text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
   found_mail mails;
   wait interval;
+  doubts integer;
 BEGIN
   PERFORM hold_fence(given_term);
   SELECT mails.* INTO found_mail FROM mails WHERE mails.mail_id = mail FOR UPDATE;
@@ -127,13 +135,14 @@ BEGIN
       WHERE lower(mails.recipient) = lower(found_mail.recipient) AND mails.state IN ('queued', 'unknown');
   END IF;
   wait := least(interval '1 hour', interval '5 s' * power(2, least(found_mail.attempt - 1, 20))) * (0.5 + random() / 2);
-  IF outcome = 'rejected' OR clock_timestamp() + wait > found_mail.first_claimed_at + interval '24 hours' THEN
-    UPDATE mails SET state = 'failed', owner = NULL, detail = what, changed_at = clock_timestamp(),
-      unknowns = found_mail.unknowns + CASE outcome WHEN 'unknown' THEN 1 ELSE 0 END WHERE mails.mail_id = mail;
+  doubts := found_mail.unknowns + CASE outcome WHEN 'unknown' THEN 1 ELSE 0 END;
+  IF outcome = 'rejected' OR is_given_up(found_mail.first_claimed_at, doubts, clock_timestamp() + wait) THEN
+    UPDATE mails SET state = 'failed', owner = NULL, changed_at = clock_timestamp(), unknowns = doubts,
+      detail = concat(what, CASE outcome WHEN 'unknown' THEN format('; %s of its attempts may have arrived', doubts) END)
+      WHERE mails.mail_id = mail;
   ELSE
     UPDATE mails SET state = CASE outcome WHEN 'unknown' THEN 'unknown' ELSE 'queued' END, attempt = found_mail.attempt + 1,
-      unknowns = found_mail.unknowns + CASE outcome WHEN 'unknown' THEN 1 ELSE 0 END,
-      due_at = clock_timestamp() + wait, published_until = NULL, publications = 0, owner = NULL, detail = what,
+      unknowns = doubts, due_at = clock_timestamp() + wait, published_until = NULL, publications = 0, owner = NULL, detail = what,
       changed_at = clock_timestamp() WHERE mails.mail_id = mail;
   END IF;
 END $$;

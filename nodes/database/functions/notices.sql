@@ -9,7 +9,7 @@ BEGIN
     SELECT concat_ws('/', 'file-rejected', NEW.file_id, extract(epoch FROM NEW.opened_at), lower(found.email)), 'file-rejected',
       found.email, found.watch, jsonb_build_object('kind', 'file-rejected', 'name', NEW.name, 'openedAt', NEW.opened_at,
         'reason', NEW.reason, 'problems', coalesce(NEW.answer->'problems', '[]')), NEW.traceparent
-    FROM watchers('files', substring(NEW.name FROM '^[a-z0-9-]+'), NULL) AS found
+    FROM watchers('files', source_of_file(NEW.name), NULL) AS found
     ON CONFLICT (key) DO NOTHING;
   RETURN NULL;
 END $$;

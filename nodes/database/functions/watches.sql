@@ -28,7 +28,7 @@ BEGIN
     SELECT notices.notice_id, (
       SELECT others.id FROM others
       WHERE (others.source IS NULL
-          OR others.source = coalesce(notices.content->>'source', substring(notices.content->>'name' FROM '^[a-z0-9-]+')))
+          OR others.source = coalesce(notices.content->>'source', source_of_file(notices.content->>'name')))
         AND (others.sku IS NULL OR others.sku = notices.content->>'sku')
       ORDER BY others.sku NULLS LAST, others.source NULLS LAST, others.id LIMIT 1) AS other
     FROM notices

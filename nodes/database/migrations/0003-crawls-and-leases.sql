@@ -1,7 +1,6 @@
 -- Up Migration
 -- Crawls, which a worker takes, goes on with and ends, and named leases for whatever else one at a time may do.
 
--- Kept for 90 days after their end.
 CREATE TABLE crawls (
   crawl_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
   source text NOT NULL REFERENCES sources ON DELETE CASCADE,
@@ -26,7 +25,7 @@ CREATE UNIQUE INDEX crawls_open ON crawls (source) WHERE status IN ('running', '
 -- For GET /crawls too.
 CREATE INDEX crawls_changed ON crawls (changed_at DESC);
 
--- Changed by a migration alone, with the index that is built on it.
+-- Changed by a migration alone, since an index is built on it.
 -- A crawl ends well too where the shop refused every page, or showed nothing on any: neither is a good one.
 CREATE FUNCTION is_good_crawl(status text, counts jsonb, counts_before jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
   SELECT status = 'finished'
@@ -37,6 +36,5 @@ $$;
 -- The newest good one of a source is one step into an index, however many there are.
 CREATE INDEX crawls_good ON crawls (source, changed_at DESC) WHERE is_good_crawl(status, counts, counts_before);
 
--- Kept for a day after the end.
 CREATE TABLE leases (name text PRIMARY KEY, owner text NOT NULL, expires_at timestamptz NOT NULL);
 CREATE INDEX leases_expires ON leases (expires_at);

@@ -25,7 +25,7 @@ CREATE TABLE mail_cursor (
 );
 INSERT INTO mail_cursor VALUES (1, 0, NULL);
 
--- The outbox, and the only scheduler of mails. Bytes are kept for 30 days after the end, rows for 400.
+-- The outbox, and the only scheduler of mails. Bytes are kept for a shorter time than rows.
 CREATE TABLE mails (
   mail_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
   -- kind/entity/version/recipient: two of one key are one mail.
@@ -51,7 +51,7 @@ CREATE TABLE mails (
   detail text,
   made_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   changed_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX mails_due ON mails (due_at) WHERE state IN ('queued', 'unknown');
 CREATE INDEX mails_claimed ON mails (lease_until) WHERE state = 'claimed';
 CREATE INDEX mails_changed ON mails (changed_at DESC);

@@ -21,7 +21,7 @@ CREATE TABLE dead_letters (
   body_before bytea,
   traceparent text,
   -- How often it had been sent again when it died, and the letter it was then.
-  attempts integer NOT NULL,
+  retries integer NOT NULL,
   came_from bigint,
   -- sha256 of what arrived: a letter that is taken twice, since its acknowledgement was lost, is one.
   fingerprint bytea NOT NULL,
@@ -38,13 +38,13 @@ CREATE INDEX dead_letters_sending ON dead_letters (dead_letter_id) WHERE state =
 CREATE INDEX dead_letters_settled ON dead_letters (changed_at) WHERE state IN ('sent', 'discarded');
 CREATE INDEX dead_letters_message ON dead_letters (message_id COLLATE "C");
 
--- Who did what, when and to which letters. Kept for 400 days.
+-- Who did what, when and to which letters.
 CREATE TABLE dead_letter_actions (
   action_id uuid PRIMARY KEY,
   at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  action text NOT NULL CHECK (action IN ('retry', 'edit', 'discard')),
+  kind text NOT NULL CHECK (kind IN ('retry', 'edit', 'discard')),
   -- As they name themselves: a token says a role, not a person.
-  who text NOT NULL,
+  by text NOT NULL,
   reason text,
   -- What was chosen, as it was asked for; of an edit the sha256 of both bodies.
   detail jsonb NOT NULL,

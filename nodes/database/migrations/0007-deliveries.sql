@@ -16,6 +16,6 @@ CREATE TABLE deliveries (
   node text NOT NULL,
   term bigint NOT NULL,
   at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX deliveries_at ON deliveries (at);
 CREATE INDEX deliveries_message ON deliveries (hashtextextended(message_id, 0));

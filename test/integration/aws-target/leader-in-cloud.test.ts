@@ -46,7 +46,7 @@ test('dead letters: listed, shown and discarded under the name of who did it', a
       headers: {},
       body: Buffer.from('{"mailId":1}'),
       traceparent: null,
-      attempts: 0,
+      retries: 0,
       cameFrom: null,
       fingerprint: randomBytes(32),
       diedAt: new Date(),
@@ -60,7 +60,7 @@ test('dead letters: listed, shown and discarded under the name of who did it', a
   expect((await baton('dlq', 'discard', String(id), '--reason', 'a test', '--as', 'ann')).stdout).toBe(
     'Discarded 1 dead letter.\n',
   );
-  expect((await baton('dlq', 'actions', '--json')).stdout).toContain('"who":"ann"');
+  expect((await baton('dlq', 'actions', '--json')).stdout).toContain('"by":"ann"');
   expect((await baton('dlq', 'list')).stdout).not.toContain('MESSAGE_MALFORMED');
 });
 

@@ -294,17 +294,17 @@ export function brokerContract(kind: BrokerKind): void {
         'x-overflow': 'reject-publish',
       });
       const began = performance.now();
-      await send(retry, 'later', { headers: { 'x-attempt': 1 } });
+      await send(retry, 'later', { headers: { 'x-baton-attempt': 1 } });
       const first = await get(main);
       expect(performance.now() - began).toBeGreaterThanOrEqual(145);
       expect(first.headers).toMatchObject({
-        'x-attempt': 1,
+        'x-baton-attempt': 1,
         'x-death': [{ queue: retry, reason: 'expired', count: 1 }],
       });
       // As a handler does it: published anew with the headers that came.
-      await send(retry, 'later', { headers: { ...first.headers, 'x-attempt': 2 } });
+      await send(retry, 'later', { headers: { ...first.headers, 'x-baton-attempt': 2 } });
       expect((await get(main)).headers).toMatchObject({
-        'x-attempt': 2,
+        'x-baton-attempt': 2,
         'x-first-death-reason': 'expired',
         'x-death': [{ queue: retry, reason: 'expired' }],
       });

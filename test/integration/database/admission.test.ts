@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
@@ -7,7 +8,7 @@ import { Client } from 'pg';
 import { expect, test } from 'vitest';
 import type { Member } from '../../../contracts/environment.ts';
 import { openDatabase } from '../../../nodes/database/database.ts';
-import { joinCluster } from '../../../nodes/identity/join-cluster.ts';
+import { joinCluster, type JoinOptions } from '../../../nodes/identity/join-cluster.ts';
 import { makeFirstVoteFile, openVoteFile, readIdentity } from '../../../nodes/identity/vote-file.ts';
 import { Failure } from '../../../runtime/failure.ts';
 import { makeCertificates } from '../../support/certificates.ts';
@@ -152,8 +153,9 @@ test('a migration that others hold up is tried again, and no node votes or holds
     nodeId: 'node-1',
     generation: 1,
     members: members(3),
-    remembered: { clusterId, generation: 1, term: 0 }, // With which it would vote, were the database away.
+    remembered: { clusterId, generation: 1, term: 0, abstaining: false }, // With which it would vote, were the database away.
     makeFirstVoteFile: () => undefined,
+    setVoteFileAside: () => undefined,
     report: (detail) => said.push(detail),
     tryEveryMs: 10,
     signal: AbortSignal.timeout(30_000),
@@ -205,6 +207,7 @@ test('a first start that ends after its admission has lost nothing, and the next
       members: members(3),
       remembered: readIdentity(dataDir),
       makeFirstVoteFile: (of) => makeFirstVoteFile({ ...of, dataDir }),
+      setVoteFileAside: () => undefined,
       report: () => undefined,
       tryEveryMs: 10,
       signal: AbortSignal.timeout(10_000),
@@ -294,6 +297,89 @@ test('admission: of two first nodes with different voters one is admitted', asyn
   expect(answers.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
 });
 
+/** A start of node-1 with this vote file. */
+function join1(
+  database: JoinOptions['database'],
+  over: Partial<JoinOptions> & Pick<JoinOptions, 'remembered'>,
+): ReturnType<typeof joinCluster> {
+  return joinCluster({
+    database,
+    cluster: 'test',
+    nodeId: 'node-1',
+    generation: 1,
+    members: members(3),
+    makeFirstVoteFile: () => undefined,
+    setVoteFileAside: () => undefined,
+    report: () => undefined,
+    tryEveryMs: 10,
+    signal: AbortSignal.timeout(10_000),
+    ...over,
+  });
+}
+
+test('admission: a node with the vote file of another cluster is refused before it has written anything', async () => {
+  const { node, connect } = await databases.fresh();
+  await node('node-1').cluster('test');
+  const remembered = { clusterId: randomUUID(), generation: 2, term: 9, abstaining: false };
+  const start = join1(node('node-1'), { remembered, generation: 2, members: members(4) });
+  await expect(start).rejects.toThrow(/belongs to cluster .* wrong data folder or wrong database/);
+  const { rows } = await (await connect()).query('SELECT node_id FROM members');
+  expect(rows).toEqual([]);
+});
+
+test('admission: a database restored from before a change of members is named as such, and helped by forgetting the members', async () => {
+  const { node, connect } = await databases.fresh();
+  const database = node('node-1');
+  const { clusterId } = await database.cluster('test');
+  for (const nodeId of ['node-1', 'node-2', 'node-3'])
+    await database.admit({ nodeId, generation: 1, members: members(3), term: 4 });
+  const remembered = { clusterId, generation: 3, term: 9, abstaining: false };
+  const start = (generation: number) =>
+    join1(database, { remembered, generation, members: members(generation + 2) });
+  for (const generation of [1, 2, 3])
+    await expect(start(generation)).rejects.toThrow(
+      /vote file of node-1 has seen generation 3 .* the database knows 1 .* Restoring the database/,
+    );
+  const client = await connect();
+  const { rows } = await client.query('SELECT max(generation) AS newest FROM generations');
+  expect(rows).toEqual([{ newest: 1 }]);
+  await client.query('DELETE FROM members');
+  await client.query('DELETE FROM generations');
+  expect(await start(3)).toMatchObject({ clusterId, recordedTerm: null });
+  expect(await database.admit({ nodeId: 'node-2', generation: 3, members: members(5), term: 9 })).toEqual({
+    recordedTerm: null,
+    termAtLeast: 9,
+  });
+});
+
+test('admission: a node that was started without the database is stopped when its vote file proves to be an older one', async () => {
+  const { node } = await databases.fresh();
+  const database = node('node-1');
+  const { clusterId } = await database.cluster('test');
+  await database.admit({ nodeId: 'node-1', generation: 1, members: members(3), term: 7 });
+  for (const [term, abstaining, said, asidesMade] of [
+    [7, false, /^agrees$/, 0],
+    [6, true, /^agrees$/, 0],
+    [6, false, /older .*term 6.*term 7/, 1],
+  ] as const) {
+    let asked = 0;
+    let asides = 0;
+    const awayAtFirst = {
+      ...database,
+      migrate: async () => {
+        asked += 1;
+        if (asked === 1) throw new Failure('DATABASE_UNAVAILABLE', 'ordered by the test');
+      },
+    };
+    const joined = await join1(awayAtFirst, {
+      remembered: { clusterId, generation: 1, term, abstaining },
+      setVoteFileAside: () => void (asides += 1),
+    });
+    expect(await joined.agreed.then(() => 'agrees', String)).toMatch(said);
+    expect(asides).toBe(asidesMade);
+  }
+});
+
 test('opening fails for no database that is away; its first use says so within the bound, definitely', async () => {
   const database = databases.open(`postgres://baton@127.0.0.1:${await freePort()}/baton`, 'node-1');
   try {
@@ -305,6 +391,15 @@ test('opening fails for no database that is away; its first use says so within t
   } finally {
     await database.close();
   }
+});
+
+test('a server that only reads, as a demoted primary does, answers, and says so', async () => {
+  const { node, connect } = await databases.another();
+  expect(await node('node-1').store.ping()).toEqual({ readOnly: false });
+  const client = await connect();
+  const { rows } = await client.query('SELECT current_database() AS name');
+  await client.query(`ALTER DATABASE ${rows[0].name} SET default_transaction_read_only = on`);
+  expect(await node('node-2').store.ping()).toEqual({ readOnly: true });
 });
 
 test('a server that takes connections and never answers is unavailable within 3 s', async () => {

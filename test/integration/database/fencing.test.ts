@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { Leadership } from '../../../nodes/leadership.ts';
 import { digestRules } from '../../../nodes/mailer/notice.ts';
-import { sweptTables } from '../../../nodes/retention.ts';
+import { keptFor, sweptTables } from '../../../nodes/retention.ts';
+import { simulatedRaft } from '../node/simulated-edges.ts';
 import { entries, holder, item, lead, useDatabases, waitForBlocked } from './fresh-database.ts';
 
 const databases = useDatabases();
@@ -53,7 +55,7 @@ test('fencing: every other fenced write is refused in an old term too', async ()
     () => store.eraseAddress(1, 'a@example.test'),
     () => store.dueMails(1, 10),
     () => store.mailPublished(1, { mailId: id, attempt: 1, traceparent: file.traceparent }),
-    ...sweptTables.map((table) => () => store.sweep(1, table, 1)),
+    ...sweptTables.map((table) => () => store.sweep(1, table, { ...keptFor[table], rowsMax: 1 })),
   ];
   for (const [index, write] of writes.entries())
     await expect(write(), `write ${index}`).rejects.toMatchObject(stale(2));
@@ -71,6 +73,31 @@ test('fencing: a term is claimed by one holder, which may ask again, and an olde
   expect(await store.claim({ term: 3, holder: winner })).toEqual({ kind: 'claimed' });
   expect(await store.claim({ term: 2, holder: winner })).toEqual({ kind: 'refused', databaseTerm: 3 });
   expect(await store.fence()).toEqual({ term: 3, holder: winner });
+});
+
+test('fencing: after a failover that lost its claim a leader claims its term again, and writes on', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  const { raft, become, refused } = simulatedRaft();
+  const leadership = new Leadership({
+    nodeId: 'node-1',
+    bootId: 'boot-1',
+    members: [],
+    raft,
+    claim: (claim) => store.claim(claim),
+    emit: () => undefined,
+    repeatClaimMs: 10,
+    patienceMs: 10_000,
+  });
+  const write = (version: number) =>
+    leadership.write('test', (term) => store.writeBatch(term, entries(item('a', version))));
+  become({ kind: 'leader' }, 5);
+  expect(await write(1)).toEqual([{ kind: 'applied' }]);
+  await (await connect()).query(`UPDATE fence SET term = 4, holder = '${other}'`);
+  await expect(write(2)).rejects.toMatchObject(stale(4));
+  expect(await write(2)).toEqual([{ kind: 'applied' }]);
+  expect(await store.fence()).toEqual({ term: 5, holder: 'node-1/boot-1' });
+  expect(refused).toEqual([]);
 });
 
 test('fencing: a write that waited behind a claim is refused, with no row and no event', async () => {

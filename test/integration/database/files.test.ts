@@ -289,6 +289,30 @@ test('a file of an unknown source, a wrong name or a crawl that never was is rej
   expect(await refused('acme_crawl-1.ndjson')).toMatch(/crawl 1/);
 });
 
+test('a source that is switched off takes no file, not even one that was opened before, until it is switched on', async () => {
+  const { store } = await databases.fresh();
+  await leadWithPartner(store);
+  const before = await open(store);
+  await store.putSource(1, { ...partner('acme'), enabled: false });
+  for (const name of ['acme.csv', 'acme_2.csv'])
+    expect(await open(store, { name })).toMatchObject({
+      kind: 'rejected',
+      reason: expect.stringContaining('acme is switched off') as unknown,
+    });
+  await store.fileOutcome(1, before.fileId, { movedTo: 'rejected/acme.csv', reason: null });
+  await store.putSource(1, partner('acme'));
+  expect(await open(store)).toEqual(before);
+});
+
+test('the file of a crawl that is over is taken, also when the shop was switched off since', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  await store.putSource(1, shop('shop'));
+  const crawl = await store.takeCrawl(1, { owner: 'w', leaseMs: 60_000 });
+  await store.putSource(1, { ...shop('shop'), enabled: false });
+  expect(await open(store, { name: `shop_crawl-${crawl?.intake}.ndjson` })).toMatchObject({ kind: 'upload' });
+});
+
 test('a file that ftp-sync moved to rejected/ by itself is rejected in the ledger too', async () => {
   const { store } = await databases.fresh();
   await leadWithPartner(store);
@@ -305,6 +329,17 @@ test('a file that ftp-sync moved to rejected/ by itself is rejected in the ledge
   await expect(store.fileOutcome(1, randomUUID(), { movedTo: 'done/x', reason: null })).rejects.toMatchObject(
     { code: 'NOT_FOUND' },
   );
+});
+
+test('a file that ftp-sync rejected and did not get to move stays rejected, until it is known to lie in rejected/', async () => {
+  const { store } = await databases.fresh();
+  await leadWithPartner(store);
+  const opened = await open(store);
+  await store.fileOutcome(1, opened.fileId, { movedTo: null, reason: 'larger than 1 GB' });
+  expect((await store.recentFiles(1))[0]).toMatchObject({ state: 'rejected', reason: 'larger than 1 GB' });
+  expect(await open(store)).toMatchObject({ kind: 'rejected', reason: 'larger than 1 GB' });
+  await store.fileOutcome(1, opened.fileId, { movedTo: 'rejected/acme.csv', reason: null });
+  expect(await open(store)).toEqual(opened);
 });
 
 test('staged rows that are gone when the file is applied apply nothing and vanish nothing', async () => {

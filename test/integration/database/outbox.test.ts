@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { expect, test } from 'vitest';
 import type { OutgoingMail, Store } from '../../../nodes/store.ts';
+import { mailTimes } from '../../../contracts/mail-message.ts';
 import type { MailResult } from '../../../contracts/node-api.ts';
 import { lead, traceparent, useDatabases } from './fresh-database.ts';
 
@@ -139,6 +140,54 @@ test('outbox: lost after DATA is unknown, counted, and tried again after a wait'
   expect(await store.dueMails(1, 10)).toEqual([]);
   await makeDue(client);
   expect(await store.dueMails(1, 10)).toMatchObject([{ mailId, attempt: 2 }]);
+});
+
+test('outbox: three times in doubt, by whatever, a mail is given up: one more copy is worse than none', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  const client = await connect();
+  const [{ mailId }] = await queue(store, mail('a'));
+  await claim(store, mailId, 1);
+  await report(store, mailId, 1, 'unknown');
+  await makeDue(client);
+  await claim(store, mailId, 2);
+  await client.query("UPDATE mails SET lease_until = clock_timestamp() - interval '1 ms'");
+  await store.dueMails(1, 10);
+  await claim(store, mailId, 3);
+  await report(store, mailId, 3, 'unknown', 'no answer');
+  expect((await store.recentMails(1))[0]).toMatchObject({
+    state: 'failed',
+    attempt: 3,
+    detail: 'no answer; 3 of its attempts may have arrived',
+  });
+  await makeDue(client);
+  expect(await store.dueMails(1, 10)).toEqual([]);
+});
+
+test('outbox: three claims that end without a report end the mail too', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  const client = await connect();
+  const [{ mailId }] = await queue(store, mail('a'));
+  for (let attempt = 1; attempt <= 3; attempt++) {
+    expect(await claim(store, mailId, attempt)).toMatchObject({ kind: 'send' });
+    await client.query("UPDATE mails SET lease_until = clock_timestamp() - interval '1 ms'");
+    await store.dueMails(1, 10);
+  }
+  expect(await stateOf(store)).toMatchObject({ state: 'failed' });
+});
+
+test('outbox: a claim holds longer than a mail may take, so that none is sent a second time beside the first', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  const client = await connect();
+  const [{ mailId }] = await queue(store, mail('a'));
+  await claim(store, mailId, 1);
+  const { rows } = await client.query<{ held: number }>(
+    'SELECT 1000 * extract(epoch FROM lease_until - changed_at)::float8 AS held FROM mails',
+  );
+  const { dialogueMs, answerMs, reportMs } = mailTimes;
+  expect(rows[0]?.held).toBeGreaterThan(dialogueMs + answerMs + reportMs + 10_000); // Its answer takes some time too.
 });
 
 test('outbox: a report of another worker or attempt changes nothing', async () => {

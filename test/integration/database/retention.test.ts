@@ -40,10 +40,10 @@ test('retention: a claim waits for one step, and the round ends with the term', 
 test('retention: a table that cannot be swept holds up no other, and is told when the round ends', async () => {
   const asked: string[] = [];
   const step = createRetention({
-    async sweep(_term, table, rowsMax) {
+    async sweep(_term, table, { rowsMax }) {
       asked.push(table);
       if (table === 'feed') throw new Error('broken');
-      return table === 'files' && asked.filter((name) => name === table).length < 3 ? rowsMax : 0;
+      return { swept: table === 'files' && asked.filter((name) => name === table).length < 3 ? rowsMax : 0 };
     },
   });
   const round = async (): Promise<void> => {

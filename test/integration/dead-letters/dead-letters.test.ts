@@ -144,7 +144,7 @@ describe.each(kinds)('with %s', (kind) => {
       traceparent: trace,
       routingKey: 'items.shop',
       state: 'waiting',
-      attempts: 0,
+      retries: 0,
     });
     expect(shown.problems).toMatchObject([{ path: 'items.0.price' }]);
     expect(JSON.parse(shown.body)).toEqual(page('a', { price: 'ten' }));
@@ -178,18 +178,18 @@ describe.each(kinds)('with %s', (kind) => {
     const [again] = await takeItems();
     expect(again).toMatchObject({ messageId: 'message-of-a', type: 'item-page' });
     expect(JSON.parse(String(again?.body))).toEqual(page('a', { price: 10 }));
-    expect(again?.headers).toMatchObject({ [messageHeaders.replays]: 1, [messageHeaders.deadLetterId]: id });
+    expect(again?.headers).toMatchObject({ [messageHeaders.retries]: 1, [messageHeaders.deadLetterId]: id });
     expect(again?.headers).not.toHaveProperty(messageHeaders.deadCode);
 
     await vi.waitUntil(async () => (await letters()).some(({ state }) => state === 'sent'), {
       timeout: 5_000,
     });
     const after = await asked<DeadLetterDetail>(ask('GET', `/dead-letters/${id}`));
-    expect(after).toMatchObject({ state: 'sent', attempts: 1, edited: true });
+    expect(after).toMatchObject({ state: 'sent', retries: 1, edited: true });
     expect(JSON.parse(after.bodyBefore ?? '')).toEqual(page('a', { price: 'ten' }));
-    expect(after.actions.map(({ kind: what, who }) => ({ what, who }))).toEqual([
-      { what: 'retry', who: 'mara' },
-      { what: 'edit', who: 'mara' },
+    expect(after.actions.map(({ kind: what, by }) => ({ what, by }))).toEqual([
+      { what: 'retry', by: 'mara' },
+      { what: 'edit', by: 'mara' },
     ]);
     expect(await edit(11)).toMatchObject({ status: 409, json: { code: 'LETTER_SETTLED' } });
     expect(leader?.problems).toEqual([]);
@@ -236,7 +236,7 @@ describe.each(kinds)('with %s', (kind) => {
     ]);
     const { actions } = await asked<{ actions: unknown[] }>(ask('GET', '/dead-letters/actions'));
     expect(actions).toMatchObject([
-      { kind: 'discard', who: 'mara', reason: 'the shop was closed', detail: { group }, letters: 3 },
+      { kind: 'discard', by: 'mara', reason: 'the shop was closed', detail: { group }, letters: 3 },
     ]);
   });
 
@@ -260,7 +260,7 @@ describe.each(kinds)('with %s', (kind) => {
       database.store.settleDeadLetters(2, {
         action,
         kind,
-        who: 'mara',
+        by: 'mara',
         reason: null,
         lettersMax: 10,
         upTo: b?.id ?? 0,
@@ -326,7 +326,7 @@ describe.each(kinds)('with %s', (kind) => {
     await collect();
     const [first] = await letters();
     if (!first) throw new Error('no letter');
-    const settlement = { kind: 'retry', who: 'mara', reason: null, lettersMax: 10, upTo: first.id } as const;
+    const settlement = { kind: 'retry', by: 'mara', reason: null, lettersMax: 10, upTo: first.id } as const;
     await database.store.settleDeadLetters(1, {
       ...settlement,
       action: crypto.randomUUID(),
@@ -345,7 +345,7 @@ describe.each(kinds)('with %s', (kind) => {
     });
     await collect();
     const [, second] = await letters();
-    expect(second).toMatchObject({ messageId: 'message-of-a', attempts: 1, state: 'waiting' });
+    expect(second).toMatchObject({ messageId: 'message-of-a', retries: 1, state: 'waiting' });
     expect((await database.store.deadLetter(second?.id ?? 0))?.letter.cameFrom).toBe(first.id);
   });
 

@@ -7,12 +7,12 @@ import { lead, useDatabases, retain } from '../database/fresh-database.ts';
 
 const databases = useDatabases();
 
-async function keep(store: Store, count: number, bytes = 10): Promise<number[]> {
+async function keep(store: Store, count: number, bytes = 10, queue = 'items'): Promise<number[]> {
   await store.keepDeadLetters(
     1,
     Array.from({ length: count }, (_, index) =>
       readLetter(
-        'items',
+        queue,
         {
           body: Buffer.alloc(bytes),
           headers: {},
@@ -29,7 +29,7 @@ async function keep(store: Store, count: number, bytes = 10): Promise<number[]> 
 const action = (kind: 'retry' | 'discard') => ({
   action: randomUUID(),
   kind,
-  who: kind,
+  by: kind,
   reason: null,
   select: { all: true } as const,
   upTo: Number.MAX_SAFE_INTEGER,
@@ -53,6 +53,50 @@ test('two who decide about the same letters at once: each letter is decided abou
   ).query(`SELECT count(*)::integer AS acted, count(DISTINCT dead_letter_id)::integer AS letters,
     (SELECT sum(letters)::integer FROM dead_letter_actions) AS said FROM dead_letter_acted`);
   expect(rows).toEqual([{ acted: 400, letters: 400, said: 400 }]);
+});
+
+test('open letters are counted by queue, without looking at them, and as they are', async () => {
+  const { store, node, connect } = await databases.fresh();
+  await lead(store);
+  const other = node('node-2').store;
+  const client = await connect();
+  const counted = async () => {
+    const { rows } = await client.query<{ open: unknown }>(
+      `SELECT coalesce(jsonb_object_agg(queue, letters), '{}') AS open FROM (
+         SELECT queue, count(*) AS letters FROM dead_letters WHERE state IN ('waiting', 'sending') GROUP BY queue) AS by_queue`,
+    );
+    return rows[0]?.open;
+  };
+  expect(await store.openDeadLetters()).toEqual({});
+  await keep(store, 300);
+  const ids = await keep(store, 100, 10, 'files');
+  await keep(store, 110, 10, 'files'); // Of which a hundred are there already.
+  expect(await store.openDeadLetters()).toEqual({ items: 300, files: 110 });
+  const step = { lettersMax: 10 };
+  await Promise.all([
+    store.settleDeadLetters(1, { ...action('retry'), ...step }),
+    other.settleDeadLetters(1, { ...action('discard'), ...step, select: { queue: 'files' } }),
+    keep(store, 320),
+    store.settleDeadLetters(1, { ...action('discard'), ...step }),
+    other.settleDeadLetters(1, { ...action('retry'), select: { ids: ids.slice(-20) } }),
+  ]);
+  expect(await store.openDeadLetters()).toEqual(await counted());
+  const sending = await store.deadLettersToSend(1, { lettersMax: 25, bytesMax: 1e6 });
+  await Promise.all([
+    store.deadLettersSent(
+      1,
+      sending.map(({ id }) => id),
+    ),
+    other.deadLettersSent(1, sending.map(({ id }) => id).toReversed()),
+    other.settleDeadLetters(1, { ...action('discard'), select: { ids: ids.slice(-5) } }),
+    keep(store, 10),
+  ]);
+  expect(await store.openDeadLetters()).toEqual(await counted());
+
+  await client.query('BEGIN');
+  await client.query('LOCK TABLE dead_letters IN ACCESS EXCLUSIVE MODE');
+  expect(await store.openDeadLetters()).toMatchObject({ items: expect.any(Number) });
+  await client.query('ROLLBACK');
 });
 
 test('a step of sending takes no more bytes than it may, and one letter at least', async () => {

@@ -90,7 +90,7 @@ export async function moveThroughKills({
     await store.settleDeadLetters(1, {
       action: crypto.randomUUID(),
       kind: 'retry',
-      who: 'test',
+      by: 'test',
       reason: null,
       select: { all: true },
       upTo: await store.lastDeadLetter(),

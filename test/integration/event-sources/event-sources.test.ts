@@ -281,7 +281,7 @@ describe('RabbitMQ -> function', () => {
         persistent: true,
         messageId: `m-${index}`,
         timestamp: 2021,
-        headers: { traceparent: '00-ä', 'x-attempt': 2 },
+        headers: { traceparent: '00-ä', 'x-baton-attempt': 2 },
       });
     channel.sendToQueue('parcels', Buffer.alloc(5 * 1024 * 1024), { messageId: 'large' });
     await channel.waitForConfirms();
@@ -310,7 +310,7 @@ describe('RabbitMQ -> function', () => {
       messageId: 'm-0',
       deliveryMode: 2,
       timestamp: 'Jan 1, 1970, 12:33:41 AM',
-      headers: { traceparent: { bytes: [48, 48, 45, 195, 164] }, 'x-attempt': 2 },
+      headers: { traceparent: { bytes: [48, 48, 45, 195, 164] }, 'x-baton-attempt': 2 },
       contentType: null,
       bodySize: 8,
     });

@@ -94,7 +94,7 @@ const message = (body: unknown, type = 'file-command') => ({
   rmqMessagesByQueue: {
     'files::/': [
       {
-        basicProperties: { type, messageId: 'm-1', bodySize: 1, headers: { 'x-attempt': 2 } },
+        basicProperties: { type, messageId: 'm-1', bodySize: 1, headers: { 'x-baton-attempt': 2 } },
         redelivered: false,
         data: Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)).toString('base64'),
       },
@@ -131,7 +131,9 @@ test('a tick takes whole files (spaces and UTF-8 in names too) byte for byte to 
     movedTo: `done/${takenName('shop_large.ndjson')}`,
     reason: null,
   });
-  expect(receiver.events.map((event) => event.type)).toContain('tick.received');
+  expect(receiver.events).toContainEqual(
+    expect.objectContaining({ type: 'tick.received', outcome: 'done' }) as unknown,
+  );
 });
 
 test('a file that grows, or is overwritten with the same size, between the looks is left for the next tick', async () => {
@@ -155,10 +157,8 @@ test('a transfer cut short with a clean end and 226 is never applied, and is app
   await run(deposited);
   expect(receiver.received).toEqual([]);
   expect(await names('in')).toEqual(['shop_cut.ID.csv']);
-  expect(published).toMatchObject([
-    { exchange: 'baton.retry', routingKey: 'files.retry', headers: { 'x-attempt': 3 } },
-  ]);
-  await run(deposited);
+  expect(published).toEqual([]); // The ticks go on with what lies in in/.
+  await run(tick);
   expect(receiver.received[0]?.bytes.length).toBe(300_000);
   expect(await names('done')).toEqual(['shop_cut.ID.csv']);
 });
@@ -270,6 +270,25 @@ test('a name that is written again while its file is read is another file, and b
   expect(await names('done')).toEqual(['shop_a.ID.csv', 'shop_a.ID.csv']);
 });
 
+test('a rejection is known to the leader before the file is moved, and a retry says first where the file lies', async () => {
+  receiver.orders.rejectContaining = 'POISON';
+  receiver.orders.noteNoMove = true; // As if the worker died between the move and its note.
+  await put('shop_x.csv', 'POISON');
+  await run(message({ version: 1, traceparent, kind: 'deposited', name: 'shop_x.csv' }));
+  expect(await names('rejected')).toEqual(['shop_x.ID.csv', 'shop_x.ID.csv.reason.txt']);
+  expect(receiver.outcomes).toEqual([
+    { name: 'shop_x.csv', movedTo: null, reason: expect.stringContaining('row 2') as unknown },
+  ]);
+  receiver.orders.noteNoMove = false;
+  receiver.orders.rejectContaining = undefined;
+  const taken = takenName('shop_x.csv');
+  await run(message({ version: 1, traceparent, kind: 'retry', name: taken }));
+  expect(receiver.outcomes.slice(1)).toEqual([
+    { name: 'shop_x.csv', movedTo: `rejected/${taken}`, reason: null },
+    { name: 'shop_x.csv', movedTo: `done/${taken}`, reason: null },
+  ]);
+});
+
 test('the second rejected file of a name is tried again under that name, also where a newer one waits in in/', async () => {
   receiver.orders.rejectContaining = 'POISON';
   for (const content of ['POISON 1', 'POISON 22']) {
@@ -318,7 +337,15 @@ test('while another worker holds the lease a tick ends quietly and a named file 
   await run(tick);
   expect([receiver.opened, published]).toEqual([[], []]);
   await run(message({ version: 1, traceparent, kind: 'deposited', name: 'shop_a.csv' }));
-  expect(published).toMatchObject([{ routingKey: 'files.retry' }]);
+  expect(published).toMatchObject([
+    { exchange: 'baton.retry', routingKey: 'files.retry', headers: { 'x-baton-attempt': 3 } },
+  ]);
+});
+
+test('while a sync holds its lease, however long, the export is written', async () => {
+  receiver.orders.leaseHeld = true;
+  await run(message({ version: 1, traceparent, kind: 'export' }));
+  expect([await names('out'), published]).toEqual([['items.csv', 'items.ndjson'], []]);
 });
 
 test('a server that dies in the middle of a transfer and comes back loses and doubles nothing', async () => {

@@ -91,15 +91,28 @@ describe('outcome', () => {
     },
   );
 
+  it('outcome: a server that looks at a mail for longer than its dialogue may take is waited for, and has one copy', async () => {
+    faults.push({ kind: 'slow', delayMs: 11_000 });
+    const before = inbox.mails().length;
+    expect((await sendMail(server, { envelope, bytes }, { timeoutMs: 5_000 })).outcome).toBe('sent');
+    expect(inbox.mails()).toHaveLength(before + 1);
+  });
+
   it('outcome: no answer to the mail within the time is unknown', async () => {
     faults.push({ kind: 'slow', delayMs: 30_000 });
     const startedAt = performance.now();
-    const { outcome, detail } = await sendMail(server, { envelope, bytes }, { timeoutMs: 4_000 });
+    const { outcome, detail } = await sendMail(server, { envelope, bytes }, { answerTimeoutMs: 2_000 });
     expect(performance.now() - startedAt).toBeLessThan(20_000);
     expect({ outcome, detail }).toEqual({
       outcome: 'unknown',
-      detail: 'the dialogue took more than 4000 ms',
+      detail: 'the answer to the mail took more than 2000 ms',
     });
+  });
+
+  it('outcome: a server that says nothing before the mail is given up in time, and got nothing', async () => {
+    const other = await startServer({ onMailFrom: () => undefined });
+    const { outcome, detail } = await sendMail(other, { envelope, bytes }, { timeoutMs: 2_000 });
+    expect({ outcome, detail }).toEqual({ outcome: 'retry', detail: 'the dialogue took more than 2000 ms' });
   });
 
   it.each([

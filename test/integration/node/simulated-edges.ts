@@ -13,13 +13,14 @@ export function simulatedRaft() {
   let term = 0;
   const listeners: Parameters<RaftThread['onRole']>[0][] = [];
   const refused: number[] = [];
+  const health: Parameters<RaftThread['reportHealth']>[0][] = [];
   const raft: RaftThread = {
     status: () => ({ role, term, peers: {}, abstaining: false, counters: {} }),
     onRole: (listener) => void listeners.push(listener),
     onNote: () => undefined,
     onProblem: () => undefined,
     onDeath: () => undefined,
-    reportHealth: () => undefined,
+    reportHealth: (report) => void health.push(report),
     fenceRefused: (databaseTerm) => void refused.push(databaseTerm),
     useKeys: () => undefined,
     transfer: async () => ({ kind: 'done' }),
@@ -30,7 +31,7 @@ export function simulatedRaft() {
     term = nextTerm;
     for (const listener of listeners) listener({ role, term, reason: 'ordered by the test' });
   };
-  return { raft, become, refused };
+  return { raft, become, refused, health };
 }
 
 /** Takes everything, and holds nothing. */
@@ -53,7 +54,7 @@ export function simulatedStore() {
   const files = new Map<string, { name: string; intake: number; size: number; settled?: FileAnswer }>();
   const orders = { databaseTerm: 0, feedId: '3f0e8a52-9a68-4f0c-8d5e-0c8b4a1d2e11', first: 1 };
   const known: Partial<Store> = {
-    ping: async () => undefined,
+    ping: async () => ({ readOnly: false }),
     rehearse: async () => undefined,
     claim: async ({ term }) => {
       if (orders.databaseTerm > term) return { kind: 'refused', databaseTerm: orders.databaseTerm };

@@ -188,7 +188,7 @@ export class Fuzz {
     const at = { source: peerSource(peer.id), now: this.#now };
     const asked = challenge && peer.sessions.receive(challenge, at);
     if (asked?.kind !== 'challenge') throw new Error(`${peer.id} did not understand a challenge`);
-    const accepted = sessions.receive(peer.sessions.sealAnswer(id, asked.nonce), at);
+    const accepted = sessions.receive(peer.sessions.sealAnswer(id, asked), at);
     if (accepted.kind !== 'accepted-boot')
       throw new Error(`${peer.id} proved itself in vain: ${accepted.kind}`);
   }

@@ -12,6 +12,7 @@ const copiedForNodes = [
   'contracts',
   'runtime',
   'test/unit',
+  'test/integration/node',
   'test/simulation',
   'test/scenarios',
   'test/support',

@@ -55,13 +55,15 @@ export type Fact =
   | { readonly kind: 'evidence'; readonly leader: string; readonly leaderBoot: string }
   /** It began to lead. */
   | { readonly kind: 'leads'; readonly term: number }
-  /** What it takes itself for after each step. `lateMs`: how late its timers may be at this moment. */
+  /** What it takes itself for after each step. `lateMs`: how late its timer is, or may be, at this moment. */
   | { readonly kind: 'state'; readonly term: number; readonly leading: boolean; readonly lateMs: number }
   | { readonly kind: 'votes-again'; readonly reason: string }
   /** The database took, or refused, a claim of the fence; and a fenced write. */
   | { readonly kind: 'claim' | 'store'; readonly term: number; readonly taken: boolean }
   /** The database told it the term of the fence. */
   | { readonly kind: 'fence-refused'; readonly term: number }
+  /** Of no node: the fence is at this term because somebody else claimed it, or (no holder) because later claims were lost. */
+  | { readonly kind: 'fence-moved'; readonly term: number; readonly holder: string | null }
   /** For people. */
   | { readonly kind: 'remark'; readonly text: string };
 

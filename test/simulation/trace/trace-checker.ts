@@ -14,6 +14,9 @@ interface Vote {
   readonly at: number;
 }
 
+/** Of differences between times. */
+const roundingMs = 1e-6;
+
 const noBallot: Ballot = { term: 0, votedFor: null };
 
 export class TraceChecker {
@@ -37,6 +40,7 @@ export class TraceChecker {
   /** @throws Violation */
   take(record: TraceRecord): void {
     if (record.kind === 'remark') return;
+    if (record.kind === 'fence-moved') return this.#moveFence(record);
     const node = this.#nodes.get(record.node) ?? new NodeAccount(record.node);
     this.#nodes.set(record.node, node);
     if (record.kind === 'start') return this.#onStart(node, record);
@@ -143,7 +147,7 @@ export class TraceChecker {
     const now = Math.max(node.clock, clock);
     const silentMs = now - node.majorityHeardAt(start, now);
     this.#demand(
-      silentMs <= start.electionTimeoutMs + lateMs,
+      silentMs <= start.electionTimeoutMs + lateMs + roundingMs,
       'a leader without a majority steps down in time',
       () => `${id} leads term ${term} although its majority is ${Math.round(silentMs)} ms old`,
     );
@@ -315,12 +319,20 @@ export class TraceChecker {
 
   // The database
 
+  /** What was lost counts as never claimed: any check of it would judge the database that lost it. */
+  #moveFence({ term, holder }: Of<'fence-moved'>): void {
+    for (const claimed of this.#fenceHolders.keys()) if (claimed > term) this.#fenceHolders.delete(claimed);
+    if (holder !== null) this.#fenceHolders.set(term, holder);
+    this.#fenceTerm = term;
+  }
+
   #onClaim({ id }: NodeAccount, { term, taken }: Of<'claim' | 'store'>): void {
     if (!taken) return;
     const holder = this.#fenceHolders.get(term) ?? id;
     const detail = () => `${id} claims term ${term} after term ${this.#fenceTerm} was claimed`;
     this.#demand(holder === id, 'one node holds the fence of a term', () => `${holder} and ${id}: ${term}`);
-    this.#demand(term > this.#fenceTerm, 'the fence only rises', detail);
+    // An answer may get lost, and then its holder asks again.
+    this.#demand(term >= this.#fenceTerm, 'the fence only rises', detail);
     this.#fenceHolders.set(term, id);
     this.#fenceTerm = term;
   }

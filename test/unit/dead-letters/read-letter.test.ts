@@ -43,7 +43,7 @@ test('odd headers and bodies are read, and fit into their columns', () => {
     headers: {
       'x-baton-code': null,
       'x-baton-reason': 'y'.repeat(5_000),
-      'x-baton-replays': 1e300,
+      'x-baton-retries': 1e300,
       'x-baton-dead-letter': -1,
       'x-death': 'none',
       traceparent: 'none',
@@ -51,7 +51,7 @@ test('odd headers and bodies are read, and fit into their columns', () => {
   });
   expect(odd).toMatchObject({
     code: 'unknown',
-    attempts: 0,
+    retries: 0,
     cameFrom: null,
     traceparent: null,
     source: null,
@@ -59,6 +59,13 @@ test('odd headers and bodies are read, and fit into their columns', () => {
   expect(odd.messageId).toMatch(/^\ufffd\ufffdx+$/);
   expect(odd.reason).toHaveLength(1_000);
   expect(odd.diedAt).toEqual(now);
+});
+
+test('a letter names the one it came from, however many there were before', () => {
+  const { cameFrom, retries } = read({
+    headers: { 'x-baton-dead-letter': 1_234_567, 'x-baton-retries': 1_234_567 },
+  });
+  expect({ cameFrom, retries }).toEqual({ cameFrom: 1_234_567, retries: 1_000_000 });
 });
 
 test('letters that differ in anything but when they were buried and taken are different letters', () => {
@@ -70,7 +77,7 @@ test('letters that differ in anything but when they were buried and taken are di
   const others = [
     { body: Buffer.from('{"a":2}') },
     { messageId: 'n' },
-    { headers: { 'x-baton-replays': 1 } },
+    { headers: { 'x-baton-retries': 1 } },
     { headers: { 'x-baton-reason': 'another' } },
   ];
   expect(new Set([print({}), ...others.map(print)]).size).toBe(others.length + 1);

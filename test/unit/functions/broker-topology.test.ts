@@ -3,10 +3,11 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { brokerUsers, exchanges, queues, queuesOf, type BrokerUser } from '../../../contracts/topology.ts';
 import {
   declareTopology,
+  openManagement,
   permissionsFor,
   type CallManagement,
 } from '../../../functions/broker-topology/declare-topology.ts';
@@ -84,6 +85,54 @@ test('broker topology: nobody but the administrator may declare, and an error qu
   const refused = await declareTopology(refusing, users).catch((error: Error) => error.message);
   expect(refused).toMatch(/^PUT \/api\/users\/[a-z-]+: 403/);
   expect(refused).not.toContain('password of');
+});
+
+describe('broker topology: the administrator', () => {
+  /** RabbitMQ that knows `password`, and takes another one from whoever knows it. */
+  function rabbitmq(known: string) {
+    let password = known;
+    const api =
+      (admin: { username: string; password: string }): CallManagement =>
+      (method, path, json) => {
+        if (admin.password !== password)
+          return Promise.resolve({ status: 401, json: { error: 'not_authorized' } });
+        if (method === 'PUT' && path === '/api/users/admin') ({ password } = json as { password: string });
+        return Promise.resolve({ status: method === 'GET' ? 200 : 204, json });
+      };
+    return { api, password: () => password };
+  }
+  const admin = (password: string) => ({ username: 'admin', password });
+  const nobodyAsks = () => Promise.reject(new Error('nobody asks for the one before'));
+
+  test('that RabbitMQ knows is taken as it is', async () => {
+    const { api } = rabbitmq('old');
+    const call = await openManagement(api, { current: admin('old'), previous: nobodyAsks });
+    expect((await call('GET', '/api/overview')).status).toBe(200);
+  });
+
+  test('whose secret holds a new password is given it in RabbitMQ, by the one before', async () => {
+    const { api, password } = rabbitmq('old');
+    const call = await openManagement(api, {
+      current: admin('new'),
+      previous: () => Promise.resolve(admin('old')),
+    });
+    expect(password()).toBe('new');
+    expect((await call('GET', '/api/overview')).status).toBe(200);
+  });
+
+  test('that neither value lets in is refused, and no error quotes a password', async () => {
+    const { api } = rabbitmq('another');
+    const previous = () => Promise.resolve(admin('old'));
+    await expect(openManagement(api, { current: admin('new'), previous })).rejects.toThrow(
+      /^PUT \/api\/users\/admin: 401 \{"error":"not_authorized"\}$/,
+    );
+    await expect(openManagement(api, { current: admin('new'), previous: nobodyAsks })).rejects.toThrow(
+      'RabbitMQ refuses the administrator, and the secret has no value before this one',
+    );
+    await expect(
+      openManagement(api, { current: { username: 'root', password: 'new' }, previous }),
+    ).rejects.toThrow('the secret names root and named admin');
+  });
 });
 
 /** What RabbitMQ adds to what it is told: which bindings an item queue has, and how deep it is. */

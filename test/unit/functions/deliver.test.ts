@@ -114,13 +114,32 @@ describe('deliver', () => {
     expect(
       edges.published.map(({ routingKey, messageId, headers }) => [routingKey, messageId, headers]),
     ).toEqual([
-      ['items.retry', 'm-1', { 'x-attempt': 1 }],
-      ['items.retry', 'm-2', { 'x-attempt': 1 }],
+      ['items.retry', 'm-1', { 'x-baton-attempt': 2 }],
+      ['items.retry', 'm-2', { 'x-baton-attempt': 2 }],
     ]);
     expect(edges.published[0]?.body).toBe(
       Buffer.from(rabbitmqMessageSchema.parse(first).data, 'base64').toString(),
     );
     expect(edges.events).toEqual([]); // A leader that is away is no problem of a person.
+  });
+
+  it('deliver: a publish that is not confirmed is done again alone, and brings no other message again', async () => {
+    const edges = simulatedEdges();
+    edges.answer = () => {
+      throw new Failure('NO_LEADER', 'nobody leads');
+    };
+    let late = 1;
+    edges.publish = ({ messageId }) => {
+      if (messageId === 'm-1' && late-- > 0) throw new Failure('BROKER_UNAVAILABLE', 'no confirm');
+    };
+    const pages = ['m-0', 'm-1', 'm-2'].map((id, index) => page(id, [item(id, index)]));
+    const counts = await deliver(edges.ports, rabbitmqEvent('items', pages), { deadline: deadline() });
+    expect(counts.retried).toBe(3);
+    expect(edges.published.map(({ messageId }) => messageId).toSorted()).toEqual(['m-0', 'm-1', 'm-2']);
+    late = 2;
+    await expect(
+      deliver(edges.ports, rabbitmqEvent('items', pages), { deadline: deadline() }),
+    ).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE' });
   });
 
   it('deliver: only the messages of the request that failed come again', async () => {

@@ -7,7 +7,7 @@ import { itemPageSchema, itemPageType } from '../../../contracts/item-page.ts';
 import { itemSchema } from '../../../contracts/item.ts';
 import { mailMessageSchema, mailMessageType } from '../../../contracts/mail-message.ts';
 import { decodeHeaders, rabbitmqEventSchema } from '../../../contracts/rabbitmq-event.ts';
-import { queues, sqsQueues } from '../../../contracts/topology.ts';
+import { functions, queues, sqsQueues } from '../../../contracts/topology.ts';
 import { functionUrlEvent } from '../../../emulator/lambda/function-url.ts';
 import { scheduledEvent } from '../../../emulator/event-sources/schedule.ts';
 import { invoke } from '../../support/invoke.ts';
@@ -119,7 +119,7 @@ describe('invoke', () => {
       logGroupName: '/aws/lambda/mail',
       invokedFunctionArn: 'arn:aws:lambda:eu-central-1:000000000000:function:mail',
     });
-    expect(seen['before']).toBeLessThanOrEqual(60_000);
+    expect(seen['before']).toBeLessThanOrEqual(functions.mail.timeoutS * 1_000);
     expect(seen['after']).toBeLessThan(Number(seen['before']));
   });
 

@@ -1,8 +1,12 @@
 // The jobs of whoever leads: when they begin, and that they rest while this node may not write.
 import { beforeEach, expect, test, vi, afterEach } from 'vitest';
 import type { EventDraft } from '../../../contracts/event.ts';
-import { startLeaderJobs } from '../../../nodes/leader-jobs.ts';
+import { jobsOf, startLeaderJobs } from '../../../nodes/leader-jobs.ts';
 import { Leadership } from '../../../nodes/leadership.ts';
+import type { Store } from '../../../nodes/store.ts';
+import { Deliveries } from '../../../nodes/tracing/deliveries.ts';
+import { Failure } from '../../../runtime/failure.ts';
+import type { BrokerClient } from '../../../runtime/rabbitmq.ts';
 import { simulatedRaft } from '../../integration/node/simulated-edges.ts';
 
 let leadership: Leadership;
@@ -130,4 +134,43 @@ test('twenty steps are one round, and a round that has no end is cut off by its 
   expect(before).toBeGreaterThan(1_000);
   await pass(60_000);
   expect(steps).toBe(before);
+});
+
+test('a leader says twice a minute that it writes, and nothing while the database takes none of its writes', async () => {
+  let answers: () => Promise<{ swept: number }> = async () => ({ swept: 0 });
+  const terms: number[] = [];
+  jobs = startLeaderJobs({
+    leadership,
+    emit: () => undefined,
+    jobs: jobsOf({
+      nodeId: 'node-1',
+      store: {
+        sweep: (term: number) => {
+          terms.push(term);
+          return answers();
+        },
+      } as Partial<Store> as Store,
+      broker: {} as BrokerClient,
+      deliveries: new Deliveries(),
+      itemPartitions: 1,
+      mailFrom: 'baton@example.org',
+      pageUrl: 'https://example.org',
+      emit: (event) => void told.push(event),
+    }).filter(({ name }) => name === 'telling that it writes'),
+  });
+  await pass(60_000);
+  expect(told).toEqual([]);
+  become({ kind: 'leader' }, 3);
+  await pass(60_000);
+  expect(told).toEqual([
+    { type: 'leader.writes', node: 'node-1', term: 3 },
+    { type: 'leader.writes', node: 'node-1', term: 3 },
+  ]);
+  expect(new Set(terms)).toEqual(new Set([3]));
+  answers = () =>
+    Promise.reject(
+      new Failure('DATABASE_UNAVAILABLE', 'cannot execute SELECT FOR SHARE in a read-only transaction'),
+    );
+  await pass(120_000);
+  expect(told).toHaveLength(2);
 });

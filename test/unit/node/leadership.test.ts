@@ -1,9 +1,11 @@
 // Writes while leadership changes: those under way end before it is handed over, new ones wait for who leads next, and a
 // hand-over that comes to nothing is taken back.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Leadership } from '../../../nodes/leadership.ts';
 import type { RaftThread } from '../../../nodes/raft-thread/thread.ts';
 import type { ClaimResult } from '../../../nodes/store.ts';
+import { Failure } from '../../../runtime/failure.ts';
 import { simulatedRaft } from '../../integration/node/simulated-edges.ts';
 
 type Result = Awaited<ReturnType<RaftThread['transfer']>>;
@@ -24,11 +26,13 @@ let become: ReturnType<typeof simulatedRaft>['become'];
 let asked: string[];
 let settle: (result: Result) => void;
 let claim: () => Promise<ClaimResult>;
+let refused: readonly number[];
 
 beforeEach(() => lead(long));
 async function lead(patienceMs: number): Promise<void> {
   const simulated = simulatedRaft();
   become = simulated.become;
+  refused = simulated.refused;
   asked = [];
   claim = async () => ({ kind: 'claimed' });
   const raft: RaftThread = {
@@ -102,10 +106,100 @@ describe('handing leadership over', () => {
     await expect(write()).rejects.toMatchObject({ code: 'NO_LEADER' });
   });
 
+  test('a drain that outlasts the patience of writes leaves them their patience with the election', async () => {
+    const patienceMs = 200;
+    await lead(patienceMs);
+    let finish = (): void => undefined;
+    const underWay = leadership.write('slow', () => new Promise<void>((resolve) => (finish = resolve)));
+    const moved = leadership.transfer('node-2', 'test');
+    await sleep(patienceMs + 50);
+    finish();
+    await underWay;
+    await turn();
+    become({ kind: 'follower', leader: null }, 4);
+    settle({ kind: 'done' });
+    const sentAway = failureOf(write());
+    await turn();
+    become({ kind: 'follower', leader: 'node-2' }, 5);
+    expect(await moved).toEqual({ kind: 'done', leader: 'node-2' });
+    expect(await sentAway).toMatchObject({ code: 'NOT_LEADER', details: { leader: { nodeId: 'node-2' } } });
+  });
+
+  test('a node that ends meanwhile does not keep the one who asked from his answer', async () => {
+    let finish = (): void => undefined;
+    const underWay = leadership.write('slow', () => new Promise<void>((resolve) => (finish = resolve)));
+    const moved = leadership.transfer('node-2', 'test');
+    const ended = leadership.resign('SIGTERM');
+    finish();
+    await underWay;
+    await turn();
+    expect(asked).toEqual(['node-2', 'first in rank']);
+    settle({ kind: 'done' });
+    void moved;
+    await ended;
+  });
+
+  test('a leader that cannot claim the fence hands over too, and claims on when nobody takes it', async () => {
+    claim = () => Promise.reject(new Failure('DATABASE_UNAVAILABLE', 'away'));
+    become({ kind: 'leader' }, 5);
+    await turn();
+    const failed = leadership.transfer('node-2', 'test');
+    await turn();
+    expect(asked).toEqual(['node-2']);
+    settle({ kind: 'failed', reason: 'one timeout' });
+    expect(await failed).toEqual({ kind: 'failed', reason: 'one timeout' });
+    claim = async () => ({ kind: 'claimed' });
+    expect(await write()).toBe(5);
+  });
+
+  test('one at a time', async () => {
+    const moved = leadership.transfer('node-2', 'test');
+    await turn();
+    await expect(leadership.transfer('node-3', 'test')).rejects.toMatchObject({ code: 'NO_LEADER' });
+    settle({ kind: 'failed', reason: 'one timeout' });
+    await moved;
+    expect(asked).toEqual(['node-2']);
+  });
+
   test('who does not lead hands nothing over', async () => {
     become({ kind: 'follower', leader: null }, 4);
     await expect(leadership.transfer(null, 'test')).rejects.toMatchObject({ code: 'NO_LEADER' });
     expect(asked).toEqual([]);
+  });
+});
+
+describe('a fence that does not hold this term', () => {
+  const stale = (databaseTerm: number) =>
+    leadership.write('test', async () => {
+      throw new Failure('STALE_TERM', 'ordered by the test', { details: { databaseTerm } });
+    });
+
+  test('behind it (a promoted standby lost the claim, or a backup was restored): it is claimed again, and writes go on', async () => {
+    await lead(5_000);
+    let claims = 0;
+    claim = async () => {
+      claims += 1;
+      return { kind: 'claimed' };
+    };
+    await expect(stale(2)).rejects.toMatchObject({ code: 'STALE_TERM' });
+    expect(await write()).toBe(3);
+    expect({ claims, refused }).toEqual({ claims: 1, refused: [] });
+    // Refused before that claim, and told of it.
+    await expect(stale(3)).rejects.toMatchObject({ code: 'STALE_TERM' });
+    expect(await write()).toBe(3);
+    expect({ claims, refused }).toEqual({ claims: 2, refused: [] });
+  });
+
+  test('ahead of it, or held by somebody else: raft is told, and nothing is claimed', async () => {
+    claim = async () => ({ kind: 'refused', databaseTerm: 3 });
+    await expect(stale(4)).rejects.toMatchObject({ code: 'STALE_TERM' });
+    expect(leadership.state).toEqual({ kind: 'waiting', term: 3 });
+    expect(refused).toEqual([4]);
+    await lead(long);
+    claim = async () => ({ kind: 'refused', databaseTerm: 3 });
+    await expect(stale(2)).rejects.toMatchObject({ code: 'STALE_TERM' });
+    await turn();
+    expect(refused).toEqual([3]);
   });
 });
 

@@ -49,6 +49,33 @@ describe('quorum', () => {
     expect(node.view.role.kind).toBe('leader');
   });
 
+  test('answers that waited in the socket are all heard before the quorum is counted', () => {
+    const node = new Node().lead();
+    node.wait(20);
+    const [early] = node.sent('heartbeat');
+    node.wait(20);
+    const [late] = node.sent('heartbeat');
+    if (!early || !late) throw new Error('no heartbeats');
+    node.now += 95; // Stood still: more than a timeout after the first of the two, less than one after the other.
+    node.feed({ kind: 'health', health: { fit: true, reason: null, databaseReachable: true, lagMs: 95 } });
+    node.acknowledge('b', { sequence: early.sequence, sentAt: early.sentAt });
+    node.acknowledge('b', { sequence: late.sequence, sentAt: late.sentAt });
+    node.wait(0);
+    expect(node.view.role.kind).toBe('leader');
+    node.wait(5);
+    expect(node.view.role.kind).toBe('follower');
+  });
+
+  test('a leader that woke too late sends nothing before the count, whatever waited in its socket', () => {
+    const node = new Node().lead();
+    node.now += 150;
+    node.heartbeat('c', 0, 1);
+    expect(node.sent('heartbeat')).toEqual([]);
+    node.wait(0);
+    expect(node.sent('heartbeat')).toEqual([]);
+    expect(node.view.role.kind).toBe('follower');
+  });
+
   test('the answers of learners do not count', () => {
     const node = new Node().lead();
     node.wait(20);
@@ -205,6 +232,27 @@ describe('hand-over', () => {
     node.acknowledge('c', { sequence: 1, sentAt: node.now });
     expect(reasonOf('c')).toBe('started: asked');
     expect(reasonOf('c')).toBe('failed: leadership is already being handed to c');
+  });
+
+  test('to a node without a database: not from a leader that has one, whoever is named', () => {
+    const database = (databaseReachable: boolean) => ({
+      fit: true,
+      reason: null,
+      databaseReachable,
+      lagMs: 0,
+    });
+    const asked = (target: string | null, leaderHasOne: boolean): string => {
+      const node = new Node().lead();
+      node.feed({ kind: 'health', health: database(leaderHasOne) });
+      node.acknowledge('b', { sequence: 1, sentAt: node.now, health: database(false) });
+      node.feed({ kind: 'transfer', target, reason: 'asked' });
+      const note = node.notes()[0];
+      return note?.kind === 'transfer' ? `${note.outcome}, ${note.rule}: ${note.reason}` : '';
+    };
+    expect(asked('b', true)).toBe('failed, unsuitable-target: b has no database, and this node has one');
+    expect(asked(null, true)).toBe('failed, unsuitable-target: no fit voter with a database answers');
+    expect(asked('b', false)).toBe('started, asked: asked');
+    expect(asked(null, false)).toBe('started, asked: asked');
   });
 
   test('nobody takes over within one timeout: it failed, and the leader leads on', () => {

@@ -59,8 +59,8 @@ describe('the list of safeguards', () => {
         mutation.file,
         ...mutation.edits.map((edit) => edit.file ?? mutation.file),
       ]))
-        await cp(join(root, below, file), join(folder, file));
-      await expect(mutate(mutation, folder)).resolves.toBeUndefined();
+        await cp(join(root, below, file), join(folder, below, file));
+      await expect(mutate(mutation, join(folder, below))).resolves.toBeUndefined();
     } finally {
       await rm(folder, { recursive: true });
     }

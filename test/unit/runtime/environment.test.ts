@@ -50,6 +50,11 @@ test.each([
     { BATON_MEMBERS: members(member(1), member(2, { udp: '10.0.0.1:7000' })) },
     /two members have the udp 10\.0\.0\.1:7000/,
   ],
+  [
+    'more members than a heartbeat can name',
+    { BATON_MEMBERS: members(...Array.from({ length: 17 }, (_, index) => member(index + 1))) },
+    /BATON_MEMBERS is wrong: 17 members, and 16 are possible/,
+  ],
   ['nobody who votes', { BATON_MEMBERS: members(member(1, { voter: false })) }, /no member votes/],
   [
     'a node that is none of them',

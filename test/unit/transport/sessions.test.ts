@@ -210,7 +210,7 @@ describe('transport: boots', () => {
     const [challenge] = two.sealChallenges('node-1');
     const asked = receive(first, challenge);
     if (asked.kind !== 'challenge') throw new Error(asked.kind);
-    const heldBack = first.sealAnswer('node-2', asked.nonce);
+    const heldBack = first.sealAnswer('node-2', asked);
     const second = sessionsOf('node-1');
     prove(two, 'node-2', second, 'node-1');
     expect(receive(two, heldBack)).toEqual({ kind: 'unproven', from: 'node-1' });
@@ -236,6 +236,19 @@ describe('transport: keys', () => {
       expect(receive(two, one.sealMessage('node-2', heartbeat)).kind).toBe('message');
       expect(receive(one, two.sealMessage('node-1', heartbeat)).kind).toBe('message');
     }
+  });
+
+  test('a peer that was away in the first pass and comes back with the new key alone is introduced all the same', () => {
+    const one = sessionsOf('node-1');
+    const away = sessionsOf('node-2');
+    prove(one, 'node-1', away, 'node-2');
+    prove(away, 'node-2', one, 'node-1');
+    one.useKeys({ current: keyNew, previous: keyOld });
+    const back = sessionsOf('node-2', { keys: { current: keyNew } });
+    prove(back, 'node-2', one, 'node-1');
+    prove(one, 'node-1', back, 'node-2');
+    expect(receive(back, one.sealMessage('node-2', heartbeat)).kind).toBe('message');
+    expect(receive(one, back.sealMessage('node-1', heartbeat)).kind).toBe('message');
   });
 });
 
@@ -266,7 +279,7 @@ describe('transport: budget', () => {
     const [challenge] = two.sealChallenges('node-1');
     const asked = receive(one, challenge);
     if (asked.kind !== 'challenge') throw new Error(asked.kind);
-    const answer = one.sealAnswer('node-2', asked.nonce);
+    const answer = one.sealAnswer('node-2', asked);
     expect(two.receive(answer, { source: peerSource('node-1'), now: 0 }).kind).toBe('accepted-boot');
   });
 });

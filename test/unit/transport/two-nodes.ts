@@ -38,7 +38,7 @@ export function prove(asks: Sessions, askId: string, answers: Sessions, answerId
   for (const packet of asks.sealChallenges(answerId)) {
     const challenge = receive(answers, packet, now);
     if (challenge.kind !== 'challenge') continue;
-    const answer = answers.sealAnswer(askId, challenge.nonce);
+    const answer = answers.sealAnswer(askId, challenge);
     const accepted = receive(asks, answer, now);
     if (accepted.kind === 'accepted-boot') return answer;
   }

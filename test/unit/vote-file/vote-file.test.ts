@@ -8,6 +8,7 @@ import { takeIdentityLock } from '../../../nodes/identity/identity-lock.ts';
 import {
   makeFirstVoteFile,
   openVoteFile,
+  setVoteFileAside,
   type Disk,
   type VoteFileOptions,
 } from '../../../nodes/identity/vote-file.ts';
@@ -110,6 +111,15 @@ describe('vote file: what is found', () => {
     });
     expect(recovered({ recordedTerm: 6, termAtLeast: 8 })).toEqual({ kind: 'lost', term: 8 });
     expect(recovered()).toEqual({ kind: 'lost', term: 8 });
+  });
+
+  test('set aside it is lost, also while a process still has it open', () => {
+    writeVote(5, 'node-2');
+    const file = openIt();
+    setVoteFileAside(dataDir);
+    file.write({ term: 9, votedFor: 'node-2', abstaining: false });
+    file.close();
+    expect(recovered({ recordedTerm: 6, termAtLeast: 8 })).toEqual({ kind: 'lost', term: 8 });
   });
 
   test('any one rotten byte of a record is repaired from the other slot, and the repair is on disk', () => {
@@ -271,7 +281,9 @@ describe('identity lock', () => {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     await new Promise((resolve) => holder.stdout.once('data', resolve));
-    expect(() => takeIdentityLock({ dataDir, nodeId: 'node-1' })).toThrow(/already runs as node-1/);
+    expect(() => takeIdentityLock({ dataDir, nodeId: 'node-1' })).toThrow(
+      new RegExp(String.raw`already runs as node-1 .*\(pid ${holder.pid} on \S+ holds .*identity\.lock\)`),
+    );
     const ended = new Promise((resolve) => holder.once('exit', resolve));
     holder.kill('SIGKILL');
     await ended;
