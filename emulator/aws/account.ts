@@ -37,8 +37,9 @@ export function requireFaultsAllowed({ stage }: Account): void {
 export async function callAws<T>(
   { action, on }: { action: string; on: string },
   send: (options: { abortSignal: AbortSignal }) => Promise<T>,
+  { withinMs = answerWithinMs } = {},
 ): Promise<T> {
-  const abortSignal = AbortSignal.timeout(answerWithinMs);
+  const abortSignal = AbortSignal.timeout(withinMs);
   // Looking for credentials does not heed the signal.
   const late = new Promise<never>((_resolve, reject) => {
     abortSignal.addEventListener('abort', () => reject(abortSignal.reason as Error), { once: true });
@@ -46,7 +47,7 @@ export async function callAws<T>(
   try {
     return await Promise.race([send({ abortSignal }), late]);
   } catch (cause) {
-    throw explain(cause as Error, { action, on });
+    throw explain(cause as Error, { action, on, withinMs });
   }
 }
 
@@ -61,7 +62,10 @@ const credentialsRefused = new Set([
   'UnrecognizedClientException',
 ]);
 
-function explain(cause: Error, { action, on }: { action: string; on: string }): Error {
+function explain(
+  cause: Error,
+  { action, on, withinMs }: { action: string; on: string; withinMs: number },
+): Error {
   const { name, message } = cause;
   const service = action.split(':')[0];
   if (name === 'CredentialsProviderError')
@@ -81,7 +85,7 @@ function explain(cause: Error, { action, on }: { action: string; on: string }): 
   // What the network says has a code, what AWS says has none.
   if (isLate || 'code' in cause)
     return new Error(
-      `${service} ${isLate ? `does not answer within ${answerWithinMs / 1_000} s` : 'cannot be reached'} (${action} on ${on}): is the network there, and is AWS_REGION right?`,
+      `${service} ${isLate ? `does not answer within ${withinMs / 1_000} s` : 'cannot be reached'} (${action} on ${on}): is the network there, and is AWS_REGION right?`,
       { cause },
     );
   return Object.assign(new Error(`${action} on ${on} failed`, { cause }), { name });

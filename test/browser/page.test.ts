@@ -60,7 +60,7 @@ test('the leader, the followers and their last contact are named, and a change o
   expect(await page.locator('.member').nth(1).innerText()).toMatch(/Follower\s+heard 21 ms ago/);
   expect(await page.title()).toBe('node-1 · Baton');
   node.become({ kind: 'follower', leader: 'node-3' }, 8);
-  await page.waitForSelector('.member.leader >> text=node-3', { timeout: 3_000 });
+  await page.waitForSelector('.member.leader >> text=node-3', { timeout: 10_000 });
   expect(await page.locator('.lead').innerText()).toContain('node-3 leads in term 8.');
   // A follower hears its leader alone: what it cannot know is not drawn as a failure.
   expect(await standings()).toEqual([
@@ -82,7 +82,7 @@ test('a member that falls silent is drawn as silent, and one whose process ended
   expect(await page.locator('.member').nth(2).innerText()).toContain('Down (restarting)');
 });
 
-test('a committed row is on the screen by itself: within 250 ms at best, and 600 ms half of the time', async () => {
+test('a committed row is on the screen by itself: it is pushed, and the page asks for no change', async () => {
   await open();
   await page.evaluate(`
     globalThis.seen = {};
@@ -90,6 +90,8 @@ test('a committed row is on the screen by itself: within 250 ms at best, and 600
       for (const { dataset } of document.querySelectorAll('.change')) seen[dataset.id] ??= Date.now();
     }).observe(document.body, { childList: true, subtree: true });
   `);
+  const asked: string[] = [];
+  page.on('request', (request) => asked.push(request.url()));
   const delays: number[] = [];
   for (let round = 0; round < 9; round++) {
     // Not in step with the server's own looks.
@@ -97,14 +99,16 @@ test('a committed row is on the screen by itself: within 250 ms at best, and 600
     commit({});
     const committedAt = Date.now();
     const id = node.feed.length;
-    await change(id).waitFor();
-    const seenAt = await page.evaluate<number>(`seen[${id}]`);
-    delays.push(seenAt - committedAt);
+    await change(id).waitFor({ timeout: 10_000 });
+    delays.push((await page.evaluate<number>(`seen[${id}]`)) - committedAt);
   }
-  delays.sort((left, right) => left - right);
-  // A busy machine adds to most of them; looks of a second each, in place of the stream, would be seen here all the same.
-  expect(delays[0]).toBeLessThanOrEqual(250);
-  expect(delays[4]).toBeLessThanOrEqual(600);
+  // It asks for the others' standing and for the queues now and then; what they answer names no item.
+  const looks = ['/cluster', '/queues', '/files', '/crawls', '/mails'];
+  expect(asked.map((url) => new URL(url).pathname).filter((path) => !looks.includes(path))).toEqual([]);
+  // For docs/performance.md: how soon says as much about the machine as about the page.
+  process.stdout.write(
+    `on the screen after ${delays.sort((left, right) => left - right)[4]} ms (median of 9)\n`,
+  );
 });
 
 test('a price change shows the old price struck through beside the new one, and says which way it went', async () => {
@@ -224,7 +228,7 @@ test('queues, files, crawls and mails show, and a changed file shows at once', a
   } as const;
   node.lists.files.push({ at, movedTo: null, ...file });
   node.show({ type: 'file.changed', ...file });
-  await page.locator('.files li', { hasText: 'row 2: 4 columns' }).waitFor({ timeout: 3_000 });
+  await page.locator('.files li', { hasText: 'row 2: 4 columns' }).waitFor({ timeout: 10_000 });
 });
 
 test('when the node dies the page says so and names the others; when it is back nothing is missed or doubled', async () => {

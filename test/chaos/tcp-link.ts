@@ -2,6 +2,7 @@
 // nothing of them, so TLS stays end to end.
 import { once } from 'node:events';
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
+import { pause } from '../../runtime/waiting.ts';
 
 const host = '127.0.0.1';
 
@@ -39,11 +40,11 @@ export class TcpLink {
     return count;
   }
 
-  /** Nothing passes for so long, and nobody is told. */
-  async swallow(forMs: number): Promise<void> {
+  /** Nothing passes for so long, or until the signal, and nobody is told. */
+  async swallow(forMs: number, signal?: AbortSignal): Promise<void> {
     this.#holds += 1;
     for (const pair of this.#pairs) for (const socket of pair) socket.pause();
-    await new Promise((resolve) => setTimeout(resolve, forMs));
+    await pause(forMs, signal);
     this.#holds -= 1;
     if (this.#holds === 0) for (const pair of this.#pairs) for (const socket of pair) socket.resume();
   }

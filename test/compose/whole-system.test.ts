@@ -1,14 +1,13 @@
 // `npm run compose -- up` as a user starts it, on whatever images are there under the official names: the functions stack is
 // deployed by cdk into LocalStack, the main job runs through it, and goes on while containers are killed, frozen, cut off
 // and restarted; then everything is gone. One system for the whole file, in the order of the tests.
-import { Readable } from 'node:stream';
 import { DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
-import { Client } from 'basic-ftp';
 import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { directoryTable } from '../../contracts/topology.ts';
 import { docker, findContainer } from '../../emulator/commands/compose-project.ts';
 import type { SystemStatus } from '../../emulator/cluster/status.ts';
+import { dropFile } from '../support/ftp-partner.ts';
 import { eventually } from '../support/running-system.ts';
 import {
   baton,
@@ -45,25 +44,9 @@ interface ListedItem {
 const items = async (query: string) => (await get<{ items: ListedItem[] }>(`/items?${query}`)).items;
 
 async function drop(name: string, text: string): Promise<void> {
-  const { username: user, password } = JSON.parse(await secretOf('deployer', 'ftp.json')) as {
-    username: string;
-    password: string;
-  };
-  const ftp = new Client(10_000);
-  try {
-    await ftp.access({
-      host: '127.0.0.1',
-      port: portOf('BATON_PORT_FTP'),
-      user,
-      password,
-      secure: true,
-      secureOptions: { ca: await secretOf('deployer', 'ca.pem') },
-    });
-    await ftp.uploadFrom(Readable.from([text]), `/in/.${name}.part`);
-    await ftp.rename(`/in/.${name}.part`, `/in/${name}`);
-  } finally {
-    ftp.close();
-  }
+  const secret = JSON.parse(await secretOf('deployer', 'ftp.json')) as { username: string; password: string };
+  const url = `ftp://127.0.0.1:${portOf('BATON_PORT_FTP')}`;
+  await dropFile({ ...secret, url, ca: await secretOf('deployer', 'ca.pem') }, name, text);
 }
 
 async function whoDirectoryNames(): Promise<string | undefined> {

@@ -1,16 +1,13 @@
 // Another number of partitions, asked for while messages wait: the whole system refuses to start with it, has changed
 // nothing, and goes on with the old number.
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { itemVersion } from '../../contracts/ids.ts';
 import { itemPartitionOf } from '../../contracts/item-partitions.ts';
-import { createPublisher } from '../../functions/scraper/publish-pages.ts';
-import { createLogger } from '../../runtime/logger.ts';
-import { connectBroker } from '../../runtime/rabbitmq.ts';
-import { newTraceparent } from '../../runtime/trace.ts';
 import { item } from '../integration/database/fresh-database.ts';
+import { connectToBrokerOf, publishPage } from '../support/publish-page.ts';
 import { eventually, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
 
 let folder: string;
@@ -26,27 +23,10 @@ const start = async (partitions: number): Promise<RunningSystem> =>
   (system = await startRunningSystem(['--no-demo', '--item-partitions', String(partitions)], { folder }));
 
 async function publish(to: RunningSystem, sku: string, partitions: number): Promise<void> {
-  const { services } = await to.status();
-  const broker = connectBroker({
-    url: services.find(({ kind }) => kind === 'broker')?.address ?? '',
-    credentials: () => to.secret('broker.json'),
-    ca: await readFile(join(folder, '.baton', 'tls', 'ca.pem'), 'utf8'),
-    name: 'test',
-  });
-  const publisher = createPublisher({
-    broker,
-    source: 'shop',
-    intake: 1,
-    trace: newTraceparent(),
-    deadline: performance.now() + 10_000,
-    logger: createLogger({ process: 'test', write: () => undefined }),
-  });
-  await publisher.publishPage({
-    page: 0,
+  const broker = await connectToBrokerOf(to);
+  await publishPage(broker, {
     partition: itemPartitionOf({ source: 'shop', sku }, partitions),
-    url: 'https://shop.example/',
-    fetchedAt: new Date().toISOString(),
-    items: [{ ...item(sku, itemVersion({ intake: 1, ordinal: 0 })), source: 'shop' }],
+    items: [item(sku, itemVersion({ intake: 1, ordinal: 0 }))],
   });
   await broker.close();
 }

@@ -197,4 +197,6 @@ test('after all of it no message is dead or left', async () => {
     Object.values(queues).map(async ({ name }) => [name, await publisher.depth(name)]),
   );
   expect(depths.filter(([, depth]) => depth !== 0)).toEqual([]);
+  // The leader has taken what was in the dead queues into its table.
+  expect(await query('SELECT queue, message_id, code, reason FROM dead_letters')).toEqual([]);
 });

@@ -1,38 +1,42 @@
-// `baton --target aws:<stage>` as a process, led to the APIs of AWS that a test answers and to nothing else: the SDK finds
-// no profile, no other credentials and no metadata service.
+// `baton --target aws:<stage>`, led to the APIs of AWS that a test answers and to nothing else: the SDK finds no profile, no
+// other credentials and no metadata service.
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { commandHere, type Ended } from './command-here.ts';
 import { json, type SimulatedAws } from './simulated-aws.ts';
 
 const cli = fileURLToPath(new URL('../../emulator/cli.ts', import.meta.url));
 
-export interface Ended {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+type Variables = Readonly<Record<string, string | undefined>>;
 
+const variables = (url: string, more: Variables): NodeJS.ProcessEnv => ({
+  PATH: process.env['PATH'],
+  HOME: '/nonexistent',
+  AWS_EC2_METADATA_DISABLED: 'true',
+  AWS_REGION: 'eu-central-1',
+  AWS_ACCESS_KEY_ID: 'none',
+  AWS_SECRET_ACCESS_KEY: 'none',
+  AWS_ENDPOINT_URL: url,
+  ...more,
+});
+
+/** As a process. */
 export function batonOnAws(
   { url }: Pick<SimulatedAws, 'url'>,
   words: readonly string[],
-  { env = {} }: { env?: Readonly<Record<string, string | undefined>> } = {},
+  { env = {} }: { env?: Variables } = {},
 ): Promise<Ended> {
-  const all = {
-    PATH: process.env['PATH'],
-    HOME: '/nonexistent',
-    AWS_EC2_METADATA_DISABLED: 'true',
-    AWS_REGION: 'eu-central-1',
-    AWS_ACCESS_KEY_ID: 'none',
-    AWS_SECRET_ACCESS_KEY: 'none',
-    AWS_ENDPOINT_URL: url,
-    ...env,
-  };
+  const options = { env: variables(url, env), timeout: 60_000 };
   return new Promise((resolve) =>
-    execFile(process.execPath, [cli, ...words], { env: all, timeout: 60_000 }, (error, stdout, stderr) =>
+    execFile(process.execPath, [cli, ...words], options, (error, stdout, stderr) =>
       resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
     ),
   );
 }
+
+/** In this process. */
+export const commandOnAws = ({ url }: Pick<SimulatedAws, 'url'>, words: readonly string[]): Promise<Ended> =>
+  commandHere(words, variables(url, {}));
 
 /** ECS with one steady task of each service. */
 export function answerServices(

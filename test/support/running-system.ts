@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { request } from 'undici';
 import type { SystemStatus } from '../../emulator/cluster/status.ts';
+import { connectDatabase } from '../chaos/audit.ts';
+import { dropFile, ftpLogin, type FtpLogin } from './ftp-partner.ts';
 
 export interface Ready {
   readonly page: string;
@@ -40,6 +42,13 @@ export interface RunningSystem {
   /** As editor, at the leader. */
   change(method: 'PUT' | 'POST' | 'DELETE', path: string, json?: unknown): Promise<unknown>;
   get<T>(path: string): Promise<T>;
+  /** Past the nodes. */
+  query<T extends object>(sql: string): Promise<T[]>;
+  ftp(): Promise<FtpLogin>;
+  /** As a partner. */
+  drop(name: string, text: string): Promise<void>;
+  /** What the next tick would do, which is up to 30 s away. */
+  syncNow(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -47,6 +56,8 @@ export interface RunningSystem {
 const cli = ['check-node.cjs', 'cli.ts'].map((name) =>
   fileURLToPath(new URL(`../../emulator/${name}`, import.meta.url)),
 );
+/** An event of the tick, as SQS hands it to a function. */
+export const tickEvent = fileURLToPath(new URL('events/sqs-tick.json', import.meta.url));
 const run = promisify(execFile);
 
 export async function startRunningSystem(
@@ -115,6 +126,7 @@ export async function startRunningSystem(
   };
   const secret = async <T>(name: string): Promise<T> =>
     JSON.parse(await readFile(join(data, 'secrets', name), 'utf8')) as T;
+  const ftp = (): Promise<FtpLogin> => ftpLogin({ url: ready.ftp, data });
   return {
     folder: root,
     launcher,
@@ -148,6 +160,26 @@ export async function startRunningSystem(
           return json;
         }),
       );
+    },
+    async query<T extends object>(sql: string) {
+      const { services } = await status();
+      const address = services.find(({ kind }) => kind === 'database')?.address ?? '';
+      const database = await connectDatabase({
+        port: Number(address.split(':').at(-1)),
+        password: await readFile(join(data, 'secrets', 'database-password'), 'utf8'),
+        ca: await readFile(join(data, 'tls', 'ca.pem'), 'utf8'),
+      });
+      try {
+        return (await database.query<T>(sql)).rows;
+      } finally {
+        await database.end();
+      }
+    },
+    ftp,
+    drop: async (name, text) => dropFile(await ftp(), name, text),
+    async syncNow() {
+      const { code, stderr } = await baton('invoke', 'ftp-sync', '--event', tickEvent);
+      if (code !== 0) throw new Error(`ftp-sync: ${stderr}`);
     },
     async close() {
       if (launcher.exitCode === null && launcher.signalCode === null) {

@@ -2,8 +2,6 @@
 // them, prices as people write them, each once; and an erased address is neither stored nor logged.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { Client } from 'basic-ftp';
 import { request } from 'undici';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
@@ -23,20 +21,6 @@ afterAll(async () => {
   await system?.close();
 });
 
-async function drop(name: string, text: string): Promise<void> {
-  const { username: user, password } = await system.secret<{ username: string; password: string }>(
-    'ftp.json',
-  );
-  const { hostname: host, port } = new URL(system.ready.ftp);
-  const ftp = new Client(10_000);
-  try {
-    const ca = await readFile(join(system.folder, '.baton', 'tls', 'ca.pem'));
-    await ftp.access({ host, port: Number(port), user, password, secure: true, secureOptions: { ca } });
-    await ftp.uploadFrom(Readable.from([text]), `/in/${name}`);
-  } finally {
-    ftp.close();
-  }
-}
 async function subjectsFor(address: string): Promise<string[]> {
   const { body } = await request(`${system.ready.inbox}/api/mails`);
   const { mails } = (await body.json()) as { mails: { subject: string; to: string[] }[] };
@@ -51,15 +35,17 @@ const arrives = (address: string, subject: RegExp) =>
   );
 
 test('a price drop and a rejected file reach their owner, once each', async () => {
-  await drop('acme_1.csv', 'sku,title,price,currency,inStock\na,Teapot,10,EUR,true\n');
+  await system.drop('acme_1.csv', 'sku,title,price,currency,inStock\na,Teapot,10,EUR,true\n');
+  await system.syncNow();
   await eventually(
     'the first price',
     () => system.get<{ items: unknown[] }>('/items?source=acme'),
     ({ items }) => items.length === 1,
     90_000,
   );
-  await drop('acme_2.csv', 'sku,title,price,currency,inStock\na,Teapot,7.5,EUR,true\n');
-  await drop('acme_broken.csv', 'sku,title\none-column\n');
+  await system.drop('acme_2.csv', 'sku,title,price,currency,inStock\na,Teapot,7.5,EUR,true\n');
+  await system.drop('acme_broken.csv', 'sku,title\none-column\n');
+  await system.syncNow();
   await arrives(owner, /^Teapot now €7\.50$/);
   await arrives(owner, /^File rejected: acme_broken\.csv$/);
   expect(await subjectsFor(owner)).toHaveLength(2);

@@ -5,18 +5,18 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { Client } from 'basic-ftp';
 import { request } from 'undici';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { nodes } from '../../contracts/topology.ts';
 import { seedDemo } from '../../emulator/instance/demo.ts';
 import { layoutOf, type Layout } from '../../emulator/instance/instance.ts';
 import { callLeader } from '../../emulator/cluster/call-leader.ts';
+import { createInvokeClient } from '../../emulator/event-sources/invoke-client.ts';
 import { startSystem, type System } from '../../emulator/system.ts';
+import { dropFile, ftpLogin, withFtp } from '../support/ftp-partner.ts';
 import { describeRecorded } from '../support/recorded-stack.ts';
 import { Recorder, secretsIn } from '../support/recorder.ts';
-import { eventually } from '../support/running-system.ts';
+import { eventually, tickEvent } from '../support/running-system.ts';
 
 const canary = 'canary-in-the-title-4711';
 const address = 'canary-address-4711@example.test';
@@ -53,27 +53,19 @@ afterAll(async () => {
   if (root !== undefined) await rm(root, { recursive: true, force: true });
 });
 
-async function withFtp<T>(use: (ftp: Client) => Promise<T>): Promise<T> {
-  const { username: user, password } = JSON.parse(
-    await readFile(join(layout.secrets, 'ftp.json'), 'utf8'),
-  ) as { username: string; password: string };
-  const { hostname: host, port } = new URL(system.stack.addresses.ftp);
-  const ftp = new Client(10_000);
+const ftp = () => ftpLogin({ url: system.stack.addresses.ftp, data: layout.root });
+const drop = async (name: string, price: number) =>
+  dropFile(await ftp(), name, `sku,title,price,currency,inStock\ncanary,${canary},${price},EUR,true\n`);
+/** What the next tick would do, which is up to 30 s away. */
+async function syncNow(): Promise<void> {
+  const client = createInvokeClient(system.stack.addresses.lambda);
   try {
-    const ca = await readFile(join(layout.tls, 'ca.pem'));
-    await ftp.access({ host, port: Number(port), user, password, secure: true, secureOptions: { ca } });
-    return await use(ftp);
+    const tick = await readFile(tickEvent, 'utf8');
+    expect(await client.invoke('ftp-sync', tick, { timeoutMs: 60_000 })).toMatchObject({ kind: 'answered' });
   } finally {
-    ftp.close();
+    await client.close();
   }
 }
-const drop = (name: string, price: number) =>
-  withFtp((ftp) =>
-    ftp.uploadFrom(
-      Readable.from([`sku,title,price,currency,inStock\ncanary,${canary},${price},EUR,true\n`]),
-      `/in/${name}`,
-    ),
-  );
 const counts = async () => (await system.status()).counts;
 const sources = async (source: string) =>
   (await callLeader(system, {
@@ -87,6 +79,7 @@ const sources = async (source: string) =>
 test('what crosses the links is what the system is about', async () => {
   await callLeader(system, { method: 'POST', path: '/watches', role: 'editor', json: { email: address } });
   await drop('demo-partner_1.csv', 10);
+  await syncNow();
   await eventually(
     'the first price',
     () => sources('demo-partner'),
@@ -94,6 +87,7 @@ test('what crosses the links is what the system is about', async () => {
     90_000,
   );
   await drop('demo-partner_2.csv', 8);
+  await syncNow();
   const inbox = async () =>
     JSON.stringify(await (await request(`${system.stack.addresses.inbox}/api/mails`)).body.json());
   await eventually('the mail', inbox, (mails) => mails.includes(address), 120_000);
@@ -134,7 +128,7 @@ test('neither a canary nor a secret stands in any recorded byte, in plain or in 
 }, 120_000);
 
 test('FTP: a data connection without TLS is refused', async () => {
-  expect((await withFtp((ftp) => ftp.sendIgnoringError('PROT C'))).code).toBe(536);
+  expect((await withFtp(await ftp(), (one) => one.sendIgnoringError('PROT C'))).code).toBe(536);
 });
 
 test('the recorder and the search would find them: a password sent in plain or in base64', async () => {

@@ -44,7 +44,7 @@ CREATE OR REPLACE FUNCTION open_dead_letters(selection jsonb, doing text) RETURN
     AND (selection->>'source' IS NULL OR source = selection->>'source')
 $$;
 
--- A step of one action; how many letters it settled. Bounded, so that the fence is given_term for a short time only. A letter that is
+-- A step of one action; how many letters it settled. Bounded, so that the fence is held for a short time only. A letter that is
 -- discarded while it is being sent may have been sent: both actions say so.
 CREATE OR REPLACE FUNCTION settle_dead_letters(given_term bigint, given_action uuid, doing text, given_by text, why text, selection jsonb,
   up_to bigint, letters_max integer) RETURNS integer

@@ -12,6 +12,7 @@ import { createNode } from '../../../nodes/node.ts';
 import type { RaftThread } from '../../../nodes/raft-thread/thread.ts';
 import { renewal, watchRenewals } from '../../../nodes/identity/renewals.ts';
 import { createLogger } from '../../../runtime/logger.ts';
+import { pause } from '../../../runtime/waiting.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
 import { freePorts } from '../../support/ports.ts';
 import { membersAt, startThread, threadOptions } from '../../support/raft-threads.ts';
@@ -23,7 +24,6 @@ beforeAll(() => {
   folder = fs.mkdtempSync(join(tmpdir(), 'baton-renewals-'));
 });
 afterAll(() => fs.rmSync(folder, { recursive: true }));
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('cluster keys', () => {
   const electionTimeoutMs = 1_000; // A busy machine is no reason for an election here.

@@ -38,14 +38,14 @@ test(
       await new Promise((resolve) => setTimeout(resolve, 10 * electionTimeoutMs));
       const after = await cluster.settled();
       // A disk that were too slow for the timeouts would cost a term in each; a busy machine stands still now and then.
-      expect(after.term - first.term).toBeLessThanOrEqual(2);
+      expect(after.term - first.term).toBeLessThanOrEqual(5);
       const written = readFileSync(log).length;
       cluster.signal(after.id, 'SIGKILL');
       const second = await cluster.elections.after(after.term, electedWithinMs);
       expect(second.id).not.toBe(after.id);
       expect(readFileSync(log).length).toBeGreaterThan(written);
-      // A few rounds at most: each costs a term.
-      expect(second.term - after.term).toBeLessThanOrEqual(5);
+      // With elections that outlast their timeouts it would be a hundred.
+      expect(second.term - after.term).toBeLessThanOrEqual(20);
     } finally {
       await cluster.close();
     }

@@ -162,9 +162,10 @@ export async function retain(store: Store): Promise<number> {
   return steps;
 }
 
+const blockedWithinMs = 20_000;
 /** Until that many sessions of the database wait for a lock. `watcher` must not be in a transaction: it would see the same for ever. */
 export async function waitForBlocked(watcher: Client, sessions: number): Promise<void> {
-  const end = performance.now() + 5_000;
+  const end = performance.now() + blockedWithinMs;
   for (;;) {
     const { rows } = await watcher.query<{ blocked: string }>(
       `SELECT count(*) AS blocked FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
@@ -172,7 +173,7 @@ export async function waitForBlocked(watcher: Client, sessions: number): Promise
     const blocked = Number(rows[0]?.blocked);
     if (blocked >= sessions) return;
     if (performance.now() > end)
-      throw new Error(`${blocked} sessions wait for a lock after 5 s, not ${sessions}`);
+      throw new Error(`${blocked} sessions wait for a lock after ${blockedWithinMs} ms, not ${sessions}`);
     await sleep(5);
   }
 }

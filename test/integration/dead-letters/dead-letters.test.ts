@@ -129,7 +129,7 @@ describe.each(kinds)('with %s', (kind) => {
     await bury('a');
     await bury('b', { reason: 'items.0.price: expected number, received null' });
     const { ask } = await serve();
-    await vi.waitUntil(async () => (await letters()).length === 2, { timeout: 5_000 });
+    await vi.waitUntil(async () => (await letters()).length === 2, { timeout: 10_000 });
 
     const { groups } = await asked<{ groups: DeadLetterGroup[] }>(ask('GET', '/dead-letters/groups'));
     expect(groups.map(({ queue, source, code, letters: count }) => ({ queue, source, code, count }))).toEqual(
@@ -174,7 +174,7 @@ describe.each(kinds)('with %s', (kind) => {
     expect(await takeItems()).toEqual([]);
     const done = await asked<ActionAnswer>(ask('POST', '/dead-letters/retry', { json: retry }));
     expect(done).toMatchObject({ letters: 1 });
-    await vi.waitUntil(async () => (await client.depth('items')) === 1, { timeout: 5_000 });
+    await vi.waitUntil(async () => (await client.depth('items')) === 1, { timeout: 10_000 });
     const [again] = await takeItems();
     expect(again).toMatchObject({ messageId: 'message-of-a', type: 'item-page' });
     expect(JSON.parse(String(again?.body))).toEqual(page('a', { price: 10 }));
@@ -182,7 +182,7 @@ describe.each(kinds)('with %s', (kind) => {
     expect(again?.headers).not.toHaveProperty(messageHeaders.deadCode);
 
     await vi.waitUntil(async () => (await letters()).some(({ state }) => state === 'sent'), {
-      timeout: 5_000,
+      timeout: 10_000,
     });
     const after = await asked<DeadLetterDetail>(ask('GET', `/dead-letters/${id}`));
     expect(after).toMatchObject({ state: 'sent', retries: 1, edited: true });
@@ -285,7 +285,7 @@ describe.each(kinds)('with %s', (kind) => {
     const served = await serve();
     const dead = async () => (await asked<{ deadLetters: number }>(served.ask('GET', '/counts'))).deadLetters;
     for (const sku of ['a', 'b', 'c']) await bury(sku);
-    await vi.waitUntil(async () => (await letters()).length === 3, { timeout: 5_000 });
+    await vi.waitUntil(async () => (await letters()).length === 3, { timeout: 10_000 });
     await expect.poll(dead).toBe(3);
     // Nobody knows a depth for which the broker has given no answer in time.
     const queues = () => asked<{ depths: Record<string, number | null> }>(served.ask('GET', '/queues'));
@@ -311,10 +311,10 @@ describe.each(kinds)('with %s', (kind) => {
       },
     };
     await expect(createCollector({ store: dying, broker: client })(1)).rejects.toThrow('items.dead');
-    await vi.waitUntil(async () => (await client.depth('items.dead')) === 1, { timeout: 5_000 });
+    await vi.waitUntil(async () => (await client.depth('items.dead')) === 1, { timeout: 10_000 });
     await store.claim({ term: 2, holder: 'node-2/boot' });
     await expect(collect(1)).rejects.toMatchObject({ code: 'STALE_TERM' });
-    await vi.waitUntil(async () => (await client.depth('items.dead')) === 1, { timeout: 5_000 });
+    await vi.waitUntil(async () => (await client.depth('items.dead')) === 1, { timeout: 10_000 });
     await collect(2);
     expect(await client.depth('items.dead')).toBe(0);
     expect(await letters()).toMatchObject([{ messageId: 'message-of-a', times: 2, state: 'waiting' }]);
@@ -356,9 +356,9 @@ describe.each(kinds)('with %s', (kind) => {
     const channel = await connection.createConfirmChannel();
     channel.publish('baton', 'items.elsewhere', bytes, { persistent: true, headers: { odd: 'NUL \0 here' } });
     await channel.waitForConfirms();
-    const message = await vi.waitUntil(() => channel.get('items'), { timeout: 5_000 });
+    const message = await vi.waitUntil(() => channel.get('items'), { timeout: 10_000 });
     channel.nack(message, false, false); // As an event source does with what no invocation can carry.
-    await vi.waitUntil(async () => (await client.depth('items.dead')) === 1, { timeout: 5_000 });
+    await vi.waitUntil(async () => (await client.depth('items.dead')) === 1, { timeout: 10_000 });
     await collect();
     await connection.close();
     const [kept] = await letters();

@@ -1,13 +1,13 @@
 // Elections of real processes whose network breaks: cut off, deaf one way, lossy. The links are those that
 // `baton chaos` breaks.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { pause } from '../../../runtime/waiting.ts';
 import { RaftCluster } from '../../support/raft-cluster.ts';
 import { until } from '../../support/until.ts';
 
 // Twice what is usual: a busy machine that stands still for a moment is no cut network.
 const heartbeatMs = 60;
 const electionTimeoutMs = 600;
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('links between nodes', () => {
   let cluster: RaftCluster;

@@ -1,7 +1,7 @@
 // ftp-sync against our FTPS server and an HTTPS receiver: what is taken, moved, rejected and left.
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startFtpServer, type FtpServer } from '../../../emulator/services/ftp-server/ftp-server.ts';
@@ -140,12 +140,21 @@ test('a file that grows, or is overwritten with the same size, between the looks
   await put('shop_grows.csv', 'sku\n');
   await put('shop_same.csv', 'aaaa');
   await utimes(join(root, 'in', 'shop_same.csv'), new Date(1_700_000_000_000), new Date(1_700_000_000_000));
-  const timer = setTimeout(() => {
-    void put('shop_grows.csv', 'sku\n1\n');
-    void put('shop_same.csv', 'bbbb');
-  }, 1_000);
+  const look = ftp.look.bind(ftp);
+  const later = new Map([
+    ['in/shop_grows.csv', 'sku\n1\n'],
+    ['in/shop_same.csv', 'bbbb'],
+  ]);
+  let looks = 0;
+  ftp.look = async (path) => {
+    const seen = await look(path);
+    looks += 1;
+    const text = later.get(path);
+    if (later.delete(path)) await put(basename(path), text ?? '');
+    return seen;
+  };
   await run(tick);
-  clearTimeout(timer);
+  expect(looks).toBe(4);
   expect(receiver.opened).toEqual([]);
   expect(await names('in')).toEqual(['shop_grows.csv', 'shop_same.csv']);
 });

@@ -259,11 +259,10 @@ describe('deliver', () => {
 
   it('deliver: with neither leader nor broker the invocation fails inside its time, so that RabbitMQ keeps the batch', async () => {
     node.answer = () => ({ status: 503, json: { type: 'x', title: 'x', status: 503, code: 'NO_LEADER' } });
-    const startedAt = performance.now();
+    // One that does not end inside its time is ended with another error.
     await expect(
       invoke(handlers.deliver, await page(), { function: 'deliver', timeoutMs: 3_000 }),
     ).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE' });
-    expect(performance.now() - startedAt).toBeLessThan(3_000);
   });
 });
 

@@ -170,7 +170,7 @@ describe('leader', () => {
       message: expect.stringContaining('no quorum') as unknown,
     });
     expect(tookMs).toBeGreaterThan(100);
-    expect(tookMs).toBeLessThan(3_000);
+    expect(tookMs).toBeLessThan(20_000); // It tries as long as there is time.
     const asked = first.requests.length;
     expect((await caught(client.call(ask, within(-1)))).message).toContain('no time left');
     expect(first.requests.length).toBe(asked);

@@ -176,7 +176,7 @@ test.each([true, false])(
 test('fault slow delays the answer, and closing the inbox does not wait for it', async () => {
   faults.push({ kind: 'slow', delayMs: 60_000, times: 1 });
   const sending = send().catch((error: unknown) => error);
-  await vi.waitUntil(() => inbox.mails().length === 1, { timeout: 5_000 });
+  await vi.waitUntil(() => inbox.mails().length === 1, { timeout: 10_000 });
   const closedAfter = performance.now();
   await inbox.close();
   expect(performance.now() - closedAfter).toBeLessThan(10_000);

@@ -91,7 +91,11 @@ test('public: behind a proxy one busy reader is sent away, and neither another o
     statusAs(node.publicUrl, 'shown.example:7101', path, asker);
   try {
     const busy = '198.51.100.7';
-    for (let time = 0; time < 1_200; time++) expect(await status(busy)).toBe(200);
+    // Side by side: one after the other they may not all fit into the minute for which they are counted.
+    for (let hundred = 0; hundred < 12; hundred++) {
+      const seen = await Promise.all(Array.from({ length: 100 }, () => status(busy)));
+      expect(seen.filter((code) => code !== 200)).toEqual([]);
+    }
     expect(await status(busy)).toBe(429);
     // What a reader says itself of whom it asks for stands before what the proxy says.
     expect(await status(`203.0.113.9, ${busy}`)).toBe(429);

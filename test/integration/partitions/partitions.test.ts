@@ -10,18 +10,17 @@ import { queuesOf, rabbitmqEventSourcesOf } from '../../../contracts/topology.ts
 import { startRabbitmqMapping } from '../../../emulator/event-sources/rabbitmq.ts';
 import { declareTopology } from '../../../emulator/services/declare-topology.ts';
 import { deadLetter, publishRetry } from '../../../functions/dead-letter.ts';
-import { createPublisher } from '../../../functions/scraper/publish-pages.ts';
 import { readLetter } from '../../../nodes/dead-letters/read-letter.ts';
 import { sendAgain } from '../../../nodes/dead-letters/send-again.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { connectBroker, type BrokerClient } from '../../../runtime/rabbitmq.ts';
-import { newTraceparent } from '../../../runtime/trace.ts';
 import {
   rabbitmqInstalled,
   startTestBroker,
   type BrokerKind,
   type TestBroker,
 } from '../../support/broker.ts';
+import { publishPage } from '../../support/publish-page.ts';
 import { item } from '../database/fresh-database.ts';
 
 const kinds: BrokerKind[] = rabbitmqInstalled ? ['development', 'rabbitmq'] : ['development'];
@@ -62,19 +61,9 @@ describe.each(kinds)('partitions with %s', (kind) => {
   });
 
   async function publish(sku: string, intake: number, partitions = 2): Promise<void> {
-    const publisher = createPublisher({
-      broker,
-      source: 'shop',
+    await publishPage(broker, {
       intake,
-      trace: newTraceparent(),
-      deadline: performance.now() + 10_000,
-      logger,
-    });
-    await publisher.publishPage({
-      page: 0,
       partition: itemPartitionOf({ source: 'shop', sku }, partitions),
-      url: 'https://shop.example/',
-      fetchedAt: new Date().toISOString(),
       items: [item(sku, itemVersion({ intake, ordinal: 0 }))],
     });
   }
@@ -128,7 +117,7 @@ describe.each(kinds)('partitions with %s', (kind) => {
   test('what waits for another try comes back to its own partition', async () => {
     const seen = consume();
     await publish(other, 1);
-    await vi.waitUntil(() => seen.length === 1, { timeout: 5_000 });
+    await vi.waitUntil(() => seen.length === 1, { timeout: 10_000 });
     await publishRetry(ports, { queue: 'items-1', message: (seen[0] as Seen).message });
     await vi.waitUntil(() => seen.length === 2, { timeout: 10_000 });
     expect(seen.map(({ queue }) => queue)).toEqual(['items-1', 'items-1']);
@@ -137,7 +126,7 @@ describe.each(kinds)('partitions with %s', (kind) => {
   test('a dead letter of any partition lies in items.dead, and is sent again to the partition of its item', async () => {
     const seen = consume();
     await publish(other, 1);
-    await vi.waitUntil(() => seen.length === 1, { timeout: 5_000 });
+    await vi.waitUntil(() => seen.length === 1, { timeout: 10_000 });
     const { message, queue } = seen[0] as Seen;
     await deadLetter(ports, {
       queue,
@@ -160,7 +149,7 @@ describe.each(kinds)('partitions with %s', (kind) => {
       );
     });
     expect(sent).toEqual([0]);
-    await vi.waitUntil(() => seen.length === 2, { timeout: 5_000 });
+    await vi.waitUntil(() => seen.length === 2, { timeout: 10_000 });
     expect(seen[1]?.queue).toBe('items-1');
   });
 
@@ -171,7 +160,7 @@ describe.each(kinds)('partitions with %s', (kind) => {
         /messages wait in items-1 \(1\): go on with 2 until they are empty/,
       );
     const seen = consume();
-    await vi.waitUntil(() => seen.length === 1, { timeout: 5_000 });
+    await vi.waitUntil(() => seen.length === 1, { timeout: 10_000 });
     await close?.();
     await declareTopology(server.address, 4);
     expect(await broker.depth('items-3')).toBe(0);

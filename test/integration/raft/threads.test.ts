@@ -13,6 +13,7 @@ import {
   type RaftThread,
   type RaftThreadOptions,
 } from '../../../nodes/raft-thread/thread.ts';
+import { pause } from '../../../runtime/waiting.ts';
 import { freePorts } from '../../support/ports.ts';
 import { agreedLeader, membersAt, newBoot, startThread, threadOptions } from '../../support/raft-threads.ts';
 import { until } from '../../support/until.ts';
@@ -28,7 +29,6 @@ beforeAll(() => {
   folder = fs.mkdtempSync(join(tmpdir(), 'baton-raft-'));
 });
 afterAll(() => fs.rmSync(folder, { recursive: true }));
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 interface Node {
   readonly id: string;
@@ -100,9 +100,8 @@ describe('raft threads', () => {
   test('leadership moves where it is told to', async () => {
     const leader = await agreement();
     const target = followerOf(leader);
-    const before = performance.now();
+    // One that is not over within an election timeout fails.
     expect(await leader.thread.transfer(target.id, 'test')).toEqual({ kind: 'done' });
-    expect(performance.now() - before).toBeLessThan(2 * electionTimeoutMs + 250);
     expect((await agreement()).id).toBe(target.id);
     expect(await leader.thread.transfer(null, 'no longer leads')).toMatchObject({ kind: 'failed' });
   });
@@ -256,10 +255,8 @@ describe('raft threads: in processes of their own', () => {
     expect(remotes.map(({ term }) => term)).toEqual(remotes.map(() => leader.term));
     expect(leader.role).toBe('leader');
 
-    const killedAt = performance.now();
     leader.child.kill('SIGKILL');
     await until(() => leaderOf(remotes, leader.term), withinMs, 'another leader');
-    expect(performance.now() - killedAt).toBeLessThan(5_000);
     const survivors = remotes.filter((remote) => remote !== leader);
     for (const { child } of survivors) child.stdin?.write('status\n');
     const deaths = () => survivors.map(({ status }) => status?.counters['evidence.deaths'] ?? 0);

@@ -8,13 +8,13 @@ import { recordJson } from '../../../emulator/event-sources/rabbitmq-event-body.
 import { declareTopology } from '../../../emulator/services/declare-topology.ts';
 import { publishRetry } from '../../../functions/dead-letter.ts';
 import { deliver } from '../../../functions/intermediary/deliver.ts';
-import { createPublisher } from '../../../functions/scraper/publish-pages.ts';
 import { createInternalClient } from '../../../runtime/internal-http.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { connectBroker, type BrokerClient, type TakenMessage } from '../../../runtime/rabbitmq.ts';
 import { openCollector } from '../../../nodes/tracing/otlp.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { startCollector, type TestCollector } from '../../support/collector.ts';
+import { publishPage } from '../../support/publish-page.ts';
 import { item, lead, useDatabases, type FreshDatabase } from '../database/fresh-database.ts';
 import { asked, serveLeader, type ServedLeader } from '../dead-letters/served-leader.ts';
 
@@ -58,19 +58,14 @@ afterEach(async () => {
   await collector.close();
 });
 
-/** As a crawl says it. @returns when its page was fetched. */
-async function publish(intake: number, price: unknown): Promise<string> {
-  const fetchedAt = new Date().toISOString();
-  const deadline = performance.now() + 10_000;
-  await createPublisher({ broker, source: 'shop', intake, trace: crawlTrace, deadline, logger }).publishPage({
-    page: 0,
-    partition: 0,
+/** @returns when its page was fetched. */
+const publish = (intake: number, price: unknown): Promise<string> =>
+  publishPage(broker, {
+    intake,
+    trace: crawlTrace,
     url: `https://shop.example/page-of-${intake}`,
-    fetchedAt,
     items: [item('a/1', itemVersion({ intake, ordinal: 0 }), { price: price as number })],
   });
-  return fetchedAt;
-}
 async function takeFrom(queue: string): Promise<TakenMessage[]> {
   const taken: TakenMessage[] = [];
   await vi.waitUntil(

@@ -1,6 +1,7 @@
 // Expected values are RabbitMQ's documented rules for topic exchanges, and small cases worked out by hand.
 import { describe, expect, it } from 'vitest';
 import { route, topicMatches } from '../../../emulator/services/dev-broker/routing.ts';
+import { cpuMsOf } from '../../support/cpu-time.ts';
 
 describe('topic routing', () => {
   it.each([
@@ -34,9 +35,8 @@ describe('topic routing', () => {
   it('a pattern of many wildcards takes no longer than a short one', () => {
     // 127 wildcards against 127 words: a search that tries each place in turn would not end.
     const pattern = `${Array.from({ length: 126 }, () => '#').join('.')}.end`;
-    const began = performance.now();
-    expect(topicMatches(pattern, Array.from({ length: 127 }, () => 'w').join('.'))).toBe(false);
-    expect(performance.now() - began).toBeLessThan(1_000);
+    const key = Array.from({ length: 127 }, () => 'w').join('.');
+    expect(cpuMsOf(() => expect(topicMatches(pattern, key)).toBe(false))).toBeLessThan(1_000);
   });
 });
 

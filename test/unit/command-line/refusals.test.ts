@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { layoutOf, makeLayout, writeRecord } from '../../../emulator/instance/instance.ts';
 import { identify } from '../../../emulator/instance/process-table.ts';
+import { commandHere } from '../../support/command-here.ts';
 import { startLauncher } from '../../support/launcher.ts';
 
 const cli = fileURLToPath(new URL('../../../emulator/cli.ts', import.meta.url));
@@ -66,7 +67,7 @@ test.each([
   [['dlq', 'discard', '1', '--all', '--reason', 'old'], 'Say which: '],
   [['invoke', 'nothing'], 'There is no function nothing'],
 ])('%j is a wrong use, and what is wrong is said', async (words, said) => {
-  const { code, stdout, stderr } = await baton(words);
+  const { code, stdout, stderr } = await commandHere(words);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   expect(stderr).toContain(said);
 });
