@@ -6,7 +6,7 @@ import type { ChannelModel } from 'amqplib';
 import { connectAmqps, type BrokerAddress } from '../runtime/amqps.ts';
 import { openPool, type Queries } from '../nodes/database/pool.ts';
 import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
-import type { Credentials } from '../runtime/credentials.ts';
+import type { Credentials } from '../contracts/secrets.ts';
 import { connectBroker, type BrokerClient } from '../runtime/rabbitmq.ts';
 import { eventually, startRunningSystem, type RunningSystem } from '../test/support/running-system.ts';
 import { cpuSecondsByName } from './cpu-time.ts';

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { CustomResource, Fn, Stack, type StackProps } from 'aws-cdk-lib';
 import * as amazonmq from 'aws-cdk-lib/aws-amazonmq';
 import type { Construct } from 'constructs';
+import type { EnvironmentInput } from '../contracts/environment.ts';
 import { brokerUsers, exchanges, queuesOf } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
 import { LeastFunction } from './least-function.ts';
@@ -77,7 +78,7 @@ export class BrokerStack extends Stack {
         BATON_BROKER_ADMIN_URI: names.secretUri('broker/admin'),
         BATON_BROKER_USERS_PREFIX: `${names.secret('')}broker/`,
         BATON_ITEM_PARTITIONS: String(stage.itemPartitions),
-      },
+      } satisfies EnvironmentInput<'broker-topology'>,
       reads: brokerUsers.map((user) => names.secret(`broker/${user}`)),
       logGroupName: names.logGroup('functions/broker-topology'),
       logRetentionDays: stage.logRetentionDays,

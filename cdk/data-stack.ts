@@ -10,12 +10,15 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import * as rds from 'aws-cdk-lib/aws-rds';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
+import type { CertificateOwner, EnvironmentInput } from '../contracts/environment.ts';
+import type { MadeSecretName, SecretName } from '../contracts/secrets.ts';
 import { brokerUsers, functionsThatCallNodes } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
 import { hostOf, nodeIds } from './addresses.ts';
 import { LeastFunction } from './least-function.ts';
 import { retentionOf } from './log-retention.ts';
-import { metricNamespace, type Names, type SecretName } from './names.ts';
+import type { SetByRuntime } from './function-environment.ts';
+import { metricNamespace, type Names } from './names.ts';
 import type { NetworkStack } from './network-stack.ts';
 import { ports } from './ports.ts';
 import type { AwsStage } from './stage.ts';
@@ -209,18 +212,18 @@ export class DataStack extends Stack {
 
   #secrets(): LeastFunction {
     const { stage, names } = this.#props;
-    const owners = [
+    const owners: readonly CertificateOwner[] = [
       ...nodeIds.map((id) => ({ name: id, hosts: [hostOf(stage, id)] })),
       ...functionsThatCallNodes.map((name) => ({ name, hosts: [] })),
       ...(stage.ftpServer ? [{ name: 'ftp', hosts: [hostOf(stage, 'ftp')] }] : []),
     ];
     const made = [
-      ...owners.map(({ name }): SecretName => `tls/${name}`),
+      ...owners.map(({ name }): MadeSecretName => `tls/${name}`),
       'authority',
       'trust',
       'cluster-keys',
       'tokens',
-    ] as const satisfies readonly SecretName[];
+    ] as const satisfies readonly MadeSecretName[];
     const keeper = new LeastFunction(this, 'SecretKeeper', {
       functionName: `${names.cluster}-secret-keeper`,
       description: `Baton ${stage.name}: makes and renews keys and certificates`,
@@ -232,7 +235,7 @@ export class DataStack extends Stack {
         BATON_SECRET_PREFIX: names.secret(''),
         BATON_CERTIFICATES: JSON.stringify(owners),
         BATON_METRIC_NAMESPACE: metricNamespace(stage),
-      },
+      } satisfies Omit<EnvironmentInput<'secret-keeper'>, SetByRuntime>,
       logGroupName: names.logGroup('functions/secret-keeper'),
       logRetentionDays: stage.logRetentionDays,
     });

@@ -1,6 +1,7 @@
 // Names of what a stage owns, made from those of contracts/topology.ts, so that two stages fit into one account.
 // In the emulators the names are the contracts' own: there the containers find each other by them.
-import type { BrokerUser, FunctionName } from '../contracts/topology.ts';
+import type { SecretName } from '../contracts/secrets.ts';
+import type { FunctionName } from '../contracts/topology.ts';
 import type { Stage } from './stage.ts';
 
 export class Names {
@@ -38,22 +39,6 @@ export class Names {
     return `/baton/${this.#stage.name}/${of}`;
   }
 }
-
-/**
- * `tls/<process>`: JSON { ca, cert, key }. `trust`: JSON { broker, database }, the public authorities of AWS's own
- * servers. `broker/<user>`, `ftp` and `smtp`: JSON { username, password }. `authority`: the cluster's own authority
- * with its key, readable by the function that renews certificates alone.
- */
-export type SecretName =
-  | 'otlp-headers' // Made by hand, where a stage's collector wants headers.
-  | `tls/${string}`
-  | `broker/${BrokerUser | 'admin'}`
-  | 'authority'
-  | 'trust'
-  | 'cluster-keys'
-  | 'tokens'
-  | 'ftp'
-  | 'smtp';
 
 /** Where a stage's own metrics are. */
 export function metricNamespace({ name }: Pick<Stage, 'name'>): string {

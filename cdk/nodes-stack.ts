@@ -19,6 +19,7 @@ import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as cloudmap from 'aws-cdk-lib/aws-servicediscovery';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
+import { publicRoutes } from '../contracts/public-routes.ts';
 import { acknowledge } from './acknowledge.ts';
 import { frontHost, nodeIds, privateDomain } from './addresses.ts';
 import type { DataStack } from './data-stack.ts';
@@ -225,7 +226,7 @@ export class NodesStack extends Stack {
         ),
         // Never a leader-only check: ECS would replace every follower.
         healthCheck: {
-          path: '/health',
+          path: publicRoutes.health,
           protocol: elb.Protocol.HTTP,
           interval: Duration.seconds(10),
           healthyThresholdCount: 2,

@@ -108,6 +108,10 @@ export const editRequestSchema = z.strictObject({
     ),
 });
 
+/** `problems`: what its contract finds wrong with the new body; `edited` is false in a dry run. */
+export const editAnswerSchema = z.object({ edited: z.boolean(), problems: z.array(issueSchema) });
+export type EditAnswer = z.infer<typeof editAnswerSchema>;
+
 export const actionAnswerSchema = z.object({
   /** Null when it was a dry run, or nothing was there to do. */
   action: z.uuid().nullable(),

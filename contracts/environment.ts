@@ -12,8 +12,14 @@ const secretUri = z
 const port = z.coerce.number().int().min(0).max(65_535);
 const milliseconds = z.coerce.number().int().min(1);
 
+const clusterName = z.string().min(1).max(64);
+
 /** `host:port` */
 const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'host:port');
+export function splitAddress(hostAndPort: string): { host: string; port: number } {
+  const [host = '', port] = hostAndPort.split(':');
+  return { host, port: Number(port) };
+}
 /** A Host header as clients send it: without the port where that is the protocol's default. */
 const hostHeader = z.string().regex(/^[^\s:/]+(?::\d{1,5})?$/, 'host or host:port');
 
@@ -41,7 +47,7 @@ const awsEndpoint = {
 };
 /** Where a function asks for the leader when the directory cannot say: `https://host:port`, comma separated. */
 const leaderSearch = {
-  BATON_CLUSTER: z.string().min(1).max(64),
+  BATON_CLUSTER: clusterName,
   BATON_NODE_URLS: z
     .string()
     .transform((value) => value.split(','))
@@ -50,14 +56,31 @@ const leaderSearch = {
   ...awsEndpoint,
 };
 
-const loopback = new Set(['127.0.0.1', '[::1]', 'localhost']);
+/** As they stand in a URL. */
+export const loopbackHosts: readonly string[] = ['127.0.0.1', 'localhost', '[::1]'];
+/** `host`: as it stands in a URL, or as a socket is bound to it. */
+export const isLoopback = (host: string): boolean => loopbackHosts.includes(host === '::1' ? '[::1]' : host);
 /** Traces may hold addresses of pages and ids of messages, so they leave this machine encrypted or not at all. */
 const collectorUrl = z
   .url({ protocol: /^https?$/ })
   .refine(
-    (value) => URL.parse(value)?.protocol === 'https:' || loopback.has(URL.parse(value)?.hostname ?? ''),
+    (value) => URL.parse(value)?.protocol === 'https:' || isLoopback(URL.parse(value)?.hostname ?? ''),
     'https://, or http:// to this machine alone',
   );
+export const memberSchema = z.strictObject({
+  id: nodeIdSchema,
+  /** UDP, host:port. */
+  udp: address,
+  internalUrl: z.url({ protocol: /^https$/ }),
+  publicUrl: z.url({ protocol: /^https?$/ }),
+  voter: z.boolean().default(true),
+});
+export type Member = z.infer<typeof memberSchema>;
+
+/** Whose certificate the secret keeper makes; `hosts`: DNS names besides `name`. */
+const certificateOwnerSchema = z.object({ name: z.string(), hosts: z.array(z.string()).readonly() });
+export type CertificateOwner = z.infer<typeof certificateOwnerSchema>;
+
 /** A leader is not given up for one or two lost heartbeats. */
 export const heartbeatsPerTimeoutMin = 3;
 
@@ -65,19 +88,9 @@ export const environments = {
   node: z
     .object({
       BATON_NODE_ID: nodeIdSchema,
-      BATON_CLUSTER: z.string().min(1).max(64),
+      BATON_CLUSTER: clusterName,
       /** JSON array of every member: see memberSchema. */
-      BATON_MEMBERS: z.string().transform((value, context) => {
-        try {
-          return z.array(memberSchema).min(1).parse(JSON.parse(value));
-        } catch (error) {
-          context.addIssue({
-            code: 'custom',
-            message: `a JSON array of members: ${(error as Error).message}`,
-          });
-          return z.NEVER;
-        }
-      }),
+      BATON_MEMBERS: jsonArray(memberSchema),
       BATON_GENERATION: z.coerce.number().int().min(1).default(1),
       /** Where the vote file and the identity lock live. */
       BATON_DATA: z.string().min(1),
@@ -141,12 +154,12 @@ export const environments = {
   }),
   deliver: z.object({ ...leaderSearch, ...broker, ...tls }),
   announce: z.object({
-    BATON_CLUSTER: z.string().min(1),
+    BATON_CLUSTER: clusterName,
     BATON_DIRECTORY_TABLE: z.string().min(1),
     ...awsEndpoint,
   }),
   redirect: z.object({
-    BATON_CLUSTER: z.string().min(1),
+    BATON_CLUSTER: clusterName,
     BATON_DIRECTORY_TABLE: z.string().min(1),
     ...awsEndpoint,
   }),
@@ -161,7 +174,39 @@ export const environments = {
     /** Needed only where the server's certificate is not from a public authority. */
     BATON_SMTP_CA_URI: secretUri.optional(),
   }),
+
+  // Functions of a deploy on AWS, which no event of ours calls.
+  'secret-keeper': z.object({
+    AWS_REGION: z.string().regex(/^[a-z0-9-]+$/),
+    BATON_CLUSTER: clusterName,
+    /** What the name of every secret of the stage begins with: `baton/dev/`. */
+    BATON_SECRET_PREFIX: z.string().endsWith('/'),
+    /** JSON array of certificateOwnerSchema. */
+    BATON_CERTIFICATES: jsonArray(certificateOwnerSchema),
+    /** Where CloudWatch keeps the metrics of the stage. */
+    BATON_METRIC_NAMESPACE: z.string().min(1),
+  }),
+  'broker-topology': z.object({
+    /** https://host of the broker's management API. */
+    BATON_MANAGEMENT_URL: z.url({ protocol: /^https$/ }),
+    BATON_BROKER_ADMIN_URI: secretUri,
+    /** The secret of a user's credentials is this and the user's name. */
+    BATON_BROKER_USERS_PREFIX: z.string().endsWith('/'),
+    BATON_ITEM_PARTITIONS: itemPartitionsSchema,
+  }),
 } as const;
+
+/** Of text: an array of at least one. */
+function jsonArray<T>(schema: z.ZodType<T>) {
+  return z.string().transform((text, context): T[] => {
+    try {
+      return z.array(schema).min(1).parse(JSON.parse(text));
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: `a JSON array: ${(error as Error).message}` });
+      return z.NEVER;
+    }
+  });
+}
 
 function ftp() {
   return {
@@ -207,16 +252,6 @@ function refuseUnworkable(
       `${node.BATON_ELECTION_TIMEOUT_MS} ms; with a heartbeat of ${node.BATON_HEARTBEAT_MS} ms it is ${timeoutMin} at least`,
     );
 }
-
-const memberSchema = z.strictObject({
-  id: nodeIdSchema,
-  /** UDP, host:port. */
-  udp: address,
-  internalUrl: z.url({ protocol: /^https$/ }),
-  publicUrl: z.url({ protocol: /^https?$/ }),
-  voter: z.boolean().default(true),
-});
-export type Member = z.infer<typeof memberSchema>;
 
 export type ProcessName = keyof typeof environments;
 export type Environment<P extends ProcessName> = z.infer<(typeof environments)[P]>;

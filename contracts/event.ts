@@ -19,6 +19,32 @@ const event = <T extends string, S extends z.ZodRawShape>(type: T, shape: S) =>
 const nodeId = nodeIdSchema;
 const role = z.enum(['follower', 'candidate', 'leader', 'learner']);
 
+export const fileChangedSchema = event('file.changed', {
+  fileId: z.string(),
+  name: z.string(),
+  state: z.enum(['opened', 'applied', 'rejected', 'moved']),
+  rows: z.int().nullable(),
+  /** Items of a crawl file that its messages had not delivered. */
+  differences: z.int().nullish(),
+  reason: z.string().nullable(),
+});
+export const crawlChangedSchema = event('crawl.changed', {
+  source: z.string(),
+  intake: z.int(),
+  /** How a run of the scraper ended; `lost`: the leader was not told, and the crawl goes on as if the worker had died. */
+  status: z.enum(['paused', 'finished', 'lost']),
+  pages: z.int(),
+  itemsSeen: z.int(),
+  itemsPublished: z.int(),
+  reason: z.string().nullable(),
+});
+export const mailChangedSchema = event('mail.changed', {
+  mailId: z.string(),
+  state: z.enum(['queued', 'claimed', 'sent', 'failed', 'suppressed', 'unknown']),
+  attempt: z.int(),
+  detail: z.string().nullable(),
+});
+
 export const batonEventSchema = z.discriminatedUnion('type', [
   event('process.started', { pid: z.int(), release: z.string() }),
   event('process.stopping', { reason: z.string() }),
@@ -65,26 +91,9 @@ export const batonEventSchema = z.discriminatedUnion('type', [
     inStock: z.boolean(),
     term: z.int(),
   }),
-  event('file.changed', {
-    fileId: z.string(),
-    name: z.string(),
-    state: z.enum(['opened', 'applied', 'rejected', 'moved']),
-    rows: z.int().nullable(),
-    /** Items of a crawl file that its messages had not delivered. */
-    differences: z.int().nullish(),
-    reason: z.string().nullable(),
-  }),
+  fileChangedSchema,
   event('file.exported', { name: z.string(), rows: z.int(), bytes: z.int() }),
-  event('crawl.changed', {
-    source: z.string(),
-    intake: z.int(),
-    /** How a run of the scraper ended; `lost`: the leader was not told, and the crawl goes on as if the worker had died. */
-    status: z.enum(['paused', 'finished', 'lost']),
-    pages: z.int(),
-    itemsSeen: z.int(),
-    itemsPublished: z.int(),
-    reason: z.string().nullable(),
-  }),
+  crawlChangedSchema,
   /** Told by the leader once a minute for each source, for metrics and logs. No page shows it: pages ask for GET /sources. */
   event('source.judged', {
     source: z.string(),
@@ -97,12 +106,7 @@ export const batonEventSchema = z.discriminatedUnion('type', [
     intervals: z.number().nullable(),
     overdue: z.boolean(),
   }),
-  event('mail.changed', {
-    mailId: z.string(),
-    state: z.enum(['queued', 'claimed', 'sent', 'failed', 'suppressed', 'unknown']),
-    attempt: z.int(),
-    detail: z.string().nullable(),
-  }),
+  mailChangedSchema,
   event('message.dead-lettered', {
     queue: z.string(),
     messageId: z.string(),
@@ -127,3 +131,7 @@ export type EventType = BatonEvent['type'];
 /** An event as its author writes it: time, process and version are added by the logger. */
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 export type EventDraft = DistributiveOmit<BatonEvent, 'version' | 'at' | 'process'>;
+
+export const detailLengthMax = 1_000;
+/** What is told of a cause in words: an event, a verdict or a report is no place for pages of it. */
+export const detailText = (text: string): string => text.slice(0, detailLengthMax);

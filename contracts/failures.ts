@@ -38,7 +38,7 @@ export const failures = {
     definite: true,
     next: 'retry-same-key',
     means:
-      'The leader has its full number of batches in flight, or the database is read too much; try again after Retry-After.',
+      'The node has all it takes of batches, database reads or live readers; try again after Retry-After.',
   },
   DATABASE_UNAVAILABLE: {
     httpStatus: 503,
@@ -170,6 +170,12 @@ export const failures = {
 } as const satisfies Record<string, FailureRule>;
 
 export type FailureCode = keyof typeof failures;
+
+/** What whoever finds no leader is asked to wait: an election is over by then. */
+export const noLeaderRetryMs = 500;
+
+/** RFC 9457: the content type of every error answer. */
+export const problemMediaType = 'application/problem+json';
 
 /** The body of every error answer, of nodes and functions alike. */
 export function problem(

@@ -2,6 +2,7 @@
 // Every answer that fails is application/problem+json (RFC 9457) with `code` from contracts/failures.ts.
 // A follower answers 421 with `leader`; callers follow it, at most twice.
 import * as z from 'zod';
+import { detailLengthMax } from './event.ts';
 import { nodeIdSchema, sourceNameSchema, traceparentSchema, versionSchema } from './ids.ts';
 import { issueSchema } from './issue.ts';
 import { shopSourceSchema } from './source.ts';
@@ -178,11 +179,16 @@ export const packedStateLengthMax = 7_800_000;
 const packedStateSchema = z.strictObject({ zstd: z.string().max(packedStateLengthMax) });
 export type PackedCrawlState = z.infer<typeof packedStateSchema>;
 
+/** Who holds a lease or a claim. */
+const owner = z.string().min(1).max(100);
+/** As long as a function of AWS may run. */
+const leaseMsMax = 900_000;
+
 export const crawlRequestSchema = z.strictObject({
-  owner: z.string().min(1).max(100),
+  owner,
   /** Only this source, whether due or not. */
   source: sourceNameSchema.optional(),
-  leaseMs: z.int().min(1_000).max(900_000),
+  leaseMs: z.int().min(1_000).max(leaseMsMax),
 });
 export type CrawlRequest = z.infer<typeof crawlRequestSchema>;
 export const crawlLeaseSchema = z.object({
@@ -197,14 +203,14 @@ export const crawlLeaseSchema = z.object({
 export type CrawlLease = z.infer<typeof crawlLeaseSchema>;
 export const crawlUpdateSchema = z
   .strictObject({
-    owner: z.string().min(1).max(100),
-    leaseMs: z.int().min(1_000).max(900_000),
+    owner,
+    leaseMs: z.int().min(1_000).max(leaseMsMax),
     /** Left out where `running` renews the lease alone. */
     state: packedStateSchema.optional(),
     /** `running` renews; `paused` gives the lease back with the frontier kept; `finished` ends the crawl. */
     status: z.enum(['running', 'paused', 'finished']),
     /** Why it paused, or why it finished without having read all. */
-    reason: z.string().max(1_000).optional(),
+    reason: z.string().max(detailLengthMax).optional(),
     /** With `paused`: for how long nobody takes the crawl up, since the site asked for it. The leader bounds it to a day. */
     waitMs: z.int().min(0).optional(),
     counts: z.strictObject({
@@ -268,14 +274,14 @@ export const fileOutcomeSchema = z.strictObject({
 export type FileOutcome = z.infer<typeof fileOutcomeSchema>;
 
 export const leaseRequestSchema = z.strictObject({
-  owner: z.string().min(1).max(100),
+  owner,
   /** 0 gives it back. */
-  leaseMs: z.int().min(0).max(900_000),
+  leaseMs: z.int().min(0).max(leaseMsMax),
 });
 
 export const mailClaimRequestSchema = z.strictObject({
   attempt: z.int().min(1),
-  owner: z.string().min(1).max(100),
+  owner,
 });
 export const mailClaimAnswerSchema = z.discriminatedUnion('kind', [
   z.object({
@@ -292,7 +298,7 @@ export const mailClaimAnswerSchema = z.discriminatedUnion('kind', [
 export type MailClaimAnswer = z.infer<typeof mailClaimAnswerSchema>;
 export const mailResultSchema = z.strictObject({
   attempt: z.int().min(1),
-  owner: z.string().min(1).max(100),
+  owner,
   /** retry: refused or failed before it was taken; rejected: there is no such recipient; unknown: lost after DATA. */
   outcome: z.enum(['sent', 'retry', 'rejected', 'unknown']),
   detail: z.string().max(2000),

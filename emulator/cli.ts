@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // `baton`: the command line of the system, of processes, of containers or on AWS.
-// Exit codes: 0 ok, 1 failed, 2 usage, 3 nothing running.
+// commands/exit-codes.ts says how it ends.
 import { exitCodes } from './commands/exit-codes.ts';
 import { runCommand } from './program.ts';
 

@@ -3,3 +3,5 @@
 export const accountId = '000000000000'; // As LocalStack's, so that ARNs look alike.
 export const region = 'us-east-1';
 export const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
+/** The one account that LocalStack makes by itself. */
+export const localstackCredentials = { accessKeyId: 'test', secretAccessKey: 'test' };

@@ -9,8 +9,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
-
-const loopbackNames: readonly string[] = ['127.0.0.1', 'localhost', '[::1]'];
+import { isLoopback, loopbackHosts } from '../contracts/environment.ts';
 
 export interface LocalAddress {
   readonly host: string;
@@ -27,7 +26,7 @@ export async function listenLocally(
   listener: RequestListener,
   { host, port, containerName }: LocalAddress,
 ): Promise<{ server: Server; port: number }> {
-  if (containerName === undefined && !['127.0.0.1', 'localhost', '::1'].includes(host))
+  if (containerName === undefined && !isLoopback(host))
     throw new Error(
       `this server speaks plain HTTP, so it listens on loopback only, ${host} is not: use 127.0.0.1`,
     );
@@ -51,7 +50,7 @@ export function isLocalRequest(request: IncomingMessage, containerName?: string)
   const { host = '', origin } = request.headers;
   const name = URL.parse(`http://${host}`)?.hostname ?? '';
   return (
-    (loopbackNames.includes(name) || (containerName !== undefined && name === containerName)) &&
+    (loopbackHosts.includes(name) || (containerName !== undefined && name === containerName)) &&
     (origin === undefined || URL.parse(origin)?.host === host) &&
     request.headers['sec-fetch-site'] !== 'cross-site'
   );

@@ -12,7 +12,7 @@ import { exitCodes, type Finish } from './commands/exit-codes.ts';
 import { addInvoke } from './commands/invoke.ts';
 import { addMail } from './commands/mail.ts';
 import { addNode } from './commands/node-recover.ts';
-import { addDown } from './commands/running.ts';
+import { addDown } from './commands/down.ts';
 import { addGlobalTarget, type Place } from './commands/target.ts';
 import { addTrace } from './commands/trace.ts';
 import { addUp } from './commands/up-command.ts';

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import type { BatonEvent, EventDraft } from '../contracts/event.ts';
 import { eventVersion } from '../contracts/event.ts';
 import { routes } from '../contracts/node-api.ts';
+import { transferAnswerSchema } from '../contracts/public-api.ts';
+import { publicRoutes } from '../contracts/public-routes.ts';
 import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
 import { parseEventLine } from '../runtime/logger.ts';
 import { callLeader } from './cluster/call-leader.ts';
@@ -33,7 +35,7 @@ import { startServices, stopServices } from './launcher/start-services.ts';
 import { systemStatus, type SystemStatus } from './cluster/status.ts';
 import { Supervisor } from './launcher/supervisor.ts';
 import type { SystemEvent } from './launcher/system-event.ts';
-import { handedOver, transferAnswerSchema, transferRequest } from './cluster/transfer.ts';
+import { handedOver, transferRequest } from './cluster/transfer.ts';
 
 export interface System {
   readonly stack: Stack;
@@ -172,8 +174,9 @@ async function startInFolder(
     onChange: (change) => report({ type: 'fault.injected', ...change }),
   });
   const chaos = (command: string): Promise<string> => faults.carryOut(parseChaos(command));
+  const faultsInForce = (): string[] => faults.list().map(activeText);
   const status = (): Promise<SystemStatus> =>
-    systemStatus(stack.members, supervisor.views(), { faults: faults.list().map(activeText) });
+    systemStatus(stack.members, supervisor.views(), { faults: faultsInForce() });
   async function fault(action: FaultAction, target: string): Promise<string> {
     if (action === 'resume' && target === everyPaused) {
       const names = supervisor.views().flatMap(({ name, state }) => (state === 'paused' ? [name] : []));
@@ -204,7 +207,7 @@ async function startInFolder(
     const answer = transferAnswerSchema.parse(
       await callLeader(system, {
         method: 'POST',
-        path: '/cluster/transfer',
+        path: publicRoutes.transfer,
         role: 'operator',
         json: transferRequest(target),
       }),
@@ -242,7 +245,7 @@ async function startInFolder(
       token: stack.credentials.controlToken,
       faultsToken: stack.credentials.faultsToken.token,
     },
-    { status, fault, chaos, transfer, recover, down: askDown },
+    { status, faults: faultsInForce, fault, chaos, transfer, recover, down: askDown },
   );
   controlUrl = control.url;
   record();

@@ -1,6 +1,6 @@
 // The FTP server that the scraper and ftp-sync share, as their environment names it. Opens no connection.
-import type { Environment } from '../contracts/environment.ts';
-import { credentialsSchema, type Credentials } from '../runtime/credentials.ts';
+import { splitAddress, type Environment } from '../contracts/environment.ts';
+import { credentialsSchema, type Credentials } from '../contracts/secrets.ts';
 import { type Secrets } from '../runtime/secrets.ts';
 
 export interface FtpAddress {
@@ -18,11 +18,9 @@ type FtpEnvironment = Pick<
 >;
 
 export function ftpAddressOf(environment: FtpEnvironment, secrets: Secrets): FtpAddress {
-  const [host, port] = environment.BATON_FTP_ADDRESS.split(':') as [string, string];
   const caUri = environment.BATON_FTP_CA_URI;
   return {
-    host,
-    port: Number(port),
+    ...splitAddress(environment.BATON_FTP_ADDRESS),
     root: environment.BATON_FTP_ROOT,
     credentials: () => secrets.json(environment.BATON_FTP_CREDENTIALS_URI, credentialsSchema),
     ca: async () => (caUri === undefined ? undefined : await secrets.text(caUri)),

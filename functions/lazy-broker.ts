@@ -4,7 +4,7 @@ import type { Environment } from '../contracts/environment.ts';
 import { describeError } from '../runtime/failure.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { connectBroker, type BrokerClient } from '../runtime/rabbitmq.ts';
-import { credentialsSchema } from '../runtime/credentials.ts';
+import { credentialsSchema } from '../contracts/secrets.ts';
 import { type Secrets } from '../runtime/secrets.ts';
 
 export type BrokerEnvironment = Pick<

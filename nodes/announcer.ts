@@ -8,7 +8,7 @@ import {
   type Announcement,
 } from '../contracts/announcement.ts';
 import type { Member } from '../contracts/environment.ts';
-import type { LeadershipView } from '../contracts/public-views.ts';
+import type { LeadershipView } from '../contracts/public-api.ts';
 import type { Leadership } from './leadership.ts';
 
 export type SendAnnouncement = (announcement: Announcement) => Promise<void>;

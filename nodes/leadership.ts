@@ -1,18 +1,14 @@
 // From "the raft thread says I lead" to "the database lets me write": claims the fence for each term this node wins,
 // repeats the claim while the database is away, and hands every fenced write the term it holds.
 // Never decides who leads, and never writes rows itself.
+import { noLeaderRetryMs } from '../contracts/failures.ts';
 import type { Emit } from '../runtime/logger.ts';
 import type { LeaderHint } from '../contracts/node-api.ts';
 import type { Member } from '../contracts/environment.ts';
-import type { LeadershipView } from '../contracts/public-views.ts';
+import type { LeadershipView, TransferAnswer } from '../contracts/public-api.ts';
 import { codeOf, describeError, Failure } from '../runtime/failure.ts';
 import type { RaftThread } from './raft-thread/thread.ts';
 import type { ClaimResult } from './store.ts';
-
-/** `leader`: who leads now; null when nobody was elected within the patience of a write. */
-export type HandOver =
-  | { readonly kind: 'done'; readonly leader: string | null }
-  | { readonly kind: 'failed'; readonly reason: string };
 
 export interface LeadershipOptions {
   readonly nodeId: string;
@@ -124,11 +120,11 @@ export class Leadership {
 
   /**
    * Takes no writes while those under way end and leadership is handed over; takes them again when nobody took it.
-   * Who took over need not be whom it was meant for: should that one die meanwhile, another is elected. A leader that cannot
-   * claim the fence hands over, too.
+   * `leader` is null when nobody was elected within the patience of a write. Who took over need not be whom it was meant for:
+   * should that one die meanwhile, another is elected. A leader that cannot claim the fence hands over, too.
    * @throws Failure NOT_LEADER or NO_LEADER, as a write.
    */
-  async transfer(target: string | null, reason: string): Promise<HandOver> {
+  async transfer(target: string | null, reason: string): Promise<TransferAnswer> {
     const { kind, term } = this.#state;
     if (this.#handsOver || (kind !== 'leading' && kind !== 'waiting')) throw this.#refusal();
     this.#handsOver = true;
@@ -177,7 +173,7 @@ export class Leadership {
     if (leader && leader.nodeId !== this.#options.nodeId)
       return new Failure('NOT_LEADER', `${this.#options.nodeId} does not lead`, { details: { leader } });
     return new Failure('NO_LEADER', `${this.#options.nodeId} is ${this.#state.kind}, no node takes writes`, {
-      details: { retryAfterMs: 500 },
+      details: { retryAfterMs: noLeaderRetryMs },
     });
   }
 

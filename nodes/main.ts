@@ -10,7 +10,7 @@ import { describeError } from '../runtime/failure.ts';
 import { createLifecycle } from '../runtime/lifecycle.ts';
 import { createLogger } from '../runtime/logger.ts';
 import { connectBroker } from '../runtime/rabbitmq.ts';
-import { credentialsSchema } from '../runtime/credentials.ts';
+import { clusterKeysSchema, credentialsSchema, tokensSchema } from '../contracts/secrets.ts';
 import { createSecrets } from '../runtime/secrets.ts';
 import { sendAnnouncementsTo } from './announcer.ts';
 import { openDatabase } from './database/database.ts';
@@ -18,10 +18,9 @@ import { joinCluster } from './identity/join-cluster.ts';
 import { createNode } from './node.ts';
 import { openNamedCollector } from './tracing/open-collector.ts';
 import { renewal, watchRenewals } from './identity/renewals.ts';
-import { clusterKeysSchema, startRaftThread } from './raft-thread/thread.ts';
+import { startRaftThread } from './raft-thread/thread.ts';
 import { takeIdentityLock } from './identity/identity-lock.ts';
 import { makeFirstVoteFile, readIdentity, setVoteFileAside } from './identity/vote-file.ts';
-import { tokensSchema } from './web/guard.ts';
 import { bundlePage } from './web/page.ts';
 
 const stopWithinMs = 9_000; // Drain 5 s, hand over 1 s, close: inside the 10 s that a container gets by default.

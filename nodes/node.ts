@@ -1,7 +1,8 @@
 // One node of the cluster, wired: raft thread, leadership, announcer, listeners and the leader's jobs. Tests call it
 // with other adapters. Holds no logic of its own, and reads no environment.
 import type { Server as SecureServer } from 'node:https';
-import type { Member } from '../contracts/environment.ts';
+import { isLoopback, loopbackHosts, type Member } from '../contracts/environment.ts';
+import type { Tokens } from '../contracts/secrets.ts';
 import type { BatonEvent } from '../contracts/event.ts';
 import { describeError } from '../runtime/failure.ts';
 import { createInternalClient, type TlsMaterial } from '../runtime/internal-http.ts';
@@ -21,7 +22,7 @@ import type { Store } from './store.ts';
 import type { Launcher } from './web/faults.ts';
 import { TraceExport, type SpanSender } from './tracing/trace-export.ts';
 import { takeForwarded } from './web/forward.ts';
-import { Guard, type Tokens } from './web/guard.ts';
+import { Guard } from './web/guard.ts';
 import { createInternalServer } from './web/internal-server.ts';
 import { Live } from './web/live.ts';
 import type { Page } from './web/page.ts';
@@ -72,8 +73,12 @@ export interface BatonNode {
   close(reason: string): Promise<void>;
 }
 
-const loopback = new Set(['127.0.0.1', '::1', 'localhost']);
 const batchesInFlightMax = 8;
+
+/** A database that is away is asked again so often. */
+const repeatClaimMs = 500;
+/** Longer than an election takes with the default timeout, and shorter than any caller waits. */
+const patienceMs = 500;
 
 /** @throws Error when the public listener would speak plain HTTP beyond loopback, or a port is taken. */
 export async function createNode(settings: NodeSettings, adapters: NodeAdapters): Promise<BatonNode> {
@@ -82,7 +87,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
   const member = members.find(({ id }) => id === nodeId);
   if (!member)
     throw new Error(`${nodeId} is not among the members ${members.map(({ id }) => id).join(', ')}`);
-  if (!loopback.has(settings.bind) && !settings.publicBehindProxy)
+  if (!isLoopback(settings.bind) && !settings.publicBehindProxy)
     throw new Error(
       `BATON_BIND is ${settings.bind}: the public listener has no TLS, so it binds to loopback only, unless BATON_PUBLIC_BEHIND_PROXY says that only a proxy with TLS, or a port published on loopback, leads to it`,
     );
@@ -95,8 +100,8 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     raft,
     claim: (claim) => store.claim(claim),
     emit: logger.emit,
-    repeatClaimMs: 500,
-    patienceMs: 500,
+    repeatClaimMs,
+    patienceMs,
   });
 
   const problems = new Problems();
@@ -143,7 +148,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
   const internalUrl = await internal.listen({ host: settings.bind, port: settings.internalPort });
   const publicUrl = await web.listen({ host: settings.bind, port: settings.publicPort });
   const { port } = new URL(publicUrl);
-  for (const name of ['127.0.0.1', 'localhost', '[::1]']) hosts.add(`${name}:${port}`);
+  for (const name of loopbackHosts) hosts.add(`${name}:${port}`);
 
   const announcer = startAnnouncer({
     cluster: settings.cluster,

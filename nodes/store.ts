@@ -17,7 +17,15 @@ import type {
   MailClaimAnswer,
   MailResult,
 } from '../contracts/node-api.ts';
-import type { CrawlView, FileView, MailView } from '../contracts/public-views.ts';
+import type {
+  CrawlView,
+  ErasedCounts,
+  FileView,
+  ItemDetail,
+  MailView,
+  Watch,
+  WatchView,
+} from '../contracts/public-api.ts';
 import type { Source } from '../contracts/source.ts';
 import type { DeadLetterStore } from './dead-letters/store.ts';
 import type { TraceStore } from './tracing/deliveries.ts';
@@ -40,16 +48,6 @@ export interface ItemQuery {
   /** Exclusive: the last item of the page before. */
   readonly after?: { source: string; sku: string } | undefined;
   readonly limit: number;
-}
-export const watchTopics = ['prices', 'files', 'leader'] as const;
-export interface Watch {
-  readonly id: string;
-  readonly email: string;
-  /** Price drops of items, rejected files of a source, or who leads. */
-  readonly about: (typeof watchTopics)[number];
-  /** Null watches every source, or every item of the source. */
-  readonly source: string | null;
-  readonly sku: string | null;
 }
 export interface StagedRow {
   readonly row: number;
@@ -105,13 +103,6 @@ export type Swept =
   | 'dead_letters'
   | 'dead_letter_actions';
 
-/** What was deleted because an address stood in it. */
-export interface ErasedCounts {
-  readonly watches: number;
-  readonly mails: number;
-  readonly suppressions: number;
-}
-
 /** Exact counts since the database was made, kept by the statements that do what is counted. `itemVersions` and `files`: applied ones. */
 export interface StoredCounts {
   readonly items: number;
@@ -136,7 +127,7 @@ export interface ItemStore {
     items: readonly (BatchRequest['items'][number] & { item: Item })[],
   ): Promise<ItemVerdict[]>;
   items(query: ItemQuery): Promise<Item[]>;
-  item(key: { source: string; sku: string }): Promise<{ item: Item; history: Item[] } | undefined>;
+  item(key: { source: string; sku: string }): Promise<ItemDetail | undefined>;
   feedBounds(): Promise<FeedBounds>;
   /** At most `limit` events with ids above `after`, dense and in order of commit. */
   feed(page: { after: number; limit: number }): Promise<ItemEvent[]>;
@@ -216,7 +207,7 @@ export interface ListStore {
   sourceAges(options: { limit: number; intervalSMin: number }): Promise<SourceAge[]>;
   watches(): Promise<Watch[]>;
   /** Without the address: whoever has a watch's id got it by mail. */
-  watch(id: string): Promise<Omit<Watch, 'email'> | undefined>;
+  watch(id: string): Promise<WatchView | undefined>;
   /** Idempotent: the same watch twice is one row. */
   putWatch(term: number, watch: Omit<Watch, 'id'>): Promise<Watch>;
   deleteWatch(term: number, id: string): Promise<boolean>;

@@ -1,6 +1,6 @@
 // How everything of ours reaches RabbitMQ: TLS always verified, every wait bounded.
 import { connect, type ChannelModel } from 'amqplib';
-import type { Credentials } from './credentials.ts';
+import type { Credentials } from '../contracts/secrets.ts';
 
 export interface BrokerAddress {
   /** amqps://host:port/vhost */

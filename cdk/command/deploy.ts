@@ -42,16 +42,16 @@ export async function deploy(
 
   /** Resolves when a task cannot start, and never otherwise. */
   async function watch(): Promise<number> {
-    const cluster = new Names(stage).cluster;
+    const names = new Names(stage);
     for (;;) {
       if (!(await pause())) return await cdk.ended;
       // A look that fails says nothing about the deploy; the next one follows.
-      const services = await readServices(ecs, cluster).catch(() => []);
+      const services = await readServices(ecs, names.cluster).catch(() => []);
       const trouble = findTrouble(services, { since, now: new Date() });
       if (!trouble) continue;
       process.stderr.write(
         `\n${trouble.service} cannot start: ${trouble.reason}\n` +
-          `Its last words: aws logs tail /baton/${stage.name}/${trouble.service === 'ftp' ? 'ftp' : 'nodes'} --since 15m --log-stream-name-prefix ${trouble.service}\n` +
+          `Its last words: aws logs tail ${names.logGroup(trouble.service === 'ftp' ? 'ftp' : 'nodes')} --since 15m --log-stream-name-prefix ${trouble.service}\n` +
           'CloudFormation goes on and puts the version before back; deploy again when it has ended.\n',
       );
       return 1;

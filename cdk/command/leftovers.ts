@@ -3,7 +3,8 @@ import { Names } from '../names.ts';
 import type { AwsStage } from '../stage.ts';
 
 export function leftovers(stage: AwsStage): string {
-  const { cluster } = new Names(stage);
+  const names = new Names(stage);
+  const { cluster } = names;
   const left = [
     'the bucket with the access log of the load balancer, which stays on purpose',
     `log groups that AWS made by itself: /aws/amazonmq/broker/<id of the broker>/*, /aws/ecs/containerinsights/${cluster}/performance, /aws/lambda/${cluster}-network-*`,
@@ -11,7 +12,7 @@ export function leftovers(stage: AwsStage): string {
     `the record in the zone of ${stage.domain.name} that the certificate was validated by`,
     'images and zips of the bootstrap stack (npx cdk gc --unstable=gc), and that stack itself, CDKToolkit, which other stages use too',
     ...(stage.collector?.headersSecret
-      ? [`the secret baton/${stage.name}/otlp-headers, which was made by hand`]
+      ? [`the secret ${names.secret('otlp-headers')}, which was made by hand`]
       : []),
     ...(stage.retainData
       ? [

@@ -44,13 +44,13 @@ export async function readOutputs(stage: AwsStage, cloudFormation: CloudFormatio
 }
 
 export function describeOutputs(stage: AwsStage, { publicUrl, frontUrl, region }: Outputs): string {
-  const { cluster } = new Names(stage);
+  const names = new Names(stage);
   return [
     `Page and API  ${publicUrl}`,
     `Front         ${frontUrl}`,
-    `Dashboard     https://${region}.console.aws.amazon.com/cloudwatch/home?region=${region}#dashboards/dashboard/${cluster}`,
-    `Nodes' log    aws logs tail /baton/${stage.name}/nodes --follow`,
-    `Tokens        aws secretsmanager get-secret-value --secret-id baton/${stage.name}/tokens`,
+    `Dashboard     https://${region}.console.aws.amazon.com/cloudwatch/home?region=${region}#dashboards/dashboard/${names.cluster}`,
+    `Nodes' log    aws logs tail ${names.logGroup('nodes')} --follow`,
+    `Tokens        aws secretsmanager get-secret-value --secret-id ${names.secret('tokens')}`,
     `Budget        ${stage.budgetUsd} USD a month; what it is made of: docs/aws.md`,
     '',
   ].join('\n');

@@ -1,14 +1,11 @@
 // What a first user wants to know: does the page answer, does somebody lead, do the nodes hear each other, does the front
 // lead there? Reads only, and needs no token.
-import { z } from 'zod';
+import { clusterViewSchema } from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import type { Outputs } from './outputs.ts';
 
 const answerWithinMs = 10_000;
-const clusterSchema = z.object({
-  nodeId: z.string(),
-  term: z.number(),
-  leader: z.object({ nodeId: z.string() }).nullable(),
-});
+const askedOfCluster = clusterViewSchema.pick({ nodeId: true, term: true, leader: true });
 
 interface Check {
   readonly name: string;
@@ -34,8 +31,8 @@ export async function smoke({
     {
       name: 'leader',
       run: async () => {
-        const answer = await get(new URL('/cluster', publicUrl));
-        const { leader, term, nodeId } = clusterSchema.parse(await answer.json());
+        const answer = await get(new URL(publicRoutes.cluster, publicUrl));
+        const { leader, term, nodeId } = askedOfCluster.parse(await answer.json());
         if (!leader) throw new Error(`${nodeId} knows no leader: docs/runbook.md, "Nobody leads"`);
         return `${leader.nodeId} leads in term ${term}`;
       },

@@ -1,13 +1,13 @@
 // The nodes of a stage from outside: where its load balancer is, what the cluster says there, and the operator's token.
 import { CloudFormationClient, DescribeStacksCommand, type Stack } from '@aws-sdk/client-cloudformation';
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { z } from 'zod';
-import { readCluster, type SeenCluster } from '../cluster/cluster-view.ts';
+import type { ClusterView } from '../../contracts/public-api.ts';
+import { tokensSchema } from '../../contracts/secrets.ts';
+import { readCluster } from '../cluster/read-cluster.ts';
 import { CommandError } from '../commands/exit-codes.ts';
 import { callAws, clientSettings, type Account } from './account.ts';
 
 const answerWithinMs = 5_000; // Of a node, behind a load balancer, over the internet.
-const tokensSchema = z.object({ operator: z.string().min(1) });
 
 /** @throws CommandError when the stage is not deployed. */
 export async function readPublicUrl({ stage, names }: Account): Promise<string> {
@@ -40,8 +40,8 @@ export function notDeployed(
 }
 
 /** Through the load balancer, so as any node sees it. @throws Error in one line. */
-export async function readClusterAt(publicUrl: string): Promise<SeenCluster> {
-  let cluster: SeenCluster;
+export async function readClusterAt(publicUrl: string): Promise<ClusterView> {
+  let cluster: ClusterView;
   try {
     cluster = await readCluster(publicUrl, { withinMs: answerWithinMs });
   } catch (cause) {
@@ -74,7 +74,7 @@ async function readOperatorToken({ names }: Account): Promise<string> {
     secrets.send(new GetSecretValueCommand({ SecretId }), options),
   );
   try {
-    return tokensSchema.parse(JSON.parse(SecretString)).operator;
+    return tokensSchema.pick({ operator: true }).parse(JSON.parse(SecretString)).operator;
   } catch {
     // Without the cause: it may hold what was read.
     throw new Error(`the secret ${SecretId} holds no operator's token: put one in, as docs/aws.md says`);

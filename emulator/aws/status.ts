@@ -2,7 +2,7 @@
 // in the form of the local status. What is not reached is shown as unknown and said in a line of its own.
 import { members } from '../../cdk/addresses.ts';
 import { describeError } from '../../runtime/failure.ts';
-import { statusPage } from '../commands/running.ts';
+import { statusPage } from '../commands/status-text.ts';
 import { systemStatus, type SystemStatus } from '../cluster/status.ts';
 import type { Account } from './account.ts';
 import { readClusterAt, readPublicUrl } from './cluster.ts';
@@ -42,7 +42,7 @@ export async function cloudStatus(account: Account): Promise<CloudStatus> {
         url,
         internalUrl,
         udp,
-        role: 'unknown',
+        state: 'unknown' as const,
         term: null,
         pid: null,
         health: 'down' as const,

@@ -3,6 +3,8 @@
 import { request } from 'undici';
 import { z } from 'zod';
 import type { Member } from '../../contracts/environment.ts';
+import { countsSchema, healthSchema, leadershipStates } from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { serviceKinds } from '../services/service.ts';
 
 const serviceStates = ['starting', 'up', 'paused', 'restarting', 'stopping', 'stopped'] as const;
@@ -20,8 +22,8 @@ const serviceViewSchema = z.object({
 });
 const nodeStatusSchema = z.object({
   id: z.string(),
-  /** `leading`, `waiting`, `following`, `resigned`; `unknown` when it does not answer. */
-  role: z.string(),
+  /** Leadership as writes see it; `unknown` when it does not answer. */
+  state: z.enum([...leadershipStates, 'unknown']),
   term: z.int().nullable(),
   url: z.string(),
   internalUrl: z.string(),
@@ -30,15 +32,6 @@ const nodeStatusSchema = z.object({
   health: z.enum(['ok', 'paused', 'down', 'unreachable']),
   /** In words, as this node sees them. */
   problems: z.array(z.string()).readonly(),
-});
-const count = z.int().nullable();
-const countsSchema = z.object({
-  items: count,
-  itemVersions: count,
-  files: count,
-  mailsSent: count,
-  deadLetters: count,
-  queued: count,
 });
 export const systemStatusSchema = z.object({
   leader: z.string().nullable(),
@@ -55,12 +48,6 @@ export type NodeStatus = Readonly<z.infer<typeof nodeStatusSchema>>;
 export type SystemStatus = Readonly<z.infer<typeof systemStatusSchema>>;
 
 const askMs = 700;
-const viewSchema = z.object({
-  state: z.string(),
-  term: z.int(),
-  leader: z.string().nullable(),
-  problems: z.array(z.string()).default([]),
-});
 const unknownCounts: SystemStatus['counts'] = {
   items: null,
   itemVersions: null,
@@ -80,7 +67,9 @@ export async function systemStatus(
     Promise.all(members.map((member) => lookAt(member, { services, withinMs }))),
     // The first node that knows; all read the same database and broker.
     Promise.any(
-      members.map(({ publicUrl }) => ask(`${publicUrl}/counts`, { schema: countsSchema, withinMs })),
+      members.map(({ publicUrl }) =>
+        ask(publicUrl + publicRoutes.counts, { schema: countsSchema, withinMs }),
+      ),
     ).catch(() => unknownCounts),
   ]);
   const nodes = seen.map(({ node }) => node);
@@ -114,7 +103,7 @@ interface Seen {
 function leaderOf(seen: readonly Seen[]): { id: string; term: number | null } | undefined {
   // Two may lead, or be followed, for a moment while leadership moves; the higher term is right.
   const newestFirst = seen.toSorted((one, other) => (other.node.term ?? 0) - (one.node.term ?? 0));
-  const leading = newestFirst.find(({ node }) => node.role === 'leading')?.node;
+  const leading = newestFirst.find(({ node }) => node.state === 'leading')?.node;
   if (leading) return leading;
   const follower = newestFirst.find(({ follows }) => follows !== null);
   const followed = seen.find(({ node }) => node.id === follower?.follows)?.node;
@@ -136,15 +125,15 @@ async function lookAt(
     pid: service?.pid ?? null,
   };
   try {
-    const { state, term, leader, problems } = await ask(`${member.publicUrl}/health`, {
-      schema: viewSchema,
+    const { state, term, leader, problems } = await ask(member.publicUrl + publicRoutes.health, {
+      schema: healthSchema,
       withinMs,
     });
-    const node: NodeStatus = { ...about, role: state, term, health: 'ok', problems };
+    const node: NodeStatus = { ...about, state, term, health: 'ok', problems };
     return { node, follows: state === 'following' ? leader : null };
   } catch {
     const health = service?.state === 'paused' ? 'paused' : service?.pid ? 'unreachable' : 'down';
-    return { node: { ...about, role: 'unknown', term: null, health, problems: [] }, follows: null };
+    return { node: { ...about, state: 'unknown', term: null, health, problems: [] }, follows: null };
   }
 }
 

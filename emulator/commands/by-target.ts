@@ -1,9 +1,11 @@
 // The commands that are there for every target, each with its three ways. What belongs to AWS is loaded for AWS alone.
+import { transferAnswerSchema } from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { userName } from '../../runtime/user-name.ts';
 import { pause } from '../../runtime/waiting.ts';
 import { readStatus } from '../launcher/ask-launcher.ts';
 import type { FaultAction } from '../launcher/control.ts';
-import { handedOver, transferAnswerSchema, transferRequest } from '../cluster/transfer.ts';
+import { handedOver, transferRequest } from '../cluster/transfer.ts';
 import { chaos, type ChaosOptions } from './chaos.ts';
 import {
   composeStatus,
@@ -13,13 +15,15 @@ import {
   statusOfCompose,
 } from './compose-status.ts';
 import { CommandError, exitCodes, orFailed } from './exit-codes.ts';
+import { fault } from './fault.ts';
+import { findRunning } from './find-running.ts';
 import { withLeader } from './leader-api.ts';
 import { loadAws } from './load-aws.ts';
 import { logs } from './logs.ts';
 import { nodeDetails, nodesText, type NodeDetail } from './nodes.ts';
-import { whileRead } from './reader.ts';
-import { fault, findRunning, status } from './running.ts';
+import { status } from './status.ts';
 import type { Place, Target } from './target.ts';
+import { whileRead } from './while-read.ts';
 
 type InAws = Extract<Target, { kind: 'aws' }>;
 
@@ -130,8 +134,12 @@ export async function transfer(node: string, place: Place): Promise<number> {
   return await orFailed(async () => {
     if (target.kind === 'aws') await accountForFaults(target);
     return await withLeader(place, async (leader) => {
-      const path = '/cluster/transfer';
-      const answer = await leader.ask('POST', path, transferAnswerSchema, transferRequest(node));
+      const answer = await leader.ask(
+        'POST',
+        publicRoutes.transfer,
+        transferAnswerSchema,
+        transferRequest(node),
+      );
       print(`${handedOver(answer, node)}\n`);
     });
   });

@@ -3,7 +3,7 @@ import { describeError } from '../../runtime/failure.ts';
 import { tellLauncher } from '../launcher/ask-launcher.ts';
 import { parseChaos } from '../faults/grammar.ts';
 import { exitCodes, orFailed } from './exit-codes.ts';
-import { findRunning } from './running.ts';
+import { findRunning } from './find-running.ts';
 
 export interface ChaosOptions {
   readonly data: string;

@@ -6,7 +6,7 @@ import type { ServiceKind } from '../services/service.ts';
 import { systemStatus, type ServiceState, type ServiceView, type SystemStatus } from '../cluster/status.ts';
 import { breakContainer, compose, listContainers, projectName, type Container } from './compose-project.ts';
 import { exitCodes } from './exit-codes.ts';
-import { statusText } from './running.ts';
+import { statusText } from './status-text.ts';
 
 const logLines = '200'; // Of each container.
 

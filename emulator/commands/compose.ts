@@ -1,10 +1,12 @@
 // `npm run compose -- up | down`: the system of compose.yaml, with the time until a leader is there and until the first
 // item is stored. All else is plain compose, and can be had without this command.
-import { z } from 'zod';
+import { sessionKeySchema } from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
+import { tokensSchema } from '../../contracts/secrets.ts';
 import { functionNames } from '../../contracts/topology.ts';
 import { pause } from '../../runtime/waiting.ts';
 import { askNode } from '../cluster/ask-node.ts';
-import { pageLink, sessionKeyCall, sessionKeySchema } from '../cluster/page-link.ts';
+import { pageLink } from '../cluster/page-link.ts';
 import type { LambdaPlace } from '../containers/addresses.ts';
 import { compose, docker, findContainer, listContainers, projectName } from './compose-project.ts';
 import { composeStatus, viewOf } from './compose-status.ts';
@@ -18,7 +20,6 @@ const healthyWithinMs = 500_000; // Half a minute on an idle machine; LocalStack
 const firstItemWithinMs = 180_000; // After that.
 const answerWithinMs = 5_000;
 const whereToLook = '`npm run compose -- logs` shows more, `npm run compose -- down` ends what was started';
-const tokensSchema = z.object({ operator: z.string() });
 
 /** Builds, starts and waits. @returns the exit code. */
 export async function composeUp({
@@ -156,8 +157,14 @@ Try:
 }
 
 async function openPage(page: string): Promise<string> {
-  const { operator } = tokensSchema.parse(JSON.parse(await tokensInContainer('node-1')));
-  const answer = await askNode(page, sessionKeyCall, { token: operator, withinMs: answerWithinMs });
+  const { operator } = tokensSchema
+    .pick({ operator: true })
+    .parse(JSON.parse(await tokensInContainer('node-1')));
+  const answer = await askNode(
+    page,
+    { method: 'POST', path: publicRoutes.sessionKeys },
+    { token: operator, withinMs: answerWithinMs },
+  );
   return pageLink(page, sessionKeySchema.parse(answer));
 }
 

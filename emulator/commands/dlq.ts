@@ -5,7 +5,6 @@ import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { z } from 'zod';
 import {
   actionAnswerSchema,
   deadLetterActionsSchema,
@@ -13,10 +12,12 @@ import {
   deadLetterGroupsSchema,
   deadLetterListSchema,
   deadLetterSelectionSchema,
+  editAnswerSchema,
   type ActionAnswer,
   type DeadLetterSelection,
 } from '../../contracts/dead-letter.ts';
-import { issueSchema, type Issue } from '../../contracts/issue.ts';
+import type { Issue } from '../../contracts/issue.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 import { CommandError, orFailed } from './exit-codes.ts';
 import { actionsText, groupsText, letterText, lettersText, prettyBody } from './dlq-text.ts';
@@ -47,19 +48,21 @@ export interface EditOptions extends ChangeOptions {
   retry: boolean;
 }
 
-const editedSchema = z.object({ edited: z.boolean(), problems: z.array(issueSchema) });
-
 export function list({ data, target, json, ...filter }: ListOptions): Promise<number> {
   const query = new URLSearchParams(
     Object.entries(filter).map(([name, value]): [string, string] => [name, String(value)]),
   );
   return withLeader({ data, target }, async (leader) => {
     if (query.size === 0) {
-      const { groups } = await leader.ask('GET', '/dead-letters/groups', deadLetterGroupsSchema);
+      const { groups } = await leader.ask('GET', publicRoutes.deadLetterGroups, deadLetterGroupsSchema);
       if (json) printLines(groups);
       else print(groupsText(groups));
     } else {
-      const page = await leader.ask('GET', `/dead-letters?${query.toString()}`, deadLetterListSchema);
+      const page = await leader.ask(
+        'GET',
+        `${publicRoutes.deadLetters}?${query.toString()}`,
+        deadLetterListSchema,
+      );
       if (json) printLines(page.letters);
       else print(lettersText(page));
     }
@@ -68,7 +71,7 @@ export function list({ data, target, json, ...filter }: ListOptions): Promise<nu
 
 export function show(id: number, { json, ...place }: ShowOptions): Promise<number> {
   return withLeader(place, async (leader) => {
-    const letter = await leader.ask('GET', `/dead-letters/${id}`, deadLetterDetailSchema);
+    const letter = await leader.ask('GET', publicRoutes.deadLetter(id), deadLetterDetailSchema);
     if (json) printLines([letter]);
     else print(letterText(letter));
   });
@@ -76,7 +79,7 @@ export function show(id: number, { json, ...place }: ShowOptions): Promise<numbe
 
 export function actions({ json, ...place }: ShowOptions): Promise<number> {
   return withLeader(place, async (leader) => {
-    const answer = await leader.ask('GET', '/dead-letters/actions', deadLetterActionsSchema);
+    const answer = await leader.ask('GET', publicRoutes.deadLetterActions, deadLetterActionsSchema);
     if (json) printLines(answer.actions);
     else print(actionsText(answer.actions));
   });
@@ -107,12 +110,12 @@ export function discard(
 export function edit(id: number, options: EditOptions): Promise<number> {
   const { as: by, dryRun } = options;
   return withLeader(options, async (leader) => {
-    const before = prettyBody(await leader.ask('GET', `/dead-letters/${id}`, deadLetterDetailSchema));
+    const before = prettyBody(await leader.ask('GET', publicRoutes.deadLetter(id), deadLetterDetailSchema));
     const body =
       options.file === undefined ? await inEditor(id, before) : await readFile(options.file, 'utf8');
     if (body === before) return print('Nothing was changed.\n');
-    const path = `/dead-letters/${id}/body`;
-    const { problems } = await leader.ask('PUT', path, editedSchema, { body, by, dryRun });
+    const path = publicRoutes.deadLetterBody(id);
+    const { problems } = await leader.ask('PUT', path, editAnswerSchema, { body, by, dryRun });
     if (dryRun) return print(wouldBeText(problems));
     print(`Dead letter ${id} is corrected.\n`);
     if (options.retry) print(retryText(await settle(leader, 'retry', { ids: [id] }, options), options));
@@ -148,7 +151,8 @@ function settle(
   select: DeadLetterSelection,
   { as: by, dryRun, reason }: ChangeOptions & { reason?: string },
 ): Promise<ActionAnswer> {
-  return leader.ask('POST', `/dead-letters/${kind}`, actionAnswerSchema, { select, by, dryRun, reason });
+  const path = { retry: publicRoutes.retryDeadLetters, discard: publicRoutes.discardDeadLetters }[kind];
+  return leader.ask('POST', path, actionAnswerSchema, { select, by, dryRun, reason });
 }
 
 function retryText({ letters }: ActionAnswer, { dryRun }: { dryRun: boolean }): string {

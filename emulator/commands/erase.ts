@@ -1,13 +1,12 @@
 // `baton erase <address>`: deletes everything that holds a mail address: its watches, what it was to be told, its mails and
 // a suppression. Asks the leader, which does it in one statement; prints numbers and never the address.
 import type { Command } from 'commander';
-import { z } from 'zod';
+import { erasedSchema } from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { dataOption, mailAddress } from './options.ts';
 import type { Finish } from './exit-codes.ts';
 import { withLeader } from './leader-api.ts';
 import { targetOption, type Place } from './target.ts';
-
-const erasedSchema = z.object({ watches: z.int(), mails: z.int(), suppressions: z.int() });
 
 export function addErase(program: Command, finish: Finish): void {
   program
@@ -22,7 +21,7 @@ export function addErase(program: Command, finish: Finish): void {
 async function erase(email: string, place: Place): Promise<number> {
   return await withLeader(place, async (leader) => {
     const { watches, mails, suppressions } = await leader
-      .ask('POST', '/erasures', erasedSchema, { email })
+      .ask('POST', publicRoutes.erasures, erasedSchema, { email })
       .catch((cause: unknown) => {
         throw new Error('nothing was erased, or not for certain', { cause });
       });

@@ -1,7 +1,14 @@
 // How a command ends: its exit code, and what went wrong in one line.
+import { notAgreedExitCode } from '../../runtime/agreed.ts';
 import { describeError } from '../../runtime/failure.ts';
 
-export const exitCodes = { ok: 0, failed: 1, usage: 2, nothingRunning: 3 } as const;
+export const exitCodes = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  nothingRunning: 3,
+  notAgreed: notAgreedExitCode,
+} as const;
 
 /** Takes a command's exit code. */
 export type Finish = (code: number) => void;

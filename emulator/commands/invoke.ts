@@ -5,10 +5,11 @@ import { readFile } from 'node:fs/promises';
 import { functionNames, functions, type FunctionName } from '../../contracts/topology.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { readStatus } from '../launcher/ask-launcher.ts';
-import { createInvokeClient, invokeBytesMax } from '../event-sources/invoke-client.ts';
+import { requestBytesMax } from '../lambda/limits.ts';
+import { createInvokeClient } from '../event-sources/invoke-client.ts';
 import { dataOption } from './options.ts';
 import { exitCodes, orFailed, type Finish } from './exit-codes.ts';
-import { findRunning } from './running.ts';
+import { findRunning } from './find-running.ts';
 
 const statusWithinMs = 2_000;
 
@@ -41,8 +42,8 @@ async function invokeFunction(
       process.stderr.write(`The event file ${options.event} cannot be used: ${describeError(error)}\n`);
       return exitCodes.usage;
     }
-  if (Buffer.byteLength(json) > invokeBytesMax) {
-    process.stderr.write(`The event is larger than ${invokeBytesMax} bytes, the most that Lambda takes.\n`);
+  if (Buffer.byteLength(json) > requestBytesMax) {
+    process.stderr.write(`The event is larger than ${requestBytesMax} bytes, the most that Lambda takes.\n`);
     return exitCodes.usage;
   }
   return await orFailed(() => invokeAt(name as FunctionName, json, options));

@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { tokensSchema } from '../../contracts/secrets.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
 import { askNode } from '../cluster/ask-node.ts';
 import { readStatus } from '../launcher/ask-launcher.ts';
@@ -12,7 +13,7 @@ import { docker, findContainer } from './compose-project.ts';
 import { composeStatus, nothingRuns } from './compose-status.ts';
 import { exitCodes, orFailed } from './exit-codes.ts';
 import { loadAws } from './load-aws.ts';
-import { findRunning } from './running.ts';
+import { findRunning } from './find-running.ts';
 import type { Place } from './target.ts';
 
 export interface LeaderApi {
@@ -23,7 +24,6 @@ export interface LeaderApi {
 
 const statusWithinMs = 2_000;
 const answerWithinMs = 15_000;
-const tokensSchema = z.object({ operator: z.string() });
 
 /** Runs a command against the leader; says what went wrong, and answers the exit code. */
 export async function withLeader(
@@ -83,7 +83,7 @@ function leaderOf({ leader, nodes }: SystemStatus): NodeStatus {
 }
 
 function operatorOf(tokens: string): string {
-  const { data } = tokensSchema.safeParse(parseJson(tokens));
+  const { data } = tokensSchema.pick({ operator: true }).safeParse(parseJson(tokens));
   if (!data) throw new Error("tokens.json holds no operator's token");
   return data.operator;
 }

@@ -8,8 +8,8 @@ import { startCommand } from '../instance/command-text.ts';
 import { layoutOf } from '../instance/instance.ts';
 import { isAlive } from '../instance/process-table.ts';
 import { exitCodes, orFailed } from './exit-codes.ts';
-import { whileRead } from './reader.ts';
-import { findRunning } from './running.ts';
+import { whileRead } from './while-read.ts';
+import { findRunning } from './find-running.ts';
 
 const linesOfEach = 200;
 const extension = '.log';

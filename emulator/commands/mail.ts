@@ -8,7 +8,7 @@ import { readStatus } from '../launcher/ask-launcher.ts';
 import { layoutOf } from '../instance/instance.ts';
 import { dataOption, mailAddress } from './options.ts';
 import { exitCodes, orFailed, type Finish } from './exit-codes.ts';
-import { findRunning } from './running.ts';
+import { findRunning } from './find-running.ts';
 
 const statusWithinMs = 2_000;
 

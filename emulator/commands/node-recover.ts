@@ -1,11 +1,11 @@
 // `baton node recover <node>`: a new vote file for a node that lost its own, when too few others are left to end its
 // abstention. Shows what would be done, asks, and has the launcher do it while the node is stopped.
 import type { Command } from 'commander';
-import { createInterface } from 'node:readline/promises';
+import { agreed } from '../../runtime/agreed.ts';
 import { tellLauncher } from '../launcher/ask-launcher.ts';
 import { asOption, dataOption, notEmpty } from './options.ts';
 import { exitCodes, orFailed, type Finish } from './exit-codes.ts';
-import { findRunning } from './running.ts';
+import { findRunning } from './find-running.ts';
 
 const recoverWithinMs = 120_000; // It stops and starts the node.
 
@@ -39,19 +39,8 @@ async function recoverNode(node: string, { data, as: by, yes }: RecoverOptions):
       process.stdout.write(`${await tellLauncher(record, command, recoverWithinMs)}\n`);
     };
     await recover(false);
-    if (!yes && !(await agreed())) {
-      process.stderr.write('Nothing was done. With --yes it is done without asking.\n');
-      return exitCodes.usage;
-    }
+    if (!yes && !(await agreed(process.stdout))) return exitCodes.notAgreed;
     await recover(true);
     return exitCodes.ok;
   });
-}
-
-async function agreed(): Promise<boolean> {
-  if (!process.stdin.isTTY) return false;
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  const answer = await terminal.question('Go on? (yes/no) ');
-  terminal.close();
-  return answer.trim() === 'yes';
 }

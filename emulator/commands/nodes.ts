@@ -1,5 +1,6 @@
 // `baton nodes`: each node as it sees itself, and how long ago the leader heard it; what `status` has no room for.
-import { readCluster, type SeenCluster } from '../cluster/cluster-view.ts';
+import type { ClusterView, RoleView } from '../../contracts/public-api.ts';
+import { readCluster } from '../cluster/read-cluster.ts';
 import type { NodeStatus, SystemStatus } from '../cluster/status.ts';
 import { table, timeText } from './table.ts';
 
@@ -14,10 +15,10 @@ export type RunsAs =
     };
 export interface NodeDetail {
   readonly id: string;
-  /** `leader`, `candidate`, `follower`, `learner`, as the election sees it; `unknown` when it does not answer. */
-  readonly role: string;
-  /** `leading`, `waiting`, `following`, `resigned`: as writes see it. */
-  readonly state: string;
+  /** As the election sees it; `unknown` when it does not answer. */
+  readonly role: RoleView['kind'] | 'unknown';
+  /** As writes see it, and as `status` says it. */
+  readonly state: NodeStatus['state'];
   readonly term: number | null;
   readonly generation: number | null;
   /** False while it abstains, having lost its vote file. */
@@ -59,7 +60,7 @@ export async function nodeDetails(
   });
 
   /** Undefined when it does not answer, or when another one answers in its name. */
-  async function look({ id, url, health }: NodeStatus): Promise<SeenCluster | undefined> {
+  async function look({ id, url, health }: NodeStatus): Promise<ClusterView | undefined> {
     if (health !== 'ok') return undefined;
     const view = await readCluster(url, { withinMs }).catch(() => undefined);
     return view?.nodeId === id ? view : undefined;
@@ -101,6 +102,6 @@ function runsText(runsAs: RunsAs | null): string {
       return `${runsAs.definition}${runsAs.since === null ? '' : ` since ${timeText(runsAs.since)}`}`;
   }
 }
-function ownEntry({ nodeId, members }: SeenCluster): SeenCluster['members'][number] | undefined {
+function ownEntry({ nodeId, members }: ClusterView): ClusterView['members'][number] | undefined {
   return members.find(({ id }) => id === nodeId);
 }

@@ -1,6 +1,7 @@
 // `baton trace <item or message>`: how an item came, hop by hop with times, or what became of a message. Asks the leader.
 import { Option, type Command } from 'commander';
 import type { FailureCode } from '../../contracts/failures.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { itemTraceSchema, messageTraceSchema } from '../../contracts/trace.ts';
 import { Failure } from '../../runtime/failure.ts';
 import { countOfVersions, dataOption, jsonOption } from './options.ts';
@@ -35,7 +36,7 @@ async function trace(
   return await withLeader(place, async (leader) => {
     const [source = '', ...rest] = what.split('/');
     const sku = rest.join('/');
-    const path = `/items/${encodeURIComponent(source)}/${encodeURIComponent(sku)}/trace?versions=${versions}`;
+    const path = `${publicRoutes.itemTrace(encodeURIComponent(source), encodeURIComponent(sku))}?versions=${versions}`;
     let refusal: Failure | undefined;
     const item =
       sku === ''
@@ -47,7 +48,7 @@ async function trace(
           });
     if (item) return print(json ? `${JSON.stringify(item)}\n` : itemTraceText(item));
     const message = await leader
-      .ask('GET', `/messages/${encodeURIComponent(what)}/trace`, messageTraceSchema)
+      .ask('GET', publicRoutes.messageTrace(encodeURIComponent(what)), messageTraceSchema)
       .catch(unlessMissing);
     if (!message)
       throw (

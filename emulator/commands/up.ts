@@ -1,9 +1,11 @@
 // `baton up`: starts the system, says what comes up and what to try, and stays until Ctrl-C, SIGTERM, `baton down` or the
 // end of its terminal.
+import { sessionKeySchema } from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { pause } from '../../runtime/waiting.ts';
 import { askLeader } from '../cluster/call-leader.ts';
-import { pageLink, sessionKeyCall, sessionKeySchema } from '../cluster/page-link.ts';
+import { pageLink } from '../cluster/page-link.ts';
 import { seedDemo } from '../instance/demo.ts';
 import { layoutOf, removeRecord } from '../instance/instance.ts';
 import type { BrokerChoice } from '../services/describe-broker.ts';
@@ -152,6 +154,10 @@ function collectorOf(variables: NodeJS.ProcessEnv): CollectorSettings {
 }
 
 async function openPage(system: System): Promise<string> {
-  const { url, answer } = await askLeader(system, { ...sessionKeyCall, role: 'operator' });
+  const { url, answer } = await askLeader(system, {
+    method: 'POST',
+    path: publicRoutes.sessionKeys,
+    role: 'operator',
+  });
   return pageLink(url, sessionKeySchema.parse(answer));
 }

@@ -25,8 +25,6 @@ export interface InvokeClient {
   close(): Promise<void>;
 }
 
-/** The cap of an invocation, https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
-export const invokeBytesMax = 6 * 1024 * 1024;
 const answerBytesMax = 7 * 1024 * 1024;
 const sendTimeoutMs = 10_000;
 const errorSchema = z.object({ errorType: z.string().optional(), errorMessage: z.string().optional() });

@@ -1,7 +1,7 @@
 // Starts the event sources as a service of `baton up`. Functions, SQS and the broker may start later: it waits for them.
 import { z } from 'zod';
 import { itemPartitionsSchema } from '../../contracts/item-partitions.ts';
-import { credentialsSchema } from '../../runtime/credentials.ts';
+import { credentialsSchema } from '../../contracts/secrets.ts';
 import { createSecrets } from '../../runtime/secrets.ts';
 import { runService } from '../services/service-process.ts';
 import { startEventSources } from './event-sources.ts';

@@ -10,7 +10,8 @@ import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { backOffMs, pause, type BackOff } from '../../runtime/waiting.ts';
 import { accountId } from '../local-aws.ts';
-import { invokeBytesMax, type InvokeClient, type InvokeOutcome } from './invoke-client.ts';
+import { requestBytesMax } from '../lambda/limits.ts';
+import { type InvokeClient, type InvokeOutcome } from './invoke-client.ts';
 import { openQueueFeed, type Delivery, type QueueFeed } from './rabbitmq-feed.ts';
 import { eventJson, recordsThatFit, type EventOrigin } from './rabbitmq-event-body.ts';
 
@@ -117,7 +118,7 @@ export function startRabbitmqMapping({
       const count = recordsThatFit(
         origin,
         feed.buffer.map(({ bytes }) => bytes),
-        { bytesMax: invokeBytesMax, countMax: mapping.batchSize },
+        { bytesMax: requestBytesMax, countMax: mapping.batchSize },
       );
       if (count === 0) {
         refuseFirst(feed);
@@ -136,7 +137,7 @@ export function startRabbitmqMapping({
     if (!delivery) return;
     counts.refused++;
     feed.refuse(delivery);
-    const reason = `${delivery.bytes} bytes as an event, Lambda takes ${invokeBytesMax}`;
+    const reason = `${delivery.bytes} bytes as an event, Lambda takes ${requestBytesMax}`;
     logger.emit({
       type: 'message.dead-lettered',
       queue: mapping.queue,

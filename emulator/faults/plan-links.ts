@@ -1,5 +1,6 @@
 // Which links a cluster needs, one for each pair of nodes, and the members as each node sees them: the others behind
 // their links. Pure but for the ports, which are handed out.
+import { splitAddress } from '../../contracts/environment.ts';
 import type { Member } from '../../contracts/environment.ts';
 import type { LinkPlan, LinkSide } from './link.ts';
 
@@ -16,7 +17,7 @@ export async function planLinks(
   for (const [index, one] of members.entries())
     for (const other of members.slice(index + 1))
       links.push({
-        host: addressOf(one).host,
+        host: splitAddress(one.udp).host,
         sides: [await sideOf(one, takePort), await sideOf(other, takePort)],
       });
   return {
@@ -33,10 +34,5 @@ export async function planLinks(
 }
 
 async function sideOf(member: Member, takePort: () => Promise<number>): Promise<LinkSide> {
-  return { node: member.id, port: await takePort(), nodePort: addressOf(member).port };
-}
-
-function addressOf({ udp }: Member): { host: string; port: number } {
-  const [host = '', port] = udp.split(':');
-  return { host, port: Number(port) };
+  return { node: member.id, port: await takePort(), nodePort: splitAddress(member.udp).port };
 }

@@ -1,9 +1,10 @@
 // The certificate authority of a laptop and a leaf for each process, made at the first start and renewed before they
 // end. There is no insecure mode: the same mutual TLS as on AWS, with the same code. Never leaves the data folder.
 import { createPrivateKey } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { writeWhole } from '../../runtime/write-file.ts';
 import { makeAuthority, makeLeaf, readCertificate, type KeyPair } from '../../runtime/certificates.ts';
 
 export interface Leaf {
@@ -79,10 +80,6 @@ function isIssuedBy(leaf: KeyPair, authority: KeyPair): boolean {
 
 /** The certificate last: with it the pair is whole. */
 async function writePair({ certFile, keyFile }: PairFiles, { cert, key }: KeyPair): Promise<void> {
-  await writeWhole(keyFile, key, 0o600);
-  await writeWhole(certFile, cert, 0o644);
-}
-async function writeWhole(file: string, text: string, mode: number): Promise<void> {
-  await writeFile(`${file}.part`, text, { mode, flush: true });
-  await rename(`${file}.part`, file);
+  await writeWhole(keyFile, key, { mode: 0o600, flush: true });
+  await writeWhole(certFile, cert, { mode: 0o644, flush: true });
 }

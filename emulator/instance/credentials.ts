@@ -1,12 +1,13 @@
 // Passwords, tokens and keys of a laptop: made once, each in a file of mode 0600 that the processes read by URI.
 // Never printed, never in an environment variable.
 import { randomBytes } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
+import { writeWhole } from '../../runtime/write-file.ts';
+import { clusterKeysSchema, credentialsSchema, tokensSchema } from '../../contracts/secrets.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
-import { credentialsSchema } from '../../runtime/credentials.ts';
 
 export interface SecretFile {
   readonly file: string;
@@ -29,11 +30,6 @@ export interface LocalCredentials {
   /** Text: lets the nodes pass on what their page wants broken, and nothing else. */
   readonly faultsToken: SecretFile & { readonly token: string };
 }
-
-// The nodes judge them more closely; here a file that is no longer what was written is told.
-const text = z.string().min(1);
-const tokensSchema = z.object({ reader: text, editor: text, operator: text });
-const clusterKeysSchema = z.looseObject({ current: z.object({ id: z.int(), key: text }) });
 
 /** @throws Error naming the file that cannot be read, or does not hold what it should, and what to do. */
 export async function openCredentials(folder: string): Promise<LocalCredentials> {
@@ -88,9 +84,7 @@ async function readText(file: string): Promise<string | undefined> {
     throw new Error(`the secret ${file} cannot be read`, { cause: error });
   }
 }
-/** On disk before its name: a power cut leaves no empty secret. */
 async function writeText(file: string, text: string): Promise<string> {
-  await writeFile(`${file}.part`, text, { mode: 0o600, flush: true });
-  await rename(`${file}.part`, file);
+  await writeWhole(file, text, { mode: 0o600, flush: true });
   return text;
 }

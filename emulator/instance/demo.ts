@@ -1,6 +1,7 @@
 // The demo: the shop as a source, a partner, a watcher who gets mail when prices drop, and an operator who gets it when a
 // file is rejected or another node leads; then the first crawl, so that nobody waits a minute for the schedule. Doing it
 // again changes nothing.
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { demoSources } from '../services/demo-shop/sources.ts';
 import { createInvokeClient } from '../event-sources/invoke-client.ts';
 import { callLeader } from '../cluster/call-leader.ts';
@@ -34,8 +35,8 @@ export async function seedDemo(system: System): Promise<void> {
 
 export async function enterDemo({ shopUrl, invokeUrl, call }: DemoPlace): Promise<void> {
   for (const source of demoSources(shopUrl))
-    await call({ method: 'PUT', path: `/sources/${source.name}`, json: source });
-  for (const watch of watches) await call({ method: 'POST', path: '/watches', json: watch });
+    await call({ method: 'PUT', path: publicRoutes.source(source.name), json: source });
+  for (const watch of watches) await call({ method: 'POST', path: publicRoutes.watches, json: watch });
   const invoke = createInvokeClient(invokeUrl);
   try {
     const outcome = await invoke.sendEvent('scraper', '{}');

@@ -1,9 +1,10 @@
 // One running system and its data folder: where things lie, and the record of what runs, which lets a later start end
 // what a killed launcher left behind, and lets `status`, `kill` and `down` find a running one.
 // Never starts or supervises anything.
-import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { writeWhole } from '../../runtime/write-file.ts';
 import { lockFolder } from '../../runtime/folder-lock.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
 import { pause } from '../../runtime/waiting.ts';
@@ -138,11 +139,9 @@ export async function readRecord(layout: Layout): Promise<InstanceRecord | undef
   return parsed.success ? parsed.data : undefined;
 }
 
-/** Whole or not at all, and for this user's eyes only: it holds the control token. */
+/** For this user's eyes only: it holds the control token. */
 export async function writeRecord(layout: Layout, record: InstanceRecord): Promise<void> {
-  const partial = `${layout.record}.part`;
-  await writeFile(partial, JSON.stringify(record), { mode: 0o600 });
-  await rename(partial, layout.record);
+  await writeWhole(layout.record, JSON.stringify(record), { mode: 0o600, flush: false });
 }
 
 const writeAgainMs = 1_000;

@@ -1,7 +1,8 @@
 // How many nodes a data folder has, in which generation of the membership, and the generations in between when it is to
 // have another number: one voter more or less each, as nodes/raft/membership.ts demands. change-membership.ts takes them.
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { writeWhole } from '../../runtime/write-file.ts';
 import { nodes as nodeSettings } from '../../contracts/topology.ts';
 import type { Layout } from './instance.ts';
 
@@ -70,10 +71,6 @@ export async function writeMembership(
   { generation, nodes }: Generation,
   { settled }: { settled: boolean },
 ): Promise<void> {
-  const file = layout.membership;
-  await writeFile(`${file}.part`, JSON.stringify({ generation, nodes, settled }), {
-    mode: 0o600,
-    flush: true,
-  });
-  await rename(`${file}.part`, file);
+  const text = JSON.stringify({ generation, nodes, settled });
+  await writeWhole(layout.membership, text, { mode: 0o600, flush: true });
 }

@@ -1,6 +1,6 @@
 // The other side of control.ts: what a command in another terminal asks of the launcher of a running system.
 import { request } from 'undici';
-import { z } from 'zod';
+import { faultDoneSchema, launcherRefusalSchema } from '../../contracts/faults.ts';
 import type { InstanceRecord } from '../instance/instance.ts';
 import { systemStatusSchema, type SystemStatus } from '../cluster/status.ts';
 import type { FaultAction } from './control.ts';
@@ -13,9 +13,6 @@ export type LauncherCommand =
   /** A command of faults/grammar.ts. */
   | { readonly path: 'chaos'; readonly command: string };
 
-const doneSchema = z.object({ done: z.string() });
-const refusedSchema = z.object({ error: z.string() });
-
 /** @throws Error when it does not answer in time. */
 export async function readStatus(record: InstanceRecord, withinMs: number): Promise<SystemStatus> {
   return systemStatusSchema.parse(await ask(record, { method: 'GET', path: 'status', withinMs }));
@@ -27,7 +24,7 @@ export async function tellLauncher(
   { path, ...json }: LauncherCommand,
   withinMs: number,
 ): Promise<string> {
-  return doneSchema.parse(await ask(record, { method: 'POST', path, json, withinMs })).done;
+  return faultDoneSchema.parse(await ask(record, { method: 'POST', path, json, withinMs })).done;
 }
 
 async function ask(
@@ -44,5 +41,7 @@ async function ask(
   });
   const answer = await body.json();
   if (statusCode < 300) return answer;
-  throw new Error(refusedSchema.safeParse(answer).data?.error ?? `the launcher answered ${statusCode}`);
+  throw new Error(
+    launcherRefusalSchema.safeParse(answer).data?.error ?? `the launcher answered ${statusCode}`,
+  );
 }

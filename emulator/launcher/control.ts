@@ -3,6 +3,12 @@
 // token of their own, with which they pass on what their page wants broken.
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { z } from 'zod';
+import {
+  faultCommandSchema,
+  launcherChaosPath,
+  type FaultDone,
+  type FaultList,
+} from '../../contracts/faults.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 import { readBounded } from '../../runtime/read-bounded.ts';
@@ -19,6 +25,8 @@ export interface ControlPorts {
   status(): Promise<SystemStatus>;
   /** `target`: a service, `leader`, or of `resume` `paused`. @returns what was done, in words. @throws Error with the reason. */
   fault(action: FaultAction, target: string): Promise<string>;
+  /** The faults in force. */
+  faults(): FaultList['faults'];
   /** A command of faults/grammar.ts, as text. */
   chaos(command: string): Promise<string>;
   /** `target`: a node, or `first` in rank. @throws Error when nobody took over. */
@@ -32,7 +40,6 @@ const host = '127.0.0.1';
 const bodyBytesMax = 4_096;
 const faultSchema = z.strictObject({ target: z.string().min(1).max(64) });
 const recoverSchema = faultSchema.extend({ by: z.string().min(1).max(100), yes: z.boolean() });
-const chaosSchema = z.strictObject({ command: z.string().min(1).max(500) });
 
 export interface ControlTokens {
   readonly token: string;
@@ -67,7 +74,7 @@ async function answer(
   const route = `${request.method} ${request.url}`;
   // The token is what counts; a page of another site could neither know it nor send it.
   const given = request.headers.authorization ?? '';
-  const passesOn = route === 'POST /chaos' && sameSecret(given, `Bearer ${faultsToken}`);
+  const passesOn = request.url === launcherChaosPath && sameSecret(given, `Bearer ${faultsToken}`);
   if (!passesOn && !sameSecret(given, `Bearer ${token}`))
     return { status: 401, body: { error: 'this needs the control token of .baton/instance.json' } };
   if (route === 'GET /status') return { status: 200, body: await ports.status() };
@@ -75,9 +82,11 @@ async function answer(
     ports.down();
     return { status: 202, body: { done: 'going down' } };
   }
-  if (route === 'POST /chaos') {
-    const { command } = chaosSchema.parse(await readJson(request));
-    return { status: 200, body: { done: await ports.chaos(command) } };
+  if (route === `GET ${launcherChaosPath}`)
+    return { status: 200, body: { faults: ports.faults() } satisfies FaultList };
+  if (route === `POST ${launcherChaosPath}`) {
+    const { command } = faultCommandSchema.parse(await readJson(request));
+    return { status: 200, body: { done: await ports.chaos(command) } satisfies FaultDone };
   }
   if (route === 'POST /transfer') {
     const { target } = faultSchema.parse(await readJson(request));

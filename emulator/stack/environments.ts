@@ -1,5 +1,5 @@
 // What nodes and functions are told: the variables of contracts/environment.ts, with the addresses and secrets of a laptop.
-import type { EnvironmentInput, Member } from '../../contracts/environment.ts';
+import { splitAddress, type EnvironmentInput, type Member } from '../../contracts/environment.ts';
 import { functionEnvironments } from '../../contracts/function-environments.ts';
 import { directoryTable, sqsQueues } from '../../contracts/topology.ts';
 import { controlUrl } from '../launcher/control.ts';
@@ -24,7 +24,7 @@ export function nodeEnvironment(
     BATON_BIND: host,
     BATON_PUBLIC_PORT: new URL(member.publicUrl).port,
     BATON_INTERNAL_PORT: new URL(member.internalUrl).port,
-    BATON_UDP_PORT: member.udp.split(':')[1] ?? '',
+    BATON_UDP_PORT: String(splitAddress(member.udp).port),
     BATON_HEARTBEAT_MS: String(settings.timeouts.heartbeatMs),
     BATON_ELECTION_TIMEOUT_MS: String(settings.timeouts.electionTimeoutMs),
     BATON_DATABASE_URL: postgresUrl({ port: places.ports.database }),

@@ -1,7 +1,8 @@
 // Declares exchanges, queues, bindings and users of contracts/topology.ts through RabbitMQ's management API. Doing it
 // again changes nothing. A queue that exists with other arguments is named with the difference and left as it is,
 // since RabbitMQ cannot change a queue and deleting one loses its messages. The number of partitions may change while the
-// item queues are empty: queues beyond it are kept, but lose their binding, so that whoever still publishes there is told.
+// item queues are empty: queues beyond it are kept, but lose their binding, so that whoever still publishes there is told: on a laptop, emulator/services/declare-topology.ts may delete them, since
+// whoever started the system there has stopped all that publishes (docs/decisions/0036).
 import * as z from 'zod';
 import { itemQueueName, refusedChange } from '../../contracts/item-partitions.ts';
 import { retryQueueOf } from '../../contracts/queue-names.ts';
@@ -13,7 +14,7 @@ import {
   type BrokerUser,
   type Queue,
 } from '../../contracts/topology.ts';
-import type { Credentials } from '../../runtime/credentials.ts';
+import type { Credentials } from '../../contracts/secrets.ts';
 
 /** Resolves with the answer's status and body, whatever it is. */
 export type CallManagement = (

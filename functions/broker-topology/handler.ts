@@ -1,24 +1,14 @@
 // Custom resource of the broker stack: declares what contracts/topology.ts says at every deploy that changes it, and when a
 // person calls it, say after a new password. Deletes nothing, ever.
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import * as z from 'zod';
-import { itemPartitionsSchema } from '../../contracts/item-partitions.ts';
+import { credentialsSchema, type Credentials } from '../../contracts/secrets.ts';
 import { brokerUsers, type BrokerUser } from '../../contracts/topology.ts';
-import { credentialsSchema, type Credentials } from '../../runtime/credentials.ts';
+import { readEnvironment } from '../../runtime/config.ts';
 import { createSecrets } from '../../runtime/secrets.ts';
 import { doForWhoeverCalls } from '../cloudformation.ts';
 import { declareTopology, openManagement, type CallManagement } from './declare-topology.ts';
 
-const environment = z
-  .object({
-    /** https://host of the broker's management API. */
-    BATON_MANAGEMENT_URL: z.url({ protocol: /^https$/ }),
-    BATON_BROKER_ADMIN_URI: z.string().startsWith('secretsmanager:'),
-    /** The secret of a user's credentials is this and the user's name. */
-    BATON_BROKER_USERS_PREFIX: z.string().endsWith('/'),
-    BATON_ITEM_PARTITIONS: itemPartitionsSchema,
-  })
-  .parse(process.env);
+const environment = readEnvironment('broker-topology', process.env);
 const secretsManager = new SecretsManagerClient({ maxAttempts: 3 });
 const answerWithinMs = 10_000;
 const secretWithinMs = 3_000;

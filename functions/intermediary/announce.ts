@@ -2,6 +2,7 @@
 // message as failed: that would block its FIFO group for the queue's visibility timeout, while the leader's next
 // announcement is 2 s away and says more.
 import * as z from 'zod';
+import { detailText } from '../../contracts/event.ts';
 import {
   announcementSchema,
   announcementValidityMs,
@@ -126,5 +127,5 @@ function malformed(ports: AnnouncePorts, detail: string): undefined {
 }
 
 function problem({ logger }: AnnouncePorts, code: FailureCode, detail: string): void {
-  logger.emit({ type: 'problem', code, detail: `announcement: ${detail}`.slice(0, 1_000) });
+  logger.emit({ type: 'problem', code, detail: detailText(`announcement: ${detail}`) });
 }

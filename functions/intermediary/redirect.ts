@@ -2,7 +2,7 @@
 // Never leads anywhere else: path and query are appended to the leader's origin. A leader that waits for its database
 // (`waiting`) still answers reads, so it is led to as well.
 import * as z from 'zod';
-import { problem } from '../../contracts/failures.ts';
+import { problem, problemMediaType } from '../../contracts/failures.ts';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { believable, type DirectoryEntry, type LeaderDirectory } from '../leader-directory.ts';
@@ -92,7 +92,7 @@ function noLeader(detail: string): HttpAnswer {
   return {
     statusCode: body.status,
     headers: {
-      'content-type': 'application/problem+json; charset=utf-8',
+      'content-type': `${problemMediaType}; charset=utf-8`,
       'cache-control': 'no-store',
       'retry-after': String(retryAfterS),
     },

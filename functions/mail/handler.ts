@@ -4,7 +4,7 @@ import { functions } from '../../contracts/topology.ts';
 import { readEnvironment } from '../../runtime/config.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { createLogger } from '../../runtime/logger.ts';
-import { credentialsSchema } from '../../runtime/credentials.ts';
+import { credentialsSchema } from '../../contracts/secrets.ts';
 import { createSecrets } from '../../runtime/secrets.ts';
 import { ownerOf, remainingMs, type LambdaContext } from '../lambda-context.ts';
 import { lazyBroker } from '../lazy-broker.ts';

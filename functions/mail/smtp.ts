@@ -7,7 +7,7 @@ import type { ExternalLogger } from 'nodemailer/lib/shared';
 import { mailTimes } from '../../contracts/mail-message.ts';
 import type { MailResult } from '../../contracts/node-api.ts';
 import { describeError } from '../../runtime/failure.ts';
-import type { Credentials } from '../../runtime/credentials.ts';
+import type { Credentials } from '../../contracts/secrets.ts';
 
 export interface SmtpServer {
   readonly host: string;

@@ -2,55 +2,57 @@
 // the API's tokens, the public authorities of AWS's servers. Fills what is missing, renews what nears its end, and
 // leaves everything else alone, so it can run at any time. Never logs a secret.
 import { randomBytes } from 'node:crypto';
-import * as z from 'zod';
+import type * as z from 'zod';
+import type { CertificateOwner } from '../../contracts/environment.ts';
+import {
+  clusterKeysSchema,
+  keyPairSchema,
+  leafSchema,
+  tokensSchema,
+  trustSchema,
+  type ClusterKeys,
+  type MadeSecretName,
+  type Tokens,
+  type Trust,
+} from '../../contracts/secrets.ts';
 import { isDue, makeAuthority, makeLeaf, readCertificate, type KeyPair } from '../../runtime/certificates.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
 
 export interface SecretStore {
   /** Undefined when it has no value yet. @throws Error when it cannot be read. */
-  read(name: string): Promise<string | undefined>;
-  write(name: string, text: string): Promise<void>;
-}
-export interface CertificatePlan {
-  readonly name: string;
-  /** DNS names of its owner, besides `name`. */
-  readonly hosts: readonly string[];
+  read(name: MadeSecretName): Promise<string | undefined>;
+  write(name: MadeSecretName, text: string): Promise<void>;
 }
 export interface FillOptions {
   readonly store: SecretStore;
   readonly cluster: string;
-  readonly certificates: readonly CertificatePlan[];
+  readonly certificates: readonly CertificateOwner[];
   /** PEM of the authorities of RDS in this region, and of Amazon's public ones. */
-  readonly fetchTrust: () => Promise<{ database: string; broker: string }>;
+  readonly fetchTrust: () => Promise<Trust>;
   /** Told of what can wait until tomorrow. */
   readonly warn: (message: string, cause: unknown) => void;
   /** Epoch milliseconds. */
   readonly now: number;
 }
 export interface Filled {
-  readonly written: readonly string[];
+  readonly written: readonly MadeSecretName[];
   /** Days until each certificate ends, the authority's own included. */
   readonly daysLeft: Readonly<Record<string, number>>;
 }
 
-const pairSchema = z.object({ cert: z.string(), key: z.string() });
-const leafSchema = pairSchema.extend({ ca: z.string() });
-const keysSchema = z.object({ current: z.object({ id: z.int(), key: z.string() }) });
-const tokensSchema = z.object({ reader: z.string(), editor: z.string(), operator: z.string() });
-const trustSchema = z.object({ database: z.string(), broker: z.string() });
 const day = 86_400_000;
 const leafDays = 90; // Renewed after 60 without anybody's help, so a stolen key is of use for weeks only.
 
 export async function fillSecrets(options: FillOptions): Promise<Filled> {
   const { store, now } = options;
-  const written: string[] = [];
+  const written: MadeSecretName[] = [];
   const daysLeft: Record<string, number> = {};
-  const write = async (name: string, value: unknown): Promise<void> => {
+  const write = async (name: MadeSecretName, value: unknown): Promise<void> => {
     await store.write(name, JSON.stringify(value));
     written.push(name);
   };
 
-  let authority = parse(pairSchema, await store.read('authority'));
+  let authority = parse(keyPairSchema, await store.read('authority'));
   if (!authority || !readCertificate(authority.cert)) {
     authority = await makeAuthority({ name: `${options.cluster} authority`, now });
     await write('authority', authority);
@@ -58,7 +60,7 @@ export async function fillSecrets(options: FillOptions): Promise<Filled> {
   daysLeft['authority'] = daysTo(authority.cert, now);
 
   for (const plan of options.certificates) {
-    const name = `tls/${plan.name}`;
+    const name = `tls/${plan.name}` as const;
     let leaf: KeyPair | undefined = parse(leafSchema, await store.read(name));
     if (!leaf || !isGood(leaf, authority, plan, now)) {
       leaf = await makeLeaf(authority, { ...plan, days: leafDays, now });
@@ -67,10 +69,16 @@ export async function fillSecrets(options: FillOptions): Promise<Filled> {
     daysLeft[plan.name] = daysTo(leaf.cert, now);
   }
 
-  if (!parse(keysSchema, await store.read('cluster-keys')))
-    await write('cluster-keys', { current: { id: 1, key: randomBytes(32).toString('base64') } });
+  if (!parse(clusterKeysSchema, await store.read('cluster-keys')))
+    await write('cluster-keys', {
+      current: { id: 1, key: randomBytes(32).toString('base64') },
+    } satisfies ClusterKeys);
   if (!parse(tokensSchema, await store.read('tokens')))
-    await write('tokens', { reader: token(), editor: token(), operator: token() });
+    await write('tokens', {
+      reader: token(),
+      editor: token(),
+      operator: token(),
+    } satisfies Tokens);
 
   const known = parse(trustSchema, await store.read('trust'));
   const trust = await options.fetchTrust().catch((error: unknown) => {
@@ -82,7 +90,7 @@ export async function fillSecrets(options: FillOptions): Promise<Filled> {
   return { written, daysLeft };
 }
 
-function isGood(leaf: KeyPair, authority: KeyPair, { name, hosts }: CertificatePlan, now: number): boolean {
+function isGood(leaf: KeyPair, authority: KeyPair, { name, hosts }: CertificateOwner, now: number): boolean {
   const cert = readCertificate(leaf.cert);
   const issuer = readCertificate(authority.cert);
   return (
@@ -101,7 +109,7 @@ function daysTo(pem: string, now: number): number {
 function token(): string {
   return randomBytes(24).toString('base64url');
 }
-/** Undefined for what is missing or of another shape, as the random text that CloudFormation made it with: both are made anew. */
+/** Undefined for what is missing, or what no process would take, as the random text that CloudFormation made it with: it is made anew. */
 function parse<T>(schema: z.ZodType<T>, text: string | undefined): T | undefined {
   return schema.safeParse(parseJson(text ?? '')).data;
 }

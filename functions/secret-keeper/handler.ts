@@ -9,27 +9,14 @@ import {
   ResourceNotFoundException,
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
-import * as z from 'zod';
+import type { Trust } from '../../contracts/secrets.ts';
+import { readEnvironment } from '../../runtime/config.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { doForWhoeverCalls } from '../cloudformation.ts';
 import { daysLeftLines } from './days-left.ts';
 import { fillSecrets, type SecretStore } from './fill-secrets.ts';
 
-const environment = z
-  .object({
-    AWS_REGION: z.string().regex(/^[a-z0-9-]+$/),
-    BATON_CLUSTER: z.string(),
-    /** What every secret's name begins with: `baton/dev/`. */
-    BATON_SECRET_PREFIX: z.string().endsWith('/'),
-    /** JSON [{ name, hosts }] */
-    BATON_CERTIFICATES: z
-      .string()
-      .transform((text) =>
-        z.array(z.object({ name: z.string(), hosts: z.array(z.string()) })).parse(JSON.parse(text)),
-      ),
-    BATON_METRIC_NAMESPACE: z.string(),
-  })
-  .parse(process.env);
+const environment = readEnvironment('secret-keeper', process.env);
 const client = new SecretsManagerClient({ maxAttempts: 3 });
 const answerWithinMs = 5_000;
 const trustBytesMax = 40_000; // A secret may have 64 KB.
@@ -83,7 +70,7 @@ const store: SecretStore = {
 };
 
 /** RDS has authorities of its own: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html */
-async function fetchTrust(): Promise<{ database: string; broker: string }> {
+async function fetchTrust(): Promise<Trust> {
   const region = environment.AWS_REGION;
   const response = await fetch(`https://truststore.pki.rds.amazonaws.com/${region}/${region}-bundle.pem`, {
     signal: AbortSignal.timeout(answerWithinMs),

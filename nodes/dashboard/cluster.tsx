@@ -1,5 +1,5 @@
 // The members, each with its role by shape, colour and text; who leads is to be seen from across a room.
-import type { ClusterView } from '../../contracts/public-views.ts';
+import type { ClusterView } from '../../contracts/public-api.ts';
 import { formatAge } from './format.ts';
 import { leadershipText, standingOf, standingTexts, type Standing } from './standing.ts';
 import { cluster, services } from './state.ts';

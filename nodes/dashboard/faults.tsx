@@ -1,6 +1,7 @@
 // Breaking the system from its page, where a launcher runs it: the same commands as `baton chaos`, the usual ones as
 // buttons. What is in force stands beside them, and heals by itself.
 import { signal } from '@preact/signals';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { faults } from './state.ts';
 
 const usual = [
@@ -80,7 +81,7 @@ export function Faults() {
 async function say(command: string): Promise<void> {
   asking.value = true;
   try {
-    const response = await fetch('/faults', {
+    const response = await fetch(publicRoutes.faults, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ command }),

@@ -1,6 +1,7 @@
 // The node's event stream (GET /live): resumes by itself after a break, and is opened anew when the browser gave up or
 // the stream went deaf. Hands events over in bunches, so that a thousand a second cost a few renderings.
 import type { BatonEvent, EventType } from '../../contracts/event.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 
 export type StreamState = 'open' | 'lost';
 export interface LiveOptions {
@@ -15,25 +16,32 @@ const bunchLengthMax = 2_000; // Beyond it the oldest go: the page shows the new
 const openAgainAfterMs = 2_000;
 const recent = 100;
 
-const eventTypes = [
-  'process.started',
-  'process.stopping',
-  'role.changed',
-  'election.started',
-  'fence.claimed',
-  'fence.refused',
-  'vote-file.recovered',
-  'item.changed',
-  'file.changed',
-  'file.exported',
-  'crawl.changed',
-  'mail.changed',
-  'message.dead-lettered',
-  'page.failed',
-  'fault.injected',
-  'service.changed',
-  'problem',
-] as const satisfies readonly EventType[];
+/** Which events the page listens for: a browser hands over only those that somebody named. */
+const isHeard: Readonly<Record<EventType, boolean>> = {
+  'process.started': true,
+  'process.stopping': true,
+  'role.changed': true,
+  'election.started': true,
+  'vote.refused': false, // One election has many; its outcome is told.
+  'fence.claimed': true,
+  'fence.refused': true,
+  'vote-file.recovered': true,
+  'leader.writes': false,
+  'batch.applied': false, // Many a second, and the items that changed are told themselves.
+  'item.changed': true,
+  'file.changed': true,
+  'file.exported': true,
+  'crawl.changed': true,
+  'source.judged': false,
+  'mail.changed': true,
+  'message.dead-lettered': true,
+  'tick.received': false,
+  'page.failed': true,
+  'fault.injected': true,
+  'service.changed': true,
+  problem: true,
+};
+const eventTypes = Object.keys(isHeard).filter((type) => isHeard[type as EventType]);
 
 /** @returns a function that opens the stream anew: for one that seems open and is not. */
 export function openLive({ onEvents, onReset, onState }: LiveOptions): () => void {
@@ -56,7 +64,7 @@ export function openLive({ onEvents, onReset, onState }: LiveOptions): () => voi
   function open(): void {
     clearTimeout(opening);
     source?.close();
-    const stream = new EventSource(`/live?recent=${recent}`);
+    const stream = new EventSource(`${publicRoutes.live}?recent=${recent}`);
     source = stream;
     stream.addEventListener('open', () => onState('open'));
     stream.addEventListener('error', () => {

@@ -1,7 +1,7 @@
 // The smaller panels: events, queue depths, and the last files, crawls and mails.
 import type { ComponentChildren } from 'preact';
+import type { CrawlView, FileView, MailView, SourceStanding } from '../../contracts/public-api.ts';
 import { deadQueueOf, retryQueueOf } from '../../contracts/queue-names.ts';
-import type { CrawlView, FileView, MailView, SourceStanding } from '../../contracts/public-views.ts';
 import { formatClock, formatCount, formatSpan } from './format.ts';
 import { crawls, files, log, mails, queues, silentSince, sources, type Known } from './state.ts';
 

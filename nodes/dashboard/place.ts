@@ -2,8 +2,8 @@
 // when the place changes, and again when an event tells that its item did. Whoever has the link of a
 // watch may end it.
 import { effect, signal } from '@preact/signals';
-import type { Item } from '../../contracts/item.ts';
-import { endOfWatch } from '../../contracts/public-views.ts';
+import type { ItemDetail, WatchView } from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { changes } from './state.ts';
 
 export interface ItemKey {
@@ -12,22 +12,9 @@ export interface ItemKey {
 }
 export type Place =
   { readonly kind: 'watch'; readonly id: string } | ({ readonly kind: 'item' } & ItemKey) | undefined;
-/** GET /watches/{id} */
-export interface WatchView {
-  readonly id: string;
-  readonly about: 'prices' | 'files' | 'leader';
-  readonly source: string | null;
-  readonly sku: string | null;
-}
-/** GET /items/{source}/{sku} */
-export interface ItemView {
-  readonly item: Item;
-  /** Newest first, with the item itself. */
-  readonly history: readonly Item[];
-}
 export interface Found {
   readonly watch?: WatchView;
-  readonly item?: ItemView;
+  readonly item?: ItemDetail;
 }
 export type Answer = 'asking' | 'missing' | 'silent' | Found;
 export type Ending = 'possible' | 'asked' | 'ended' | 'failed';
@@ -88,17 +75,17 @@ async function look(): Promise<void> {
 }
 async function find(here: NonNullable<Place>): Promise<Answer> {
   if (here.kind === 'item') {
-    const item = await ask<ItemView>(itemPath(here));
+    const item = await ask<ItemDetail>(itemPath(here));
     return item ? { item } : 'missing';
   }
-  const watch = await ask<WatchView>(`/watches/${here.id}`);
+  const watch = await ask<WatchView>(publicRoutes.watch(here.id));
   if (!watch) return 'missing';
   const { source, sku } = watch;
-  const item = source !== null && sku !== null ? await ask<ItemView>(itemPath({ source, sku })) : undefined;
+  const item = source !== null && sku !== null ? await ask<ItemDetail>(itemPath({ source, sku })) : undefined;
   return item ? { watch, item } : { watch };
 }
 const itemPath = ({ source, sku }: ItemKey): string =>
-  `/items/${encodeURIComponent(source)}/${encodeURIComponent(sku)}`;
+  publicRoutes.item(encodeURIComponent(source), encodeURIComponent(sku));
 
 async function ask<T>(path: string): Promise<T | undefined> {
   const response = await fetch(path, { signal: AbortSignal.timeout(answerWithinMs) });
@@ -110,7 +97,7 @@ async function ask<T>(path: string): Promise<T | undefined> {
 export async function endWatch(id: string): Promise<void> {
   ending.value = 'asked';
   try {
-    const { ok, status } = await fetch(endOfWatch(id), {
+    const { ok, status } = await fetch(publicRoutes.endOfWatch(id), {
       method: 'POST',
       signal: AbortSignal.timeout(answerWithinMs),
     });

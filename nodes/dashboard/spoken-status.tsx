@@ -1,7 +1,7 @@
 // Tells who listens instead of looking: a change of leader or of the connection, politely, at most one every 3 s.
 // Never reads out the stream of items, which would never end.
 import { effect, signal } from '@preact/signals';
-import type { ClusterView } from '../../contracts/public-views.ts';
+import type { ClusterView } from '../../contracts/public-api.ts';
 import { leadershipText } from './standing.ts';
 import { cluster, connection, type Connection } from './state.ts';
 

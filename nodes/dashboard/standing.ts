@@ -1,6 +1,6 @@
 // How a member stands, as far as the node that serves this page can know. Pure.
 // Followers hear the leader alone, so on a follower's page the other followers are said to be unheard, not down.
-import type { ClusterView } from '../../contracts/public-views.ts';
+import type { ClusterView } from '../../contracts/public-api.ts';
 
 export type Standing =
   'leader' | 'waiting' | 'resigned' | 'candidate' | 'follower' | 'learner' | 'unheard' | 'silent' | 'down';

@@ -5,11 +5,13 @@ import type { BatonEvent, EventType } from '../../contracts/event.ts';
 import type {
   ClusterView,
   CrawlView,
+  FaultsView,
   FileView,
   MailView,
   QueuesView,
   SourceStanding,
-} from '../../contracts/public-views.ts';
+} from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { addChanges, type ChangeFilter, type ItemChange } from './changes.ts';
 import { addToLog, type LogEntry } from './event-log.ts';
 import { openLive, type StreamState } from './live.ts';
@@ -28,8 +30,7 @@ export const sources = signal<Known<{ standings: SourceStanding[] }>>(unknown);
 export const files = signal<Known<{ files: FileView[] }>>(unknown);
 export const crawls = signal<Known<{ crawls: CrawlView[] }>>(unknown);
 export const mails = signal<Known<{ mails: MailView[] }>>(unknown);
-/** GET /faults */
-export const faults = signal<Known<{ possible: boolean; inForce: string[] }>>(unknown);
+export const faults = signal<Known<FaultsView>>(unknown);
 export const changes = signal<readonly ItemChange[]>([]);
 /** While a reader pauses the stream: what stands still. */
 export const frozen = signal<readonly ItemChange[] | undefined>(undefined);
@@ -65,7 +66,7 @@ export function start(): void {
       onFailure: () => (known.value = { ...known.value, stale: true }),
     });
   const askCluster = startPoll<ClusterView>({
-    path: '/cluster',
+    path: publicRoutes.cluster,
     everyMs: 1_000,
     onAnswer: (value) =>
       batch(() => {
@@ -80,12 +81,12 @@ export function start(): void {
         silentSince.value ??= Date.now();
       }),
   });
-  ask('/queues', 2_000, queues);
-  ask('/sources', 10_000, sources);
-  const askFiles = ask('/files', 5_000, files);
-  const askCrawls = ask('/crawls', 5_000, crawls);
-  const askMails = ask('/mails', 5_000, mails);
-  const askFaults = ask('/faults', 5_000, faults);
+  ask(publicRoutes.queues, 2_000, queues);
+  ask(publicRoutes.sources, 10_000, sources);
+  const askFiles = ask(publicRoutes.files, 5_000, files);
+  const askCrawls = ask(publicRoutes.crawls, 5_000, crawls);
+  const askMails = ask(publicRoutes.mails, 5_000, mails);
+  const askFaults = ask(publicRoutes.faults, 5_000, faults);
 
   /** What is shown of these things is asked for again when one of them changed. */
   const askAgain: Partial<Record<EventType, () => void>> = {

@@ -1,7 +1,8 @@
 // What a link of a mail leads to: the watch it was sent for, or the item it speaks of, above everything else.
 import type { ComponentChildren } from 'preact';
 import { formatPrice } from './format.ts';
-import { answer, ending, endWatch, place, type ItemView, type WatchView } from './place.ts';
+import type { ItemDetail, WatchView } from '../../contracts/public-api.ts';
+import { answer, ending, endWatch, place } from './place.ts';
 
 export function Watched() {
   const here = place.value;
@@ -59,7 +60,7 @@ function occasion({ about, source, sku }: WatchView, title: string | undefined):
   }
 }
 
-function ItemCard({ view: { item, history } }: { view: ItemView }) {
+function ItemCard({ view: { item, history } }: { view: ItemDetail }) {
   const before = history.find(({ price }) => price !== null && price !== item.price)?.price ?? null;
   return (
     <div class="card">

@@ -1,7 +1,7 @@
 // What people configure and look at: sources, watches, the last files, crawls and mails, and the counts.
-import type { CrawlView, FileView, MailView } from '../../contracts/public-views.ts';
+import type { CrawlView, FileView, MailView, Watch, WatchView } from '../../contracts/public-api.ts';
 import { sourceSchema } from '../../contracts/source.ts';
-import type { ListStore, StoredCounts, Watch } from '../store.ts';
+import type { ListStore, StoredCounts } from '../store.ts';
 import type { Queries } from './pool.ts';
 import { sourceAges } from './source-ages.ts';
 
@@ -30,7 +30,7 @@ export function listQueries(queries: Queries): ListStore {
         'SELECT id, email, about, source, sku FROM watches ORDER BY email, about, source, sku',
       ),
     async watch(id) {
-      const [watch] = await read<Omit<Watch, 'email'>>(
+      const [watch] = await read<WatchView>(
         'reading a watch',
         'SELECT id, about, source, sku FROM watches WHERE id = $1',
         [id],

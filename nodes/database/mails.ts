@@ -4,7 +4,8 @@
 import { z } from 'zod';
 import { mailClaimMs } from '../../contracts/mail-message.ts';
 import { noticeSchema, type DueDigest } from '../mailer/notice.ts';
-import type { DueMail, ErasedCounts, MailStore } from '../store.ts';
+import type { ErasedCounts } from '../../contracts/public-api.ts';
+import type { DueMail, MailStore } from '../store.ts';
 import type { Queries } from './pool.ts';
 
 const noticesPerMail = 5_000; // Of which a mail shows the first few.

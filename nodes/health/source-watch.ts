@@ -2,7 +2,7 @@
 // node says it on /health, and the one that leads logs an event a source, from which CloudWatch makes its metrics.
 // A look changes nothing and needs no term: two leaders that overlap say the same twice.
 import type { EventDraft } from '../../contracts/event.ts';
-import type { SourceStanding } from '../../contracts/public-views.ts';
+import type { SourceStanding } from '../../contracts/public-api.ts';
 import { overdueAfterIntervals } from '../../contracts/source.ts';
 import { schedules } from '../../contracts/topology.ts';
 import { describeError } from '../../runtime/failure.ts';

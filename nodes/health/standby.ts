@@ -6,7 +6,7 @@ import { describeError } from '../../runtime/failure.ts';
 import { createInternalClient, type InternalClient, type TlsMaterial } from '../../runtime/internal-http.ts';
 import { oneAtATime } from '../../runtime/one-at-a-time.ts';
 import { newTraceparent } from '../../runtime/trace.ts';
-import type { LeadershipView } from '../../contracts/public-views.ts';
+import type { LeadershipView } from '../../contracts/public-api.ts';
 import type { Problems } from './problems.ts';
 import type { Store } from '../store.ts';
 

@@ -1,13 +1,14 @@
 // Gives a node that lost its vote file a new one, by hand: for when too few others are left to end its abstention. Runs in
 // the node's place, with the node's environment; says what it would do, and does it with --yes or when a person at a
 // terminal agrees, and not with --dry-run. What people read goes to stderr; stdout gets the event of what was done.
-// Exit codes: 0 done, 1 refused, 2 the environment or an argument is wrong, 3 nothing was done for want of a yes.
+// Exit codes: 0 done, 1 refused, 2 the environment or an argument is wrong, 4 nothing was done for want of a yes.
+// They mean what those of `baton` mean.
 import { mkdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 import type { Environment, Member } from '../../contracts/environment.ts';
 import { routes, termAnswerSchema, type TermAnswer } from '../../contracts/node-api.ts';
+import { agreed, notAgreedExitCode } from '../../runtime/agreed.ts';
 import { EnvironmentError, readEnvironment } from '../../runtime/config.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 import { createInternalClient, type InternalClient } from '../../runtime/internal-http.ts';
@@ -55,10 +56,7 @@ async function recover({ yes, dryRun, by }: Arguments): Promise<number> {
     const { plan } = await planRecovery(place);
     process.stderr.write(recoveryText(nodeId, plan));
     if (dryRun) return 0;
-    if (!yes && !(await agreed())) {
-      process.stderr.write('Nothing was done. With --yes it is done without asking.\n');
-      return 3;
-    }
+    if (!yes && !(await agreed(process.stderr))) return notAgreedExitCode;
     await carryOut(place, { by, agreedTo: plan });
     process.stderr.write(`Done. ${nodeId} votes when it is started.\n`);
     return 0;
@@ -157,14 +155,6 @@ async function carryOut(place: Place, { by, agreedTo }: { by: string; agreedTo: 
   } finally {
     unlock();
   }
-}
-
-async function agreed(): Promise<boolean> {
-  if (!process.stdin.isTTY) return false;
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal.question('Go on? (yes/no) ');
-  terminal.close();
-  return answer.trim() === 'yes';
 }
 
 function readArguments(): Arguments {

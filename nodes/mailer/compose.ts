@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import MailComposer from 'nodemailer/lib/mail-composer/index.js';
 import { isMailAddress } from '../../contracts/mail-address.ts';
-import { endOfWatch } from '../../contracts/public-views.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import type { OutgoingMail } from '../store.ts';
 import { writeLetter, type Entry, type Letter } from './letter.ts';
 import type { Digest } from './notice.ts';
@@ -30,7 +30,7 @@ export async function composeMail(
   const letter = writeLetter(notices);
   const link = (anchor: string): string => new URL(anchor, pageUrl).href;
   const manage = link(`#watch-${digest.watch}`);
-  const unsubscribe = new URL(endOfWatch(digest.watch), pageUrl);
+  const unsubscribe = new URL(publicRoutes.endOfWatch(digest.watch), pageUrl);
   const bytes = await new MailComposer({
     from,
     to: { name: '', address: recipient },

@@ -2,7 +2,7 @@
 // pace of the one shared counter.
 import type { Member } from '../../contracts/environment.ts';
 import type { Note, RoleView } from '../raft/types.ts';
-import type { ClusterKeys } from '../transport/cluster-keys.ts';
+import type { ClusterKeys } from '../../contracts/secrets.ts';
 
 export interface RaftThreadOptions {
   /** The uuid that the database made; it stands in the vote file and in every datagram. */

@@ -18,9 +18,8 @@ import {
   type ToWorker,
 } from './messages.ts';
 import { yieldThisThread } from './priority.ts';
-import type { ClusterKeys } from '../transport/cluster-keys.ts';
+import type { ClusterKeys } from '../../contracts/secrets.ts';
 
-export { clusterKeysSchema, type ClusterKeys } from '../transport/cluster-keys.ts';
 export type { RaftStatus, RaftThreadOptions } from './messages.ts';
 
 export interface RaftThread {

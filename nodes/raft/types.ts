@@ -156,6 +156,7 @@ export type Input =
   | { readonly kind: 'persist-failed'; readonly now: Time; readonly reason: string }
   | { readonly kind: 'persist-recovered'; readonly now: Time };
 
+/** As contracts/public-api.ts tells it; said again, since the core imports nothing. nodes/web/cluster.ts fails to compile when they differ. */
 export type RoleView =
   | { readonly kind: 'leader' }
   | { readonly kind: 'candidate' }

@@ -1,8 +1,9 @@
 // Everything between the election core and the wires: sessions, UDP sockets and evidence of death as one
 // thing that sends messages, hands in messages, and says which boot died. Decides nothing about elections.
 import { randomBytes } from 'node:crypto';
+import { splitAddress } from '../../contracts/environment.ts';
 import type { Message } from '../raft/types.ts';
-import type { ClusterKeys } from './cluster-keys.ts';
+import type { ClusterKeys } from '../../contracts/secrets.ts';
 import { openEvidence } from './evidence.ts';
 import { Introductions } from './introductions.ts';
 import { RefusalReports } from './refusal-reports.ts';
@@ -157,6 +158,5 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
 }
 
 function peerOf({ id, udp }: { id: string; udp: string }): UdpPeer {
-  const colon = udp.lastIndexOf(':');
-  return { id, host: udp.slice(0, colon), port: Number(udp.slice(colon + 1)) };
+  return { id, ...splitAddress(udp) };
 }

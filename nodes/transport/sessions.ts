@@ -6,7 +6,7 @@
 // nor anything an accepted boot sealed before that answer. The nonce changes with each acceptance.
 import type { KeyObject } from 'node:crypto';
 import type { Message } from '../raft/types.ts';
-import type { ClusterKeys } from './cluster-keys.ts';
+import type { ClusterKeys } from '../../contracts/secrets.ts';
 import { decodeMessage, encodeMessage } from './message.ts';
 import { OpenBudget } from './open-budget.ts';
 import {

@@ -1,6 +1,7 @@
 // POST of a batch of items to the leader: each is judged by its schema, those that pass are written in one statement, and
 // each gets a verdict of its own, in their order. So many batches at once and no more.
 import type { FastifyInstance } from 'fastify';
+import { detailText } from '../../contracts/event.ts';
 import { itemSchema, type Item } from '../../contracts/item.ts';
 import {
   batchBodyBytesMax,
@@ -64,7 +65,7 @@ async function writeBatch(
     if (parsed.success) valid.push({ index, entry: { ...entry, item: parsed.data } });
     else {
       const reason = describeIssues(issuesOf(parsed.error));
-      results[index] = { kind: 'invalid', code: 'ITEM_MALFORMED', reason: reason.slice(0, 1_000) };
+      results[index] = { kind: 'invalid', code: 'ITEM_MALFORMED', reason: detailText(reason) };
     }
   }
   const answer = await leadership.write('batch', async (term) => {

@@ -1,9 +1,14 @@
 // The cluster as this node sees it, and the wish that another one leads.
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
 import type { Member } from '../../contracts/environment.ts';
-import { nodeIdSchema } from '../../contracts/ids.ts';
-import type { ClusterView } from '../../contracts/public-views.ts';
+import {
+  clusterViewSchema,
+  transferAnswerSchema,
+  transferRequestSchema,
+  type ClusterView,
+  type TransferAnswer,
+} from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { Leadership } from '../leadership.ts';
 import type { RaftThread } from '../raft-thread/thread.ts';
@@ -12,16 +17,20 @@ import type { Guard } from './guard.ts';
 import type { Operation } from './openapi.ts';
 import { parse } from './parse-request.ts';
 
-const transferSchema = z.strictObject({ target: nodeIdSchema.nullable().default(null) });
-
 export const clusterOperations: readonly Operation[] = [
-  { method: 'get', path: '/cluster', summary: 'The cluster as this node sees it' },
+  {
+    method: 'get',
+    path: publicRoutes.cluster,
+    summary: 'The cluster as this node sees it',
+    answer: clusterViewSchema,
+  },
   {
     method: 'post',
-    path: '/cluster/transfer',
+    path: publicRoutes.transfer,
     summary: 'Hand leadership over',
     role: 'operator',
-    body: transferSchema,
+    body: transferRequestSchema,
+    answer: transferAnswerSchema,
   },
 ];
 
@@ -43,7 +52,7 @@ export function addCluster(
     generation: number;
   },
 ): void {
-  app.get('/cluster', async (): Promise<ClusterView> => {
+  app.get(publicRoutes.cluster, async (): Promise<ClusterView> => {
     const { role, term, peers, abstaining } = raft.status();
     const fence = await store.fence().catch(() => null); // Shown as unknown: this page is read most when things are down.
     return {
@@ -61,9 +70,9 @@ export function addCluster(
       })),
     };
   });
-  app.post('/cluster/transfer', async (request) => {
+  app.post(publicRoutes.transfer, async (request): Promise<TransferAnswer> => {
     await guard.require(request, 'operator');
-    const { target } = parse(transferSchema, request.body);
+    const { target } = parse(transferRequestSchema, request.body);
     if (target !== null && !members.some(({ id, voter }) => id === target && voter))
       throw new Failure('REQUEST_MALFORMED', `target: ${target} is no voter of this cluster`);
     return leadership.transfer(target, 'asked for by an operator');

@@ -4,6 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { detailText } from '../../contracts/event.ts';
 import {
   actionAnswerSchema,
   deadLetterActionsSchema,
@@ -12,13 +13,15 @@ import {
   deadLetterListSchema,
   deadLetterStates,
   discardRequestSchema,
+  editAnswerSchema,
   editRequestSchema,
   retryRequestSchema,
   type ActionAnswer,
   type DeadLetterDetail,
   type DeadLetterSelection,
+  type EditAnswer,
 } from '../../contracts/dead-letter.ts';
-import { issueSchema } from '../../contracts/issue.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { Failure } from '../../runtime/failure.ts';
 import { describeIssues } from '../../runtime/issues.ts';
 import { judgeBody } from '../dead-letters/judge-body.ts';
@@ -47,42 +50,42 @@ const letterParameter = z.object({ id: z.coerce.number().int().min(1).max(Number
 export const deadLetterOperations: readonly Operation[] = [
   {
     method: 'get',
-    path: '/dead-letters',
+    path: publicRoutes.deadLetters,
     summary: 'Dead letters, oldest first, page by page; nothing is consumed',
     query: listQuery,
     answer: deadLetterListSchema,
   },
   {
     method: 'get',
-    path: '/dead-letters/groups',
+    path: publicRoutes.deadLetterGroups,
     summary: 'Those that wait for a decision, by queue, source, code and kind of reason',
     answer: deadLetterGroupsSchema,
   },
   {
     method: 'get',
-    path: '/dead-letters/actions',
+    path: publicRoutes.deadLetterActions,
     summary: 'The last things done with dead letters: who, when, what',
     role: 'editor',
     answer: deadLetterActionsSchema,
   },
   {
     method: 'get',
-    path: '/dead-letters/{id}',
+    path: publicRoutes.deadLetter('{id}'),
     summary: 'One dead letter with body, headers, trace, problems of its body, and what was done with it',
     role: 'editor',
     answer: deadLetterDetailSchema,
   },
   {
     method: 'put',
-    path: '/dead-letters/{id}/body',
+    path: publicRoutes.deadLetterBody('{id}'),
     summary: 'Correct the body of a dead letter that waits; one that breaks its contract is refused',
     role: 'operator',
     body: editRequestSchema,
-    answer: z.object({ edited: z.boolean(), problems: z.array(issueSchema) }),
+    answer: editAnswerSchema,
   },
   {
     method: 'post',
-    path: '/dead-letters/retry',
+    path: publicRoutes.retryDeadLetters,
     summary: 'Send dead letters again, each by the route it came; the leader does it in the background',
     role: 'operator',
     body: retryRequestSchema,
@@ -90,7 +93,7 @@ export const deadLetterOperations: readonly Operation[] = [
   },
   {
     method: 'post',
-    path: '/dead-letters/discard',
+    path: publicRoutes.discardDeadLetters,
     summary: 'Discard dead letters, with a reason; by its id also one that is still to be sent again',
     role: 'operator',
     body: discardRequestSchema,
@@ -102,18 +105,20 @@ export function addDeadLetters(
   app: FastifyInstance,
   { store, leadership, guard }: { store: DeadLetterStore; leadership: Leadership; guard: Guard },
 ): void {
-  app.get('/dead-letters', async (request) => {
+  app.get(publicRoutes.deadLetters, async (request) => {
     const { after, limit, ...filter } = parse(listQuery, request.query);
     const letters = await store.deadLetters(filter, { after, limit: limit + 1 });
     const page = letters.slice(0, limit);
     return { letters: page, next: letters.length > limit ? (page.at(-1)?.id ?? null) : null };
   });
-  app.get('/dead-letters/groups', async () => ({ groups: await store.deadLetterGroups({ all: true }) }));
-  app.get('/dead-letters/actions', async (request) => {
+  app.get(publicRoutes.deadLetterGroups, async () => ({
+    groups: await store.deadLetterGroups({ all: true }),
+  }));
+  app.get(publicRoutes.deadLetterActions, async (request) => {
     await guard.require(request, 'editor'); // It names persons.
     return { actions: await store.deadLetterActions(actionsShown) };
   });
-  app.get('/dead-letters/:id', async (request): Promise<DeadLetterDetail> => {
+  app.get(publicRoutes.deadLetter(':id'), async (request): Promise<DeadLetterDetail> => {
     await guard.require(request, 'editor'); // A body may hold whatever somebody published.
     const { id } = parse(letterParameter, request.params);
     const found = await store.deadLetter(id);
@@ -125,34 +130,38 @@ export function addDeadLetters(
     };
   });
 
-  app.put('/dead-letters/:id/body', { bodyLimit: editBytesMax }, async (request) => {
-    await guard.require(request, 'operator');
-    const { id } = parse(letterParameter, request.params);
-    const { body: text, by, dryRun } = parse(editRequestSchema, request.body);
-    const body = Buffer.from(text);
-    return leadership.write('edit of a dead letter', async (term) => {
-      const found = await store.deadLetter(id);
-      if (!found) throw new Failure('NOT_FOUND', `no dead letter ${id}`);
-      const { queue, state } = found.letter;
-      if (state !== 'waiting') throw new Failure('LETTER_SETTLED', `dead letter ${id} is ${state}`);
-      const problems = judgeBody(queue, body);
-      if (dryRun) return { edited: false, problems };
-      if (problems.length > 0)
-        throw new Failure(
-          'REQUEST_MALFORMED',
-          `${queue} would not take it: ${describeIssues(problems)}`.slice(0, 1_000),
-          { details: { issues: problems.slice(0, 20) } },
-        );
-      if (!(await store.editDeadLetter(term, { action: randomUUID(), by, id, body })))
-        throw new Failure('LETTER_SETTLED', `dead letter ${id} was settled meanwhile`);
-      return { edited: true, problems };
-    });
-  });
-  app.post('/dead-letters/retry', async (request) => {
+  app.put(
+    publicRoutes.deadLetterBody(':id'),
+    { bodyLimit: editBytesMax },
+    async (request): Promise<EditAnswer> => {
+      await guard.require(request, 'operator');
+      const { id } = parse(letterParameter, request.params);
+      const { body: text, by, dryRun } = parse(editRequestSchema, request.body);
+      const body = Buffer.from(text);
+      return leadership.write('edit of a dead letter', async (term) => {
+        const found = await store.deadLetter(id);
+        if (!found) throw new Failure('NOT_FOUND', `no dead letter ${id}`);
+        const { queue, state } = found.letter;
+        if (state !== 'waiting') throw new Failure('LETTER_SETTLED', `dead letter ${id} is ${state}`);
+        const problems = judgeBody(queue, body);
+        if (dryRun) return { edited: false, problems };
+        if (problems.length > 0)
+          throw new Failure(
+            'REQUEST_MALFORMED',
+            detailText(`${queue} would not take it: ${describeIssues(problems)}`),
+            { details: { issues: problems.slice(0, 20) } },
+          );
+        if (!(await store.editDeadLetter(term, { action: randomUUID(), by, id, body })))
+          throw new Failure('LETTER_SETTLED', `dead letter ${id} was settled meanwhile`);
+        return { edited: true, problems };
+      });
+    },
+  );
+  app.post(publicRoutes.retryDeadLetters, async (request) => {
     await guard.require(request, 'operator');
     return settle('retry', { ...parse(retryRequestSchema, request.body), reason: null });
   });
-  app.post('/dead-letters/discard', async (request) => {
+  app.post(publicRoutes.discardDeadLetters, async (request) => {
     await guard.require(request, 'operator');
     return settle('discard', parse(discardRequestSchema, request.body));
   });

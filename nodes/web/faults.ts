@@ -2,7 +2,16 @@
 // knows its processes and links. Understands nothing of it, and is never there where no launcher is.
 import type { FastifyInstance } from 'fastify';
 import { request as send } from 'undici';
-import { z } from 'zod';
+import {
+  faultCommandSchema,
+  faultDoneSchema,
+  faultListSchema,
+  launcherChaosPath,
+  launcherRefusalSchema,
+  type FaultDone,
+} from '../../contracts/faults.ts';
+import { faultsViewSchema, type FaultsView } from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { Guard } from './guard.ts';
 import type { Operation } from './openapi.ts';
@@ -15,27 +24,21 @@ export interface Launcher {
 }
 
 const answerWithinMs = 5_000;
-/** What the launcher answers to `list` then. */
-const noneInForce = 'no fault is active';
-const commandSchema = z.strictObject({ command: z.string().min(1).max(500) });
-const doneSchema = z.object({ done: z.string() });
-const viewSchema = z.object({ possible: z.boolean(), inForce: z.array(z.string()) });
-const refusalSchema = z.object({ error: z.string() });
 
 export const faultOperations: readonly Operation[] = [
   {
     method: 'get',
-    path: '/faults',
+    path: publicRoutes.faults,
     summary: 'Which faults are in force, and whether anything can be broken from here',
-    answer: viewSchema,
+    answer: faultsViewSchema,
   },
   {
     method: 'post',
-    path: '/faults',
+    path: publicRoutes.faults,
     summary: 'Break something, or heal it: a command of `baton chaos`',
     role: 'operator',
-    body: commandSchema,
-    answer: doneSchema,
+    body: faultCommandSchema,
+    answer: faultDoneSchema,
   },
 ];
 
@@ -43,28 +46,31 @@ export function addFaults(
   app: FastifyInstance,
   { guard, launcher }: { guard: Guard; launcher: Launcher | undefined },
 ): void {
-  app.get('/faults', async (): Promise<z.infer<typeof viewSchema>> => {
+  app.get(publicRoutes.faults, async (): Promise<FaultsView> => {
     if (!launcher) return { possible: false, inForce: [] };
-    const { done } = await command('list');
-    return { possible: true, inForce: done === noneInForce ? [] : done.split('\n') };
+    const { faults } = faultListSchema.parse(await ask(launcher, { method: 'GET' }));
+    return { possible: true, inForce: faults };
   });
-  app.post('/faults', async (request) => {
+  app.post(publicRoutes.faults, async (request): Promise<FaultDone> => {
     await guard.require(request, 'operator');
-    return command(parse(commandSchema, request.body).command);
-  });
-
-  async function command(text: string): Promise<z.infer<typeof doneSchema>> {
+    const command = parse(faultCommandSchema, request.body);
     if (!launcher) throw new Failure('NOT_FOUND', 'nothing can be broken here: no launcher runs this node');
-    const { statusCode, body } = await send(`${launcher.url}/chaos`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${await launcher.token()}` },
-      body: JSON.stringify({ command: text }),
-      signal: AbortSignal.timeout(answerWithinMs),
-    }).catch((cause: unknown) => {
-      throw new Failure('NOT_FOUND', 'nothing can be broken now: the launcher gives no answer', { cause });
-    });
-    const answer: unknown = await body.json();
-    if (statusCode === 200) return doneSchema.parse(answer);
-    throw new Failure('REQUEST_MALFORMED', refusalSchema.parse(answer).error);
-  }
+    return faultDoneSchema.parse(await ask(launcher, { method: 'POST', body: JSON.stringify(command) }));
+  });
+}
+
+async function ask(
+  launcher: Launcher,
+  call: { readonly method: 'GET' | 'POST'; readonly body?: string },
+): Promise<unknown> {
+  const { statusCode, body } = await send(launcher.url + launcherChaosPath, {
+    ...call,
+    headers: { authorization: `Bearer ${await launcher.token()}` },
+    signal: AbortSignal.timeout(answerWithinMs),
+  }).catch((cause: unknown) => {
+    throw new Failure('NOT_FOUND', 'nothing can be broken now: the launcher gives no answer', { cause });
+  });
+  const answer: unknown = await body.json();
+  if (statusCode === 200) return answer;
+  throw new Failure('REQUEST_MALFORMED', launcherRefusalSchema.parse(answer).error);
 }

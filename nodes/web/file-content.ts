@@ -5,13 +5,13 @@ import { createHash, randomUUID } from 'node:crypto';
 import { pipeline, Transform } from 'node:stream';
 import multipart from '@fastify/multipart';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { z } from 'zod';
 import { fileBytesMax } from '../../contracts/file.ts';
 import { fileMetaSchema, routes, type FileAnswer } from '../../contracts/node-api.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Store } from '../store.ts';
+import { parse, uuidParameter } from './parse-request.ts';
 import { stageRows, type Staged } from './stage-rows.ts';
 
 export function addFileContent(
@@ -23,13 +23,12 @@ export function addFileContent(
     throwFileSizeLimit: false,
   });
   app.post(routes.fileContent(':id'), async (request) => {
-    const parsed = z.object({ id: z.uuid() }).safeParse(request.params);
-    if (!parsed.success) throw new Failure('REQUEST_MALFORMED', 'the file id is not a uuid');
+    const { id: fileId } = parse(uuidParameter, request.params);
     if (!request.isMultipart()) throw new Failure('REQUEST_MALFORMED', 'the body is not multipart/form-data');
     const upload = randomUUID();
     return leadership.write('file content', async (term) => {
       try {
-        return await receive(request, { fileId: parsed.data.id, upload, term, store });
+        return await receive(request, { fileId, upload, term, store });
       } finally {
         await store.clearStaged(upload).catch(() => undefined); // Retention takes what this cannot.
       }

@@ -2,6 +2,7 @@
 // need not know who leads, and a session that was opened on one node works while another one leads. It goes from one internal
 // listener to the other: nodes need not reach each other's public address, which may be a load balancer's.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { noLeaderRetryMs } from '../../contracts/failures.ts';
 import { headers, routes } from '../../contracts/node-api.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { InternalClient } from '../../runtime/internal-http.ts';
@@ -85,7 +86,7 @@ async function forward(
       const code = cause instanceof Failure && cause.code === 'NO_LEADER' ? 'NO_LEADER' : 'INTERNAL';
       throw new Failure(code, `the leader at ${to} gave no answer`, {
         cause,
-        details: { retryAfterMs: 500 },
+        details: { retryAfterMs: noLeaderRetryMs },
       });
     });
   return pass(reply, answer);

@@ -2,17 +2,11 @@
 // with roles, and a cookie session that a one-time key opens. Never logs a token.
 import { randomBytes } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
-import { z } from 'zod';
+import type { Tokens } from '../../contracts/secrets.ts';
 import { Failure } from '../../runtime/failure.ts';
 import { sameSecret } from '../../runtime/same-secret.ts';
 
-export const tokensSchema = z.object({
-  reader: z.string().min(16),
-  editor: z.string().min(16),
-  operator: z.string().min(16),
-});
-export type Tokens = z.infer<typeof tokensSchema>;
-export const roles = ['reader', 'editor', 'operator'] as const;
+export const roles = ['reader', 'editor', 'operator'] as const satisfies readonly (keyof Tokens)[];
 export type Role = (typeof roles)[number];
 
 const keyValidMs = 10 * 60_000;

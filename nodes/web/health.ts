@@ -1,6 +1,8 @@
 // What load balancers, containers and monitoring ask: who leads, what is wrong, and the metrics.
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { healthSchema, historySchema, type HealthView, type History } from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Problems } from '../health/problems.ts';
 import type { RaftThread } from '../raft-thread/thread.ts';
@@ -8,17 +10,38 @@ import type { Store } from '../store.ts';
 import type { Operation } from './openapi.ts';
 
 export const healthOperations: readonly Operation[] = [
-  { method: 'get', path: '/leader', summary: '200 on the leader, 503 elsewhere' },
-  { method: 'get', path: '/replica', summary: '200 on a follower, 503 elsewhere' },
   {
     method: 'get',
-    path: '/health',
-    summary: '200 while the process lives, with or without a leader; `problems` in words',
+    path: publicRoutes.leader,
+    summary: '200 on the leader, 503 elsewhere',
+    answer: healthSchema,
   },
-  { method: 'get', path: '/liveness', summary: 'The same' },
-  { method: 'get', path: '/readiness', summary: '200 when the database answers' },
-  { method: 'get', path: '/history', summary: 'The last changes of leadership of this node' },
-  { method: 'get', path: '/metrics', summary: 'Prometheus metrics' },
+  {
+    method: 'get',
+    path: publicRoutes.replica,
+    summary: '200 on a follower, 503 elsewhere',
+    answer: healthSchema,
+  },
+  {
+    method: 'get',
+    path: publicRoutes.health,
+    summary: '200 while the process lives, with or without a leader; `problems` in words',
+    answer: healthSchema,
+  },
+  { method: 'get', path: publicRoutes.liveness, summary: 'The same', answer: healthSchema },
+  {
+    method: 'get',
+    path: publicRoutes.readiness,
+    summary: '200 when the database answers',
+    answer: healthSchema,
+  },
+  {
+    method: 'get',
+    path: publicRoutes.history,
+    summary: 'The last changes of leadership of this node',
+    answer: historySchema,
+  },
+  { method: 'get', path: publicRoutes.metrics, summary: 'Prometheus metrics', mediaType: 'text/plain' },
 ];
 
 /** Patroni's names (https://patroni.readthedocs.io/en/latest/rest_api.html), so that load balancer rules fit. */
@@ -38,7 +61,7 @@ export function addHealth(
     problems: Pick<Problems, 'list'>;
   },
 ): void {
-  const view = () => ({
+  const view = (): HealthView => ({
     nodeId,
     state: leadership.state.kind,
     term: leadership.state.term,
@@ -47,24 +70,24 @@ export function addHealth(
   });
   // A busy reader at the same address must not make a load balancer think that this node is ill.
   const always = { config: { rateLimit: false } };
-  app.get('/leader', always, async (_request, reply) =>
+  app.get(publicRoutes.leader, always, async (_request, reply) =>
     reply.code(leadership.state.kind === 'leading' ? 200 : 503).send(view()),
   );
-  app.get('/replica', always, async (_request, reply) =>
+  app.get(publicRoutes.replica, always, async (_request, reply) =>
     reply.code(leadership.state.kind === 'following' ? 200 : 503).send(view()),
   );
-  app.get('/health', always, async () => view());
-  app.get('/liveness', always, async () => view());
-  app.get('/readiness', always, async () => {
+  app.get(publicRoutes.health, always, async () => view());
+  app.get(publicRoutes.liveness, always, async () => view());
+  app.get(publicRoutes.readiness, always, async () => {
     await store.ping();
     return view();
   });
-  const history: unknown[] = [];
+  const history: History['history'] = [];
   leadership.onChange((state) => {
     history.push({ at: new Date().toISOString(), ...state });
     if (history.length > 100) history.shift();
   });
-  app.get('/history', async () => ({ history }));
+  app.get(publicRoutes.history, async () => ({ history }));
 
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -74,7 +97,7 @@ export function addHealth(
     registers: [registry],
   });
   const term = new Gauge({ name: 'baton_term', help: 'Highest term seen', registers: [registry] });
-  app.get('/metrics', async (_request, reply) => {
+  app.get(publicRoutes.metrics, async (_request, reply) => {
     leading.set(leadership.state.kind === 'leading' ? 1 : 0);
     term.set(raft.status().term);
     return reply.type(registry.contentType).send(await registry.metrics());

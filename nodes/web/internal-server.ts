@@ -26,8 +26,8 @@ import type { RaftThread } from '../raft-thread/thread.ts';
 import type { Store } from '../store.ts';
 import { addBatches, type BatchOptions } from './batches.ts';
 import { addFileContent } from './file-content.ts';
-import { parse } from './parse-request.ts';
-import { useProblems } from './problem-details.ts';
+import { parse, uuidParameter } from './parse-request.ts';
+import { problemsOfFramework, useProblems } from './problem-details.ts';
 
 export interface InternalServerOptions extends BatchOptions {
   readonly tls: TlsMaterial;
@@ -41,7 +41,6 @@ export interface InternalServerOptions extends BatchOptions {
 /** Nodes and functions of two neighbouring releases run side by side. */
 const apiVersionMin = Math.max(1, apiVersion - 1);
 const eventsSchema = z.strictObject({ events: z.array(batonEventSchema).max(200) });
-const uuidParameter = z.object({ id: z.uuid() });
 const leaseName = z.object({ name: z.string().min(1).max(100) });
 
 export function createInternalServer(options: InternalServerOptions): FastifyInstance {
@@ -59,6 +58,7 @@ export function createInternalServer(options: InternalServerOptions): FastifyIns
     bodyLimit: batchBytesMax,
     requestTimeout: 15 * 60_000,
     forceCloseConnections: true,
+    ...problemsOfFramework,
   }) as unknown as FastifyInstance;
   useProblems(app, options.logger);
 

@@ -1,10 +1,18 @@
 // Items over the public API: pages by key, one with its history, and the command that has all of them written for a partner.
-import { createHash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { fileCommandType, fileCommandVersion } from '../../contracts/file-command.ts';
 import { sourceNameSchema } from '../../contracts/ids.ts';
+import {
+  exportAnswerSchema,
+  itemDetailSchema,
+  itemListSchema,
+  type ItemDetail,
+  type ItemList,
+} from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { exchanges, routingKeys } from '../../contracts/topology.ts';
+import { etagOf } from '../../runtime/etag.ts';
 import { Failure } from '../../runtime/failure.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
@@ -12,8 +20,8 @@ import { newTraceparent } from '../../runtime/trace.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Store } from '../store.ts';
 import type { Guard } from './guard.ts';
-import { itemListSchema, type Operation } from './openapi.ts';
-import { parse } from './parse-request.ts';
+import type { Operation } from './openapi.ts';
+import { itemKeySchema, parse } from './parse-request.ts';
 
 const itemsQuery = z.object({
   source: sourceNameSchema.optional(),
@@ -27,13 +35,25 @@ const cursorSchema = z.tuple([z.string(), z.string()]);
 export const itemOperations: readonly Operation[] = [
   {
     method: 'get',
-    path: '/items',
+    path: publicRoutes.items,
     summary: 'Current items, by key, page by page',
     query: itemsQuery,
     answer: itemListSchema,
   },
-  { method: 'get', path: '/items/{source}/{sku}', summary: 'One item with its history' },
-  { method: 'post', path: '/export', summary: 'Write all items to out/', role: 'operator', status: 202 },
+  {
+    method: 'get',
+    path: publicRoutes.item('{source}', '{sku}'),
+    summary: 'One item with its history',
+    answer: itemDetailSchema,
+  },
+  {
+    method: 'post',
+    path: publicRoutes.export,
+    summary: 'Write all items to out/',
+    role: 'operator',
+    answer: exportAnswerSchema,
+    status: 202,
+  },
 ];
 
 export function addItems(
@@ -50,28 +70,28 @@ export function addItems(
     guard: Guard;
   },
 ): void {
-  app.get('/items', async (request, reply) => {
+  app.get(publicRoutes.items, async (request, reply) => {
     const { cursor, limit, source, q, inStock } = parse(itemsQuery, request.query);
     const items = await store.items({ source, q, inStock, limit: limit + 1, after: readCursor(cursor) });
     const page = items.slice(0, limit);
     const last = page.at(-1);
     const next = items.length > limit && last ? writeCursor(last) : null;
-    const body = JSON.stringify({ items: page, next });
-    const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"`;
+    const body = JSON.stringify({ items: page, next } satisfies ItemList);
+    const etag = etagOf(body);
     reply.header('etag', etag).header('cache-control', 'no-cache').type('application/json; charset=utf-8');
     const known = (request.headers['if-none-match'] ?? '')
       .split(',')
       .map((tag) => tag.trim().replace(/^W\//, ''));
     return known.includes(etag) || known.includes('*') ? reply.code(304).send() : reply.send(body);
   });
-  app.get('/items/:source/:sku', async (request) => {
-    const key = parse(z.object({ source: sourceNameSchema, sku: z.string().max(200) }), request.params);
+  app.get(publicRoutes.item(':source', ':sku'), async (request): Promise<ItemDetail> => {
+    const key = parse(itemKeySchema, request.params);
     const found = await store.item(key);
     if (!found) throw new Failure('NOT_FOUND', `no item ${key.sku} of ${key.source}`);
     return found;
   });
 
-  app.post('/export', async (request, reply) => {
+  app.post(publicRoutes.export, async (request, reply) => {
     await guard.require(request, 'operator');
     await leadership.write('export', async (term) => {
       const body = { version: fileCommandVersion, kind: 'export', traceparent: newTraceparent() };

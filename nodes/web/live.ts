@@ -5,7 +5,8 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { BatonEvent } from '../../contracts/event.ts';
-import { describeError } from '../../runtime/failure.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
+import { describeError, Failure } from '../../runtime/failure.ts';
 import { oneAtATime } from '../../runtime/one-at-a-time.ts';
 import type { Store } from '../store.ts';
 import { parse } from './parse-request.ts';
@@ -60,8 +61,11 @@ export class Live {
   }
 
   addTo(app: FastifyInstance): void {
-    app.get('/live', async (request, reply) => {
-      if (this.#readers.size >= readersMax) return reply.code(503).header('retry-after', '5').send();
+    app.get(publicRoutes.live, async (request, reply) => {
+      if (this.#readers.size >= readersMax)
+        throw new Failure('BUSY', `${readersMax} readers follow the events of this node`, {
+          details: { retryAfterMs: 5_000 },
+        });
       const { recent } = parse(querySchema, request.query);
       const bounds = await this.#store.feedBounds();
       const asked = request.headers['last-event-id'];

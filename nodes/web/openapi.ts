@@ -1,8 +1,8 @@
 // GET /openapi.json: the public API as OpenAPI 3.1, from the schemas that check the requests. A test compares it with the
 // routes that are served.
 import { z } from 'zod';
+import { problemMediaType } from '../../contracts/failures.ts';
 import { problemSchema } from '../../contracts/node-api.ts';
-import { itemSchema } from '../../contracts/item.ts';
 
 export interface Operation {
   readonly method: 'get' | 'put' | 'post' | 'delete';
@@ -12,12 +12,13 @@ export interface Operation {
   readonly role?: 'editor' | 'operator';
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
+  /** Of an answer in JSON. */
   readonly answer?: z.ZodType;
+  /** Of an answer that is none. */
+  readonly mediaType?: string;
   /** 200 when it is left out. */
   readonly status?: number;
 }
-
-export const itemListSchema = z.object({ items: z.array(itemSchema), next: z.string().nullable() });
 
 export function openApi(operations: readonly Operation[]): object {
   const paths: Record<string, Record<string, object>> = {};
@@ -34,12 +35,12 @@ export function openApi(operations: readonly Operation[]): object {
     paths,
     components: {
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
-      schemas: { Problem: jsonSchema(problemSchema) },
+      schemas: { Problem: answerSchema(problemSchema) },
     },
   };
 }
 
-function describe({ path, summary, role, query, body, answer, status = 200 }: Operation): object {
+function describe({ path, summary, role, query, body, answer, mediaType, status = 200 }: Operation): object {
   const inPath = [...path.matchAll(/\{(?<name>\w+)\}/g)].map((match) => ({
     name: match.groups?.['name'],
     in: 'path',
@@ -62,11 +63,14 @@ function describe({ path, summary, role, query, body, answer, status = 200 }: Op
     responses: {
       [String(status)]: {
         description: 'Done.',
-        ...(answer === undefined ? {} : { content: { 'application/json': { schema: jsonSchema(answer) } } }),
+        ...(answer === undefined
+          ? {}
+          : { content: { 'application/json': { schema: answerSchema(answer) } } }),
+        ...(mediaType === undefined ? {} : { content: { [mediaType]: {} } }),
       },
       default: {
         description: 'A problem.',
-        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+        content: { [problemMediaType]: { schema: { $ref: '#/components/schemas/Problem' } } },
       },
     },
   };
@@ -74,5 +78,17 @@ function describe({ path, summary, role, query, body, answer, status = 200 }: Op
 
 function jsonSchema(schema: z.ZodType): object {
   const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+  return rest;
+}
+
+/** What has a default is always there in an answer. A later release may add fields, so none is forbidden. */
+function answerSchema(schema: z.ZodType): object {
+  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, {
+    io: 'output',
+    unrepresentable: 'any',
+    override: ({ jsonSchema: made }) => {
+      if (made.additionalProperties === false) delete made.additionalProperties;
+    },
+  });
   return rest;
 }

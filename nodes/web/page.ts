@@ -1,12 +1,14 @@
 // Serves the dashboard: bundled in memory at start, so that there is no build step and no file to go stale.
 // Opens the page's session with a one-time key. Never reads a file on request.
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { sessionKeySchema, type SessionKey } from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
+import { etagOf } from '../../runtime/etag.ts';
 import { Failure } from '../../runtime/failure.ts';
 import { sessionCookie, type Guard } from './guard.ts';
 import type { Operation } from './openapi.ts';
@@ -42,9 +44,10 @@ export async function bundlePage(folder: string): Promise<Page | undefined> {
 export const pageOperations: readonly Operation[] = [
   {
     method: 'post',
-    path: '/session-keys',
+    path: publicRoutes.sessionKeys,
     summary: 'A one-time key that opens the page',
     role: 'operator',
+    answer: sessionKeySchema,
     status: 201,
   },
 ];
@@ -67,9 +70,9 @@ export function addPage(app: FastifyInstance, page: Page | undefined, guard: Gua
     if (!page) throw new Failure('NOT_FOUND', 'this release has no page');
     return answer(request, reply, html);
   });
-  app.post('/session-keys', async (request, reply) => {
+  app.post(publicRoutes.sessionKeys, async (request, reply) => {
     await guard.require(request, 'operator');
-    return reply.code(201).send({ key: guard.newKey(), cookie: sessionCookie });
+    return reply.code(201).send({ key: guard.newKey(), cookie: sessionCookie } satisfies SessionKey);
   });
   if (!page) return;
   app.get('/app.js', async (request, reply) => answer(request, reply, script));
@@ -93,7 +96,7 @@ interface Asset {
   readonly etag: string;
 }
 function asset(type: string, body = ''): Asset {
-  return { type, body, etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"` };
+  return { type, body, etag: etagOf(body) };
 }
 /** Asked about at each load, so that a new release shows at once, and sent only when it is another one. */
 function answer(request: FastifyRequest, reply: FastifyReply, { type, body, etag }: Asset): FastifyReply {

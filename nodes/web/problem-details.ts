@@ -1,11 +1,20 @@
 // Every error answer of a node: application/problem+json (RFC 9457) with a code of contracts/failures.ts.
 // The stranger outside gets code and reason; the cause goes to the log alone.
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { problem } from '../../contracts/failures.ts';
+import { STATUS_CODES } from 'node:http';
+import type {
+  FastifyError,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  FastifyServerOptions,
+} from 'fastify';
+import { problem, problemMediaType } from '../../contracts/failures.ts';
 import type { LeaderHint, Problem } from '../../contracts/node-api.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
 import { describeIssues } from '../../runtime/issues.ts';
 import type { Logger } from '../../runtime/logger.ts';
+
+const contentType = `${problemMediaType}; charset=utf-8`;
 
 interface ValidationIssue {
   instancePath?: string;
@@ -13,7 +22,7 @@ interface ValidationIssue {
 }
 
 /** The Failure behind whatever was thrown: fastify's own errors get the code that says the same. */
-export function failureOf(error: unknown): Failure {
+function failureOf(error: unknown): Failure {
   if (error instanceof Failure) return error;
   const { statusCode, validation, code, message } = error as Partial<FastifyError>;
   if (validation) {
@@ -41,7 +50,7 @@ export function problemOf(failure: Failure): Problem {
   });
 }
 
-export function sendProblem(reply: FastifyReply, failure: Failure): FastifyReply {
+function sendProblem(reply: FastifyReply, failure: Failure): FastifyReply {
   const body = problemOf(failure);
   if (body.status === 503 || body.status === 429) {
     body.retryAfterMs ??= 1_000;
@@ -50,10 +59,31 @@ export function sendProblem(reply: FastifyReply, failure: Failure): FastifyReply
   if (body.status === 401) reply.header('www-authenticate', 'Bearer');
   return reply
     .code(body.status)
-    .header('content-type', 'application/body+json; charset=utf-8')
+    .header('content-type', contentType)
     .serializer((payload: unknown) => JSON.stringify(payload))
     .send(body);
 }
+
+/** For requests that reach no error handler: those without a route that can be looked up, and those that are no HTTP. */
+export const problemsOfFramework = {
+  frameworkErrors: (error, _request, reply) => void sendProblem(reply, failureOf(error)),
+  clientErrorHandler(error, socket) {
+    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy(error);
+    const body = problem('REQUEST_MALFORMED', { detail: `the request cannot be read: ${error.message}` });
+    const text = JSON.stringify(body);
+    socket.end(
+      [
+        `HTTP/1.1 ${body.status} ${STATUS_CODES[body.status]}`,
+        `content-type: ${contentType}`,
+        `content-length: ${Buffer.byteLength(text)}`,
+        'connection: close',
+        '',
+        text,
+      ].join('\r\n'),
+      () => socket.destroy(),
+    );
+  },
+} as const satisfies Pick<FastifyServerOptions, 'frameworkErrors' | 'clientErrorHandler'>;
 
 export function useProblems(app: FastifyInstance, logger: Logger): void {
   app.setErrorHandler((error: unknown, request: FastifyRequest, reply: FastifyReply) => {

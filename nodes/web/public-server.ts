@@ -6,6 +6,7 @@ import rateLimit from '@fastify/rate-limit';
 import fastify, { type FastifyInstance } from 'fastify';
 import type { Member } from '../../contracts/environment.ts';
 import { skuLengthMax } from '../../contracts/item.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import type { InternalClient } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
@@ -23,7 +24,7 @@ import { addItems, itemOperations } from './items.ts';
 import type { Live } from './live.ts';
 import { openApi, type Operation } from './openapi.ts';
 import { addPage, pageOperations, type Page } from './page.ts';
-import { failureOf, sendProblem, useProblems } from './problem-details.ts';
+import { problemsOfFramework, useProblems } from './problem-details.ts';
 import { addQueues, queueOperations } from './queues.ts';
 import { addRecent, recentOperations } from './recent.ts';
 import { addSources, sourceOperations } from './sources.ts';
@@ -58,7 +59,12 @@ const skuParameterLengthMax = 12 * skuLengthMax;
 /** What the public API offers, for GET /openapi.json. */
 export const operations: readonly Operation[] = [
   ...itemOperations,
-  { method: 'get', path: '/live', summary: 'Server-sent events; Last-Event-ID resumes without a gap' },
+  {
+    method: 'get',
+    path: publicRoutes.live,
+    summary: 'Server-sent events; Last-Event-ID resumes without a gap',
+    mediaType: 'text/event-stream',
+  },
   ...clusterOperations,
   ...queueOperations,
   ...sourceOperations,
@@ -70,7 +76,7 @@ export const operations: readonly Operation[] = [
   ...recentOperations,
   ...pageOperations,
   ...healthOperations,
-  { method: 'get', path: '/openapi.json', summary: 'This page' },
+  { method: 'get', path: publicRoutes.openapi, summary: 'This page', mediaType: 'application/json' },
 ];
 
 export function createPublicServer(options: PublicServerOptions): FastifyInstance {
@@ -80,7 +86,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     requestTimeout: 30_000,
     forceCloseConnections: true,
     routerOptions: { maxParamLength: skuParameterLengthMax },
-    frameworkErrors: (error, _request, reply) => void sendProblem(reply, failureOf(error)),
+    ...problemsOfFramework,
     // Trust one hop: the proxy's own entry names its client; earlier entries are the client's claim.
     trustProxy: options.behindProxy && ((_address, hop) => hop === 0),
   });
@@ -94,10 +100,10 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
   app.register(rateLimit, { max: 1_200, timeWindow: '1 minute' });
   app.addHook('onRequest', async (request) => {
     // A load balancer asks by address, and the answer holds nothing that another site's page could use.
-    if (request.url !== '/health') guard.checkOrigin(request);
+    if (request.url !== publicRoutes.health) guard.checkOrigin(request);
   });
   // A key opens a session of the very node that made it; and whoever breaks the leader must not need it.
-  const local = new Set(['/session-keys', '/faults']);
+  const local = new Set<string>([publicRoutes.sessionKeys, publicRoutes.faults]);
   forwardWrites(app, {
     leadership,
     guard,
@@ -107,7 +113,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
   });
 
   app.after(() => {
-    app.get('/openapi.json', async () => openApi(operations));
+    app.get(publicRoutes.openapi, async () => openApi(operations));
     addHealth(app, options);
     addItems(app, options);
     addCluster(app, options);

@@ -1,6 +1,7 @@
 // How much waits: depths of the queues, and how much is stored and dead.
 import type { FastifyInstance } from 'fastify';
-import type { QueuesView } from '../../contracts/public-views.ts';
+import { countsSchema, queuesSchema, type Counts, type QueuesView } from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { queuesOf } from '../../contracts/topology.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { deadQueues } from '../dead-letters/collect.ts';
@@ -11,8 +12,13 @@ const depthWithinMs = 400; // Readers such as `baton status` wait a second for a
 const noCounts = { items: null, itemVersions: null, files: null, mailsSent: null };
 
 export const queueOperations: readonly Operation[] = [
-  { method: 'get', path: '/counts', summary: 'How much is stored, waits and is dead' },
-  { method: 'get', path: '/queues', summary: 'Depths of the queues' },
+  {
+    method: 'get',
+    path: publicRoutes.counts,
+    summary: 'How much is stored, waits and is dead',
+    answer: countsSchema,
+  },
+  { method: 'get', path: publicRoutes.queues, summary: 'Depths of the queues', answer: queuesSchema },
 ];
 
 interface DepthsOptions {
@@ -26,8 +32,8 @@ export function addQueues(
   { broker, store, itemPartitions }: DepthsOptions & { readonly store: Pick<Store, 'counts'> },
 ): void {
   const depths = sharedDepths(() => readDepths({ broker, store, itemPartitions }));
-  app.get('/queues', async (): Promise<QueuesView> => ({ depths: await depths() }));
-  app.get('/counts', async () => {
+  app.get(publicRoutes.queues, async (): Promise<QueuesView> => ({ depths: await depths() }));
+  app.get(publicRoutes.counts, async (): Promise<Counts> => {
     const [stored, waiting] = await Promise.all([store.counts().catch(() => noCounts), depths()]);
     const dead = new Set(deadQueues.values());
     const isDead = (name: string): boolean => dead.has(name);

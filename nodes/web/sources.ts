@@ -2,6 +2,8 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { sourceNameSchema } from '../../contracts/ids.ts';
+import { sourcesSchema, type SourcesView } from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { sourceSchema } from '../../contracts/source.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { Leadership } from '../leadership.ts';
@@ -12,10 +14,15 @@ import type { Operation } from './openapi.ts';
 import { parse } from './parse-request.ts';
 
 export const sourceOperations: readonly Operation[] = [
-  { method: 'get', path: '/sources', summary: 'Configured sources, and how long ago each brought something' },
+  {
+    method: 'get',
+    path: publicRoutes.sources,
+    summary: 'Configured sources, and how long ago each brought something',
+    answer: sourcesSchema,
+  },
   {
     method: 'put',
-    path: '/sources/{name}',
+    path: publicRoutes.source('{name}'),
     summary: 'Store a source',
     role: 'editor',
     body: sourceSchema,
@@ -31,11 +38,11 @@ export function addSources(
     guard,
   }: { store: Pick<Store, 'sources' | 'sourceAges' | 'putSource'>; leadership: Leadership; guard: Guard },
 ): void {
-  app.get('/sources', async () => {
+  app.get(publicRoutes.sources, async (): Promise<SourcesView> => {
     const [sources, { standings }] = await Promise.all([store.sources(), judgeSources(store)]);
     return { sources, standings };
   });
-  app.put('/sources/:name', async (request, reply) => {
+  app.put(publicRoutes.source(':name'), async (request, reply) => {
     await guard.require(request, 'editor');
     const source = parse(sourceSchema, request.body);
     const { name } = parse(z.object({ name: sourceNameSchema }), request.params);

@@ -1,26 +1,29 @@
 // Ends a watch for whoever got its mail: by one click in the mail program (RFC 8058), or on the page that the mail leads to.
 // A watch's id is random and told to its mails and to editors alone, so it is all that is asked for.
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
-import { endOfWatch } from '../../contracts/public-views.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Store } from '../store.ts';
 import type { Operation } from './openapi.ts';
-import { parse } from './parse-request.ts';
+import { parse, uuidParameter } from './parse-request.ts';
 
-export const unsubscribeRoute = endOfWatch(':id');
+export const unsubscribeRoute = publicRoutes.endOfWatch(':id');
 const bodyBytesMax = 1_024; // `List-Unsubscribe=One-Click`, which says nothing that the address does not.
-const parameters = z.object({ id: z.uuid() });
 
 export const unsubscribeOperations: readonly Operation[] = [
   {
     method: 'post',
-    path: endOfWatch('{id}'),
+    path: publicRoutes.endOfWatch('{id}'),
     summary: 'End a watch, by its id alone: what the one click of a mail asks for (RFC 8058)',
     status: 204,
   },
-  { method: 'get', path: endOfWatch('{id}'), summary: 'Leads to the watch on the page, and ends nothing' },
+  {
+    method: 'get',
+    path: publicRoutes.endOfWatch('{id}'),
+    summary: 'Leads to the watch on the page, and ends nothing',
+    status: 303,
+  },
 ];
 
 export function addUnsubscribe(
@@ -31,14 +34,14 @@ export function addUnsubscribe(
     // RFC 8058 lets mail programs send a form of either kind.
     scope.addContentTypeParser('*', { parseAs: 'string', bodyLimit: bodyBytesMax }, async () => undefined);
     scope.post(unsubscribeRoute, async (request, reply) => {
-      const { id } = parse(parameters, request.params);
+      const { id } = parse(uuidParameter, request.params);
       if (!(await leadership.write('end of a watch', (term) => store.deleteWatch(term, id))))
         throw new Failure('NOT_FOUND', `no watch ${id}`);
       return reply.code(204).send();
     });
     // Programs that look at links before their reader does must not end anything.
     scope.get(unsubscribeRoute, async (request, reply) =>
-      reply.redirect(`/#watch-${parse(parameters, request.params).id}`, 303),
+      reply.redirect(`/#watch-${parse(uuidParameter, request.params).id}`, 303),
     );
   });
 }

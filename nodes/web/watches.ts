@@ -2,42 +2,63 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { sourceNameSchema } from '../../contracts/ids.ts';
+import { skuLengthMax } from '../../contracts/item.ts';
 import { mailAddressSchema } from '../../contracts/mail-address.ts';
+import {
+  erasedSchema,
+  watchListSchema,
+  watchSchema,
+  watchTopics,
+  watchViewSchema,
+} from '../../contracts/public-api.ts';
+import { publicRoutes } from '../../contracts/public-routes.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { Leadership } from '../leadership.ts';
-import { watchTopics, type Store } from '../store.ts';
+import type { Store } from '../store.ts';
 import type { Guard } from './guard.ts';
 import type { Operation } from './openapi.ts';
-import { parse } from './parse-request.ts';
+import { parse, uuidParameter } from './parse-request.ts';
 
-const watchSchema = z.strictObject({
+const watchRequestSchema = z.strictObject({
   email: mailAddressSchema,
   about: z.enum(watchTopics).default('prices'),
   source: sourceNameSchema.nullable().default(null),
-  sku: z.string().max(200).nullable().default(null),
+  sku: z.string().max(skuLengthMax).nullable().default(null),
 });
 /** In the body, not in the path: addresses of requests stand in logs of proxies. */
 const erasureSchema = z.strictObject({ email: z.string().min(3).max(254) });
-const watchParameter = z.object({ id: z.uuid() });
 
 export const watchOperations: readonly Operation[] = [
-  { method: 'get', path: '/watches', summary: 'Who gets mail about what', role: 'editor' },
-  { method: 'get', path: '/watches/{id}', summary: 'One watch, without its address' },
+  {
+    method: 'get',
+    path: publicRoutes.watches,
+    summary: 'Who gets mail about what',
+    role: 'editor',
+    answer: watchListSchema,
+  },
+  {
+    method: 'get',
+    path: publicRoutes.watch('{id}'),
+    summary: 'One watch, without its address',
+    answer: watchViewSchema,
+  },
   {
     method: 'post',
-    path: '/watches',
+    path: publicRoutes.watches,
     summary: 'Watch prices of an item, a source or all; rejected files; or who leads',
     role: 'editor',
-    body: watchSchema,
+    body: watchRequestSchema,
+    answer: watchSchema,
     status: 201,
   },
-  { method: 'delete', path: '/watches/{id}', summary: 'End a watch', role: 'editor', status: 204 },
+  { method: 'delete', path: publicRoutes.watch('{id}'), summary: 'End a watch', role: 'editor', status: 204 },
   {
     method: 'post',
-    path: '/erasures',
+    path: publicRoutes.erasures,
     summary: 'Delete everything that holds a mail address',
     role: 'operator',
     body: erasureSchema,
+    answer: erasedSchema,
   },
 ];
 
@@ -53,29 +74,29 @@ export function addWatches(
     guard: Guard;
   },
 ): void {
-  app.get('/watches', async (request) => {
+  app.get(publicRoutes.watches, async (request) => {
     await guard.require(request, 'editor'); // It names persons.
     return { watches: await store.watches() };
   });
-  app.get('/watches/:id', async (request) => {
-    const { id } = parse(watchParameter, request.params);
+  app.get(publicRoutes.watch(':id'), async (request) => {
+    const { id } = parse(uuidParameter, request.params);
     const watch = await store.watch(id);
     if (!watch) throw new Failure('NOT_FOUND', `no watch ${id}`);
     return watch;
   });
-  app.post('/watches', async (request, reply) => {
+  app.post(publicRoutes.watches, async (request, reply) => {
     await guard.require(request, 'editor');
-    const watch = parse(watchSchema, request.body);
+    const watch = parse(watchRequestSchema, request.body);
     return reply.code(201).send(await leadership.write('watch', (term) => store.putWatch(term, watch)));
   });
-  app.delete('/watches/:id', async (request, reply) => {
+  app.delete(publicRoutes.watch(':id'), async (request, reply) => {
     await guard.require(request, 'editor');
-    const { id } = parse(watchParameter, request.params);
+    const { id } = parse(uuidParameter, request.params);
     if (!(await leadership.write('watch', (term) => store.deleteWatch(term, id))))
       throw new Failure('NOT_FOUND', `no watch ${id}`);
     return reply.code(204).send();
   });
-  app.post('/erasures', async (request) => {
+  app.post(publicRoutes.erasures, async (request) => {
     await guard.require(request, 'operator');
     const { email } = parse(erasureSchema, request.body);
     return leadership.write('erasure', (term) => store.eraseAddress(term, email));

@@ -226,7 +226,7 @@ test('queues, files, crawls and mails show, and a changed file shows at once', a
     rows: null,
     reason: 'row 2: 4 columns',
   } as const;
-  node.lists.files.push({ at, ...file });
+  node.lists.files.push({ at, movedTo: null, ...file });
   node.show({ type: 'file.changed', ...file });
   await page.locator('.files li', { hasText: 'row 2: 4 columns' }).waitFor({ timeout: 10_000 });
 });
@@ -290,6 +290,7 @@ test('at 320 px nothing scrolls sideways, whatever the titles and names', async 
   const endless = 'W'.repeat(200);
   commit({ title: endless, sku: endless, price: 1e9, previousPrice: 9e8 });
   node.lists.files.push({
+    movedTo: null,
     at: new Date().toISOString(),
     fileId: 'e',
     name: endless,
@@ -368,6 +369,7 @@ function fill(): void {
   const at = new Date().toISOString();
   node.depths.set('mail.dead', 3);
   node.lists.files.push({
+    movedTo: null,
     at,
     fileId: 'f',
     name: 'partner.csv',

@@ -1,14 +1,14 @@
 // The real public listener and page over a simulated store and election, for a browser to open: stops and comes back
 // on its port as a node does.
 import type { Member } from '../../contracts/environment.ts';
-import type { CrawlView, FileView, MailView } from '../../contracts/public-views.ts';
+import type { CrawlView, FileView, MailView, Watch } from '../../contracts/public-api.ts';
 import type { EventDraft } from '../../contracts/event.ts';
 import type { Item } from '../../contracts/item.ts';
 import { queues } from '../../contracts/topology.ts';
 import { Leadership } from '../../nodes/leadership.ts';
 import type { RaftStatus } from '../../nodes/raft-thread/messages.ts';
 import type { RaftThread } from '../../nodes/raft-thread/thread.ts';
-import type { SourceAge, Store, Watch } from '../../nodes/store.ts';
+import type { SourceAge, Store } from '../../nodes/store.ts';
 import type { Launcher } from '../../nodes/web/faults.ts';
 import { Guard } from '../../nodes/web/guard.ts';
 import { Live } from '../../nodes/web/live.ts';
@@ -39,6 +39,7 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
   const heardMsAgo = new Map<string, number>();
   const ownAnswers: Partial<Store> = {
     fence: async () => ({ term: simulated.orders.databaseTerm, holder: 'node-1' }),
+    counts: async () => ({ items: 1, itemVersions: 2, files: 0, mailsSent: 0 }),
     sources: async () => [],
     sourceAges: async () => lists.sourceAges,
     recentFiles: async () => lists.files,

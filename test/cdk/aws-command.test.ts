@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { ECSClient } from '@aws-sdk/client-ecs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { LeaderHint } from '../../contracts/node-api.ts';
 import { deploy } from '../../cdk/command/deploy.ts';
 import { destroy } from '../../cdk/command/destroy.ts';
 import { smoke } from '../../cdk/command/smoke.ts';
@@ -200,7 +201,19 @@ describe('aws destroy', () => {
 describe('aws smoke', () => {
   const outputs = () => ({ publicUrl: url, frontUrl: `${url}/front` });
   const cluster = (leader: string | null) => () => ({
-    body: JSON.stringify({ nodeId: 'node-1', term: 7, leader: leader === null ? null : { nodeId: leader } }),
+    body: JSON.stringify({
+      nodeId: 'node-1',
+      term: 7,
+      leader:
+        leader === null
+          ? null
+          : ({
+              nodeId: leader,
+              term: 7,
+              internalUrl: `https://${leader}.baton.internal:7443`,
+              publicUrl: url,
+            } satisfies LeaderHint),
+    }),
   });
   const check = async () => {
     const output = printed('stdout');

@@ -4,7 +4,7 @@
 import { connect } from 'amqplib';
 import { Client } from 'pg';
 import { messageHeaders, queues } from '../../contracts/topology.ts';
-import type { Credentials } from '../../runtime/credentials.ts';
+import type { Credentials } from '../../contracts/secrets.ts';
 import type { HistoryRecord, HistoryWriter } from './history.ts';
 
 // A deferred trigger runs at the commit, and each of its statements sees what other transactions had committed by then.

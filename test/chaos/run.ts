@@ -7,7 +7,7 @@ import { pause } from '../../runtime/waiting.ts';
 import type { BrokerChoice } from '../../emulator/services/describe-broker.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { connectBroker, type BrokerClient } from '../../runtime/rabbitmq.ts';
-import type { Credentials } from '../../runtime/credentials.ts';
+import type { Credentials } from '../../contracts/secrets.ts';
 import { collectAudit, collectDeadLetters, connectDatabase, installAudit } from './audit.ts';
 import { check, type Verdict } from './checker.ts';
 import { drawFaults, neverHit } from './faults.ts';

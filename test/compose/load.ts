@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Client } from 'pg';
 import { queues } from '../../contracts/topology.ts';
-import type { Credentials } from '../../runtime/credentials.ts';
+import type { Credentials } from '../../contracts/secrets.ts';
 import { collectAudit, collectDeadLetters, connectDatabase, installAudit } from '../chaos/audit.ts';
 import { check, type Verdict } from '../chaos/checker.ts';
 import { openHistory, readHistory, type HistoryRecord } from '../chaos/history.ts';

@@ -108,7 +108,7 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
       expect(code).toBe(0);
       const { nodes, services } = JSON.parse(stdout) as SystemStatus;
       expect(nodes.map(({ id }) => id)).toEqual(['node-1', 'node-2', 'node-3']);
-      expect(nodes.filter(({ role }) => role === 'leading')).toHaveLength(1);
+      expect(nodes.filter(({ state }) => state === 'leading')).toHaveLength(1);
       expect(services.length).toBeGreaterThan(10);
       expect(services.filter(({ state }) => state !== 'up')).toEqual([]);
       const logs = await baton('compose', 'logs', 'event-sources');
@@ -224,7 +224,7 @@ describe.skipIf(!dockerAnswers)('the system in containers (skipped where Docker 
       await eventually(
         `${node} as a follower`,
         status,
-        ({ nodes }) => nodes.some(({ id, role }) => id === node && role === 'following'),
+        ({ nodes }) => nodes.some(({ id, state }) => id === node && state === 'following'),
         restartedWithinMs,
       );
     }

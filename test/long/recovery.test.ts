@@ -11,7 +11,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exchanges, queues, routingKeys } from '../../contracts/topology.ts';
 import type { BrokerChoice } from '../../emulator/services/describe-broker.ts';
 import { connectBroker, type BrokerClient } from '../../runtime/rabbitmq.ts';
-import type { Credentials } from '../../runtime/credentials.ts';
+import type { Credentials } from '../../contracts/secrets.ts';
 import { connectDatabase } from '../chaos/audit.ts';
 import { Stage } from '../chaos/stage.ts';
 import { singleMessage } from '../chaos/workload.ts';

@@ -28,6 +28,7 @@ export async function startLauncher() {
     { port: 0, ...tokens },
     {
       status: () => systemStatus([], [], { faults: faults.list().map(activeText) }),
+      faults: () => faults.list().map(activeText),
       chaos: (command) => faults.carryOut(parseChaos(command)),
       fault: notHere,
       transfer: notHere,

@@ -1,7 +1,7 @@
 // A node's internal listener for tests of functions: HTTPS with mutual TLS that answers what the test says, and keeps
 // what it was asked.
 import fastify from 'fastify';
-import { problem } from '../../contracts/failures.ts';
+import { problem, problemMediaType } from '../../contracts/failures.ts';
 import type { LeaderHint } from '../../contracts/node-api.ts';
 import type { TestCertificates } from './certificates.ts';
 import { freePort } from './ports.ts';
@@ -70,7 +70,7 @@ export async function startLeaderNode(
     if (json === undefined) return await reply.code(status).send();
     return await reply
       .code(status)
-      .type(status >= 400 ? 'application/problem+json' : 'application/json')
+      .type(status >= 400 ? problemMediaType : 'application/json')
       .send(JSON.stringify(json));
   });
   // A test may close it and start another one at its port.

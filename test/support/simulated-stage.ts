@@ -60,6 +60,7 @@ async function startNode(stage: SimulatedStage, id: string): Promise<string> {
     if (request.headers.authorization !== undefined) stage.tokensSeen.push(request.headers.authorization);
     const answers: Record<string, () => object> = {
       '/health': () => ({
+        nodeId: id,
         state: id === stage.leader ? 'leading' : 'following',
         term: 7,
         leader: stage.leader,

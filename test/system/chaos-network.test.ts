@@ -31,7 +31,8 @@ async function chaos(...words: string[]): Promise<string> {
   if (code !== 0) throw new Error(`baton chaos ${words.join(' ')} ended with ${code}: ${stderr}`);
   return stdout.trim();
 }
-const roleOf = (status: SystemStatus, id: string | null) => status.nodes.find((node) => node.id === id)?.role;
+const stateOf = (status: SystemStatus, id: string | null) =>
+  status.nodes.find((node) => node.id === id)?.state;
 
 describe('baton chaos', () => {
   test('partition leader: another leads and can write, the old one knows that it does not, and its return is quiet', async () => {
@@ -40,7 +41,7 @@ describe('baton chaos', () => {
       `1: partition ${before.leader}, heals in 120 s`,
     );
     const during = await ledBy(
-      (status) => status.leader !== before.leader && roleOf(status, before.leader) === 'following',
+      (status) => status.leader !== before.leader && stateOf(status, before.leader) === 'following',
     );
     expect(during.faults).toEqual([expect.stringMatching(`^1: partition ${before.leader}, heals in `)]);
     await system.change('PUT', '/sources/cut', { kind: 'partner', name: 'cut' });

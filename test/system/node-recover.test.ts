@@ -72,7 +72,7 @@ describe('with one member gone and the vote file of another one lost', () => {
 
   test('without a yes it is only said what would be done, and who vouches for what', async () => {
     const { code, stdout, stderr } = await recover();
-    expect(code).toBe(2);
+    expect(code).toBe(4);
     expect(stdout).toMatch(new RegExp(`database: term ${termBefore} was claimed last`));
     expect(stdout).toMatch(new RegExp(`${gone.id}: does not answer, and its vote file is not at hand`));
     expect(stdout).toMatch(new RegExp(`${whole}: in term \\d+, it says`));
@@ -128,7 +128,7 @@ describe('with one member gone and the vote file of another one lost', () => {
     await eventually(
       `${gone.id} follows`,
       () => system.status(),
-      ({ nodes }) => nodes.find(({ id }) => id === gone.id)?.role === 'following',
+      ({ nodes }) => nodes.find(({ id }) => id === gone.id)?.state === 'following',
     );
     expect(await aLeader(system)).toMatchObject({ leader, term });
   });

@@ -62,7 +62,7 @@ describe('the whole path', () => {
   test('three nodes run, one leads, and every service is up', async () => {
     const status = await aLeader(system);
     expect(status.nodes).toHaveLength(3);
-    expect(status.nodes.filter(({ role }) => role === 'leading')).toHaveLength(1);
+    expect(status.nodes.filter(({ state }) => state === 'leading')).toHaveLength(1);
     expect(status.services.filter(({ state }) => state !== 'up')).toEqual([]);
   });
 
@@ -203,7 +203,7 @@ describe('under fire', () => {
       'the woken one as a follower of the new term',
       () => system.status(),
       ({ nodes }) =>
-        nodes.some(({ id, role, term }) => id === frozen && role === 'following' && term === during.term),
+        nodes.some(({ id, state, term }) => id === frozen && state === 'following' && term === during.term),
       20_000,
     );
     expect(after.leader).toBe(during.leader);

@@ -1,5 +1,6 @@
 // A request to whichever node leads, over the public API. Tries once: whoever calls knows how long to go on.
 import { request } from 'undici';
+import { publicRoutes } from '../../../contracts/public-routes.ts';
 import { askNode, type NodeCall } from '../../cluster/ask-node.ts';
 
 const answerWithinMs = 3_000;
@@ -12,7 +13,7 @@ export async function askLeader(
 ): Promise<unknown> {
   const leader = await Promise.any(
     nodes.map(async ({ publicUrl }) => {
-      const { statusCode, body } = await request(`${publicUrl}/leader`, {
+      const { statusCode, body } = await request(publicUrl + publicRoutes.leader, {
         signal: AbortSignal.timeout(answerWithinMs),
       });
       await body.dump();

@@ -1,6 +1,7 @@
 // The demo as a container: the shop, which enters itself as a source as soon as somebody leads, asks for the first crawl
 // and then only serves its pages.
 import { z } from 'zod';
+import { tokensSchema } from '../../../contracts/secrets.ts';
 import { describeError } from '../../../runtime/failure.ts';
 import { createSecrets } from '../../../runtime/secrets.ts';
 import { pause } from '../../../runtime/waiting.ts';
@@ -12,7 +13,6 @@ import { mountedUri } from '../mounted.ts';
 import { askLeader } from './ask-leader.ts';
 
 const settingsSchema = z.strictObject({ lambda: z.enum(lambdaPlaces) });
-const tokensSchema = z.object({ editor: z.string() });
 const enterTriesMax = 300; // Ten minutes: functions are deployed into an emulator that may still be starting.
 const enterAgainMs = 2_000;
 
@@ -25,7 +25,10 @@ await runService('demo-shop', settingsSchema, async ({ lambda }, logger) => {
     driftEveryMs: 2_000,
   });
   const stopping = new AbortController();
-  const { editor } = await createSecrets().json(mountedUri('tokens.json'), tokensSchema);
+  const { editor } = await createSecrets().json(
+    mountedUri('tokens.json'),
+    tokensSchema.pick({ editor: true }),
+  );
   const entering = enter();
   return {
     name: 'demo-shop',

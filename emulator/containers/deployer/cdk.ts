@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { localstackCredentials } from '../../local-aws.ts';
 
 const run = promisify(execFile);
 const withinMs = 600_000; // 30 s on an idle machine; LocalStack waits for processors as everybody does.
@@ -70,8 +71,8 @@ async function environmentOf({
     AWS_ENDPOINT_URL: endpoint,
     AWS_ENDPOINT_URL_S3: byNumber.origin,
     AWS_REGION: region,
-    AWS_ACCESS_KEY_ID: 'test',
-    AWS_SECRET_ACCESS_KEY: 'test',
+    AWS_ACCESS_KEY_ID: localstackCredentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: localstackCredentials.secretAccessKey,
     CDK_DISABLE_CLI_TELEMETRY: 'true',
     CDK_DISABLE_VERSION_CHECK: 'true',
   };

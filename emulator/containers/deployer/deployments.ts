@@ -3,6 +3,7 @@
 import { GetQueueUrlCommand, QueueDoesNotExist, SQSClient } from '@aws-sdk/client-sqs';
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
+import { localstackCredentials } from '../../local-aws.ts';
 import { sqsQueues } from '../../../contracts/topology.ts';
 import { region } from '../../local-aws.ts';
 import { provisionAws } from '../../services/aws/provision.ts';
@@ -43,7 +44,7 @@ const queuesAlone: Deployment = {
     const sqs = new SQSClient({
       region,
       endpoint: localstackUrl,
-      credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+      credentials: localstackCredentials,
     });
     try {
       await sqs.send(new GetQueueUrlCommand({ QueueName: sqsQueues.announcements.name }), {

@@ -8,6 +8,7 @@ import {
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
 import { join } from 'node:path';
+import { localstackCredentials } from '../../local-aws.ts';
 import { functionsThatCallNodes } from '../../../contracts/topology.ts';
 import { certificateNames, mountedFolder } from '../mounted.ts';
 
@@ -18,7 +19,7 @@ export async function putSecrets({ endpoint, region }: { endpoint: string; regio
   const client = new SecretsManagerClient({
     endpoint,
     region,
-    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+    credentials: localstackCredentials,
   });
   try {
     const read = (name: string) => readFile(join(mountedFolder, name), 'utf8');

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { itemPartitionsSchema } from '../../../contracts/item-partitions.ts';
 import { describeError } from '../../../runtime/failure.ts';
 import type { Logger } from '../../../runtime/logger.ts';
-import { credentialsSchema } from '../../../runtime/credentials.ts';
+import { credentialsSchema } from '../../../contracts/secrets.ts';
 import { createSecrets } from '../../../runtime/secrets.ts';
 import type { BrokerAddress } from '../../../runtime/amqps.ts';
 import { pause } from '../../../runtime/waiting.ts';

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { request as ask } from 'undici';
 import { z } from 'zod';
+import { problem, problemMediaType } from '../../../contracts/failures.ts';
 import { functionNames, functions } from '../../../contracts/topology.ts';
 import { describeError } from '../../../runtime/failure.ts';
 import { closeServer, isLocalRequest, listenLocally } from '../../local-http.ts';
@@ -27,8 +28,8 @@ await runService('front', settingsSchema, async ({ lambda, port }, logger) => {
       if (response.headersSent) response.destroy();
       else
         response
-          .writeHead(503, { 'content-type': 'application/problem+json', 'retry-after': '2' })
-          .end(JSON.stringify({ type: 'about:blank', status: 503, detail: 'redirect is not deployed yet' }));
+          .writeHead(503, { 'content-type': problemMediaType, 'retry-after': '2' })
+          .end(JSON.stringify(problem('NO_LEADER', { detail: 'redirect is not deployed yet' })));
     });
   };
   const address = { host: '0.0.0.0', port, containerName: 'front' };

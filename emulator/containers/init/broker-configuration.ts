@@ -1,7 +1,7 @@
 // rabbitmq.conf of the broker's container: AMQPS and the management page over TLS, one user, nothing in clear.
 // Queues are not in it: event-sources/ declares them from contracts/topology.ts.
 import { join } from 'node:path';
-import type { Credentials } from '../../../runtime/credentials.ts';
+import type { Credentials } from '../../../contracts/secrets.ts';
 import { certificateNames, mountedFolder } from '../mounted.ts';
 
 export function brokerConfiguration({ username, password }: Credentials): string {

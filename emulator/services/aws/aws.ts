@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import dynalite from 'dynalite';
 import { startFauxqs } from 'fauxqs';
+import { isLoopback } from '../../../contracts/environment.ts';
 import { provisionAws, type SqsQueueKey } from './provision.ts';
 
 export interface AwsServicesOptions {
@@ -32,7 +33,7 @@ export async function startAwsServices({
   dynamodbPort,
   region,
 }: AwsServicesOptions): Promise<AwsServices> {
-  if (!['127.0.0.1', 'localhost', '::1'].includes(host))
+  if (!isLoopback(host))
     throw new Error(`SQS and DynamoDB listen on loopback only, ${host} is not: use 127.0.0.1`);
   const dynamodb = dynalite({ createTableMs: 0 });
   dynamodb.listen(dynamodbPort, host);

@@ -9,7 +9,7 @@ import { createServer } from 'node:tls';
 import { lockFolder } from '../../../runtime/folder-lock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import { sameSecret } from '../../../runtime/same-secret.ts';
-import type { Credentials } from '../../../runtime/credentials.ts';
+import type { Credentials } from '../../../contracts/secrets.ts';
 import { Broker } from './broker.ts';
 import { Connection } from './connection.ts';
 import { limits, periods } from './limits.ts';

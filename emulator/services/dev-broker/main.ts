@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { describeError } from '../../../runtime/failure.ts';
-import { credentialsSchema } from '../../../runtime/credentials.ts';
+import { credentialsSchema } from '../../../contracts/secrets.ts';
 import { runService } from '../service-process.ts';
 import { startDevBroker } from './dev-broker.ts';
 

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { folders } from '../../../contracts/file.ts';
-import { credentialsSchema } from '../../../runtime/credentials.ts';
+import { credentialsSchema } from '../../../contracts/secrets.ts';
 import { createSecrets } from '../../../runtime/secrets.ts';
 import { runService } from '../service-process.ts';
 import { startFtpServer } from './ftp-server.ts';

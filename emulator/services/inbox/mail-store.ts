@@ -1,9 +1,10 @@
 // The mails of the inbox: their bytes as files that any mail program opens, a summary of each in memory and beside the
 // file. Keeps the newest within a count and a number of bytes. Never changes a byte of a mail.
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { simpleParser } from 'mailparser';
 import { z } from 'zod';
+import { writeWhole } from '../../../runtime/write-file.ts';
 import { describeError } from '../../../runtime/failure.ts';
 
 export const mailBytesMax = 10 * 1024 * 1024;
@@ -99,8 +100,11 @@ export class MailStore {
         bytes: bytes.length,
       };
       // The summary comes last and makes the mail count: a crash before it leaves nothing half there.
-      await writeDurably(join(this.#folder, `${id}.eml`), bytes);
-      await writeDurably(join(this.#folder, `${id}.json`), Buffer.from(JSON.stringify(summary)));
+      await writeWhole(join(this.#folder, `${id}.eml`), bytes, { mode: 0o600, flush: true });
+      await writeWhole(join(this.#folder, `${id}.json`), Buffer.from(JSON.stringify(summary)), {
+        mode: 0o600,
+        flush: true,
+      });
       this.#lastId = id;
       this.#mails.push(summary);
       await this.#evict();
@@ -149,16 +153,4 @@ async function describe(bytes: Buffer): Promise<{ subject: string; messageId: st
   } catch {
     return { subject: '', messageId: null };
   }
-}
-
-async function writeDurably(path: string, bytes: Buffer): Promise<void> {
-  const partial = `${path}.part`;
-  const file = await open(partial, 'w', 0o600);
-  try {
-    await file.writeFile(bytes);
-    await file.datasync();
-  } finally {
-    await file.close();
-  }
-  await rename(partial, path);
 }

@@ -8,7 +8,7 @@ import { SMTPServer, type SMTPServerSession } from 'smtp-server';
 import { describeError } from '../../../runtime/failure.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import { sameSecret } from '../../../runtime/same-secret.ts';
-import { credentialsSchema, type Credentials } from '../../../runtime/credentials.ts';
+import { credentialsSchema, type Credentials } from '../../../contracts/secrets.ts';
 import { createSecrets } from '../../../runtime/secrets.ts';
 import { pause } from '../../../runtime/waiting.ts';
 import { takeFault, type InboxFault } from './faults.ts';

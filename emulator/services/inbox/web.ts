@@ -1,9 +1,10 @@
 // The inbox over HTTP, on loopback: pages for people, a JSON API for tests and tools. Host and Origin have to be ours,
 // and a change needs the token. Nothing of a mail runs here or loads from anywhere: its HTML is shown in a sandbox.
-import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
+import { problemMediaType } from '../../../contracts/failures.ts';
+import { etagOf } from '../../../runtime/etag.ts';
 import { describeError } from '../../../runtime/failure.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import { closeServer, isLocalRequest, listenLocally, readBody } from '../../local-http.ts';
@@ -129,7 +130,7 @@ function send(
   response: ServerResponse,
   { status, type, body, headers }: Answer,
 ): void {
-  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"`;
+  const etag = etagOf(body);
   const unmodified = status === 200 && request.headers['if-none-match'] === etag;
   response.writeHead(unmodified ? 304 : status, {
     'content-type': type,
@@ -160,7 +161,7 @@ const json = (body: unknown): Answer => ({
 function problem(status: number, detail: string): Answer {
   return {
     status,
-    type: 'application/problem+json',
+    type: problemMediaType,
     body: JSON.stringify({ type: 'about:blank', status, detail }),
   };
 }

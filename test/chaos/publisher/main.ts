@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { exchanges, routingKeys } from '../../../contracts/topology.ts';
 import { describeError } from '../../../runtime/failure.ts';
 import { connectBroker } from '../../../runtime/rabbitmq.ts';
-import type { Credentials } from '../../../runtime/credentials.ts';
+import type { Credentials } from '../../../contracts/secrets.ts';
 import { openHistory, readHistory } from '../history.ts';
 import { messagesOf, type Crawl, type WorkloadMessage } from '../workload.ts';
 

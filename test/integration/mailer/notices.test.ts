@@ -3,7 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
 import { expect, test } from 'vitest';
-import type { OutgoingMail, Store, Watch } from '../../../nodes/store.ts';
+import type { Watch } from '../../../contracts/public-api.ts';
+import type { OutgoingMail, Store } from '../../../nodes/store.ts';
 import { digestRules, type Digest, type DigestRules } from '../../../nodes/mailer/notice.ts';
 import { makeNotices, queueDigests } from '../../../nodes/mailer/mailer.ts';
 import { entries, item, lead, partner, traceparent, useDatabases } from '../database/fresh-database.ts';

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { endOfWatch } from '../../../contracts/public-views.ts';
+import { publicRoutes } from '../../../contracts/public-routes.ts';
 import { createNode, type BatonNode } from '../../../nodes/node.ts';
 import { operations } from '../../../nodes/web/public-server.ts';
 import { createLogger } from '../../../runtime/logger.ts';
@@ -98,6 +98,7 @@ test('a write at a follower goes on to the leader, and its answer comes back', a
 test('what the leader refuses is refused in its words', async () => {
   const refused = await post('/watches', watch, { authorization: `Bearer ${tokens.reader}` });
   expect([refused.status, await refused.json()]).toMatchObject([403, { code: 'FORBIDDEN' }]);
+  expect(refused.headers.get('content-type')).toBe('application/problem+json; charset=utf-8');
   // The second one is refused by the function that sends mails.
   for (const email of ['nobody', `${'a'.repeat(65)}@example.test`]) {
     const wrong = await post('/watches', { ...watch, email }, { authorization: `Bearer ${tokens.editor}` });
@@ -136,7 +137,7 @@ test('whatever address a request line names, it is asked of the leader and of no
     for (const path of [
       `http://${place}/watches`,
       `//${place}/watches`,
-      `http://${place}${endOfWatch(randomUUID())}`,
+      `http://${place}${publicRoutes.endOfWatch(randomUUID())}`,
     ]) {
       const status = await new Promise<number | undefined>((resolve, reject) => {
         const { hostname, port, host } = new URL(node.publicUrl);
@@ -180,7 +181,7 @@ test('the one click of a mail ends its watch without a role, whatever form the m
   const id = randomUUID();
   const form = new FormData();
   form.set('List-Unsubscribe', 'One-Click');
-  const clicked = await fetch(`${node.publicUrl}${endOfWatch(id)}`, {
+  const clicked = await fetch(`${node.publicUrl}${publicRoutes.endOfWatch(id)}`, {
     method: 'POST',
     body: 'List-Unsubscribe=One-Click',
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
@@ -189,14 +190,17 @@ test('the one click of a mail ends its watch without a role, whatever form the m
   expect(leaderEdges.ended).toEqual([id]);
 
   edges.become({ kind: 'leader' }, 7);
-  const ended = await fetch(`${node.publicUrl}${endOfWatch(id)}`, { method: 'POST', body: form });
+  const ended = await fetch(`${node.publicUrl}${publicRoutes.endOfWatch(id)}`, {
+    method: 'POST',
+    body: form,
+  });
   expect(ended.status).toBe(204);
   expect(edges.ended).toEqual([id]);
 });
 
 test('a program that only looks at the address of the one click ends nothing', async () => {
   const id = randomUUID();
-  const looked = await fetch(`${node.publicUrl}${endOfWatch(id)}`, { redirect: 'manual' });
+  const looked = await fetch(`${node.publicUrl}${publicRoutes.endOfWatch(id)}`, { redirect: 'manual' });
   expect([looked.status, looked.headers.get('location')]).toEqual([303, `/#watch-${id}`]);
   expect([...leaderEdges.ended, ...edges.ended]).not.toContain(id);
 });

@@ -2,6 +2,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdtemp } from 'node:fs/promises';
 import { request as plainRequest } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -144,6 +145,55 @@ test('fence: a write that the database refuses as stale is 409, written nowhere,
   expect(edges.refused.at(-1)).toBe(term + 7);
   const next = await internal('/internal/batches', batch(item));
   expect(next.status).toBe(503);
+});
+test('whatever goes wrong is told as application/problem+json, by our routes and by the framework alike', async () => {
+  const ofPublic = async (path: string, options: RequestInit = {}) => {
+    const { status, headers } = await fetch(node.publicUrl + path, options);
+    return [path, status, headers.get('content-type')];
+  };
+  const ofInternal = async (path: string, body: unknown, headers?: Record<string, string>) => {
+    const answer = await internal(path, body, headers);
+    return [path, answer.status, answer.headers['content-type']];
+  };
+  const type = 'application/problem+json; charset=utf-8';
+  expect([
+    await ofPublic('/items?limit=many'),
+    await ofPublic('/watches', { method: 'POST' }),
+    await ofPublic('/nowhere'),
+    await ofPublic('/items/%zz'),
+    await ofPublic('/watches', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{',
+    }),
+    await ofInternal('/internal/batches', {}),
+    await ofInternal('/internal/nowhere', {}),
+    await ofInternal('/internal/%zz', {}),
+    await ofInternal('/internal/batches', batch(item), { 'baton-api-version': '2' }),
+  ]).toEqual([
+    ['/items?limit=many', 400, type],
+    ['/watches', 401, type],
+    ['/nowhere', 404, type],
+    ['/items/%zz', 400, type],
+    ['/watches', 400, type],
+    ['/internal/batches', 400, type],
+    ['/internal/nowhere', 404, type],
+    ['/internal/%zz', 400, type],
+    ['/internal/batches', 400, type],
+  ]);
+});
+test('what is no HTTP is answered with a problem too, and cut off', async () => {
+  const socket = connect({ port: Number(new URL(node.publicUrl).port), host: '127.0.0.1' });
+  let text = '';
+  socket.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+  socket.write('garbage\r\n\r\n');
+  await new Promise((resolve) => socket.on('close', resolve));
+  const [head = '', body = ''] = text.split('\r\n\r\n');
+  expect(head.split('\r\n').slice(0, 2)).toEqual([
+    'HTTP/1.1 400 Bad Request',
+    'content-type: application/problem+json; charset=utf-8',
+  ]);
+  expect(JSON.parse(body)).toMatchObject({ status: 400, code: 'REQUEST_MALFORMED' });
 });
 test('whoever recovers another node by hand learns of each its term and whom it follows', async () => {
   const ask = async () => {

@@ -4,7 +4,8 @@ import type { FileAnswer } from '../../../contracts/node-api.ts';
 import type { RoleView } from '../../../nodes/raft/types.ts';
 import type { BrokerClient } from '../../../runtime/rabbitmq.ts';
 import type { RaftThread } from '../../../nodes/raft-thread/thread.ts';
-import type { ItemEvent, StagedRow, Store, Watch } from '../../../nodes/store.ts';
+import type { Watch } from '../../../contracts/public-api.ts';
+import type { ItemEvent, StagedRow, Store } from '../../../nodes/store.ts';
 import { Failure } from '../../../runtime/failure.ts';
 
 export function simulatedRaft() {

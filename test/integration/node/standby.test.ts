@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fastify from 'fastify';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { LeadershipView } from '../../../contracts/public-views.ts';
+import type { LeadershipView } from '../../../contracts/public-api.ts';
 import { Problems } from '../../../nodes/health/problems.ts';
 import { standBy } from '../../../nodes/health/standby.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';

@@ -47,7 +47,7 @@ describe('status of a stage', () => {
       counts: { queued: 6 },
       faults: [],
     });
-    expect(status.nodes.map(({ id, role, pid }) => [id, role, pid])).toEqual([
+    expect(status.nodes.map(({ id, state, pid }) => [id, state, pid])).toEqual([
       ['node-1', 'following', null],
       ['node-2', 'leading', null],
       ['node-3', 'following', null],

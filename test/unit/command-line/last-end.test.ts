@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { statusText } from '../../../emulator/commands/running.ts';
+import { statusText } from '../../../emulator/commands/status-text.ts';
 import { endsOfNodes, type ServiceView, type SystemStatus } from '../../../emulator/cluster/status.ts';
 import { lineText, Supervisor, tellingLine } from '../../../emulator/launcher/supervisor.ts';
 
@@ -38,7 +38,15 @@ test('nodes and services that were restarted say how often, why, and where to re
     lastEnd: restarts > 0 ? `ended by exit code 2: ${name} is wrong` : null,
     log: `/data/logs/${name}.log`,
   });
-  const node = { role: 'following', term: 1, url: '', internalUrl: '', udp: '', pid: 1, problems: [] };
+  const node = {
+    state: 'following' as const,
+    term: 1,
+    url: '',
+    internalUrl: '',
+    udp: '',
+    pid: 1,
+    problems: [],
+  };
   const text = statusText({
     leader: null,
     term: 1,

@@ -2,10 +2,11 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
+import type { HealthView } from '../../../contracts/public-api.ts';
 import { systemStatus } from '../../../emulator/cluster/status.ts';
 import type { ServiceView } from '../../../emulator/cluster/status.ts';
 
-type Health = { state: string; term: number; leader: string | null };
+type Health = Pick<HealthView, 'state' | 'term' | 'leader'>;
 const silent = 'no answer';
 const servers: Server[] = [];
 afterEach(() => {
@@ -48,7 +49,8 @@ async function statusOf(
 async function listen(answer: Health | typeof silent): Promise<string> {
   const server = createServer((request, response) => {
     if (answer === silent) return;
-    response.end(JSON.stringify(request.url === '/health' ? answer : {}));
+    const health: HealthView = { nodeId: 'node-1', problems: [], ...answer };
+    response.end(JSON.stringify(request.url === '/health' ? health : {}));
   });
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -76,7 +78,7 @@ test.for([['paused'], ['restarting']] as const)(
 );
 
 test('one that is elected and may not write yet does not lead', async () => {
-  const waiting = { state: 'waiting', term: 4, leader: 'node-1' };
+  const waiting: Health = { state: 'waiting', term: 4, leader: 'node-1' };
   const status = await statusOf([waiting, following('node-1', 4), following('node-1', 4)]);
   expect(status).toEqual({ leader: null, term: 4 });
 });

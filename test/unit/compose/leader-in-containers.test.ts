@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ClusterView } from '../../../contracts/public-api.ts';
 
 const cli = fileURLToPath(new URL('../../../emulator/cli.ts', import.meta.url));
 const operator = 'operator-token-in-the-container';
@@ -34,7 +35,7 @@ async function listen(state: string, answers: Readonly<Record<string, object>> =
     let body = '';
     request.on('data', (chunk: Buffer) => (body += chunk.toString('utf8')));
     request.on('end', () => {
-      const health = { state, term: 7, leader: 'node-2', problems: [] };
+      const health = { nodeId: 'node-1', state, term: 7, leader: 'node-2', problems: [] };
       const answer = route === 'GET /health' ? health : answers[route];
       if (route !== 'GET /health' && route !== 'GET /counts')
         asked.push({ route, authorization: request.headers.authorization, body });
@@ -157,18 +158,20 @@ describe('commands for the leader in a container', () => {
   });
 
   test('nodes: as each sees itself; transfer: the leader hands over', async () => {
-    const cluster = (nodeId: string, kind: string) => ({
+    const cluster = (nodeId: string, kind: 'leader' | 'follower'): ClusterView => ({
       nodeId,
-      role: { kind },
+      role: kind === 'leader' ? { kind } : { kind, leader: 'node-2' },
       term: 7,
-      state: { kind: kind === 'leader' ? 'leading' : 'following' },
+      state:
+        kind === 'leader' ? { kind: 'leading', term: 7 } : { kind: 'following', term: 7, leader: 'node-2' },
       abstaining: false,
       leader: null,
       generation: 3,
+      fence: null,
       members: ['node-1', 'node-2'].map((id) => ({
         id,
-        udp: '',
-        internalUrl: '',
+        udp: '127.0.0.1:1',
+        internalUrl: 'https://127.0.0.1:1',
         publicUrl: 'http://127.0.0.1:1',
         voter: true,
         lastContactMs: id === nodeId ? null : 41.6,

@@ -1,7 +1,7 @@
 // What the page decides before it draws: how members stand, which changes and events it keeps.
 import { expect, test } from 'vitest';
 import type { BatonEvent } from '../../../contracts/event.ts';
-import type { ClusterView } from '../../../contracts/public-views.ts';
+import type { ClusterView } from '../../../contracts/public-api.ts';
 import { addChanges, changesKept, type ItemChange } from '../../../nodes/dashboard/changes.ts';
 import { addToLog, logKept } from '../../../nodes/dashboard/event-log.ts';
 import { leadershipText, standingOf } from '../../../nodes/dashboard/standing.ts';

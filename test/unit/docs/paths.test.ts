@@ -17,6 +17,9 @@ const pathPattern =
   /(?<![\w/.-])(?:contracts|runtime|nodes|functions|cdk|emulator|test|bench|docs|\.ci)\/[\w./-]*\w/g;
 const linkPattern = /\]\((?!https?:)(?<target>[^)#\s]+)/g;
 
+/** A section of another page: `docs/aws.md, _What a month costs_`. */
+const sectionPattern = /(?<page>docs\/[a-z-]+\.md)[^._]{0,3}\s_(?<title>[^_]+)_/g;
+
 const decisions = readdirSync(join(root, 'docs/decisions'));
 function exists(path: string): boolean {
   const number = /^docs\/decisions\/(?<number>\d{4})$/.exec(path)?.groups?.['number'];
@@ -36,4 +39,20 @@ test.each(pages)('%s names paths and links that exist', (page) => {
   );
   const named = [...text.matchAll(pathPattern)].map(([path]) => path);
   expect([...links, ...named].filter((path) => !exists(path))).toEqual([]);
+});
+
+test('a section that a page names stands in the page it names', () => {
+  const named = pages.flatMap((from) => {
+    const text = readFileSync(join(root, from), 'utf8');
+    return [...text.matchAll(sectionPattern)].map(({ groups }) => ({
+      from,
+      page: groups?.['page'] ?? '',
+      title: groups?.['title']?.replaceAll(/\s+/g, ' '),
+    }));
+  });
+  expect(named.length).toBeGreaterThan(3);
+  const missing = named.filter(
+    ({ page, title }) => !new RegExp(`^#+ ${title}$`, 'm').test(readFileSync(join(root, page), 'utf8')),
+  );
+  expect(missing).toEqual([]);
 });

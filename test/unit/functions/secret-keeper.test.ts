@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { X509Certificate } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { openAuthority } from '../../../emulator/instance/authority.ts';
-import { fillSecrets, type CertificatePlan } from '../../../functions/secret-keeper/fill-secrets.ts';
+import type { CertificateOwner } from '../../../contracts/environment.ts';
+import { fillSecrets } from '../../../functions/secret-keeper/fill-secrets.ts';
 
 const day = 86_400_000;
 const begin = Date.parse('2026-11-25T00:00:00Z');
-const nodes: CertificatePlan[] = [
+const nodes: CertificateOwner[] = [
   { name: 'node-1', hosts: ['node-1.baton-dev.internal'] },
   { name: 'node-2', hosts: ['node-2.baton-dev.internal'] },
 ];
@@ -71,7 +72,7 @@ test('secret keeper: a certificate is renewed at two thirds of its life, with th
 test('secret keeper: another host is another certificate, and random text of CloudFormation is none', async () => {
   const { fill, secrets } = keeper();
   await fill(0);
-  const [first, ...others] = nodes as [CertificatePlan, CertificatePlan];
+  const [first, ...others] = nodes as [CertificateOwner, CertificateOwner];
   expect((await fill(1, [{ ...first, hosts: ['elsewhere.internal'] }, ...others])).written).toEqual([
     'tls/node-1',
   ]);
@@ -117,4 +118,12 @@ test('authority of a laptop: kept over starts, and made anew as a pair when half
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test('secret keeper: tokens and keys that no node would take are made anew', async () => {
+  const { secrets, fill } = keeper();
+  await fill(0);
+  secrets.set('tokens', JSON.stringify({ reader: 'short', editor: 'short', operator: 'short' }));
+  secrets.set('cluster-keys', JSON.stringify({ current: { id: 1, key: 'no key' } }));
+  expect((await fill(1)).written).toEqual(['cluster-keys', 'tokens']);
 });

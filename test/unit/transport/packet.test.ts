@@ -15,7 +15,7 @@ import {
   type Header,
 } from '../../../nodes/transport/packet.ts';
 import { ReplayWindow, replayWindowSize } from '../../../nodes/transport/replay-window.ts';
-import { clusterKeysSchema } from '../../../nodes/transport/cluster-keys.ts';
+import { clusterKeysSchema } from '../../../contracts/secrets.ts';
 
 const protocol = readFileSync(new URL('../../../docs/protocol.md', import.meta.url), 'utf8');
 function vector(name: string): string {

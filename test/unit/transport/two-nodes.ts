@@ -1,6 +1,6 @@
 // Members of a small cluster as the transport's tests need them: their sessions, and a way to introduce them.
 import { randomBytes } from 'node:crypto';
-import type { ClusterKeys } from '../../../nodes/transport/cluster-keys.ts';
+import type { ClusterKeys } from '../../../contracts/secrets.ts';
 import { Sessions, type Received } from '../../../nodes/transport/sessions.ts';
 
 const clusterId = '6f1c2d3e-4b5a-4978-8796-a5b4c3d2e1f0';

@@ -1,10 +1,13 @@
-// What is said when the feed cannot be read: readers wait for it, and the log is no place for ten lines a second.
+// What is said when the feed cannot be read: readers wait for it, and the log is no place for ten lines a second. And what one
+// reader too many is told.
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fastify from 'fastify';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Live } from '../../../nodes/web/live.ts';
+import { useProblems } from '../../../nodes/web/problem-details.ts';
+import { createLogger } from '../../../runtime/logger.ts';
 
 const app = () => fastify({ forceCloseConnections: true });
 let server: ReturnType<typeof app>;
@@ -40,4 +43,26 @@ test('a database that is away is reported once, another cause again, and the sam
   expect(await look('no answer')).toEqual(['no answer']);
   expect(await look(undefined)).toEqual([]);
   expect(await look('no answer')).toEqual(['no answer']);
+});
+
+test('a reader too many is told BUSY and when to come again, as whoever asks for too much elsewhere', async () => {
+  const own = app();
+  useProblems(own, createLogger({ process: 'node-1', write: () => undefined }));
+  const bounds = { feed: 'feed', first: 0, last: 0 };
+  new Live({ feedBounds: async () => bounds, feed: async () => [] }, () => undefined).addTo(own);
+  const url = await own.listen({ host: '127.0.0.1', port: 0 });
+  const stop = new AbortController();
+  const read = () => fetch(`${url}/live`, { signal: stop.signal });
+  try {
+    for (const { status } of await Promise.all(Array.from({ length: 200 }, read))) expect(status).toBe(200);
+    const refused = await read();
+    expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toMatchObject([
+      429,
+      '5',
+      { code: 'BUSY', retryAfterMs: 5_000 },
+    ]);
+  } finally {
+    stop.abort();
+    await own.close();
+  }
 });
