@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Member } from '../../../contracts/environment.ts';
 import { nodes } from '../../../contracts/topology.ts';
-import type { RaftThread } from '../../../nodes/raft-thread/thread.ts';
+import { takeIdentityLock } from '../../../nodes/identity/identity-lock.ts';
 import { freePorts } from '../../support/ports.ts';
 import { agreedLeader, membersAt, startThread, threadOptions } from '../../support/raft-threads.ts';
 import { until } from '../../support/until.ts';
@@ -52,33 +52,41 @@ test.runIf(canBeFirst)(
 test('tasks: a second task of the same node does not start beside the first, disturbs nobody, and follows after it', async () => {
   const keys = { current: { id: 1, key: randomBytes(32).toString('base64') } };
   const members = membersAt(await freePorts(3));
-  const start = ({ id }: Member): Promise<RaftThread> =>
-    startThread(
-      threadOptions(id, {
-        folder,
-        members,
-        keys,
-        heartbeatMs: nodes.heartbeatMs,
-        electionTimeoutMs: 1_000, // A busy machine is no reason for an election here.
-      }),
-    );
-  const threads = await Promise.all(members.map(start));
-  const settled = () => until(() => agreedLeader(threads), 20_000, 'one leader that all follow');
+  /** As nodes/main.ts does it: the identity first. */
+  const start = async ({ id }: Member) => {
+    const options = threadOptions(id, {
+      folder,
+      members,
+      keys,
+      heartbeatMs: nodes.heartbeatMs,
+      electionTimeoutMs: 1_000, // A busy machine is no reason for an election here.
+    });
+    const giveBack = takeIdentityLock(options);
+    const thread = await startThread(options);
+    const end = async (): Promise<void> => {
+      await thread.close();
+      giveBack();
+    };
+    return { thread, end };
+  };
+  const tasks = await Promise.all(members.map(start));
+  const settled = () =>
+    until(() => agreedLeader(tasks.map(({ thread }) => thread)), 20_000, 'one leader that all follow');
   try {
     const first = await settled();
     const { term } = first.status();
-    const index = threads.findIndex((thread) => thread !== first);
+    const index = tasks.findIndex(({ thread }) => thread !== first);
     const member = members[index] as Member;
     const changes: string[] = [];
-    for (const thread of threads) thread.onRole(({ reason }) => changes.push(reason));
+    for (const { thread } of tasks) thread.onRole(({ reason }) => changes.push(reason));
     await expect(start(member)).rejects.toThrow(`another process already runs as ${member.id}`);
     await new Promise((resolve) => setTimeout(resolve, 5 * nodes.heartbeatMs));
     expect(changes).toEqual([]);
-    await threads[index]?.close();
-    threads[index] = await start(member);
+    await tasks[index]?.end();
+    tasks[index] = await start(member);
     expect(await settled()).toBe(first);
-    expect(threads[index].status().term).toBe(term);
+    expect(tasks[index].thread.status().term).toBe(term);
   } finally {
-    await Promise.all(threads.map((thread) => thread.close()));
+    await Promise.all(tasks.map(({ end }) => end()));
   }
 });

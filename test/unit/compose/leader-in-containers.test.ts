@@ -93,7 +93,7 @@ const letter = {
   reason: 'no price',
   group: '3e95c8c7b1',
   state: 'waiting',
-  attempts: 0,
+  retries: 0,
   times: 1,
   edited: false,
   diedAt: '2026-01-01T00:00:00.000Z',
