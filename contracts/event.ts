@@ -38,9 +38,10 @@ export const crawlChangedSchema = event('crawl.changed', {
   itemsPublished: z.int(),
   reason: z.string().nullable(),
 });
+export const mailStateSchema = z.enum(['queued', 'claimed', 'sent', 'failed', 'suppressed', 'unknown']);
 export const mailChangedSchema = event('mail.changed', {
   mailId: z.string(),
-  state: z.enum(['queued', 'claimed', 'sent', 'failed', 'suppressed', 'unknown']),
+  state: mailStateSchema,
   attempt: z.int(),
   detail: z.string().nullable(),
 });

@@ -2,7 +2,7 @@
 // Every answer that fails is application/problem+json (RFC 9457) with `code` from contracts/failures.ts.
 // A follower answers 421 with `leader`; callers follow it, at most twice.
 import * as z from 'zod';
-import { detailLengthMax } from './event.ts';
+import { detailLengthMax, mailStateSchema } from './event.ts';
 import { nodeIdSchema, sourceNameSchema, traceparentSchema, versionSchema } from './ids.ts';
 import { issueSchema } from './issue.ts';
 import { shopSourceSchema } from './source.ts';
@@ -304,3 +304,6 @@ export const mailResultSchema = z.strictObject({
   detail: z.string().max(2000),
 });
 export type MailResult = z.infer<typeof mailResultSchema>;
+/** What the leader made of it: a mail that was tried for a day, or was three times in doubt, is `failed`. */
+export const mailResultAnswerSchema = z.object({ state: mailStateSchema });
+export type MailResultAnswer = z.infer<typeof mailResultAnswerSchema>;

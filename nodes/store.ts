@@ -16,6 +16,7 @@ import type {
   ItemVerdict,
   MailClaimAnswer,
   MailResult,
+  MailResultAnswer,
 } from '../contracts/node-api.ts';
 import type {
   CrawlView,
@@ -179,7 +180,7 @@ export interface MailStore {
     mailId: string,
     claim: { attempt: number; owner: string },
   ): Promise<MailClaimAnswer>;
-  mailResult(term: number, mailId: string, result: MailResult): Promise<void>;
+  mailResult(term: number, mailId: string, result: MailResult): Promise<MailResultAnswer>;
   /**
    * Matches the next events of the feed, and who leads, against the watches. The notices and the place in the feed are one
    * statement: once, across fail-over too. @returns whether there may be more.

@@ -5,7 +5,9 @@ import {
   mailClaimAnswerSchema,
   routes,
   type MailClaimAnswer,
+  mailResultAnswerSchema,
   type MailResult,
+  type MailResultAnswer,
 } from '../../contracts/node-api.ts';
 import { isMailAddress, senderAddress } from '../../contracts/mail-address.ts';
 import {
@@ -162,7 +164,7 @@ async function sendClaimed(
   }
 }
 
-/** What the leader makes of an outcome; a mail that it gives up after a day of tries was `queued` here each time. */
+/** What an outcome leads to when the leader could not be told. */
 const stateAfter = {
   sent: 'sent',
   retry: 'queued',
@@ -177,9 +179,9 @@ async function report(
   { outcome, detail }: SmtpOutcome,
 ): Promise<void> {
   const { mailId, attempt, owner, traceparent } = work;
-  logger.emit({ type: 'mail.changed', mailId, state: stateAfter[outcome], attempt, detail });
+  let state: MailResultAnswer['state'] = stateAfter[outcome];
   try {
-    await leader.call(
+    const { json } = await leader.call(
       {
         method: 'PUT',
         path: routes.mailResult(mailId),
@@ -189,9 +191,11 @@ async function report(
       },
       { deadline: performance.now() + mailTimes.reportMs },
     );
+    ({ state } = mailResultAnswerSchema.parse(json));
   } catch (error) {
     logger.error(
       `mail ${mailId} attempt ${attempt} was ${outcome}, which the leader could not be told: ${describeError(error)}`,
     );
   }
+  logger.emit({ type: 'mail.changed', mailId, state, attempt, detail });
 }

@@ -3,6 +3,7 @@
 // renders and never sends.
 import { z } from 'zod';
 import { mailClaimMs } from '../../contracts/mail-message.ts';
+import type { MailResultAnswer } from '../../contracts/node-api.ts';
 import { noticeSchema, type DueDigest } from '../mailer/notice.ts';
 import type { ErasedCounts } from '../../contracts/public-api.ts';
 import type { DueMail, MailStore } from '../store.ts';
@@ -113,14 +114,13 @@ export function mailQueries({ query, read }: Queries): MailStore {
       };
     },
     async mailResult(term, mailId, { attempt, owner, outcome, detail }) {
-      await query('reporting a mail', 'SELECT report_mail($1, $2, $3, $4, $5, $6)', [
-        term,
-        mailId,
-        attempt,
-        owner,
-        outcome,
-        detail,
-      ]);
+      const [row] = await query<MailResultAnswer>(
+        'reporting a mail',
+        'SELECT report_mail($1, $2, $3, $4, $5, $6) AS state',
+        [term, mailId, attempt, owner, outcome, detail],
+      );
+      if (!row) throw new Error('reporting a mail answered nothing');
+      return { state: row.state };
     },
     async eraseAddress(term, address) {
       const [row] = await query<ErasedCounts>(

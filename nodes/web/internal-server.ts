@@ -16,6 +16,7 @@ import {
   leaseRequestSchema,
   mailClaimRequestSchema,
   mailResultSchema,
+  type MailResultAnswer,
   routes,
   type TermAnswer,
 } from '../../contracts/node-api.ts';
@@ -116,11 +117,10 @@ export function createInternalServer(options: InternalServerOptions): FastifyIns
     const claim = parse(mailClaimRequestSchema, request.body);
     return leadership.write('mail claim', (term) => store.claimMail(term, id, claim));
   });
-  app.put(routes.mailResult(':id'), async (request, reply) => {
+  app.put(routes.mailResult(':id'), async (request): Promise<MailResultAnswer> => {
     const { id } = parse(uuidParameter, request.params);
     const result = parse(mailResultSchema, request.body);
-    await leadership.write('mail result', (term) => store.mailResult(term, id, result));
-    return reply.code(204).send();
+    return await leadership.write('mail result', (term) => store.mailResult(term, id, result));
   });
 
   app.post(routes.events, { bodyLimit: 256 * 1024 }, async (request, reply) => {

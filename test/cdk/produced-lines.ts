@@ -33,7 +33,7 @@ import {
 } from '../unit/functions/simulated-edges.ts';
 
 const poison = rabbitmqMessage('no json');
-const deadline = () => performance.now() + 60_000;
+const deadline = () => performance.now() + 800_000;
 
 /** By whose log they stand in: `nodes`, or a function. */
 export async function producedLines(namespace: string): Promise<ReadonlyMap<string, readonly string[]>> {
@@ -150,6 +150,7 @@ async function announceLines(): Promise<string[]> {
   return lines;
 }
 
+const stateOf = { sent: 'sent', retry: 'queued', rejected: 'failed', unknown: 'unknown' };
 async function mailLines(outcome: SmtpOutcome['outcome']): Promise<string[]> {
   const edges = simulatedEdges();
   const claim: MailClaimAnswer = {
@@ -159,7 +160,7 @@ async function mailLines(outcome: SmtpOutcome['outcome']): Promise<string[]> {
     bytes: Buffer.from('Subject: hello\r\n\r\nhello\r\n').toString('base64'),
     messageId: '<1@example.org>',
   };
-  edges.answer = ({ method }) => (method === 'POST' ? claim : undefined);
+  edges.answer = ({ method }) => (method === 'POST' ? claim : { state: stateOf[outcome] });
   const due = rabbitmqMessage(
     { version: 1, mailId: crypto.randomUUID(), attempt: 1, traceparent },
     { type: 'mail' },

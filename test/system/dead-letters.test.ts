@@ -94,8 +94,8 @@ test('a dead letter is found, corrected, sent again and followed to its row', as
   );
   for (const part of ['A lamp', 'https://shop.example/page', 'message by-hand/0', 'attempt 1', 'new, 10 EUR'])
     expect(trace.stdout).toContain(part);
-  const [done] = json<{ who: string; kind: string }>((await system.baton('dlq', 'actions', '--json')).stdout);
-  expect(done).toMatchObject({ who: 'mara', kind: 'retry' });
+  const [done] = json<{ by: string; kind: string }>((await system.baton('dlq', 'actions', '--json')).stdout);
+  expect(done).toMatchObject({ by: 'mara', kind: 'retry' });
   await eventually(
     'no dead letter',
     () => system.status(),

@@ -113,12 +113,13 @@ END $$;
 
 -- Back-off with jitter. A late report of an earlier attempt that says `sent` counts:
 -- it was sent.
-CREATE OR REPLACE FUNCTION report_mail(given_term bigint, mail uuid, reported_attempt integer, given_owner text, outcome text, what text) RETURNS void
+CREATE OR REPLACE FUNCTION report_mail(given_term bigint, mail uuid, reported_attempt integer, given_owner text, outcome text, what text) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
   found_mail mails;
   wait interval;
   doubts integer;
+  after text;
 BEGIN
   PERFORM hold_fence(given_term);
   SELECT mails.* INTO found_mail FROM mails WHERE mails.mail_id = mail FOR UPDATE;
@@ -126,9 +127,11 @@ BEGIN
   IF outcome = 'sent' AND found_mail.state NOT IN ('sent', 'failed', 'suppressed') THEN
     UPDATE mails SET state = 'sent', detail = what, owner = NULL, changed_at = clock_timestamp() WHERE mails.mail_id = mail;
     UPDATE totals SET mails_sent = mails_sent + 1;
-    RETURN;
+    RETURN 'sent';
   END IF;
-  IF found_mail.state <> 'claimed' OR found_mail.attempt <> reported_attempt OR found_mail.owner IS DISTINCT FROM given_owner THEN RETURN; END IF;
+  IF found_mail.state <> 'claimed' OR found_mail.attempt <> reported_attempt OR found_mail.owner IS DISTINCT FROM given_owner THEN
+    RETURN found_mail.state;
+  END IF;
   IF outcome = 'rejected' THEN
     INSERT INTO suppressions (recipient, detail) VALUES (lower(found_mail.recipient), what) ON CONFLICT DO NOTHING;
     UPDATE mails SET state = 'suppressed', detail = what, changed_at = clock_timestamp()
@@ -137,12 +140,15 @@ BEGIN
   wait := least(interval '1 hour', interval '5 s' * power(2, least(found_mail.attempt - 1, 20))) * (0.5 + random() / 2);
   doubts := found_mail.unknowns + CASE outcome WHEN 'unknown' THEN 1 ELSE 0 END;
   IF outcome = 'rejected' OR is_given_up(found_mail.first_claimed_at, doubts, clock_timestamp() + wait) THEN
-    UPDATE mails SET state = 'failed', owner = NULL, changed_at = clock_timestamp(), unknowns = doubts,
+    after := 'failed';
+    UPDATE mails SET state = after, owner = NULL, changed_at = clock_timestamp(), unknowns = doubts,
       detail = concat(what, CASE outcome WHEN 'unknown' THEN format('; %s of its attempts may have arrived', doubts) END)
       WHERE mails.mail_id = mail;
   ELSE
-    UPDATE mails SET state = CASE outcome WHEN 'unknown' THEN 'unknown' ELSE 'queued' END, attempt = found_mail.attempt + 1,
+    after := CASE outcome WHEN 'unknown' THEN 'unknown' ELSE 'queued' END;
+    UPDATE mails SET state = after, attempt = found_mail.attempt + 1,
       unknowns = doubts, due_at = clock_timestamp() + wait, published_until = NULL, publications = 0, owner = NULL, detail = what,
       changed_at = clock_timestamp() WHERE mails.mail_id = mail;
   END IF;
+  RETURN after;
 END $$;

@@ -134,7 +134,7 @@ test('outbox: lost after DATA is unknown, counted, and tried again after a wait'
   const client = await connect();
   const [{ mailId }] = await queue(store, mail('a'));
   await claim(store, mailId, 1);
-  await report(store, mailId, 1, 'unknown', 'cut off after DATA');
+  expect(await report(store, mailId, 1, 'unknown', 'cut off after DATA')).toEqual({ state: 'unknown' });
   expect(await stateOf(store)).toEqual({ state: 'unknown', attempt: 2 });
   expect((await client.query('SELECT unknowns FROM mails')).rows).toEqual([{ unknowns: 1 }]);
   expect(await store.dueMails(1, 10)).toEqual([]);
@@ -154,7 +154,7 @@ test('outbox: three times in doubt, by whatever, a mail is given up: one more co
   await client.query("UPDATE mails SET lease_until = clock_timestamp() - interval '1 ms'");
   await store.dueMails(1, 10);
   await claim(store, mailId, 3);
-  await report(store, mailId, 3, 'unknown', 'no answer');
+  expect(await report(store, mailId, 3, 'unknown', 'no answer')).toEqual({ state: 'failed' });
   expect((await store.recentMails(1))[0]).toMatchObject({
     state: 'failed',
     attempt: 3,

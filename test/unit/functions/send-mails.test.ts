@@ -21,11 +21,20 @@ const claimed: MailClaimAnswer = {
   messageId: '<1@example.org>',
 };
 
-function world({ claim = claimed, outcome }: { claim?: unknown; outcome?: SmtpOutcome | Error } = {}) {
+function world({
+  claim = claimed,
+  outcome,
+  after,
+}: {
+  claim?: unknown;
+  outcome?: SmtpOutcome | Error;
+  /** The state that the leader says the mail is in after the report; it cannot be told when there is none. */
+  after?: string;
+} = {}) {
   const edges = simulatedEdges();
   const sent: { envelope: { from: string; to: string }; text: string }[] = [];
   edges.answer = ({ method }) => {
-    if (method === 'PUT') return undefined;
+    if (method === 'PUT') return { state: after };
     if (claim instanceof Error) throw claim;
     return claim;
   };
@@ -81,6 +90,14 @@ describe('mails', () => {
       expect(published).toEqual([]);
     },
   );
+
+  it('mails: the event says what the leader made of the outcome, so that a mail given up after a day raises its alarm', async () => {
+    const { run, lines } = world({ outcome: { outcome: 'retry', detail: '451 later' }, after: 'failed' });
+    await run();
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toContainEqual(
+      expect.objectContaining({ type: 'mail.changed', mailId, state: 'failed', detail: '451 later' }),
+    );
+  });
 
   it.each([
     ['the leader says skip', { kind: 'skip', reason: 'sent already' }],
