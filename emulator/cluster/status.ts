@@ -6,6 +6,7 @@ import type { Member } from '../../contracts/environment.ts';
 import { countsSchema, healthSchema, leadershipStates } from '../../contracts/public-api.ts';
 import { publicRoutes } from '../../contracts/public-routes.ts';
 import { serviceKinds } from '../services/service.ts';
+import { readAnswer } from './read-answer.ts';
 
 const serviceStates = ['starting', 'up', 'paused', 'restarting', 'stopping', 'stopped'] as const;
 const serviceViewSchema = z.object({
@@ -148,5 +149,5 @@ async function ask<T>(
   });
   const json = await body.json();
   if (statusCode !== 200) throw new Error(`${url} answered ${statusCode}`);
-  return schema.parse(json);
+  return readAnswer(schema, json, url);
 }

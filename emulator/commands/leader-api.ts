@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { tokensSchema } from '../../contracts/secrets.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
 import { askNode } from '../cluster/ask-node.ts';
+import { readAnswer } from '../cluster/read-answer.ts';
 import { readStatus } from '../launcher/ask-launcher.ts';
 import { layoutOf } from '../instance/instance.ts';
 import type { NodeStatus, SystemStatus } from '../cluster/status.ts';
@@ -96,7 +97,9 @@ export async function tokensInContainer(node: string): Promise<string> {
 function leaderAt(url: string, token: string): LeaderApi {
   return {
     url,
-    ask: async (method, path, schema, json) =>
-      schema.parse(await askNode(url, { method, path, json }, { token, withinMs: answerWithinMs })),
+    ask: async (method, path, schema, json) => {
+      const answer = await askNode(url, { method, path, json }, { token, withinMs: answerWithinMs });
+      return readAnswer(schema, answer, url);
+    },
   };
 }

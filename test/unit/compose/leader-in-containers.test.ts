@@ -116,6 +116,19 @@ describe('commands for the leader in a container', () => {
     expect(asked).toMatchObject([{ authorization: `Bearer ${operator}` }]);
   });
 
+  test('say so in words when the leader answers what they do not understand', async () => {
+    const leader = await listen('leading', {
+      'GET /dead-letters?group=3e95c8c7b1': { letters: [{ ...letter, retries: undefined }], next: null },
+    });
+    await containers([{ service: 'node-2', port: leader }]);
+    expect(await baton('dlq', 'list', '--group', '3e95c8c7b1')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /answers what this release does not understand \(letters\.0\.retries: missing\): is it of another release\?/,
+      ) as unknown,
+    });
+  });
+
   test('change what it keeps, under the name of who asks', async () => {
     const leader = await listen('leading', {
       'POST /dead-letters/retry': { action: '6f1c2d3e-4b5a-4978-8796-a5b4c3d2e1f0', letters: 1, groups: [] },
