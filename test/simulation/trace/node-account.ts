@@ -78,6 +78,8 @@ export class NodeAccount {
     this.abstaining = true;
     this.unknowable ||= unknowable;
     this.forgottenUpTo = Math.max(this.disk?.term ?? 0, this.forgottenUpTo);
+    // At once: its vote may have been a whole majority, and the voters that came since elect without it.
+    if (unknowable) this.excusedUpTo = this.forgottenUpTo;
     this.disk = null;
   }
 
