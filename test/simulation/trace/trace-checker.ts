@@ -226,8 +226,13 @@ export class TraceChecker {
     const votes = this.#votes.get(term) ?? new Map<string, Vote>();
     this.#votes.set(term, votes);
     const earlier = votes.get(node.id);
+    // Its own, lost with the file, when all that it asked crashed before they wrote the term: no answer to that boot counts now.
+    const wasAlone =
+      earlier?.candidate === node.id &&
+      term <= node.forgottenUpTo &&
+      ![...votes].some(([voter, given]) => voter !== node.id && given.candidate === node.id);
     this.#demand(
-      earlier === undefined || earlier.candidate === candidate || term <= node.excusedUpTo,
+      earlier === undefined || earlier.candidate === candidate || term <= node.excusedUpTo || wasAlone,
       'one vote per node and term',
       () => `${node.id} votes for ${candidate} in term ${term} after ${earlier?.candidate ?? ''}`,
     );
