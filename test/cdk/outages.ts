@@ -241,14 +241,14 @@ export const outages: readonly Outage[] = [
   {
     lost: 'no mail goes out',
     because: 'the SMTP server is gone or refuses its login',
-    // One mail, tried as often as the outbox says: nodes/database/migrations/0005-watches-and-mails.sql.
+    // One mail, tried as often as the outbox says: nodes/database/functions/mails.sql.
     world: (minute) => ({ ...busy, MailsSent: 0, MailsPostponed: triesOfAMail(minute) }),
     alarm: 'mail-postponed',
     within: 60,
   },
   {
     lost: 'a mail is given up',
-    because: 'its recipient’s server refused it for good',
+    because: 'it was refused for good or for a day, or was three times in doubt',
     world: (minute) => ({ ...busy, MailsFailed: minute === 0 ? 1 : 0 }),
     alarm: 'mail-failed',
     within: 5,

@@ -155,6 +155,45 @@ describe('the checker of traces', () => {
     expect(check(trace.records).excused).toBe(1);
   });
 
+  /** n2 campaigned, lost its file with its own vote in it, was told the terms of all others, and votes in that term again. */
+  const votesAgain = (campaigned: HandWrittenTrace): HandWrittenTrace =>
+    campaigned
+      .end('n2')
+      .start('n2', { lost: true })
+      .add('n2', { kind: 'votes-again', reason: 'every other voter has told its term' })
+      .agree('n1', 'n2', 1)
+      .campaign('n1', 'n2', 1)
+      .vote('n2', 'n1', 1);
+  const alone = () => three().agree('n2', 'n3', 1).campaign('n2', 'n3', 1);
+
+  test('a candidate’s own vote that was lost before anybody wrote its term elects nobody, and is excused', () => {
+    expect(() => check(votesAgain(alone()).records)).not.toThrow();
+  });
+
+  test('but not one that somebody supported', () => {
+    const supported = votesAgain(alone().vote('n3', 'n2', 1));
+    expect(() => check(supported.records)).toThrow('one vote per node and term: ');
+  });
+
+  test('a vote that was a majority by itself is excused before its node votes again: those who came since need it not', () => {
+    const grown = new HandWrittenTrace()
+      .start('n1', { voters: ['n1'], learners: [] })
+      .write('n1', 1, 'n1')
+      .add('n1', { kind: 'leads', term: 1 })
+      .end('n1');
+    const voters = { generation: 3, voters: ['n1', 'n2', 'n3'], learners: [] };
+    const later = (lost: HandWrittenTrace) =>
+      lost
+        .start('n2', voters)
+        .start('n3', voters)
+        .agree('n2', 'n3', 1)
+        .campaign('n2', 'n3', 1)
+        .vote('n3', 'n2', 1)
+        .add('n2', { kind: 'leads', term: 1 });
+    const two = { generation: 2, voters: ['n1', 'n2'], learners: [] };
+    expect(check(later(grown.start('n1', { ...two, lost: true, unknowable: true })).records).excused).toBe(1);
+  });
+
   test('shares no code with the core: it imports its own folder alone', () => {
     const folder = new URL('../../simulation/trace/', import.meta.url);
     const sources = readdirSync(folder).map((name) => readFileSync(new URL(name, folder), 'utf8'));
