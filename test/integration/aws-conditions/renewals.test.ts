@@ -1,6 +1,6 @@
 // Secrets that are renewed while nodes run, as Secrets Manager and the secret keeper do it on AWS: the cluster key rolls from
 // node to node without a lost heartbeat, and the internal listener shows its new certificate without a restart.
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ import { makeCertificates, type TestCertificates } from '../../support/certifica
 import { freePorts } from '../../support/ports.ts';
 import { membersAt, startThread, threadOptions } from '../../support/raft-threads.ts';
 import { until } from '../../support/until.ts';
-import { simulatedBroker, simulatedRaft, simulatedStore } from '../node/simulated-edges.ts';
+import { loneNode, simulatedBroker, simulatedRaft, simulatedStore } from '../node/simulated-edges.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -125,38 +125,16 @@ describe('certificates', () => {
     });
 
   test('certificates: a renewed one is shown from the next connection on, and one that is none changes nothing', async () => {
-    const node = await createNode(
-      {
-        nodeId: 'node-1',
-        bootId: 'a'.repeat(32),
-        cluster: 'test',
-        clusterId: randomUUID(),
-        generation: 1,
-        members: [
-          {
-            id: 'node-1',
-            udp: '127.0.0.1:1',
-            internalUrl: 'https://127.0.0.1:1',
-            publicUrl: 'http://127.0.0.1:1',
-            voter: true,
-          },
-        ],
-        bind: '127.0.0.1',
-        publicPort: 0,
-        internalPort: 0,
-        mailFrom: 'baton@example.org',
-      },
-      {
-        raft: simulatedRaft().raft,
-        store: simulatedStore().store,
-        tls: before,
-        page: undefined,
-        broker: simulatedBroker,
-        sendAnnouncement: async () => undefined,
-        tokens: async () => ({ reader: 'r'.repeat(16), editor: 'e'.repeat(16), operator: 'o'.repeat(16) }),
-        logger: createLogger({ process: 'node-1', write: () => undefined }),
-      },
-    );
+    const node = await createNode(loneNode(), {
+      raft: simulatedRaft().raft,
+      store: simulatedStore().store,
+      tls: before,
+      page: undefined,
+      broker: simulatedBroker,
+      sendAnnouncement: async () => undefined,
+      tokens: async () => ({ reader: 'r'.repeat(16), editor: 'e'.repeat(16), operator: 'o'.repeat(16) }),
+      logger: createLogger({ process: 'node-1', write: () => undefined }),
+    });
     let stored: TestCertificates = before;
     const problems: string[] = [];
     const renewals = watchRenewals(

@@ -1,6 +1,5 @@
 // A leader for tests of dead letters: the real public listener and the real jobs over a real database and a real broker.
 // Only the election is ordered by the test.
-import { randomUUID } from 'node:crypto';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +11,7 @@ import type { Store } from '../../../nodes/store.ts';
 import type { SpanSender } from '../../../nodes/tracing/trace-export.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
-import { simulatedRaft } from '../node/simulated-edges.ts';
+import { loneNode, memberAt, simulatedRaft } from '../node/simulated-edges.ts';
 
 export const tokens = {
   reader: 'reader-token-of-the-test',
@@ -52,26 +51,10 @@ export async function serveLeader(options: {
   });
   const tls = await makeCertificates(await mkdtemp(join(tmpdir(), 'baton-leader-')));
   const node = await createNode(
-    {
-      nodeId: 'node-1',
-      bootId: randomUUID().replaceAll('-', ''),
-      cluster: 'test',
-      clusterId: randomUUID(),
-      generation: 1,
-      members: [
-        {
-          id: 'node-1',
-          udp: '127.0.0.1:1',
-          internalUrl: 'https://127.0.0.1:1',
-          publicUrl,
-          voter: true,
-        },
-      ],
-      bind: '127.0.0.1',
+    loneNode({
+      members: [memberAt(publicUrl)],
       publicPort: options.publicUrl === undefined ? 0 : Number(new URL(publicUrl).port),
-      internalPort: 0,
-      mailFrom: 'baton@example.org',
-    },
+    }),
     {
       raft,
       store: options.store,

@@ -1,5 +1,4 @@
 // What the election hears of a node's database, and of a node that ends.
-import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +6,7 @@ import { expect, test, vi } from 'vitest';
 import { createNode } from '../../../nodes/node.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { makeCertificates } from '../../support/certificates.ts';
-import { simulatedBroker, simulatedRaft, simulatedStore } from './simulated-edges.ts';
+import { loneNode, simulatedBroker, simulatedRaft, simulatedStore } from './simulated-edges.ts';
 
 test('a database that only reads is none to lead with; a node that ends leads no more, whatever its database says last', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'baton-closing-'));
@@ -19,38 +18,16 @@ test('a database that only reads is none to lead with; a node that ends leads no
     asking.store += 1;
     return new Promise((resolve) => (answer = resolve));
   };
-  const node = await createNode(
-    {
-      nodeId: 'node-1',
-      bootId: 'a'.repeat(32),
-      cluster: 'test',
-      clusterId: randomUUID(),
-      generation: 1,
-      members: [
-        {
-          id: 'node-1',
-          udp: '127.0.0.1:1',
-          internalUrl: 'https://127.0.0.1:1',
-          publicUrl: 'http://127.0.0.1:1',
-          voter: true,
-        },
-      ],
-      bind: '127.0.0.1',
-      publicPort: 0,
-      internalPort: 0,
-      mailFrom: 'baton@example.org',
-    },
-    {
-      raft,
-      store,
-      tls: await makeCertificates(folder),
-      page: undefined,
-      broker: simulatedBroker,
-      sendAnnouncement: async () => undefined,
-      tokens: async () => ({ reader: 'r'.repeat(16), editor: 'e'.repeat(16), operator: 'o'.repeat(16) }),
-      logger: createLogger({ process: 'node-1', write: () => undefined }),
-    },
-  );
+  const node = await createNode(loneNode(), {
+    raft,
+    store,
+    tls: await makeCertificates(folder),
+    page: undefined,
+    broker: simulatedBroker,
+    sendAnnouncement: async () => undefined,
+    tokens: async () => ({ reader: 'r'.repeat(16), editor: 'e'.repeat(16), operator: 'o'.repeat(16) }),
+    logger: createLogger({ process: 'node-1', write: () => undefined }),
+  });
   try {
     answer({ readOnly: true });
     await vi.waitUntil(() => health.length === 1);

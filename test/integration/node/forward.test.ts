@@ -12,7 +12,7 @@ import { createNode, type BatonNode } from '../../../nodes/node.ts';
 import { operations } from '../../../nodes/web/public-server.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
-import { simulatedBroker, simulatedRaft, simulatedStore } from './simulated-edges.ts';
+import { loneNode, simulatedBroker, simulatedRaft, simulatedStore } from './simulated-edges.ts';
 
 let folder: string;
 let tls: TestCertificates;
@@ -39,30 +39,16 @@ async function startNode(
     publicUrl: `https://${id}.example.test`,
     voter: true,
   }));
-  return createNode(
-    {
-      nodeId,
-      bootId: 'b'.repeat(32),
-      cluster: 'test',
-      clusterId: randomUUID(),
-      generation: 1,
-      members,
-      bind: '127.0.0.1',
-      publicPort: 0,
-      internalPort: 0,
-      mailFrom: 'baton@example.org',
-    },
-    {
-      raft,
-      store,
-      tls,
-      page: undefined,
-      broker: simulatedBroker,
-      sendAnnouncement: async () => undefined,
-      tokens: async () => tokens,
-      logger: createLogger({ process: nodeId, write: () => undefined }),
-    },
-  );
+  return createNode(loneNode({ nodeId, members }), {
+    raft,
+    store,
+    tls,
+    page: undefined,
+    broker: simulatedBroker,
+    sendAnnouncement: async () => undefined,
+    tokens: async () => tokens,
+    logger: createLogger({ process: nodeId, write: () => undefined }),
+  });
 }
 
 beforeAll(async () => {

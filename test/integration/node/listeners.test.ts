@@ -13,7 +13,7 @@ import type { Announcement } from '../../../contracts/announcement.ts';
 import { fileAnswerSchema } from '../../../contracts/node-api.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
-import { itemEvent, simulatedBroker, simulatedRaft, simulatedStore } from './simulated-edges.ts';
+import { itemEvent, loneNode, simulatedBroker, simulatedRaft, simulatedStore } from './simulated-edges.ts';
 
 let certificates: TestCertificates;
 let node: BatonNode;
@@ -33,34 +33,20 @@ beforeAll(async () => {
     publicUrl: 'http://127.0.0.1:1',
     voter: true,
   });
-  node = await createNode(
-    {
-      nodeId: 'node-1',
-      bootId: 'a'.repeat(32),
-      cluster: 'test',
-      clusterId: randomUUID(),
-      generation: 1,
-      members: [member('node-1'), member('node-2')],
-      bind: '127.0.0.1',
-      publicPort: 0,
-      internalPort: 0,
-      mailFrom: 'baton@example.org',
-    },
-    {
-      raft: edges.raft,
-      store: edges.store,
-      tls: certificates,
-      page: undefined,
-      broker: simulatedBroker,
-      sendAnnouncement: async (announcement) => void announced.push(announcement),
-      tokens: async () => ({
-        reader: 'reader-token-of-the-test',
-        editor: 'editor-token-of-the-test',
-        operator: token,
-      }),
-      logger: createLogger({ process: 'node-1', write: () => undefined }),
-    },
-  );
+  node = await createNode(loneNode({ members: [member('node-1'), member('node-2')] }), {
+    raft: edges.raft,
+    store: edges.store,
+    tls: certificates,
+    page: undefined,
+    broker: simulatedBroker,
+    sendAnnouncement: async (announcement) => void announced.push(announcement),
+    tokens: async () => ({
+      reader: 'reader-token-of-the-test',
+      editor: 'editor-token-of-the-test',
+      operator: token,
+    }),
+    logger: createLogger({ process: 'node-1', write: () => undefined }),
+  });
   agent = new Agent({ connect: { ca: certificates.ca, cert: certificates.cert, key: certificates.key } });
 });
 afterAll(async () => {

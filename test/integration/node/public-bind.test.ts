@@ -1,5 +1,4 @@
 // Where a node's public listener may be bound, and as what it may be asked there: it speaks plain HTTP.
-import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -9,7 +8,7 @@ import { createNode, type NodeSettings } from '../../../nodes/node.ts';
 import { readEnvironment } from '../../../runtime/config.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';
-import { simulatedBroker, simulatedRaft, simulatedStore } from './simulated-edges.ts';
+import { loneNode, memberAt, simulatedBroker, simulatedRaft, simulatedStore } from './simulated-edges.ts';
 
 let folder: string;
 let tls: TestCertificates;
@@ -22,39 +21,16 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 // 127.0.0.2 is loopback for the kernel and a foreign address for the rule, so that nothing here listens to the world.
 const beyond = '127.0.0.2';
 const start = (settings: Pick<NodeSettings, 'publicBehindProxy' | 'publicHosts'>) =>
-  createNode(
-    {
-      nodeId: 'node-1',
-      bootId: 'a'.repeat(32),
-      cluster: 'test',
-      clusterId: randomUUID(),
-      generation: 1,
-      members: [
-        {
-          id: 'node-1',
-          udp: '127.0.0.1:1',
-          internalUrl: 'https://127.0.0.1:1',
-          publicUrl: 'http://shown.example:7101',
-          voter: true,
-        },
-      ],
-      bind: beyond,
-      publicPort: 0,
-      internalPort: 0,
-      mailFrom: 'baton@example.org',
-      ...settings,
-    },
-    {
-      raft: simulatedRaft().raft,
-      store: simulatedStore().store,
-      tls,
-      page: undefined,
-      broker: simulatedBroker,
-      sendAnnouncement: async () => undefined,
-      tokens: async () => ({ reader: 'r'.repeat(16), editor: 'e'.repeat(16), operator: 'o'.repeat(16) }),
-      logger: createLogger({ process: 'node-1', write: () => undefined }),
-    },
-  );
+  createNode(loneNode({ members: [memberAt('http://shown.example:7101')], bind: beyond, ...settings }), {
+    raft: simulatedRaft().raft,
+    store: simulatedStore().store,
+    tls,
+    page: undefined,
+    broker: simulatedBroker,
+    sendAnnouncement: async () => undefined,
+    tokens: async () => ({ reader: 'r'.repeat(16), editor: 'e'.repeat(16), operator: 'o'.repeat(16) }),
+    logger: createLogger({ process: 'node-1', write: () => undefined }),
+  });
 const statusAs = (url: string, host: string, path = '/liveness', asker?: string) =>
   new Promise<number | undefined>((resolve, reject) => {
     const headers = { host, ...(asker === undefined ? {} : { 'x-forwarded-for': asker }) };

@@ -1,12 +1,37 @@
 // A store in memory and a raft thread that does as told, for tests of the node's listeners. What a test did not
 // order throws, so that nothing passes by accident.
+import { randomUUID } from 'node:crypto';
+import type { Member } from '../../../contracts/environment.ts';
 import type { FileAnswer } from '../../../contracts/node-api.ts';
+import type { NodeSettings } from '../../../nodes/node.ts';
 import type { RoleView } from '../../../nodes/raft/types.ts';
 import type { BrokerClient } from '../../../runtime/rabbitmq.ts';
 import type { RaftThread } from '../../../nodes/raft-thread/thread.ts';
 import type { Watch } from '../../../contracts/public-api.ts';
 import type { ItemEvent, StagedRow, Store } from '../../../nodes/store.ts';
 import { Failure } from '../../../runtime/failure.ts';
+
+/** Of a node by itself, on free ports of this machine. */
+export const loneNode = (over: Partial<NodeSettings> = {}): NodeSettings => ({
+  nodeId: 'node-1',
+  bootId: 'a'.repeat(32),
+  cluster: 'test',
+  clusterId: randomUUID(),
+  generation: 1,
+  members: [memberAt('http://127.0.0.1:1')],
+  bind: '127.0.0.1',
+  publicPort: 0,
+  internalPort: 0,
+  mailFrom: 'baton@example.org',
+  ...over,
+});
+export const memberAt = (publicUrl: string): Member => ({
+  id: 'node-1',
+  udp: '127.0.0.1:1',
+  internalUrl: 'https://127.0.0.1:1',
+  publicUrl,
+  voter: true,
+});
 
 export function simulatedRaft() {
   let role: RoleView = { kind: 'follower', leader: null };
