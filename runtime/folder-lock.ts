@@ -6,6 +6,9 @@ import { DatabaseSync } from 'node:sqlite';
 const sqliteBusy = 5;
 const sqliteNotADatabase = 26;
 
+/** Without a reference the collector of garbage closes a database, and lets go of what was to be held for life. */
+const held = new Set<DatabaseSync>();
+
 /**
  * Takes the lock file `path`, making it when there is none.
  * @returns what gives it back; again does nothing.
@@ -14,8 +17,9 @@ const sqliteNotADatabase = 26;
 export function lockFolder(path: string, taken: string): () => void {
   const database = tryToLock(path);
   if (!database) throw new Error(taken);
+  held.add(database);
   return () => {
-    if (database.isOpen) database.close();
+    if (held.delete(database)) database.close();
   };
 }
 

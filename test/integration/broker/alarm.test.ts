@@ -2,6 +2,7 @@
 // after all, however often, and afterwards it goes on by itself.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describeError } from '../../../runtime/failure.ts';
 import { connectBroker, type BrokerClient } from '../../../runtime/rabbitmq.ts';
 import { bytesHeld } from '../../support/bytes-held.ts';
 import { rabbitmqInstalled, startTestBroker, type TestBroker } from '../../support/broker.ts';
@@ -34,6 +35,13 @@ describe.skipIf(!rabbitmqInstalled)(`alarm${reason}`, () => {
     await sleep(1_500); // Until it has looked.
     const [outcome] = await round();
     expect(outcome).toMatchObject({ reason: { code: 'BROKER_UNAVAILABLE' } });
+    // It tells whoever publishes, and what is published until then it takes later.
+    const refusal = () =>
+      letter('first', 10).then(
+        () => 'taken',
+        (error: unknown) => describeError(error),
+      );
+    await expect.poll(refusal, { timeout: 20_000 }).toMatch(/low on/);
     const before = bytesHeld();
     for (let tries = 0; tries < 60; tries++) {
       const outcomes = await round();
@@ -52,7 +60,7 @@ describe.skipIf(!rabbitmqInstalled)(`alarm${reason}`, () => {
     ).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE' });
 
     watermark('0.6');
-    await expect.poll(() => client.depth('q').catch(() => 0)).toBe(21);
+    await expect.poll(() => client.depth('q').catch(() => 0)).toBeGreaterThanOrEqual(21);
     await letter('afterwards');
     const ids: (string | undefined)[] = [];
     await client.take('q', { messagesMax: 100, bytesMax: 10_000_000 }, (messages) => {
@@ -60,6 +68,7 @@ describe.skipIf(!rabbitmqInstalled)(`alarm${reason}`, () => {
       return Promise.resolve();
     });
     const letters = Array.from({ length: 20 }, (_, n) => `letter-${n}`);
-    expect(ids).toEqual(['first', ...letters, 'afterwards']);
+    const firsts = ids.filter((id, place) => id !== 'first' || place === 0);
+    expect(firsts).toEqual(['first', ...letters, 'afterwards']);
   });
 });

@@ -275,9 +275,12 @@ describe('identity lock', () => {
     const script = `
       const { takeIdentityLock } = await import(${JSON.stringify(module)});
       takeIdentityLock({ dataDir: process.argv[1], nodeId: 'node-1' });
+      for (let round = 0; round < 5; round++) { gc(); await new Promise((resolve) => setImmediate(resolve)); }
       console.log('held');
       setInterval(() => {}, 1000);`;
-    const holder = spawn(process.execPath, ['--input-type=module', '-e', script, dataDir], {
+    // It keeps nothing of what it was given: a collection of garbage must not let go.
+    const flags = ['--expose-gc', '--input-type=module'];
+    const holder = spawn(process.execPath, [...flags, '-e', script, dataDir], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     await new Promise((resolve) => holder.stdout.once('data', resolve));
