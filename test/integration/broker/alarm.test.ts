@@ -42,13 +42,13 @@ describe.skipIf(!rabbitmqInstalled)(`alarm${reason}`, () => {
         (error: unknown) => describeError(error),
       );
     await expect.poll(refusal, { timeout: 20_000 }).toMatch(/low on/);
-    const before = bytesHeld();
+    const before = await bytesHeld();
     for (let tries = 0; tries < 60; tries++) {
       const outcomes = await round();
       expect(outcomes.every(({ status }) => status === 'rejected')).toBe(true);
       await sleep(50);
     }
-    expect(bytesHeld() - before).toBeLessThan(5_000_000);
+    expect((await bytesHeld()) - before).toBeLessThan(5_000_000);
     await expect(letter('one more')).rejects.toThrow(
       expect.objectContaining({
         cause: expect.objectContaining({ message: expect.stringMatching(/low on/) }),
