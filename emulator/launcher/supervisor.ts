@@ -71,6 +71,9 @@ export class Supervisor {
   startNoMore(): void {
     this.#goingDown = true;
   }
+  get goesDown(): boolean {
+    return this.#goingDown;
+  }
   /** Everything, at once and by force. */
   killAll(): void {
     this.startNoMore();
