@@ -13,6 +13,7 @@ import type {
   RoleView,
   Time,
 } from '../raft/types.ts';
+import type { Standstill } from './standstills.ts';
 
 interface RaftCore<State> {
   readonly initial: State;
@@ -36,6 +37,8 @@ export interface RaftLoopOptions<State> {
   /** The leader this node follows, and which boot of it sealed the heartbeat; undefined: none. */
   readonly onLeader: (leader: { peer: NodeId; boot: BootId } | undefined) => void;
   readonly count: (what: string) => void;
+  /** Nothing was heard or sent for so long. */
+  readonly onStandstill: (standstill: Standstill) => void;
 }
 
 const persistAgainMs = 250;
@@ -219,13 +222,17 @@ export class RaftLoop<State> {
 
   /** Why it failed; undefined: it is on disk. */
   #tryWrite(persisted: Persisted): string | undefined {
+    const { now, persist, count, onStandstill } = this.#options;
+    const startedAt = now();
     try {
-      this.#options.persist({ ...persisted, abstaining: this.#recovering });
-      this.#options.count('persisted');
+      persist({ ...persisted, abstaining: this.#recovering });
+      count('persisted');
       return undefined;
     } catch (error) {
-      this.#options.count('persist-failed');
+      count('persist-failed');
       return error instanceof Error ? error.message : String(error);
+    } finally {
+      onStandstill({ of: 'disk', ms: now() - startedAt });
     }
   }
 
@@ -242,11 +249,12 @@ export class RaftLoop<State> {
   }
 
   async #onTimer(at: Time): Promise<void> {
-    const { now, heartbeatMs, drain, count } = this.#options;
+    const { now, heartbeatMs, drain, count, onStandstill } = this.#options;
     const lateMs = now() - at;
     if (lateMs > heartbeatMs / 2) {
       // This thread stood still. The heartbeats that arrived meanwhile wait in the socket: hear them first.
       count('late-timers');
+      onStandstill({ of: 'thread', ms: lateMs });
       await drain();
       // One of them may have asked for another wake-up; then this one is off.
       if (this.#wakeAt !== at) return;

@@ -9,9 +9,11 @@ import { step, view } from '../raft/step.ts';
 import type { Config, Health } from '../raft/types.ts';
 import { RaftLoop } from './loop.ts';
 import { raiseThisThread } from './priority.ts';
+import { Standstills } from './standstills.ts';
 import {
   stallLimitMs,
   type FromWorker,
+  type RaftProblem,
   type RaftStatus,
   type RaftWorkerData,
   type ToWorker,
@@ -45,6 +47,8 @@ async function run(): Promise<void> {
   };
   let network: Network | undefined;
   const loopCounters: Record<string, number> = {};
+  const onProblem = (problem: RaftProblem): void => tell({ kind: 'problem', ...problem });
+  const standstills = new Standstills({ electionTimeoutMs, now, tell: onProblem });
   const loop = new RaftLoop({
     core: { initial: initialState(config), step, view },
     recovered: voteFile.recovered,
@@ -63,6 +67,7 @@ async function run(): Promise<void> {
     count: (what) => {
       loopCounters[what] = (loopCounters[what] ?? 0) + 1;
     },
+    onStandstill: (standstill) => standstills.note(standstill),
   });
   network = await openNetwork({
     clusterId: options.clusterId,
@@ -76,7 +81,7 @@ async function run(): Promise<void> {
     now,
     onMessage: (arrival) => loop.message(arrival),
     onDeath: (dead) => loop.death(dead),
-    onProblem: (problem) => tell({ kind: 'problem', ...problem }),
+    onProblem,
   });
 
   function status(): RaftStatus {

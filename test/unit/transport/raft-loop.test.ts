@@ -3,6 +3,8 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { MainThreadWatch } from '../../../nodes/raft-thread/main-thread-watch.ts';
 import { RaftLoop } from '../../../nodes/raft-thread/loop.ts';
+import { Standstills, type Standstill } from '../../../nodes/raft-thread/standstills.ts';
+import type { RaftProblem } from '../../../nodes/raft-thread/messages.ts';
 import type { Effect, Input, Message, Recovered, RoleView } from '../../../nodes/raft/types.ts';
 
 const voteRequest: Message = { kind: 'vote-request', term: 5, generation: 1, transfer: false };
@@ -25,8 +27,10 @@ function scripted(
 ) {
   const log: string[] = [];
   const inputs: Input[] = [];
-  const disk = { full: false };
+  const disk = { full: false, takesMs: 0 };
   const written: unknown[] = [];
+  const clock = { aheadMs: 0 };
+  const standstills: Standstill[] = [];
   const loop = new RaftLoop<RoleView>({
     core: {
       initial: follower,
@@ -42,8 +46,9 @@ function scripted(
     recovered,
     seed: 1,
     heartbeatMs: 50,
-    now: () => performance.now(),
+    now: () => performance.now() + clock.aheadMs,
     persist: (record) => {
+      clock.aheadMs += disk.takesMs;
       if (disk.full) throw new Error('ENOSPC: no space left on device');
       written.push(record);
       log.push(`persist ${record.term}`);
@@ -54,8 +59,9 @@ function scripted(
     onNote: ({ kind }) => log.push(`note ${kind}`),
     onLeader: (leader) => log.push(`leader ${leader?.peer ?? 'none'}`),
     count: () => undefined,
+    onStandstill: ({ of, ms }) => standstills.push({ of, ms }),
   });
-  return { loop, log, inputs, disk, written };
+  return { loop, log, inputs, disk, written, clock, standstills };
 }
 
 beforeEach(() => vi.useFakeTimers());
@@ -210,4 +216,44 @@ test('main thread watch: unfit after the limit, fit again when it moves, and nev
   expect(pass(50, true)).toMatchObject({ fit: true, databaseReachable: true });
   now += 60_000;
   expect(watch.check(now)).toMatchObject({ fit: true, lagMs: 100 });
+});
+
+test('loop: it tells how long the disk took for a vote', () => {
+  const { loop, disk, standstills } = scripted(() => ({ effects: campaign }));
+  disk.takesMs = 400;
+  loop.start();
+  expect(standstills).toEqual([{ of: 'disk', ms: 400 }]);
+  loop.close();
+});
+
+test('loop: it tells how late its timer came', async () => {
+  const { loop, clock, standstills } = scripted(() => ({
+    effects: [{ kind: 'wake', at: performance.now() + 50 }],
+  }));
+  loop.start();
+  clock.aheadMs = 320;
+  await vi.advanceTimersByTimeAsync(50);
+  expect(standstills).toEqual([{ of: 'thread', ms: 320 }]);
+  loop.close();
+});
+
+test('standstills: one of a whole election timeout is told with its cause, and the next after ten seconds', () => {
+  const told: RaftProblem[] = [];
+  let now = 0;
+  const standstills = new Standstills({
+    electionTimeoutMs: 300,
+    now: () => now,
+    tell: (problem) => told.push(problem),
+  });
+  standstills.note({ of: 'disk', ms: 299 });
+  expect(told).toEqual([]);
+  standstills.note({ of: 'disk', ms: 412.4 });
+  standstills.note({ of: 'thread', ms: 5_000 });
+  expect(told).toHaveLength(1);
+  expect(told[0]).toMatchObject({ code: 'raft.slow-disk' });
+  expect(told[0]?.detail).toContain('412 ms');
+  now = 10_000;
+  standstills.note({ of: 'thread', ms: 5_000 });
+  expect(told[1]).toMatchObject({ code: 'raft.stood-still' });
+  expect(told[1]?.detail).toContain('5000 ms');
 });
