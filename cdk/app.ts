@@ -21,6 +21,6 @@ app.synth();
 
 /** Functions that serve a deploy and not the system. */
 async function operation(name: 'secret-keeper' | 'broker-topology'): Promise<string> {
-  const entryFile = fileURLToPath(new URL(`../functions/${name}/handler.ts`, import.meta.url));
+  const entryFile = fileURLToPath(new URL(`../functions/deploy/${name}/handler.ts`, import.meta.url));
   return (await bundleEntry({ name, entryFile })).zipFile;
 }

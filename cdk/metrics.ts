@@ -114,5 +114,5 @@ export function sourceMetric(
   });
 }
 
-/** Written by functions/secret-keeper in embedded metric format. */
+/** Written by functions/deploy/secret-keeper in embedded metric format. */
 export const certificateDaysLeft = 'CertificateDaysLeft';

@@ -17,7 +17,7 @@ import { openDatabase } from './database/database.ts';
 import { joinCluster } from './identity/join-cluster.ts';
 import { createNode } from './node.ts';
 import { openNamedCollector } from './tracing/open-collector.ts';
-import { renewal, watchRenewals } from './identity/renewals.ts';
+import { renewal, watchRenewals } from './renewals.ts';
 import { startRaftThread } from './raft-thread/thread.ts';
 import { takeIdentityLock } from './identity/identity-lock.ts';
 import { makeFirstVoteFile, readIdentity, setVoteFileAside } from './identity/vote-file.ts';

@@ -201,21 +201,30 @@ export interface MailStore {
   eraseAddress(term: number, address: string): Promise<ErasedCounts>;
 }
 
-export interface ListStore {
+export interface SourceStore {
   sources(): Promise<Source[]>;
   putSource(term: number, source: Source): Promise<void>;
   /** Those that have waited most of their intervals first. `intervalSMin`: no shop is expected more often. */
   sourceAges(options: { limit: number; intervalSMin: number }): Promise<SourceAge[]>;
+}
+
+export interface WatchStore {
   watches(): Promise<Watch[]>;
   /** Without the address: whoever has a watch's id got it by mail. */
   watch(id: string): Promise<WatchView | undefined>;
   /** Idempotent: the same watch twice is one row. */
   putWatch(term: number, watch: Omit<Watch, 'id'>): Promise<Watch>;
   deleteWatch(term: number, id: string): Promise<boolean>;
+}
+
+export interface RecentStore {
   recentFiles(limit: number): Promise<FileView[]>;
   recentMails(limit: number): Promise<MailView[]>;
   recentCrawls(limit: number): Promise<CrawlView[]>;
   counts(): Promise<StoredCounts>;
+}
+
+export interface RetentionStore {
   /**
    * Removes at most `rowsMax` rows that are older than `days`, the oldest first. `from`: what is older was removed before.
    * @returns how many, and the time of the last one.
@@ -229,4 +238,15 @@ export interface ListStore {
 
 /** All of it, as nodes/database gives it. */
 export interface Store
-  extends FenceStore, ItemStore, CrawlStore, FileStore, MailStore, ListStore, DeadLetterStore, TraceStore {}
+  extends
+    FenceStore,
+    ItemStore,
+    CrawlStore,
+    FileStore,
+    MailStore,
+    SourceStore,
+    WatchStore,
+    RecentStore,
+    RetentionStore,
+    DeadLetterStore,
+    TraceStore {}

@@ -7,7 +7,7 @@ import type { Layout } from './instance.ts';
 import { nodeName, writeMembership, type MembershipPlan } from './membership.ts';
 
 const run = promisify(execFile);
-const module = fileURLToPath(new URL('../../nodes/identity/enter-generation.ts', import.meta.url));
+const module = fileURLToPath(new URL('../../nodes/enter-generation.ts', import.meta.url));
 const stepWithinMs = 30_000;
 
 /** The database runs, and no node does. @throws Error with the reason of the step that was refused. */

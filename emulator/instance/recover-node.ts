@@ -1,11 +1,11 @@
-// Runs nodes/identity/recover.ts in a node's place: with its environment, as a short process of its own.
+// Runs nodes/recover.ts in a node's place: with its environment, as a short process of its own.
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Service } from '../services/service.ts';
 
 const run = promisify(execFile);
-const module = fileURLToPath(new URL('../../nodes/identity/recover.ts', import.meta.url));
+const module = fileURLToPath(new URL('../../nodes/recover.ts', import.meta.url));
 const withinMs = 30_000;
 
 /** @returns what it says to people, and the line it logs once it is done. @throws Error with the reason of a refusal. */

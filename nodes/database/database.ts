@@ -8,11 +8,14 @@ import { deadLetterQueries } from './dead-letters.ts';
 import { fenceQueries } from './fence.ts';
 import { fileQueries } from './files.ts';
 import { itemQueries } from './items.ts';
-import { listQueries } from './lists.ts';
 import { mailQueries } from './mails.ts';
 import { migrate } from './migrate.ts';
 import { openPool, type ConnectionOptions } from './pool.ts';
+import { recentQueries } from './recent.ts';
+import { retentionQueries } from './retention.ts';
+import { sourceQueries } from './sources.ts';
 import { traceQueries } from './traces.ts';
+import { watchQueries } from './watches.ts';
 import { Failure } from '../../runtime/failure.ts';
 
 export interface Database extends ClusterDatabase {
@@ -31,7 +34,10 @@ export function openDatabase(options: ConnectionOptions): Database {
       ...crawlQueries(queries),
       ...fileQueries(queries),
       ...mailQueries(queries),
-      ...listQueries(queries),
+      ...sourceQueries(queries),
+      ...watchQueries(queries),
+      ...recentQueries(queries),
+      ...retentionQueries(queries),
       ...deadLetterQueries(queries),
       ...traceQueries(queries),
     },

@@ -12,7 +12,7 @@ import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Store } from '../store.ts';
 import { parse, uuidParameter } from './parse-request.ts';
-import { stageRows, type Staged } from './stage-rows.ts';
+import { stageRows, type Staged } from '../files/stage-rows.ts';
 
 export function addFileContent(
   app: FastifyInstance,

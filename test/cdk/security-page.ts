@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
-import { permissionsFor } from '../../functions/broker-topology/declare-topology.ts';
+import { permissionsFor } from '../../functions/deploy/broker-topology/declare-topology.ts';
 import { inWords, resourceGrants, roleGrants, type Grant } from './grants.ts';
 import { paths } from './paths.ts';
 import { synthesized } from './synthesize.ts';

@@ -275,7 +275,7 @@ const tried: Readonly<Record<string, Try>> = {
     '`baton compose down --volumes` runs the same',
   ),
   'docker compose -f emulator/compose.yaml stop node-3': recoversInContainer,
-  'docker compose -f emulator/compose.yaml run --rm --no-deps node-3 node nodes/identity/recover.ts':
+  'docker compose -f emulator/compose.yaml run --rm --no-deps node-3 node nodes/recover.ts':
     recoversInContainer,
   'docker compose -f emulator/compose.yaml start node-3': recoversInContainer,
   'aws lambda invoke --endpoint-url http://127.0.0.1:PORT --function-name redirect --cli-binary-format raw-in-base64-out --payload file://test/support/events/function-url.json answer.json':

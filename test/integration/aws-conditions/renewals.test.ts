@@ -10,7 +10,7 @@ import type { Member } from '../../../contracts/environment.ts';
 import type { ClusterKeys } from '../../../contracts/secrets.ts';
 import { createNode } from '../../../nodes/node.ts';
 import type { RaftThread } from '../../../nodes/raft-thread/thread.ts';
-import { renewal, watchRenewals } from '../../../nodes/identity/renewals.ts';
+import { renewal, watchRenewals } from '../../../nodes/renewals.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { pause } from '../../../runtime/waiting.ts';
 import { makeCertificates, type TestCertificates } from '../../support/certificates.ts';

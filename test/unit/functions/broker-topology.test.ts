@@ -10,8 +10,8 @@ import {
   openManagement,
   permissionsFor,
   type CallManagement,
-} from '../../../functions/broker-topology/declare-topology.ts';
-import { answerCloudFormation, doForWhoeverCalls } from '../../../functions/cloudformation.ts';
+} from '../../../functions/deploy/broker-topology/declare-topology.ts';
+import { answerCloudFormation, doForWhoeverCalls } from '../../../functions/deploy/cloudformation.ts';
 
 const users = Object.fromEntries(
   brokerUsers.map((name) => [name, { username: name, password: `password of ${name}` }]),

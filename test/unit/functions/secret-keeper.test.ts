@@ -6,7 +6,7 @@ import { X509Certificate } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { openAuthority } from '../../../emulator/instance/authority.ts';
 import type { CertificateOwner } from '../../../contracts/environment.ts';
-import { fillSecrets } from '../../../functions/secret-keeper/fill-secrets.ts';
+import { fillSecrets } from '../../../functions/deploy/secret-keeper/fill-secrets.ts';
 
 const day = 86_400_000;
 const begin = Date.parse('2026-11-25T00:00:00Z');

@@ -1,10 +1,10 @@
-// nodes/identity/recover.ts as a process: what it says of a wrong environment or argument. test/system/node-recover.test.ts has the
+// nodes/recover.ts as a process: what it says of a wrong environment or argument. test/system/node-recover.test.ts has the
 // rest of it, with a database and nodes.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
-const module = fileURLToPath(new URL('../../../nodes/identity/recover.ts', import.meta.url));
+const module = fileURLToPath(new URL('../../../nodes/recover.ts', import.meta.url));
 const recover = (...args: string[]) =>
   spawnSync(process.execPath, [module, ...args], { encoding: 'utf8', env: { PATH: process.env['PATH'] } });
 

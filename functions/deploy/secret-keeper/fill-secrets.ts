@@ -3,7 +3,7 @@
 // leaves everything else alone, so it can run at any time. Never logs a secret.
 import { randomBytes } from 'node:crypto';
 import type * as z from 'zod';
-import type { CertificateOwner } from '../../contracts/environment.ts';
+import type { CertificateOwner } from '../../../contracts/environment.ts';
 import {
   clusterKeysSchema,
   keyPairSchema,
@@ -14,9 +14,15 @@ import {
   type MadeSecretName,
   type Tokens,
   type Trust,
-} from '../../contracts/secrets.ts';
-import { isDue, makeAuthority, makeLeaf, readCertificate, type KeyPair } from '../../runtime/certificates.ts';
-import { parseJson } from '../../runtime/parse-json.ts';
+} from '../../../contracts/secrets.ts';
+import {
+  isDue,
+  makeAuthority,
+  makeLeaf,
+  readCertificate,
+  type KeyPair,
+} from '../../../runtime/certificates.ts';
+import { parseJson } from '../../../runtime/parse-json.ts';
 
 export interface SecretStore {
   /** Undefined when it has no value yet. @throws Error when it cannot be read. */

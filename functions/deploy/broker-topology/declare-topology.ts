@@ -4,8 +4,8 @@
 // item queues are empty: queues beyond it are kept, but lose their binding, so that whoever still publishes there is told: on a laptop, emulator/services/declare-topology.ts may delete them, since
 // whoever started the system there has stopped all that publishes (docs/decisions/0036).
 import * as z from 'zod';
-import { itemQueueName, refusedChange } from '../../contracts/item-partitions.ts';
-import { retryQueueOf } from '../../contracts/queue-names.ts';
+import { itemQueueName, refusedChange } from '../../../contracts/item-partitions.ts';
+import { retryQueueOf } from '../../../contracts/queue-names.ts';
 import {
   exchanges,
   queues,
@@ -13,8 +13,8 @@ import {
   rabbitmqEventSourcesOf,
   type BrokerUser,
   type Queue,
-} from '../../contracts/topology.ts';
-import type { Credentials } from '../../contracts/secrets.ts';
+} from '../../../contracts/topology.ts';
+import type { Credentials } from '../../../contracts/secrets.ts';
 
 /** Resolves with the answer's status and body, whatever it is. */
 export type CallManagement = (

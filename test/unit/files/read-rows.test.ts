@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { readRows } from '../../../nodes/web/read-rows.ts';
+import { readRows } from '../../../nodes/files/read-rows.ts';
 
 async function readAll(bytes: Buffer, format: 'csv' | 'ndjson' | 'json', compressed = false) {
   const rows = [];

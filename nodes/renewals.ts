@@ -1,6 +1,6 @@
 // Takes up secrets that are renewed while the node runs: certificates end after weeks and keys are rolled, and neither may
 // cost a leader. A value that cannot be used is reported and the one before it stays in use. Never logs a secret.
-import { describeError } from '../../runtime/failure.ts';
+import { describeError } from '../runtime/failure.ts';
 
 export interface Renewal {
   readonly name: string;

@@ -6,19 +6,19 @@
 import { mkdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Environment, Member } from '../../contracts/environment.ts';
-import { routes, termAnswerSchema, type TermAnswer } from '../../contracts/node-api.ts';
-import { agreed, notAgreedExitCode } from '../../runtime/agreed.ts';
-import { EnvironmentError, readEnvironment } from '../../runtime/config.ts';
-import { describeError, Failure } from '../../runtime/failure.ts';
-import { createInternalClient, type InternalClient } from '../../runtime/internal-http.ts';
-import { createLogger } from '../../runtime/logger.ts';
-import { createSecrets } from '../../runtime/secrets.ts';
-import { userName } from '../../runtime/user-name.ts';
-import { openDatabase, type Database } from '../database/database.ts';
-import { takeIdentityLock } from './identity-lock.ts';
-import { judgeRecovery, recoveryText, type Heard, type Recovery } from './judge-recovery.ts';
-import { openVoteFile, readIdentity } from './vote-file.ts';
+import type { Environment, Member } from '../contracts/environment.ts';
+import { routes, termAnswerSchema, type TermAnswer } from '../contracts/node-api.ts';
+import { agreed, notAgreedExitCode } from '../runtime/agreed.ts';
+import { EnvironmentError, readEnvironment } from '../runtime/config.ts';
+import { describeError, Failure } from '../runtime/failure.ts';
+import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
+import { createLogger } from '../runtime/logger.ts';
+import { createSecrets } from '../runtime/secrets.ts';
+import { userName } from '../runtime/user-name.ts';
+import { openDatabase, type Database } from './database/database.ts';
+import { takeIdentityLock } from './identity/identity-lock.ts';
+import { judgeRecovery, recoveryText, type Heard, type Recovery } from './identity/judge-recovery.ts';
+import { openVoteFile, readIdentity } from './identity/vote-file.ts';
 
 const answerWithinMs = 2_000;
 

@@ -1,6 +1,28 @@
-// How old the last good crawl or file of each source is, by the database's clock. Reads only.
-import type { SourceAge } from '../store.ts';
+// Sources as people configure them, and how old the last good crawl or file of each is, by the database's clock.
+import { sourceSchema } from '../../contracts/source.ts';
+import type { SourceAge, SourceStore } from '../store.ts';
 import type { Queries } from './pool.ts';
+
+export function sourceQueries(queries: Queries): SourceStore {
+  const { query, read } = queries;
+  return {
+    async sources() {
+      const rows = await read<{ definition: unknown }>(
+        'listing sources',
+        'SELECT definition FROM sources ORDER BY name',
+      );
+      return rows.map(({ definition }) => sourceSchema.parse(definition));
+    },
+    async putSource(term, source) {
+      await query(`storing source ${source.name}`, 'SELECT put_source($1, $2, $3)', [
+        term,
+        source.name,
+        JSON.stringify(source),
+      ]);
+    },
+    sourceAges: (options) => sourceAges(queries, options),
+  };
+}
 
 /**
  * From the end of one crawl to the end of the next: the pause that is set and what its pages take at the pace that is
@@ -24,7 +46,7 @@ FROM (SELECT name AS source, definition->>'kind' AS kind, good_at, incomplete,
   WHERE (definition->>'enabled')::boolean) AS aged
 ORDER BY age / interval_s DESC NULLS LAST, source LIMIT $1`;
 
-export async function sourceAges(
+async function sourceAges(
   queries: Queries,
   { limit, intervalSMin }: { limit: number; intervalSMin: number },
 ): Promise<SourceAge[]> {

@@ -1,8 +1,8 @@
 // Work of a custom resource, which CloudFormation asks for and people and schedules may ask for too. CloudFormation waits an
 // hour for an answer, so one is always given, before the function's own time ends. Used by functions that exist on AWS alone.
 import * as z from 'zod';
-import { describeError } from '../runtime/failure.ts';
-import { within } from '../runtime/waiting.ts';
+import { describeError } from '../../runtime/failure.ts';
+import { within } from '../../runtime/waiting.ts';
 
 const cloudFormationEventSchema = z.object({
   RequestType: z.enum(['Create', 'Update', 'Delete']),

@@ -1,10 +1,10 @@
 // Custom resource of the broker stack: declares what contracts/topology.ts says at every deploy that changes it, and when a
 // person calls it, say after a new password. Deletes nothing, ever.
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { credentialsSchema, type Credentials } from '../../contracts/secrets.ts';
-import { brokerUsers, type BrokerUser } from '../../contracts/topology.ts';
-import { readEnvironment } from '../../runtime/config.ts';
-import { createSecrets } from '../../runtime/secrets.ts';
+import { credentialsSchema, type Credentials } from '../../../contracts/secrets.ts';
+import { brokerUsers, type BrokerUser } from '../../../contracts/topology.ts';
+import { readEnvironment } from '../../../runtime/config.ts';
+import { createSecrets } from '../../../runtime/secrets.ts';
 import { doForWhoeverCalls } from '../cloudformation.ts';
 import { declareTopology, openManagement, type CallManagement } from './declare-topology.ts';
 

@@ -9,9 +9,9 @@ import {
   ResourceNotFoundException,
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
-import type { Trust } from '../../contracts/secrets.ts';
-import { readEnvironment } from '../../runtime/config.ts';
-import { describeError } from '../../runtime/failure.ts';
+import type { Trust } from '../../../contracts/secrets.ts';
+import { readEnvironment } from '../../../runtime/config.ts';
+import { describeError } from '../../../runtime/failure.ts';
 import { doForWhoeverCalls } from '../cloudformation.ts';
 import { daysLeftLines } from './days-left.ts';
 import { fillSecrets, type SecretStore } from './fill-secrets.ts';

@@ -5,12 +5,12 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { describeError } from '../../runtime/failure.ts';
-import { createSecrets } from '../../runtime/secrets.ts';
-import { openDatabase } from '../database/database.ts';
-import { takeIdentityLock } from './identity-lock.ts';
-import { refuseForeignDatabase } from './join-cluster.ts';
-import { makeFirstVoteFile, openVoteFile, readIdentity } from './vote-file.ts';
+import { describeError } from '../runtime/failure.ts';
+import { createSecrets } from '../runtime/secrets.ts';
+import { openDatabase } from './database/database.ts';
+import { takeIdentityLock } from './identity/identity-lock.ts';
+import { refuseForeignDatabase } from './identity/join-cluster.ts';
+import { makeFirstVoteFile, openVoteFile, readIdentity } from './identity/vote-file.ts';
 
 const settingsSchema = z.strictObject({
   cluster: z.string(),
