@@ -98,9 +98,12 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     strictTransportSecurity: false,
   });
   app.register(rateLimit, { max: 1_200, timeWindow: '1 minute' });
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
+    // Who has left has no address any more, by which requests are counted.
+    if (request.socket.destroyed) return reply.hijack();
     // A load balancer asks by address, and the answer holds nothing that another site's page could use.
     if (request.url !== publicRoutes.health) guard.checkOrigin(request);
+    return undefined;
   });
   // A key opens a session of the very node that made it; and whoever breaks the leader must not need it.
   const local = new Set<string>([publicRoutes.sessionKeys, publicRoutes.faults]);
