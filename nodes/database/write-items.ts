@@ -16,7 +16,7 @@ import {
   itemSelection,
   itemValues,
 } from './item-columns.ts';
-import type { PreparedStatement, Queries } from './pool.ts';
+import { isRefusedAsData, type PreparedStatement, type Queries } from './pool.ts';
 
 /** What the feed has no change of its own for. */
 const otherFields = contentFields.filter(
@@ -170,8 +170,7 @@ export async function writeBatch(
   try {
     return await writeAll(queries, term, entries);
   } catch (error) {
-    const { code } = ((error as Error).cause ?? {}) as { code?: unknown };
-    if (typeof code !== 'string' || !code.startsWith(dataException)) throw error;
+    if (!isRefusedAsData(error)) throw error;
     if (entries.length === 1)
       return [
         {
@@ -185,7 +184,6 @@ export async function writeBatch(
     return [...first, ...(await writeBatch(queries, term, entries.slice(half)))];
   }
 }
-const dataException = '22'; // The class of SQLSTATE.
 
 async function writeAll(queries: Queries, term: number, entries: readonly Entry[]): Promise<ItemVerdict[]> {
   const what = `writing ${entries.length} items`;

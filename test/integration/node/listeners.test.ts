@@ -118,7 +118,7 @@ test('who has left before anybody looked is no error of the node', async () => {
   const before = errors.length;
   requests.subscribe(leave);
   try {
-    await expect(fetch(`${node.publicUrl}/items`)).rejects.toThrow();
+    await expect(fetch(`${node.publicUrl}/items`)).rejects.toThrow('fetch failed');
   } finally {
     requests.unsubscribe(leave);
   }

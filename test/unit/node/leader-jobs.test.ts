@@ -99,6 +99,37 @@ test('a failure that lasts is said once, and again when its cause is another', a
   expect(told).toHaveLength(2);
 });
 
+test('a job that waits longer and longer after each failure is told all the same, and waits no longer once it is well', async () => {
+  let fails = true;
+  const tries: number[] = [];
+  jobs = startLeaderJobs({
+    leadership,
+    emit: (event) => void told.push(event),
+    jobs: [
+      {
+        name: 'counting',
+        everyMs: 1_000,
+        backOffMsMax: 60_000,
+        run: async () => {
+          tries.push(performance.now());
+          if (fails) throw new Error('no room');
+        },
+      },
+    ],
+  });
+  become({ kind: 'leader' }, 3);
+  await pass(10 * 60_000);
+  const waits = tries.slice(1).map((at, index) => at - (tries[index] ?? 0));
+  expect(waits.slice(0, 4)).toEqual([1_000, 2_000, 4_000, 8_000]);
+  expect(waits.at(-1)).toBe(60_000);
+  expect(told).toMatchObject([{ type: 'problem', detail: 'counting: no room' }]);
+  fails = false;
+  await pass(60_000);
+  const before = tries.length;
+  await pass(10_000);
+  expect(tries.length - before).toBe(10);
+});
+
 test('a round goes on in steps for as long as there is more, each a write of its own, with room in between', async () => {
   let [steps, left] = [0, 20];
   startJobs(async () => {
