@@ -32,7 +32,8 @@ BEGIN
   SELECT mail_cursor.* INTO stood FROM mail_cursor WHERE mail_cursor.id = 1 FOR UPDATE;
   reached := stood;
   FOR event IN SELECT feed.* FROM feed WHERE feed.id > stood.matched_to ORDER BY feed.id LIMIT events_max LOOP
-    IF event.change = 'price' AND event.price < event.previous_price THEN
+    -- What had vanished keeps the price it went with.
+    IF event.change IN ('price', 'returned') AND event.price < event.previous_price THEN
       WITH found AS (
         SELECT watchers.watch, watchers.email FROM watchers('prices', event.source, event.sku)
         WHERE event.id IS DISTINCT FROM stood.telling OR lower(watchers.email) > coalesce(stood.told_to, '')
