@@ -48,6 +48,10 @@ export class Live {
     ];
   }
 
+  get readers(): number {
+    return this.#readers.size;
+  }
+
   /** A node event: shown to every reader, and kept for those who come later. */
   show(event: BatonEvent): void {
     if (event.type === 'item.changed') return; // Those come from the feed, with their id.

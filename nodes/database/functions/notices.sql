@@ -1,10 +1,11 @@
 -- Notices: what a price drop is, a rejected file and another leader, and who is told of it.
 
--- Whichever way a file comes to be rejected; a file that is put back and rejected again is told again.
+-- Whichever way a file comes to be rejected it is counted and told; one that is put back and rejected again is so again.
 CREATE OR REPLACE FUNCTION notice_rejected_file() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_OP = 'UPDATE' AND OLD.state = 'rejected' AND OLD.opened_at = NEW.opened_at THEN RETURN NULL; END IF;
+  UPDATE totals SET files_rejected = files_rejected + 1;
   INSERT INTO notices (key, kind, recipient, watch, content, traceparent)
     SELECT concat_ws('/', 'file-rejected', NEW.file_id, extract(epoch FROM NEW.opened_at), lower(found.email)), 'file-rejected',
       found.email, found.watch, jsonb_build_object('kind', 'file-rejected', 'name', NEW.name, 'openedAt', NEW.opened_at,

@@ -107,7 +107,9 @@ test('the feed is matched in bounded steps, and nothing between two steps is lef
   await lead(store);
   await watch(store, 'a@example.test');
   for (const sku of ['a', 'b', 'c']) await fall(store, sku);
+  expect(await store.measures()).toMatchObject({ feedEvents: 6, feedUnmatched: 6 });
   expect(await store.makeNotices(1, { ...step, eventsMax: 4 })).toBe(true);
+  expect(await store.measures()).toMatchObject({ feedEvents: 6, feedUnmatched: 2 });
   expect(await store.makeNotices(1, { ...step, eventsMax: 4 })).toBe(false);
   const [due] = await digests(store);
   expect(due?.notices).toHaveLength(3);
@@ -239,6 +241,7 @@ test('a rejected file is told with its reason, however it was rejected, and agai
   await reject(store, 'acme_1.csv');
   const again = (await digests(store)).find(({ recipient }) => recipient === 'owner@example.test');
   expect(again?.notices).toHaveLength(3);
+  expect(await store.measures()).toMatchObject({ files: 0, filesRejected: 4 });
 });
 
 test('a file that is applied is told to nobody', async () => {
