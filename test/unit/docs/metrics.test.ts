@@ -9,11 +9,11 @@ const cells = (line: string): string[] => line.split('|').map((cell) => cell.tri
 const own = new Metrics().registry.getMetricsAsArray().filter(({ name }) => name.startsWith('baton_'));
 
 test('docs/runbook.md: each metric stands in the table with its type and label, and no other', () => {
-  const told = [...section.matchAll(/^\| `baton_.*$/gm)].map(([line]) => cells(line).slice(1, 4));
+  const told = [...section.matchAll(/^\| `baton_.*$/gm)].map(([line]) => cells(line).slice(1, 4).join(' | '));
   const described = own.map((metric) => {
     // Not in the library's types.
     const { type, labelNames } = metric as unknown as { type: string; labelNames: readonly string[] };
-    return [metric.name, type, labelNames.join(', ')];
+    return [metric.name, type, labelNames.join(', ')].join(' | ');
   });
   expect(told.length).toBeGreaterThan(20);
   expect(told.toSorted()).toEqual(described.toSorted());

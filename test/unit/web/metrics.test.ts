@@ -1,6 +1,6 @@
 // What a scrape tells: what this node did, how the system stands, and nothing that nobody knows.
 import { expect, test } from 'vitest';
-import type { BatonEvent, EventDraft } from '../../../contracts/event.ts';
+import type { EventDraft } from '../../../contracts/event.ts';
 import { Metrics, type Measured } from '../../../nodes/health/metrics.ts';
 import { simulatedRaft } from '../../integration/node/simulated-edges.ts';
 
@@ -25,7 +25,7 @@ const around = (over: Partial<Measured> = {}): Measured => ({
   ...over,
 });
 const note = (metrics: Metrics, draft: EventDraft): void =>
-  metrics.note({ version: 1, at: '2026-01-01T00:00:00.000Z', process: 'node-1', ...draft } as BatonEvent);
+  metrics.note({ version: 1, at: '2026-01-01T00:00:00.000Z', process: 'node-1', ...draft });
 /** Samples of ours, by name and labels. */
 async function scrape(metrics: Metrics, measured = around()): Promise<Record<string, number>> {
   const lines = (await metrics.text(measured)).split('\n').filter((line) => line.startsWith('baton_'));
