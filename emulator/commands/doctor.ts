@@ -150,12 +150,16 @@ function holderOf(port: number): string {
     );
     for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name)))
       for (const descriptor of list(`/proc/${pid}/fd`))
-        if (inodes.includes(link(`/proc/${pid}/fd/${descriptor}`)))
-          return `pid ${pid} (${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()})`;
+        if (inodes.includes(link(`/proc/${pid}/fd/${descriptor}`))) return `pid ${pid} (${commandOf(pid)})`;
     return unknown;
   } catch {
     return unknown; // No /proc, or not ours to read.
   }
+}
+/** As it was typed, cut; a thread's name says nothing of a program of Node. */
+function commandOf(pid: string): string {
+  const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+  return command.length > 60 ? `${command.slice(0, 59)}…` : command;
 }
 function list(folder: string): string[] {
   try {
