@@ -71,7 +71,9 @@ export async function logsOfCompose(
   const newer = since === undefined ? [] : ['--since', `${Math.ceil(since / 1_000)}s`];
   return await compose([
     'logs',
-    ...['--tail', String(tail), ...newer],
+    '--tail',
+    String(tail),
+    ...newer,
     ...(follow ? ['--follow'] : []),
     ...services,
   ]);

@@ -28,13 +28,17 @@ export function logLineText({ service, at, raw }: LogLine): string {
 function messageText(raw: string): string {
   const fields = fieldsOf(raw);
   if (!fields) return printable(raw.replace(leadingTime, ''));
-  const { level, at, time, process, event, version, type, msg, ...others } = fields;
+  const { level, type, msg, ...others } = fields;
   const more = Object.entries(others).flatMap(([name, value]) =>
-    value === null ? [] : [`${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`],
+    value === null || said.has(name) ? [] : [`${name}=${valueText(value)}`],
   );
-  const words = [level === 'info' || level === undefined ? '' : String(level), type, msg, ...more];
-  return printable(words.filter((word) => word !== '' && word !== undefined).join(' '));
+  const first = [level === 'info' ? undefined : level, type, msg].filter((word) => word !== undefined);
+  return printable([...first.map(valueText), ...more].join(' '));
 }
+
+/** In front of the line, or of no use to people. */
+const said: ReadonlySet<string> = new Set(['at', 'time', 'process', 'event', 'version']);
+const valueText = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
 
 function fieldsOf(raw: string): Record<string, unknown> | undefined {
   const parsed = raw.startsWith('{') ? parseJson(raw) : undefined;

@@ -128,19 +128,34 @@ test('one that was killed by `baton kill` says that this was on purpose, and one
 
 test('what only some nodes say carries their names; a service shows its address', () => {
   const node = (id: string, problems: readonly string[]): SystemStatus['nodes'][number] => ({
-    ...{ id, problems, state: 'following', term: 2, url: '', internalUrl: '', udp: '', pid: 1 },
+    id,
+    problems,
+    state: 'following',
+    term: 2,
+    url: '',
+    internalUrl: '',
+    udp: '',
+    pid: 1,
     health: 'ok',
   });
   const text = statusText({
-    ...{ leader: 'node-1', term: 2, faults: [] },
+    leader: 'node-1',
+    term: 2,
+    faults: [],
     nodes: [
       node('node-1', ['RabbitMQ is away']),
       node('node-2', ['RabbitMQ is away', 'it knows of no leader']),
     ],
     services: [
       {
-        ...{ name: 'smtp', kind: 'smtp', state: 'up', address: '127.0.0.1:25', pid: 1, restarts: 0 },
-        ...{ lastEnd: null, log: null },
+        name: 'smtp',
+        kind: 'smtp',
+        state: 'up',
+        address: '127.0.0.1:25',
+        pid: 1,
+        restarts: 0,
+        lastEnd: null,
+        log: null,
       },
     ],
     counts: { items: 0, itemVersions: 0, files: 0, mailsSent: 0, deadLetters: 0, queued: 0 },
