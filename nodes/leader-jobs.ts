@@ -1,5 +1,5 @@
 // What runs only while this node leads: mails, dead letters, traces and retention, each step in the term it holds. One round
-// of a job at a time; a job that fails for long is reported once per cause, and tried again all the time. Never writes
+// of a job at a time; a job that fails for long is reported once per cause, stands in /health, and is tried again all the time. Never writes
 // without Leadership.
 import { codeOf, describeError, Failure } from '../runtime/failure.ts';
 import type { Emit } from '../runtime/logger.ts';
@@ -7,6 +7,7 @@ import type { BrokerClient } from '../runtime/rabbitmq.ts';
 import { pause } from '../runtime/waiting.ts';
 import { collectBackOffMsMax, collectDeadLetters } from './dead-letters/collect.ts';
 import { sendAgain } from './dead-letters/send-again.ts';
+import type { Problems } from './health/problems.ts';
 import type { Leadership } from './leadership.ts';
 import { makeNotices, publishDueMails, queueDigests } from './mailer/mailer.ts';
 import { createRetention, keptFor } from './retention.ts';
@@ -85,8 +86,15 @@ export function jobsOf({
   ];
 }
 
-export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadership: Leadership; emit: Emit }) {
-  const { leadership } = options;
+const partOf = ({ name }: LeaderJob): string => `job ${name}`;
+
+export function startLeaderJobs(options: {
+  jobs: readonly LeaderJob[];
+  leadership: Leadership;
+  problems: Pick<Problems, 'say'>;
+  emit: Emit;
+}) {
+  const { leadership, problems } = options;
   const running = new Map<string, Promise<void>>();
   const failing = new Map<
     string,
@@ -103,6 +111,7 @@ export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadershi
         if (more) await pause(Math.max(betweenStepsMs, performance.now() - startedAt), closing.signal);
       }
       failing.delete(job.name);
+      problems.say(partOf(job), null);
     } catch (error) {
       // Losing leadership in the middle of a round is no problem of the job.
       if (error instanceof Failure && error.rule.next === 'find-leader') return;
@@ -111,6 +120,11 @@ export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadershi
       const { since, reported, waitMs: waited } = failing.get(job.name) ?? { since: now, waitMs: 0 };
       const lasts = now - since >= problemAfterMs;
       if (lasts && reported !== detail) options.emit({ type: 'problem', code: codeOf(error), detail });
+      if (lasts && leadership.state.kind === 'leading')
+        problems.say(
+          partOf(job),
+          `${job.name} fails on this leader: its log says why, and it is tried again`,
+        );
       const waitMs = Math.min(Math.max(waited * 2, job.everyMs), job.backOffMsMax ?? 0);
       failing.set(job.name, {
         since,
@@ -124,6 +138,7 @@ export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadershi
   let ledSince = performance.now();
   leadership.onChange(({ kind }) => {
     if (kind === 'leading') ledSince = performance.now();
+    else for (const job of options.jobs) problems.say(partOf(job), null);
   });
   const timers = options.jobs.map((job) =>
     setInterval(() => {

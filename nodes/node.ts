@@ -197,6 +197,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
   });
   const jobs = startLeaderJobs({
     leadership,
+    problems,
     emit: logger.emit,
     jobs: jobsOf({
       nodeId,
