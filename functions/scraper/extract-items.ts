@@ -124,9 +124,9 @@ function toContent(
 
 /** As a code, or as shops write it. */
 function currencyOf(stated: string | undefined, home: string | null): string | undefined {
-  if (stated === undefined) return undefined;
-  const code = stated.trim().toUpperCase();
-  return /^[A-Z]{3}$/u.test(code) ? code : parseCurrency(stated, home);
+  return stated !== undefined && /^[A-Z]{3}$/u.test(stated.trim())
+    ? stated.trim()
+    : parseCurrency(stated ?? '', home);
 }
 
 /** Path and query: the same for every host name and protocol of a shop. */
@@ -142,7 +142,10 @@ function readOpenGraph(document: PageDocument): RawItem[] {
     const content = meta.attribs['content'];
     if (name !== undefined && content !== undefined && !properties.has(name)) properties.set(name, content);
   }
-  const price = properties.get('product:price:amount') ?? properties.get('og:price:amount');
+  const price =
+    properties.get('product:sale_price:amount') ??
+    properties.get('product:price:amount') ??
+    properties.get('og:price:amount');
   const type = properties.get('og:type') ?? '';
   if (price === undefined && !/^product(?:\.item)?$/u.test(type)) return [];
   return [

@@ -117,6 +117,8 @@ interface Mark {
   readonly start: number;
   readonly end: number;
   readonly currency: string | undefined;
+  /** The currencies that share its sign. */
+  readonly sharedBy: readonly string[];
 }
 
 /** A price for people, or one that was written as data: schema.org has a dot and no groups, so "1299.000" is not 1,299,000. */
@@ -176,7 +178,8 @@ function marksIn(text: string, home: string | null): Mark[] {
     if (letters !== undefined) currency = dollars[letters] ?? (codes.has(letters) ? letters : undefined);
     else if (sign !== undefined)
       currency = home !== null && shared[sign]?.includes(home) === true ? home : (signs[sign] ?? words[sign]);
-    return [{ start: index, end: index + all.length, currency }];
+    const sharedBy = sign === undefined ? [] : (shared[sign] ?? []);
+    return [{ start: index, end: index + all.length, currency, sharedBy }];
   });
 }
 
@@ -207,12 +210,19 @@ function giveMarks(text: string, amounts: readonly Amount[], marks: readonly Mar
     const isOfNext =
       before === undefined || (after !== undefined && after.start - mark.end < mark.start - before.end);
     const owner = isOfNext ? after : before;
-    if (owner) owner.mark ??= mark;
+    if (owner) owner.mark = both(owner.mark, mark);
   }
   for (const [index, upper] of [...amounts.entries()].toReversed()) {
     const lower = amounts[index - 1];
     if (lower && range.test(text.slice(lower.end, upper.start))) lower.mark ??= upper.mark;
   }
+}
+
+/** The first of an amount, unless the second says which dollar: "$20 CAD". */
+function both(first: Mark | undefined, second: Mark): Mark {
+  if (first === undefined) return second;
+  const isTold = second.currency !== undefined && first.sharedBy.includes(second.currency);
+  return isTold ? { ...second, start: Math.min(first.start, second.start) } : first;
 }
 
 function choose(text: string, amounts: readonly Amount[]): Amount | undefined {

@@ -41,7 +41,10 @@ const lengthMax = 200;
 
 /** Words or a schema.org URL ("https://schema.org/OutOfStock"); no text at all counts as in stock. */
 export function parseStock(written: string | undefined): Stock {
-  const text = (written ?? '').trim().replace(/[\s_]+/gu, ' ');
+  const text = (written ?? '')
+    .replaceAll('_', ' ')
+    .trim()
+    .replace(/\s{2,}/gu, ' ');
   if (text === '') return { inStock: true, stock: null };
   const counted = /schema\.org/iu.test(text)
     ? undefined

@@ -237,6 +237,7 @@ describe('offers', () => {
     ['Euro', 'EUR'],
     ['kr', 'SEK'],
     ['points', 'SEK'],
+    ['pts', 'SEK'],
   ])('offers: a currency written as "%s" is %s', (written, currency) => {
     const page = read(
       `<script type="application/ld+json">${JSON.stringify({ '@type': 'Product', sku: 'S', name: 'Same', offers: offer(5, yes, { priceCurrency: written }) })}</script>`,
@@ -325,6 +326,14 @@ describe('microdata, OpenGraph, selectors, sitemap', () => {
     expect(page.items).toMatchObject([
       { sku: '/c/lamps?page=1', title: 'Wobbly', price: 12.5, currency: 'GBP', inStock: false },
     ]);
+  });
+
+  it('OpenGraph: of two prices the one of the sale is to be paid', () => {
+    const page = read(
+      `<meta property="og:title" content="Wobbly"><meta property="product:price:amount" content="12.50"><meta property="product:sale_price:amount" content="9.50">`,
+      { currency: 'EUR' },
+    );
+    expect(page.items).toMatchObject([{ title: 'Wobbly', price: 9.5, currency: 'EUR' }]);
   });
 
   it('selectors: @attribute reads attributes, of the item itself too; the source’s dollar wins over US$', () => {

@@ -113,6 +113,8 @@ describe('price', () => {
     ['a sign', '￥1,299', 1299, 'JPY'],
     ['a sign', '880.000 ₫', 880_000, 'VND'],
     ['a sign', 'US$: 12.99', 12.99, 'USD'],
+    ['a sign and the code that says whose', '$20.00 CAD', 20, 'CAD'],
+    ['a sign and the code that says whose', 'Was $25.00 CAD $20.00 CAD', 20, 'CAD'],
     ['another currency beside it', 'AED 8000 (USD 2179)', 8000, 'AED'],
     ['nothing to pay', 'Free!', 0, undefined],
     ['nothing to pay', 'kostenlos', 0, undefined],

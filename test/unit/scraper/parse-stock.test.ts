@@ -17,6 +17,7 @@ describe('stock', () => {
     ['0', false, 0],
     ['22 pcs', true, 22],
     ['1,250 in stock', true, 1250],
+    ['1\u00a0250 in stock', true, 1250],
     ['In stock, delivery in 0-1 days', true, null],
     ['In stock, 2-3 days', true, null],
     ['In stock 2-3 days', true, null],
