@@ -156,6 +156,8 @@ export const crawlStateSchema = z.strictObject({
   pages: z.record(
     z.string(),
     z.strictObject({
+      /** Where it lay after redirects, when that was elsewhere: its links count as written there. */
+      at: z.string().optional(),
       etag: z.string().nullable(),
       lastModified: z.string().nullable(),
       skus: z.array(z.string()),

@@ -157,7 +157,7 @@ export class CrawlProgress {
     const known = this.known(url);
     if (!known) return;
     this.#see(known);
-    this.enqueue(known, depth + 1, url);
+    this.enqueue(known, depth + 1, known.at ?? url);
   }
   #see({ skus, cut }: KnownPage): void {
     if (cut !== undefined) this.#cut(cut);

@@ -213,6 +213,7 @@ class Crawl {
     // An item that broke its schema today has not vanished.
     const kept = page.problems.length > 0 ? (this.#progress.known(entry.url)?.skus ?? []) : [];
     this.#progress.keepAs(entry.url, {
+      ...(answer.url === entry.url ? {} : { at: answer.url }),
       ...answer.validators,
       skus: [...new Set([...page.items.map(({ sku }) => sku), ...kept])],
       links: [...page.links],
