@@ -88,6 +88,8 @@ export interface SourceAge {
   readonly intervalS: number | null;
   /** Why the last finished crawl of a shop did not read all of it; null when it did. */
   readonly incomplete: string | null;
+  /** Why the last finished crawl of a shop brought nothing; null when it did. */
+  readonly empty: string | null;
 }
 
 /** What has a retention; nodes/retention.ts says how long. */

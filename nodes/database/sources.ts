@@ -32,8 +32,8 @@ const shopIntervalS = `greatest($2, (definition->>'everySeconds')::numeric
   + (definition->>'pagesMax')::numeric * (definition->>'requestEveryMs')::numeric / 1000)`;
 
 const statement = `
-SELECT source, kind, incomplete, good_at AS "lastGoodAt", age::float8 AS "ageS", interval_s::float8 AS "intervalS"
-FROM (SELECT name AS source, definition->>'kind' AS kind, good_at, incomplete,
+SELECT source, kind, incomplete, empty, good_at AS "lastGoodAt", age::float8 AS "ageS", interval_s::float8 AS "intervalS"
+FROM (SELECT name AS source, definition->>'kind' AS kind, good_at, incomplete, empty,
     greatest(0, extract(epoch FROM clock_timestamp() - greatest(good_at, active_since))) AS age,
     CASE definition->>'kind' WHEN 'shop' THEN ${shopIntervalS} ELSE (definition->>'fileEverySeconds')::numeric END AS interval_s
   FROM sources CROSS JOIN LATERAL (SELECT CASE definition->>'kind'
@@ -41,7 +41,9 @@ FROM (SELECT name AS source, definition->>'kind' AS kind, good_at, incomplete,
         AND is_good_crawl(status, counts, counts_before))
       ELSE (SELECT max(opened_at) FROM files WHERE source_of_file(files.name) = sources.name AND state = 'applied')
     END AS good_at) AS last
-    LEFT JOIN LATERAL (SELECT reason AS incomplete FROM crawls WHERE crawls.source = sources.name AND status = 'finished'
+    LEFT JOIN LATERAL (SELECT reason AS incomplete,
+        CASE WHEN NOT is_good_crawl(status, counts, counts_before) THEN coalesce(problem, 'no page shows an item') END AS empty
+      FROM crawls WHERE crawls.source = sources.name AND status = 'finished'
       ORDER BY intake DESC LIMIT 1) AS crawled ON true
   WHERE (definition->>'enabled')::boolean) AS aged
 ORDER BY age / interval_s DESC NULLS LAST, source LIMIT $1`;

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { sourceNameSchema } from '../../contracts/ids.ts';
 import { sourcesSchema, type SourcesView } from '../../contracts/public-api.ts';
 import { publicRoutes } from '../../contracts/public-routes.ts';
+import { newSourceSchema } from '../../contracts/selectors.ts';
 import { sourceSchema } from '../../contracts/source.ts';
 import { Failure } from '../../runtime/failure.ts';
 import type { Leadership } from '../leadership.ts';
@@ -44,7 +45,7 @@ export function addSources(
   });
   app.put(publicRoutes.source(':name'), async (request, reply) => {
     await guard.require(request, 'editor');
-    const source = parse(sourceSchema, request.body);
+    const source = parse(newSourceSchema, request.body);
     const { name } = parse(z.object({ name: sourceNameSchema }), request.params);
     if (source.name !== name) throw new Failure('REQUEST_MALFORMED', `name: the path says ${name}`);
     await leadership.write('source', (term) => store.putSource(term, source));
