@@ -205,7 +205,12 @@ export interface MailStore {
 
 export interface SourceStore {
   sources(): Promise<Source[]>;
+  /** One that was deleted is there again, with the items that were left. */
   putSource(term: number, source: Source): Promise<void>;
+  /** From now on nothing of it is written; its items are left to emptyDeletedSource. @returns false when there is none. */
+  deleteSource(term: number, name: string): Promise<boolean>;
+  /** A step: at most so many items of a deleted source vanish, and go. @returns whether there may be more. */
+  emptyDeletedSource(term: number, rowsMax: number): Promise<boolean>;
   /** Those that have waited most of their intervals first. `intervalSMin`: no shop is expected more often. */
   sourceAges(options: { limit: number; intervalSMin: number }): Promise<SourceAge[]>;
 }
