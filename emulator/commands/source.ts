@@ -7,11 +7,12 @@ import { sourcesSchema, type SourceStanding } from '../../contracts/public-api.t
 import { publicRoutes } from '../../contracts/public-routes.ts';
 import { newSourceSchema } from '../../contracts/selectors.ts';
 import { shopSourceSchema, type Source } from '../../contracts/source.ts';
+import { agreed } from '../../runtime/agreed.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 import { CommandError, exitCodes, orFailed, type Finish } from './exit-codes.ts';
 import { withLeader } from './leader-api.ts';
-import { contactOption, dataOption, jsonOption, privateShopOption } from './options.ts';
+import { contactOption, dataOption, jsonOption, notEmpty, privateShopOption } from './options.ts';
 import { table } from './table.ts';
 import { targetOption, type Place } from './target.ts';
 
@@ -22,7 +23,7 @@ interface TryOptions {
 }
 
 export function addSource(program: Command, finish: Finish): void {
-  const command = program.command('source').description('shops and partners: list, put, try a page');
+  const command = program.command('source').description('shops and partners: list, put, delete, try a page');
   command
     .command('list')
     .description('each source, and what its last crawl or file brought')
@@ -37,6 +38,14 @@ export function addSource(program: Command, finish: Finish): void {
     .addOption(dataOption())
     .addOption(targetOption())
     .action(async (file: string, place: Place) => finish(await put(file, place)));
+  command
+    .command('delete')
+    .description('delete a source: its items vanish, and go')
+    .argument('<name>', 'as `list` names it', notEmpty)
+    .option('--yes', 'do it without asking', false)
+    .addOption(dataOption())
+    .addOption(targetOption())
+    .action(async (name: string, options: Place & { yes: boolean }) => finish(await remove(name, options)));
   command
     .command('try')
     .description('read one page as the scraper would, and store nothing')
@@ -94,6 +103,24 @@ async function put(file: string, place: Place): Promise<number> {
       );
     });
   });
+}
+
+async function remove(name: string, { yes, ...place }: Place & { yes: boolean }): Promise<number> {
+  let isDone = true;
+  const code = await withLeader(place, async (leader) => {
+    const { sources } = await leader.ask('GET', publicRoutes.sources, sourcesSchema);
+    const source = sources.find((one) => one.name === name);
+    if (!source)
+      throw new Error(`there is no source ${name}: \`baton source list\` names those that are there`);
+    print(
+      `This deletes the ${source.kind} ${name}. Each of its items vanishes, for whoever reads the feed, and is gone from lists, page and export. What is on its way for it is dropped.\n`,
+    );
+    isDone = yes || (await agreed(process.stdout));
+    if (!isDone) return;
+    await leader.ask('DELETE', publicRoutes.source(encodeURIComponent(name)), z.unknown());
+    print(`Deleted ${name}: its items go within minutes.\n`);
+  });
+  return isDone ? code : exitCodes.notAgreed;
 }
 
 async function tryOne(

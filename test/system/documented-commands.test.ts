@@ -225,6 +225,11 @@ const tried: Readonly<Record<string, Try>> = {
     await onSystem(command);
     expect((await system.baton('source', 'list')).stdout).toMatch(/my-shop +shop/);
   },
+  'npm run baton -- source delete my-shop --yes': async (command) => {
+    await onSystem(command);
+    expect((await system.baton('source', 'list')).stdout).not.toContain('my-shop');
+    expect(await system.baton('source', 'delete', 'my-shop', '--yes')).toMatchObject({ code: 1 });
+  },
   'npm run baton -- nodes': onSystem,
   'npm run baton -- kill leader': onSystem,
   'npm run baton -- kill broker': onSystem,
