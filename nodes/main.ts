@@ -14,7 +14,7 @@ import { clusterKeysSchema, credentialsSchema, tokensSchema } from '../contracts
 import { createSecrets } from '../runtime/secrets.ts';
 import { sendAnnouncementsTo } from './announcer.ts';
 import { openDatabase } from './database/database.ts';
-import { joinCluster } from './identity/join-cluster.ts';
+import { claimOnceAgreed, joinCluster } from './identity/join-cluster.ts';
 import { createNode } from './node.ts';
 import { openNamedCollector } from './tracing/open-collector.ts';
 import { renewal, watchRenewals } from './renewals.ts';
@@ -128,7 +128,7 @@ async function main(): Promise<void> {
     },
     {
       raft,
-      store: database.store,
+      store: { ...database.store, claim: claimOnceAgreed(joined.agreed, database.store.claim) },
       broker,
       sendAnnouncement: sendAnnouncementsTo(sqs, environment.BATON_ANNOUNCE_QUEUE_URL),
       tls,
