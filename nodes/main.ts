@@ -128,7 +128,7 @@ async function main(): Promise<void> {
     },
     {
       raft,
-      store: { ...database.store, claim: claimOnceAgreed(joined.agreed, database.store.claim) },
+      store: { ...database.store, claim: claimOnceAgreed(joined.agreed, (wanted) => database.store.claim(wanted)) },
       broker,
       sendAnnouncement: sendAnnouncementsTo(sqs, environment.BATON_ANNOUNCE_QUEUE_URL),
       tls,

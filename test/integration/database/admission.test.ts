@@ -435,7 +435,7 @@ test('admission: a node that was started without the database is stopped when it
       remembered: { clusterId, generation: 1, term, abstaining },
       setVoteFileAside: () => void (asides += 1),
     });
-    const claim = claimOnceAgreed(joined.agreed, database.store.claim);
+    const claim = claimOnceAgreed(joined.agreed, (wanted) => database.store.claim(wanted));
     await expect(claim({ term: 1, holder: 'node-1/boot-1' })).rejects.toMatchObject({
       code: 'DATABASE_UNAVAILABLE',
     });
