@@ -13,6 +13,7 @@ import { addInvoke } from './commands/invoke.ts';
 import { addMail } from './commands/mail.ts';
 import { addNode } from './commands/node-recover.ts';
 import { addDown } from './commands/down.ts';
+import { addSql } from './commands/sql.ts';
 import { addGlobalTarget, type Place } from './commands/target.ts';
 import { addTrace } from './commands/trace.ts';
 import { addUp } from './commands/up-command.ts';
@@ -25,6 +26,7 @@ const commands = [
   addDown,
   addDlq,
   addTrace,
+  addSql,
   addCompose,
   addLocalstack,
   addInvoke,

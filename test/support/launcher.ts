@@ -33,6 +33,7 @@ export async function startLauncher() {
       fault: notHere,
       transfer: notHere,
       recover: notHere,
+      sql: notHere,
       down: () => void done.push('down'),
     },
   );
