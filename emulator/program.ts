@@ -15,6 +15,7 @@ import { addNode } from './commands/node-recover.ts';
 import { addDown } from './commands/down.ts';
 import { addSql } from './commands/sql.ts';
 import { addGlobalTarget, type Place } from './commands/target.ts';
+import { addRestart } from './commands/restart.ts';
 import { addTrace } from './commands/trace.ts';
 import { addUp } from './commands/up-command.ts';
 
@@ -22,6 +23,7 @@ const commands = [
   addUp,
   addViews,
   addFaults,
+  addRestart,
   addNode,
   addDown,
   addDlq,
