@@ -6,7 +6,7 @@ import type { Construct } from 'constructs';
 import type { EnvironmentInput } from '../contracts/environment.ts';
 import { brokerUsers, exchanges, queuesOf } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
-import { LeastFunction } from './least-function.ts';
+import { FunctionWithOwnRole } from './function-with-own-role.ts';
 import type { Names } from './names.ts';
 import type { NetworkStack } from './network-stack.ts';
 import type { AwsStage } from './stage.ts';
@@ -67,7 +67,7 @@ export class BrokerStack extends Stack {
   }
 
   #declare({ stage, names, network, topologyZip }: BrokerStackProps): CustomResource {
-    const declare = new LeastFunction(this, 'Topology', {
+    const declare = new FunctionWithOwnRole(this, 'Topology', {
       functionName: `${names.cluster}-broker-topology`,
       description: `Baton ${stage.name}: declares exchanges, queues and users`,
       zipFile: topologyZip,

@@ -15,7 +15,7 @@ import type { MadeSecretName, SecretName } from '../contracts/secrets.ts';
 import { brokerUsers, functionsThatCallNodes } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
 import { hostOf, nodeIds } from './addresses.ts';
-import { LeastFunction } from './least-function.ts';
+import { FunctionWithOwnRole } from './function-with-own-role.ts';
 import { retentionOf } from './log-retention.ts';
 import type { SetByRuntime } from './function-environment.ts';
 import { metricNamespace, type Names } from './names.ts';
@@ -43,7 +43,7 @@ const backupDays = { kept: 14, short: 7 } as const;
 export class DataStack extends Stack {
   readonly database: Database;
   readonly fileSystem: efs.FileSystem;
-  readonly secretKeeper: LeastFunction;
+  readonly secretKeeper: FunctionWithOwnRole;
   readonly #secretsByName = new Map<SecretName, secretsmanager.ISecret>();
   readonly #props: DataStackProps;
   readonly #removal: RemovalPolicy;
@@ -210,7 +210,7 @@ export class DataStack extends Stack {
     });
   }
 
-  #secrets(): LeastFunction {
+  #secrets(): FunctionWithOwnRole {
     const { stage, names } = this.#props;
     const owners: readonly CertificateOwner[] = [
       ...nodeIds.map((id) => ({ name: id, hosts: [hostOf(stage, id)] })),
@@ -224,7 +224,7 @@ export class DataStack extends Stack {
       'cluster-keys',
       'tokens',
     ] as const satisfies readonly MadeSecretName[];
-    const keeper = new LeastFunction(this, 'SecretKeeper', {
+    const keeper = new FunctionWithOwnRole(this, 'SecretKeeper', {
       functionName: `${names.cluster}-secret-keeper`,
       description: `Baton ${stage.name}: makes and renews keys and certificates`,
       zipFile: this.#props.secretKeeperZip,

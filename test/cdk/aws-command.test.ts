@@ -252,7 +252,7 @@ describe('aws smoke', () => {
 
 describe('aws command line', () => {
   const aws = (...args: string[]) =>
-    run(process.execPath, ['cdk/aws.ts', ...args], {
+    run(process.execPath, ['cdk/cli.ts', ...args], {
       cwd: root,
       timeout: 60_000,
       env: {

@@ -38,7 +38,7 @@ describe.each(['local', 'dev', 'prod'])('functions: stage %s', (stage) => {
 test('functions: without a load balancer the front has a URL, with both permissions that one needs since October 2025', () => {
   const { resources } = stackOf(synthesized('local'), 'functions');
   expect(ofType(resources, 'AWS::Lambda::Url')).toHaveLength(
-    functionNames.filter((name) => functions[name].functionUrl).length,
+    functionNames.filter((name) => functions[name].answersHttp).length,
   );
   const open = ofType(resources, 'AWS::Lambda::Permission')
     .map(({ Properties }) => Properties)

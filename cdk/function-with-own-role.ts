@@ -19,7 +19,7 @@ export interface Placement {
   readonly vpc: ec2.IVpc;
   readonly securityGroup: ec2.ISecurityGroup;
 }
-export interface LeastFunctionProps {
+export interface FunctionWithOwnRoleProps {
   readonly functionName: string;
   readonly description: string;
   /** The zip of functions/bundle.ts. */
@@ -34,13 +34,13 @@ export interface LeastFunctionProps {
   readonly placement?: Placement;
 }
 
-export class LeastFunction extends Construct {
+export class FunctionWithOwnRole extends Construct {
   readonly function: lambda.Function;
   readonly logGroup: logs.LogGroup;
   /** Another one with every change of its code: a custom resource that has it is run again by the deploy of that change. */
   readonly codeHash: string;
 
-  constructor(scope: Construct, id: string, props: LeastFunctionProps) {
+  constructor(scope: Construct, id: string, props: FunctionWithOwnRoleProps) {
     super(scope, id);
     this.logGroup = new logs.LogGroup(this, 'Log', {
       logGroupName: props.logGroupName,
