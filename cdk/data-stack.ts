@@ -6,7 +6,7 @@ import * as efs from 'aws-cdk-lib/aws-efs';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
 import * as iam from 'aws-cdk-lib/aws-iam';
-import * as logs from 'aws-cdk-lib/aws-logs';
+import type * as logs from 'aws-cdk-lib/aws-logs';
 import * as rds from 'aws-cdk-lib/aws-rds';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
@@ -16,7 +16,7 @@ import { brokerUsers, functionsThatCallNodes } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
 import { hostOf, nodeIds } from './addresses.ts';
 import { FunctionWithOwnRole } from './function-with-own-role.ts';
-import { retentionOf } from './log-retention.ts';
+import { logGroup } from './log-group.ts';
 import type { SetByRuntime } from './function-environment.ts';
 import { metricNamespace, type Names } from './names.ts';
 import type { NetworkStack } from './network-stack.ts';
@@ -165,10 +165,10 @@ export class DataStack extends Stack {
   /** Made before the database writes to it, so that it has an end; RDS makes one that keeps for ever. */
   #databaseLog(kind: 'instance' | 'cluster'): logs.LogGroup {
     const { stage, names } = this.#props;
-    return new logs.LogGroup(this, 'DatabaseLog', {
-      logGroupName: `/aws/rds/${kind}/${names.cluster}/postgresql`,
-      retention: retentionOf(stage.logRetentionDays),
-      removalPolicy: this.#removal,
+    return logGroup(this, 'DatabaseLog', {
+      name: `/aws/rds/${kind}/${names.cluster}/postgresql`,
+      days: stage.logRetentionDays,
+      removal: this.#removal,
     });
   }
 

@@ -74,11 +74,43 @@ export function fargateService(
   });
 }
 
-/** Through this access point alone, so that a task sees its own folder and no other. */
-export function grantFiles(
-  task: ecs.FargateTaskDefinition,
-  { fileSystem, accessPoint }: { fileSystem: efs.IFileSystem; accessPoint: efs.IAccessPoint },
+/** Whoever writes in a container, on EFS it is this user: that of both images. */
+const user = { uid: '1000', gid: '1000' };
+
+/** Through an access point of its own alone, so that a task sees its folder and no other. */
+export function mountFolder(
+  container: ecs.ContainerDefinition,
+  {
+    fileSystem,
+    name,
+    folder,
+    permissions,
+    volume,
+    containerPath,
+  }: {
+    fileSystem: efs.FileSystem;
+    /** Of whose folder it is. */
+    name: string;
+    folder: string;
+    permissions: string;
+    volume: string;
+    containerPath: string;
+  },
 ): void {
+  const accessPoint = fileSystem.addAccessPoint(`Point-${name}`, {
+    path: folder,
+    createAcl: { ownerUid: user.uid, ownerGid: user.gid, permissions },
+    posixUser: user,
+  });
+  const task = container.taskDefinition;
+  task.addVolume({
+    name: volume,
+    efsVolumeConfiguration: {
+      fileSystemId: fileSystem.fileSystemId,
+      transitEncryption: 'ENABLED',
+      authorizationConfig: { accessPointId: accessPoint.accessPointId, iam: 'ENABLED' },
+    },
+  });
   task.addToTaskRolePolicy(
     new iam.PolicyStatement({
       actions: ['elasticfilesystem:ClientMount', 'elasticfilesystem:ClientWrite'],
@@ -86,4 +118,5 @@ export function grantFiles(
       conditions: { StringEquals: { 'elasticfilesystem:AccessPointArn': accessPoint.accessPointArn } },
     }),
   );
+  container.addMountPoints({ sourceVolume: volume, containerPath, readOnly: false });
 }

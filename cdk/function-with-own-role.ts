@@ -2,15 +2,15 @@
 // have a network interface when it lives in the VPC. The caller grants the rest by name.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { ArnFormat, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { ArnFormat, Duration, Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
-import * as logs from 'aws-cdk-lib/aws-logs';
+import type * as logs from 'aws-cdk-lib/aws-logs';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.ts';
-import { retentionOf } from './log-retention.ts';
+import { logGroup } from './log-group.ts';
 import type { LogRetentionDays } from './stage.ts';
 import { secretsIn } from './function-environment.ts';
 import { bundleHandler } from '../functions/bundle.ts';
@@ -42,11 +42,7 @@ export class FunctionWithOwnRole extends Construct {
 
   constructor(scope: Construct, id: string, props: FunctionWithOwnRoleProps) {
     super(scope, id);
-    this.logGroup = new logs.LogGroup(this, 'Log', {
-      logGroupName: props.logGroupName,
-      retention: retentionOf(props.logRetentionDays),
-      removalPolicy: RemovalPolicy.DESTROY,
-    });
+    this.logGroup = logGroup(this, 'Log', { name: props.logGroupName, days: props.logRetentionDays });
     const role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
       description: `Execution role of ${props.functionName}`,

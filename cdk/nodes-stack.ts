@@ -11,7 +11,7 @@ import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as elb from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
-import * as logs from 'aws-cdk-lib/aws-logs';
+import type * as logs from 'aws-cdk-lib/aws-logs';
 import * as route53 from 'aws-cdk-lib/aws-route53';
 import * as route53Targets from 'aws-cdk-lib/aws-route53-targets';
 import * as s3 from 'aws-cdk-lib/aws-s3';
@@ -25,13 +25,13 @@ import { frontHost, nodeIds, privateDomain } from './addresses.ts';
 import type { DataStack } from './data-stack.ts';
 import { secretsIn } from './function-environment.ts';
 import { FtpServer } from './ftp-server.ts';
-import { retentionOf } from './log-retention.ts';
+import { logGroup } from './log-group.ts';
 import type { Names } from './names.ts';
 import type { NetworkStack } from './network-stack.ts';
 import { dataFolder, nodeEnvironment } from './node-environment.ts';
 import { ports } from './ports.ts';
 import type { AwsStage } from './stage.ts';
-import { fargateService, grantFiles, nameTtlS, taskDefinition } from './fargate.ts';
+import { fargateService, mountFolder, nameTtlS, taskDefinition } from './fargate.ts';
 
 export interface NodesStackProps extends StackProps {
   readonly stage: AwsStage;
@@ -79,11 +79,7 @@ export class NodesStack extends Stack {
     (namespace.node.defaultChild as cloudmap.CfnPrivateDnsNamespace).properties = {
       dnsProperties: { soa: { ttl: nameTtlS } },
     };
-    this.logGroup = new logs.LogGroup(this, 'Log', {
-      logGroupName: names.logGroup('nodes'),
-      retention: retentionOf(stage.logRetentionDays),
-      removalPolicy: RemovalPolicy.DESTROY,
-    });
+    this.logGroup = logGroup(this, 'Log', { name: names.logGroup('nodes'), days: stage.logRetentionDays });
     const image = ecs.ContainerImage.fromAsset(root, {
       file: 'nodes/Dockerfile',
       platform: ecrAssets.Platform.LINUX_ARM64,
@@ -132,20 +128,6 @@ export class NodesStack extends Stack {
       cpu,
       memoryMb,
     });
-    const accessPoint = data.fileSystem.addAccessPoint(`Point-${nodeId}`, {
-      path: `/nodes/${nodeId}`,
-      createAcl: { ownerUid: '1000', ownerGid: '1000', permissions: '700' },
-      posixUser: { uid: '1000', gid: '1000' },
-    });
-    task.addVolume({
-      name: 'data',
-      efsVolumeConfiguration: {
-        fileSystemId: data.fileSystem.fileSystemId,
-        transitEncryption: 'ENABLED',
-        authorizationConfig: { accessPointId: accessPoint.accessPointId, iam: 'ENABLED' },
-      },
-    });
-    grantFiles(task, { fileSystem: data.fileSystem, accessPoint });
     announceQueue.grantSendMessages(task.taskRole);
     data.database.secret.grantRead(task.taskRole);
     const own = names.secret('');
@@ -174,7 +156,14 @@ export class NodesStack extends Stack {
         { containerPort: ports.raft, protocol: ecs.Protocol.TCP },
       ],
     });
-    container.addMountPoints({ sourceVolume: 'data', containerPath: dataFolder, readOnly: false });
+    mountFolder(container, {
+      fileSystem: data.fileSystem,
+      name: nodeId,
+      folder: `/nodes/${nodeId}`,
+      permissions: '700',
+      volume: 'data',
+      containerPath: dataFolder,
+    });
     acknowledge(
       task,
       'AwsSolutions-ECS2',
