@@ -1,6 +1,14 @@
 // What outlives everything else: database, file system, secrets. Kept when the stack is deleted where the stage says
 // so. Holds no secret in its template: each is made at deploy, by Secrets Manager or by the secret keeper.
-import { CustomResource, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import {
+  Aspects,
+  CfnDeletionPolicy,
+  CfnResource,
+  Duration,
+  RemovalPolicy,
+  Stack,
+  type StackProps,
+} from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as efs from 'aws-cdk-lib/aws-efs';
 import * as events from 'aws-cdk-lib/aws-events';
@@ -63,6 +71,23 @@ export class DataStack extends Stack {
     this.#login('ftp', 'baton');
     // SMTP servers give their own credentials: docs/aws.md says when to fill them in.
     this.#login('smtp', 'fill-me-in');
+    this.#goWhenCreationFails();
+  }
+
+  /**
+   * What is kept has names of its own: were it kept when the deploy that makes it fails, the next deploy would find them taken.
+   * RDS's constructs know `RETAIN` alone of what keeps, so the templates are told afterwards.
+   */
+  #goWhenCreationFails(): void {
+    Aspects.of(this).add({
+      visit: (node) => {
+        if (node instanceof CfnResource && node.cfnOptions.deletionPolicy === CfnDeletionPolicy.RETAIN)
+          node.cfnOptions.deletionPolicy = CfnDeletionPolicy.RETAIN_EXCEPT_ON_CREATE;
+      },
+    });
+    // Last, since one that is protected from deletion would not go when something else of this stack fails.
+    const others = [this.fileSystem, this.node.findChild('Filled'), ...this.#secretsByName.values()];
+    this.node.findChild('Database').node.addDependency(...others);
   }
 
   /** For the secrets that AWS itself reads, which it does by full ARN: ECS and the event source. Others find theirs by name. */
@@ -239,11 +264,8 @@ export class DataStack extends Stack {
       logGroupName: names.logGroup('functions/secret-keeper'),
       logRetentionDays: stage.logRetentionDays,
     });
-    const filled = new CustomResource(this, 'Filled', {
-      serviceToken: keeper.function.functionArn,
-      // Another owner or host is another certificate; another keeper may make what nodes of its release want to read.
-      properties: { owners: JSON.stringify(owners), code: keeper.codeHash },
-    });
+    // Another owner or host is another certificate; another keeper may make what nodes of its release want to read.
+    const filled = keeper.runAtDeploy(this, 'Filled', { owners: JSON.stringify(owners) });
     for (const name of made) {
       const secret = this.#secret(name, 'made and renewed by the secret keeper');
       secret.grantRead(keeper.function);

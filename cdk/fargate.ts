@@ -46,6 +46,8 @@ export function fargateService(
     subnets: ec2.SubnetSelection;
     /** For how long a load balancer that finds it unhealthy is not heeded after a start. Where there is one. */
     healthCheckGracePeriod?: Duration;
+    /** A deploy during which it is raised is taken back. */
+    rollbackAlarm?: string;
   },
 ): ecs.FargateService {
   return new ecs.FargateService(scope, id, {
@@ -61,6 +63,14 @@ export function fargateService(
     availabilityZoneRebalancing: ecs.AvailabilityZoneRebalancing.DISABLED,
     circuitBreaker: { enable: true, rollback: true },
     ...(props.healthCheckGracePeriod ? { healthCheckGracePeriod: props.healthCheckGracePeriod } : {}),
+    ...(props.rollbackAlarm
+      ? {
+          deploymentAlarms: {
+            alarmNames: [props.rollbackAlarm],
+            behavior: ecs.AlarmBehavior.ROLLBACK_ON_ALARM,
+          },
+        }
+      : {}),
     vpcSubnets: props.subnets,
     securityGroups: [props.securityGroup],
     assignPublicIp: false,

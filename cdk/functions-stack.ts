@@ -110,6 +110,7 @@ export class FunctionsStack extends Stack {
         timeoutS,
         environment: environments[name],
         logGroupName: names.logGroup(`functions/${name}`),
+        staleAfter: Duration.minutes(1),
         logRetentionDays: stage.kind === 'aws' ? stage.logRetentionDays : localLogRetentionDays,
         ...(placement && insideVpc.has(name) ? { placement } : {}),
       });

@@ -44,7 +44,7 @@ export class NetworkStack extends Stack {
   /** A database that outlives its stack lives on in these, and all else can go: gateways cost, these do not. */
   #stayWithDatabase(): void {
     for (const { node } of [this.vpc, ...this.vpc.isolatedSubnets, this.groups.database])
-      (node.defaultChild as CfnResource).applyRemovalPolicy(RemovalPolicy.RETAIN);
+      (node.defaultChild as CfnResource).applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
   }
 
   #vpc(stage: AwsStage): ec2.IVpc {

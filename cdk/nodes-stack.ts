@@ -29,6 +29,7 @@ import { logGroup } from './log-group.ts';
 import type { Names } from './names.ts';
 import type { NetworkStack } from './network-stack.ts';
 import { dataFolder, nodeEnvironment } from './node-environment.ts';
+import { noWriter } from './monitoring/alarms-of-cluster.ts';
 import { ports } from './ports.ts';
 import type { AwsStage } from './stage.ts';
 import { fargateService, mountFolder, nameTtlS, taskDefinition } from './fargate.ts';
@@ -141,9 +142,7 @@ export class NodesStack extends Stack {
       stopTimeout: Duration.seconds(stopTimeoutS),
       logging: ecs.LogDrivers.awsLogs({ logGroup: this.logGroup, streamPrefix: nodeId }),
       healthCheck: {
-        // Whether the process answers, and not whether it leads. By bash alone: a Node for every look would take a good part of
-        // a quarter of a processor, and the election its turns.
-        command: ['CMD', 'bash', '-c', answersHealth(ports.web)],
+        command: ['CMD', 'bash', 'nodes/answers-health.sh'],
         interval: Duration.seconds(10),
         timeout: Duration.seconds(5),
         retries: 3,
@@ -177,6 +176,9 @@ export class NodesStack extends Stack {
       namespace,
       subnets: { subnets: [subnetOf(nodeId, network)] },
       healthCheckGracePeriod: Duration.seconds(startWithinS),
+      // A release that answers and writes nothing goes back: ECS watches this until some minutes after the task is steady. At the
+      // first deploy the alarm is not there yet; one that is up when a deploy begins is not heeded, so that a repair gets through.
+      rollbackAlarm: names.alarm(noWriter),
     });
   }
 
@@ -221,7 +223,9 @@ export class NodesStack extends Stack {
           healthyThresholdCount: 2,
           unhealthyThresholdCount: 3,
         },
-        deregistrationDelay: Duration.seconds(10),
+        // ECS takes a task out of here and its name out of the zone, waits for this, and only then sends SIGTERM: meanwhile a
+        // leader leads that nobody finds by name. Streams of the page stay open for all of it.
+        deregistrationDelay: Duration.seconds(1),
       });
     const allNodes = targetGroup('AllNodes', this.services);
     const listener = loadBalancer.addListener('Https', {
@@ -289,16 +293,6 @@ export class NodesStack extends Stack {
     loadBalancer.setAttribute('access_logs.s3.bucket', bucket.bucketName);
     loadBalancer.node.addDependency(bucket);
   }
-}
-
-/** A command of bash, which the image has: 0 when GET /health answers 200. */
-function answersHealth(port: number): string {
-  return [
-    `exec 3<>/dev/tcp/127.0.0.1/${port}`,
-    String.raw`printf 'GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3`,
-    'read -r -t 3 line <&3',
-    "[[ $line == *' 200 '* ]]",
-  ].join(' && ');
 }
 
 /** ECS spreads the tasks of one service over zones, and here each is a service: so each node is given its zone. */

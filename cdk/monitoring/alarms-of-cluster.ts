@@ -4,6 +4,9 @@ import type { AlarmSettings } from './alarm.ts';
 import type { MetricSources } from './metric-sources.ts';
 import { hour, minute } from './metrics.ts';
 
+/** Takes a deploy of nodes back, too: nodes-stack.ts. */
+export const noWriter = 'no-writer';
+
 export function alarmsOfCluster({
   events,
   certificateDaysLeft,
@@ -12,7 +15,7 @@ export function alarmsOfCluster({
 }: MetricSources): AlarmSettings[] {
   return [
     {
-      name: 'no-writer',
+      name: noWriter,
       section: 'a-leader-that-writes-nothing',
       means: 'For three minutes no leader could write into the database; it says twice a minute that it can.',
       metric: events.leaderWrites.with({ period: minute }),
@@ -50,7 +53,7 @@ export function alarmsOfCluster({
       // Not those that are unhealthy: a task that is gone is deregistered and no longer counted among them.
       metric: nodes.allNodes.metrics.healthyHostCount({ period: minute, statistic: 'Minimum' }),
       below: nodeIds.length,
-      // A deploy replaces all of them within ten minutes, one after another.
+      // A deploy takes one away after another, each for as long as a schema may take to migrate at most.
       periods: 15,
       silenceIsBad: true,
     },
