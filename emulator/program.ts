@@ -15,6 +15,7 @@ import { addNode } from './commands/node-recover.ts';
 import { addDown } from './commands/down.ts';
 import { addSql } from './commands/sql.ts';
 import { addGlobalTarget, type Place } from './commands/target.ts';
+import { addSource } from './commands/source.ts';
 import { addRestart } from './commands/restart.ts';
 import { addTrace } from './commands/trace.ts';
 import { addUp } from './commands/up-command.ts';
@@ -26,6 +27,7 @@ const commands = [
   addRestart,
   addNode,
   addDown,
+  addSource,
   addDlq,
   addTrace,
   addSql,

@@ -16,11 +16,11 @@ BEGIN
 
   -- Its numbers go on from the backup: a reader who has seen later ones would take new events for those.
   UPDATE feed_head SET feed = gen_random_uuid();
-  -- Messages of intakes that were handed out since the backup still lie in queues: none of these is handed out again.
-  UPDATE sources SET last_intake = last_intake + 100000;
+  -- What was handed out since the backup may lie in a queue, or among the dead letters: nobody gets one of those again.
+  UPDATE sources SET last_intake = least(last_intake + 100000, 536870911);
   -- Vote files are newer than the backup; from before a change of the members it would refuse every node.
   DELETE FROM members;
   GET DIAGNOSTICS nodes = ROW_COUNT;
   DELETE FROM generations;
-  RAISE NOTICE 'the feed has another id, intakes go on 100,000 further, and the % nodes that the backup knew are forgotten: each is recorded when it starts', nodes;
+  RAISE NOTICE 'the feed has another id, intakes go on beyond those of the backup, and the % nodes that the backup knew are forgotten: each is recorded when it starts', nodes;
 END $$;
