@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { itemVersion } from '../../../contracts/ids.ts';
 import type { Store } from '../../../nodes/store.ts';
-import { entries, item, lead, partner, shop, traceparent, useDatabases } from './fresh-database.ts';
+import { entries, handOut, item, lead, partner, shop, traceparent, useDatabases } from './fresh-database.ts';
 
 const databases = useDatabases();
 const v = (intake: number, ordinal: number) => itemVersion({ intake, ordinal });
@@ -11,6 +11,7 @@ test('deleted source: its items vanish with an event each, and go in steps; thos
   const { store, connect } = await databases.fresh();
   await lead(store);
   for (const name of ['shop', 'other']) await store.putSource(1, shop(name));
+  await handOut({ connect }, 1);
   const skus = ['a', 'b', 'c', 'd', 'e'];
   await store.writeBatch(
     1,
@@ -92,9 +93,9 @@ test('deleted source: put again it crawls anew, with versions above those of old
 });
 
 test('deleted source: put again while its items go, it keeps those that are left', async () => {
-  const { store } = await databases.fresh();
+  const { store, connect } = await databases.fresh();
   await lead(store);
-  await store.putSource(1, shop('shop'));
+  await handOut({ connect }, 1);
   await store.writeBatch(
     1,
     entries(...['a', 'b', 'c'].map((sku, index) => ({ ...item(sku, v(1, index)), source: 'shop' }))),
