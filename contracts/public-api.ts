@@ -114,7 +114,7 @@ const standingSchema = z.object({
   intervalS: z.number().nullable(),
   intervals: z.number().nullable(),
   isOverdue: z.boolean(),
-  /** Why the last finished crawl of a shop did not read all of it; null when it did. */
+  /** Why its last crawl or file did not tell all there is, so that nothing vanished; null when it did, or never does. */
   incomplete: z.string().nullable(),
 });
 export type SourceStanding = Readonly<z.infer<typeof standingSchema>>;

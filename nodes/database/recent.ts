@@ -9,7 +9,8 @@ export function recentQueries({ read, follow }: Queries): RecentStore {
       const rows = await read<Dated<FileView>>(
         'listing files',
         `SELECT file_id AS "fileId", name, CASE WHEN moved_to IS NOT NULL AND state = 'applied' THEN 'moved' ELSE state END AS state,
-           (answer->>'rows')::integer AS rows, (answer->>'differences')::integer AS differences, reason, moved_to AS "movedTo",
+           ${fileCounts.map((count) => `(answer->>'${count}')::integer AS ${count}`).join(', ')},
+           coalesce(answer->'problems', '[]') AS problems, answer->>'incomplete' AS incomplete, reason, moved_to AS "movedTo",
            changed_at AS at
          FROM files ORDER BY changed_at DESC LIMIT $1`,
         [limit],
@@ -50,6 +51,8 @@ export function recentQueries({ read, follow }: Queries): RecentStore {
     },
   };
 }
+
+const fileCounts = ['rows', 'applied', 'unchanged', 'stale', 'invalid', 'vanished', 'differences'] as const;
 
 type Dated<View> = Omit<View, 'at'> & { at: Date };
 const asView = <Row extends { at: Date }>(row: Row) => ({ ...row, at: row.at.toISOString() });

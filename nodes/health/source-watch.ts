@@ -93,7 +93,7 @@ function incompleteWords(standings: readonly SourceStanding[]): string | null {
   if (cut.length === 0) return null;
   const some = cut.slice(0, named).map(({ source, incomplete }) => `${source} (${incomplete})`);
   const more = cut.length > named ? [`${cut.length - named} more`] : [];
-  return `${cut.length === 1 ? 'a shop is' : `${cut.length} shops are`} not crawled whole, so that items are missing and none counts as vanished: ${[...some, ...more].join(', ')}`;
+  return `${cut.length === 1 ? 'a source was' : `${cut.length} sources were`} not taken whole, so that items may be missing and none counts as vanished: ${[...some, ...more].join(', ')}`;
 }
 
 function minutes(seconds: number): string {
