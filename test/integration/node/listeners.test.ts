@@ -314,7 +314,7 @@ test('files: what is no gzip, or has an endless line, is rejected with the reaso
 });
 
 test.each([
-  ['csv', (row: number) => (row === 21 ? `"a"b,${'x'.repeat(60)}` : `${row},${randomUUID()}`)],
+  ['csv', (row: number) => (row === 21 ? `"a,${'x'.repeat(60)}` : `${row},${randomUUID()}`)],
   ['json', (row: number) => (row === 21 ? 'oops,' : `{"sku":"${row}","title":"${randomUUID()}"},`)],
 ] as const)(
   'files: a large packed %s that is broken early is rejected at once',
