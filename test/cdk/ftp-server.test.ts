@@ -45,6 +45,15 @@ const missing = [
   ...(spawnSync('unshare', [...isolated, 'true']).status === 0 ? [] : ['namespaces need root']),
 ].join(', ');
 
+test.each([configuration, file('../../emulator/containers/ftp/vsftpd.conf')])(
+  'ftp server: %s keeps nothing of an upload that broke off',
+  (path) => {
+    const settings = readFileSync(path, 'utf8').split('\n');
+    for (const setting of ['delete_failed_uploads', 'strict_ssl_read_eof'])
+      expect(settings).toContain(`${setting}=YES`);
+  },
+);
+
 test('ftp server: the log is the output of the container and no file or socket of a session', () => {
   const settings = readFileSync(configuration, 'utf8').split('\n');
   expect(settings.filter((line) => /^(?:\w*_log_file|dual_log_enable)=/.test(line))).toEqual([
@@ -139,6 +148,32 @@ describe.skipIf(missing !== '')(`ftp server${missing === '' ? '' : ` (skipped: $
       expect(await ftp.move({ from: 'in/demo_first.csv', to: 'done/demo_first.csv' })).toBe(true);
       expect(await ftp.write('out/export.csv', Readable.from([Buffer.from('sku\n')]))).toBe(4);
       expect([await ftp.list('in'), await ftp.list('done')]).toEqual([[], ['demo_first.csv']]);
+    } finally {
+      ftp.close();
+    }
+  });
+
+  test('ftp server: of an upload whose client died nothing is left', async () => {
+    const { username, password } = credentials;
+    const login = [String(port), username, password, certificates.caFile];
+    const dying = spawn(
+      process.execPath,
+      [file('../support/stalled-upload.ts'), ...login, 'in/acme_dying.csv'],
+      { stdio: ['ignore', 'ignore', 'inherit'] },
+    );
+    const ftp = new FtpClient(target());
+    try {
+      await eventually(
+        'half a file',
+        () => ftp.look('in/acme_dying.csv').then((look) => look?.size ?? 0),
+        (size) => size > 0,
+      );
+      dying.kill('SIGKILL');
+      await eventually(
+        'its end',
+        () => ftp.list('in'),
+        (names) => names.length === 0,
+      );
     } finally {
       ftp.close();
     }
