@@ -221,6 +221,7 @@ export interface WatchStore {
 
 export interface RecentStore {
   recentFiles(limit: number): Promise<FileView[]>;
+  file(fileId: string): Promise<FileView | undefined>;
   recentMails(limit: number): Promise<MailView[]>;
   recentCrawls(limit: number): Promise<CrawlView[]>;
   counts(): Promise<StoredCounts>;

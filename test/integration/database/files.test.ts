@@ -37,6 +37,8 @@ test('a file is opened, staged and applied; opened again it is done', async () =
     rows: 2,
     reason: null,
   });
+  expect(await store.file(opened.fileId)).toEqual((await store.recentFiles(1))[0]);
+  expect(await store.file(randomUUID())).toBeUndefined();
   expect((await store.counts()).files).toBe(1);
 });
 
