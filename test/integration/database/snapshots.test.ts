@@ -194,7 +194,7 @@ test('a file that is tried again after a statement of it broke off counts what a
         return await queries.query(what, statement, values);
       },
     });
-    await expect(upload({ ...store, ...dying }, opened, rows)).rejects.toThrow();
+    await expect(upload({ ...store, ...dying }, opened, rows)).rejects.toThrow(breaks);
     expect(await upload(store, opened, rows), breaks).toMatchObject({
       rows: 40,
       applied: 10,
@@ -423,6 +423,6 @@ test('the differences of a crawl file stand when its settling is tried again', a
         : queries.query(what, statement, values),
   });
   await queries.query('a test', "UPDATE files SET opened_at = clock_timestamp() - interval '10 minutes'");
-  await expect(upload({ ...store, ...dying }, opened, rows)).rejects.toThrow();
+  await expect(upload({ ...store, ...dying }, opened, rows)).rejects.toThrow('writing the ledger');
   expect(await upload(store, opened, rows)).toMatchObject({ applied: 2, stale: 0, differences: 2 });
 });

@@ -133,12 +133,10 @@ test('limits: a file over the cap is refused and leaves nothing behind', async (
 });
 
 test('uploads: of a client that dies or gives up in the middle nothing is left', async () => {
+  const program = fileURLToPath(new URL('../../support/stalled-upload.ts', import.meta.url));
   const dying = spawn(
     process.execPath,
-    [
-      fileURLToPath(new URL('../../support/stalled-upload.ts', import.meta.url)),
-      ...[String(server.port), user.username, user.password, certificates.caFile, 'in/dying.csv'],
-    ],
+    [program, String(server.port), user.username, user.password, certificates.caFile, 'in/dying.csv'],
     { stdio: ['ignore', 'ignore', 'inherit'] },
   );
   const half = () => readdir(join(root, 'in')).then((names) => names.length);
@@ -153,7 +151,7 @@ test('uploads: of a client that dies or gives up in the middle nothing is left',
   await expect.poll(half, { timeout: 10_000 }).toBe(1);
   client.ftp.dataSocket?.destroy();
   client.ftp.socket.write('ABOR\r\n');
-  await expect(upload).rejects.toThrow();
+  await expect(upload).rejects.toThrow('Premature close');
   client.close();
   await expect.poll(() => readdir(join(root, 'in')), { timeout: 10_000 }).toEqual([]);
 });

@@ -22,25 +22,18 @@ test('docs/partners.md: its example is taken whole, with what the table says of 
     problems: ['columns that no item has, left out: EAN'],
     broken: undefined,
   });
-  const none = { source: 'acme', currency: 'EUR', url: null, imageUrl: null, stock: null, vanished: false };
-  expect(items).toMatchObject(
-    [
-      { ...none, sku: '4711', title: 'Teapot, blue', price: 24.9, inStock: true, stock: 12, url: /teapot/ },
-      { ...none, sku: '4712', title: 'Monitor 19" black', price: 129, inStock: false },
-      { ...none, sku: '4713', title: 'Sugar tongs', price: null, inStock: true, url: /tongs/ },
-    ].map(({ url, ...item }) => ({
-      ...item,
-      url: url === null ? null : (expect.stringMatching(url) as unknown),
-    })),
-  );
+  const none = { source: 'acme', currency: 'EUR', imageUrl: null, stock: null, vanished: false };
+  const page1 = 'https://acme.example/teapot';
+  const page3 = 'https://acme.example/tongs';
+  expect(items).toMatchObject([
+    { ...none, sku: '4711', title: 'Teapot, blue', price: 24.9, inStock: true, stock: 12, url: page1 },
+    { ...none, sku: '4712', title: 'Monitor 19" black', price: 129, inStock: false, url: null },
+    { ...none, sku: '4713', title: 'Sugar tongs', price: null, inStock: true, url: page3 },
+  ]);
 });
 
 test('docs/partners.md: its table names what a partner may say of an item', () => {
-  const named = [...page.matchAll(/^\| `(\w+)` /gm)].map(([, name]) => name);
+  const named = new Set([...page.matchAll(/^\| `(\w+)` /gm)].map(([, name]) => name));
   const ours = ['source', 'version', 'vanished'];
-  expect(named.toSorted()).toEqual(
-    Object.keys(itemSchema.shape)
-      .filter((name) => !ours.includes(name))
-      .toSorted(),
-  );
+  expect(named).toEqual(new Set(Object.keys(itemSchema.shape).filter((name) => !ours.includes(name))));
 });
