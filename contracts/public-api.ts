@@ -118,6 +118,8 @@ const standingSchema = z.object({
   isOverdue: z.boolean(),
   /** Why its last crawl or file did not tell all there is, so that nothing vanished; null when it did, or never does. */
   incomplete: z.string().nullable(),
+  /** Why the last finished crawl of a shop read no page or saw no item; null when it did. */
+  empty: z.string().nullable(),
 });
 export type SourceStanding = Readonly<z.infer<typeof standingSchema>>;
 /** `standings`: of those that are switched on, the most overdue first. */

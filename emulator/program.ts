@@ -15,6 +15,8 @@ import { addMail } from './commands/mail.ts';
 import { addNode } from './commands/node-recover.ts';
 import { addDown } from './commands/down.ts';
 import { addGlobalTarget, type Place } from './commands/target.ts';
+import { addSource } from './commands/source.ts';
+import { addRestart } from './commands/restart.ts';
 import { addTrace } from './commands/trace.ts';
 import { addUp } from './commands/up-command.ts';
 
@@ -22,8 +24,10 @@ const commands = [
   addUp,
   addViews,
   addFaults,
+  addRestart,
   addNode,
   addDown,
+  addSource,
   addDlq,
   addFiles,
   addTrace,
