@@ -14,6 +14,7 @@ import { addInvoke } from './commands/invoke.ts';
 import { addMail } from './commands/mail.ts';
 import { addNode } from './commands/node-recover.ts';
 import { addDown } from './commands/down.ts';
+import { addSql } from './commands/sql.ts';
 import { addGlobalTarget, type Place } from './commands/target.ts';
 import { addSource } from './commands/source.ts';
 import { addRestart } from './commands/restart.ts';
@@ -31,6 +32,7 @@ const commands = [
   addDlq,
   addFiles,
   addTrace,
+  addSql,
   addCompose,
   addLocalstack,
   addInvoke,
