@@ -19,13 +19,24 @@ const event = <T extends string, S extends z.ZodRawShape>(type: T, shape: S) =>
 const nodeId = nodeIdSchema;
 const role = z.enum(['follower', 'candidate', 'leader', 'learner']);
 
+/** FileAnswer of contracts/node-api.ts says what they mean; null while nobody can say. */
+const rowCount = z.int().nullable();
+const fileCounts = {
+  rows: rowCount,
+  applied: rowCount,
+  unchanged: rowCount,
+  stale: rowCount,
+  invalid: rowCount,
+  vanished: rowCount,
+  differences: rowCount,
+  problems: z.array(z.string()),
+  incomplete: z.string().nullable(),
+};
 export const fileChangedSchema = event('file.changed', {
   fileId: z.string(),
   name: z.string(),
   state: z.enum(['opened', 'applied', 'rejected', 'moved']),
-  rows: z.int().nullable(),
-  /** Items of a crawl file that its messages had not delivered. */
-  differences: z.int().nullish(),
+  ...fileCounts,
   reason: z.string().nullable(),
 });
 export const crawlChangedSchema = event('crawl.changed', {

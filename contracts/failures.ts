@@ -118,6 +118,12 @@ export const failures = {
     next: 'retry-same-key',
     means: 'Fewer bytes arrived than were announced, or their sha256 differs.',
   },
+  FILE_EARLY: {
+    httpStatus: 409,
+    definite: true,
+    next: 'retry-same-key',
+    means: 'Messages of the crawl that a file ends are still under way; it is tried again at the next tick.',
+  },
   LEASE_HELD: {
     httpStatus: 409,
     definite: true,

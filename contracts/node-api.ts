@@ -247,20 +247,6 @@ export const fileOpenRequestSchema = z.object({
   traceparent: traceparentSchema,
 });
 export type FileOpenRequest = z.infer<typeof fileOpenRequestSchema>;
-export const fileOpenAnswerSchema = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('upload'), fileId: z.uuid(), intake: z.int() }),
-  /** Applied before; only the move is left to be done. */
-  z.object({ kind: z.literal('done'), fileId: z.uuid() }),
-  z.object({ kind: z.literal('rejected'), fileId: z.uuid(), reason: z.string() }),
-]);
-export type FileOpenAnswer = z.infer<typeof fileOpenAnswerSchema>;
-
-export const fileMetaSchema = z.object({
-  name: z.string(),
-  size: z.int(),
-  traceparent: traceparentSchema,
-});
-export type FileMeta = z.infer<typeof fileMetaSchema>;
 export const fileAnswerSchema = z.object({
   kind: z.enum(['applied', 'rejected']),
   reason: z.string().nullable(),
@@ -272,10 +258,26 @@ export const fileAnswerSchema = z.object({
   vanished: z.int(),
   /** Items of a crawl file that its messages had not delivered, or left otherwise (0 when all is well). */
   differences: z.int(),
-  /** The first few bad rows in words: "row 17: price: expected number". */
+  /** What is wrong with it in words, of bad rows the first few: "row 17: price: expected number". */
   problems: z.array(z.string()),
+  /** Why nothing vanished by a file that names all there is. */
+  incomplete: z.string().nullable(),
 });
 export type FileAnswer = z.infer<typeof fileAnswerSchema>;
+export const fileOpenAnswerSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('upload'), fileId: z.uuid(), intake: z.int() }),
+  /** Applied before; only the move is left to be done. */
+  z.object({ kind: z.literal('done'), fileId: z.uuid(), answer: fileAnswerSchema }),
+  z.object({ kind: z.literal('rejected'), fileId: z.uuid(), reason: z.string() }),
+]);
+export type FileOpenAnswer = z.infer<typeof fileOpenAnswerSchema>;
+
+export const fileMetaSchema = z.object({
+  name: z.string(),
+  size: z.int(),
+  traceparent: traceparentSchema,
+});
+export type FileMeta = z.infer<typeof fileMetaSchema>;
 export const fileOutcomeSchema = z.object({
   /** Null while it lies in in/. */
   movedTo: z.string().nullable(),

@@ -101,7 +101,9 @@ export type ItemList = z.infer<typeof itemListSchema>;
 /** `history`: with the item itself. */
 export const itemDetailSchema = z.object({ item: itemSchema, history: z.array(itemSchema) });
 export type ItemDetail = z.infer<typeof itemDetailSchema>;
-export const exportAnswerSchema = z.object({ accepted: z.literal(true) });
+/** It is known to RabbitMQ, and will be done. */
+export const acceptedSchema = z.object({ accepted: z.literal(true) });
+export type Accepted = z.infer<typeof acceptedSchema>;
 
 const standingSchema = z.object({
   source: sourceNameSchema,
@@ -114,7 +116,7 @@ const standingSchema = z.object({
   intervalS: z.number().nullable(),
   intervals: z.number().nullable(),
   isOverdue: z.boolean(),
-  /** Why the last finished crawl of a shop did not read all of it; null when it did. */
+  /** Why its last crawl or file did not tell all there is, so that nothing vanished; null when it did, or never does. */
   incomplete: z.string().nullable(),
   /** Why the last finished crawl of a shop read no page or saw no item; null when it did. */
   empty: z.string().nullable(),
@@ -147,7 +149,7 @@ export type ErasedCounts = Readonly<z.infer<typeof erasedSchema>>;
 /** The state of a thing has the fields of the event that tells its change; `at` is when it changed last. */
 const notOfAState = { version: true, type: true, process: true, traceparent: true } as const;
 /** `movedTo`: where the file lies now, as `rejected/<name>`; null while it lies in in/. */
-const fileViewSchema = fileChangedSchema.omit(notOfAState).extend({ movedTo: z.string().nullable() });
+export const fileViewSchema = fileChangedSchema.omit(notOfAState).extend({ movedTo: z.string().nullable() });
 /** A crawl whose worker was lost stays `running` until another takes it on; `failed`: it was given up. */
 const crawlViewSchema = crawlChangedSchema
   .omit(notOfAState)

@@ -24,6 +24,8 @@ export const publicRoutes = {
   endOfWatch: (id: string) => `/watches/${id}/end`,
   erasures: '/erasures',
   files: '/files',
+  file: (id: string) => `/files/${id}`,
+  retryFile: (id: string) => `/files/${id}/retry`,
   crawls: '/crawls',
   mails: '/mails',
 

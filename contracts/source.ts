@@ -22,6 +22,14 @@ export const selectorsSchema = z.strictObject({
  */
 export const overdueAfterIntervals = 3;
 
+/**
+ * Of the items that are there, the share that may vanish by one crawl or snapshot; counted where `vanishJudgedFrom` are there. Of
+ * a larger one nothing vanishes, and the source is told to be incomplete: a shop that answers every page with a riddle for
+ * humans, or a partner's full disk, is far more often the cause than a sale of all. 1 lets everything vanish.
+ */
+const vanishShareMaxSchema = z.number().min(0).max(1).default(0.5);
+export const vanishJudgedFrom = 20;
+
 export const shopSourceSchema = z.strictObject({
   kind: z.literal('shop'),
   name: sourceNameSchema,
@@ -41,14 +49,17 @@ export const shopSourceSchema = z.strictObject({
   /** Least time between two requests to one host, unless robots.txt asks for more. */
   requestEveryMs: z.int().min(0).max(60_000).default(1_000),
   pagesMax: z.int().min(1).max(100_000).default(1_000),
+  vanishShareMax: vanishShareMaxSchema,
   enabled: z.boolean().default(true),
 });
 const partnerSourceSchema = z.strictObject({
   kind: z.literal('partner'),
   name: sourceNameSchema,
+  /** Of rows that name none. */
   currency: currencySchema.nullable().default(null),
   /** A snapshot names every item the partner has, so what is missing from it has vanished. */
   snapshot: z.boolean().default(false),
+  vanishShareMax: vanishShareMaxSchema,
   /** How often a good file is expected. Left out, files come when they come, and the source is never overdue. */
   fileEverySeconds: z
     .int()

@@ -9,6 +9,7 @@ import { addDlq } from './commands/dlq-commands.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addErase } from './commands/erase.ts';
 import { exitCodes, type Finish } from './commands/exit-codes.ts';
+import { addFiles } from './commands/files.ts';
 import { addInvoke } from './commands/invoke.ts';
 import { addMail } from './commands/mail.ts';
 import { addNode } from './commands/node-recover.ts';
@@ -29,6 +30,7 @@ const commands = [
   addDown,
   addSource,
   addDlq,
+  addFiles,
   addTrace,
   addSql,
   addCompose,

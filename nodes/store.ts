@@ -86,7 +86,7 @@ export interface SourceAge {
   readonly ageS: number;
   /** How often one is expected; null when nobody said. */
   readonly intervalS: number | null;
-  /** Why the last finished crawl of a shop did not read all of it; null when it did. */
+  /** Why its last crawl or file did not tell all there is, so that nothing vanished; null when it did, or never does. */
   readonly incomplete: string | null;
   /** Why the last finished crawl of a shop brought nothing; null when it did. */
   readonly empty: string | null;
@@ -177,10 +177,12 @@ export interface FileStore {
   /** Whatever became of the upload. */
   clearStaged(upload: string): Promise<void>;
   rejectFile(term: number, file: { fileId: string; reason: string; problems: string[] }): Promise<FileAnswer>;
-  /** `settled`: what stands of it, once it is applied or rejected. */
+  /** `currency`: of a partner's rows that name none. `settled`: what stands of it, once it is applied or rejected. */
   fileIntake(
     fileId: string,
-  ): Promise<{ name: string; intake: number; size: number; settled?: FileAnswer } | undefined>;
+  ): Promise<
+    { name: string; intake: number; size: number; currency: string | null; settled?: FileAnswer } | undefined
+  >;
   fileOutcome(term: number, fileId: string, outcome: FileOutcome): Promise<void>;
 }
 
@@ -234,6 +236,7 @@ export interface WatchStore {
 
 export interface RecentStore {
   recentFiles(limit: number): Promise<FileView[]>;
+  file(fileId: string): Promise<FileView | undefined>;
   recentMails(limit: number): Promise<MailView[]>;
   recentCrawls(limit: number): Promise<CrawlView[]>;
   counts(): Promise<StoredCounts>;

@@ -72,7 +72,7 @@ async function handleTick(
       ports,
       invocation,
       { lease: 'ftp-sync', traceparent: newTraceparent() },
-      (work) => syncAll(ports, work),
+      (work) => syncAll(ports, work, { patient: true }),
     );
     outcome = 'done';
   } catch (error) {
@@ -163,7 +163,8 @@ async function runCommand(ports: EventPorts, command: FileCommand, invocation: I
     async (work) => {
       switch (command.kind) {
         case 'sync':
-          return void (await syncAll(ports, work));
+          // Somebody wants it now.
+          return void (await syncAll(ports, work, { patient: false }));
         case 'deposited':
           return void (await syncOne(ports, work, command.name));
         case 'retry':

@@ -46,6 +46,17 @@ export function isStable(first: Look | undefined, second: Look | undefined): sec
   );
 }
 
+const freshMs = 30_000; // A producer that stalls, on a server that shows what it has written so far.
+
+/**
+ * Written so lately that its producer may still be at it. What a crawl deposits appears by being renamed, so it is whole, and
+ * what is opened was judged before. Where the server's clock is another one, two looks have to do.
+ */
+export function isFresh(name: string, look: Look, now: Date): boolean {
+  if (fileIdOf(name) !== undefined || parseFileName(name)?.crawlIntake !== undefined) return false;
+  return Math.abs(now.getTime() - look.modifiedAt.getTime()) < freshMs;
+}
+
 /**
  * What a file is called from the moment it is opened: `a.csv` -> `a.baton-<id of its ledger row>.csv`. No two files share
  * such a name, so moving one overwrites none, and it says to which row the file belongs.

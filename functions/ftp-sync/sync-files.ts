@@ -1,13 +1,14 @@
 // Takes files from in/ to the leader under a lease, those of one source one by one in the order of their times, and moves
 // each to done/ or rejected/ after the leader has said what became of it. What fails for a passing reason stays in in/ for
 // the next tick. From its opening on a file is called after its ledger row, so that a producer who writes the name again
-// replaces nothing that is being read. Never deletes or overwrites a file.
+// replaces nothing that is being read. What is wrong with a file is written beside it. Never deletes or overwrites a file.
 import { Readable, type PassThrough } from 'node:stream';
 import { folders } from '../../contracts/file.ts';
 import {
   fileAnswerSchema,
   fileOpenAnswerSchema,
   routes,
+  type FileAnswer,
   type FileOpenAnswer,
   type FileOpenRequest,
   type FileOutcome,
@@ -20,7 +21,16 @@ import { pause } from '../../runtime/waiting.ts';
 import { isForAPerson } from '../is-for-a-person.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import type { FtpClient } from './ftp-client.ts';
-import { bySource, fileIdOf, givenName, isStable, judgeName, takenName, type Look } from './plan-transfer.ts';
+import {
+  bySource,
+  fileIdOf,
+  givenName,
+  isFresh,
+  isStable,
+  judgeName,
+  takenName,
+  type Look,
+} from './plan-transfer.ts';
 import { multipartBody } from './upload.ts';
 
 export interface SyncPorts {
@@ -55,8 +65,12 @@ interface Found {
   readonly look: Look;
 }
 
-/** Everything that lies in in/ and is stable. */
-export async function syncAll(ports: SyncPorts, work: Work): Promise<SyncCounts> {
+/** Everything that lies in in/ and is stable. `patient`: what was written a moment ago is left, since nobody says that it is whole. */
+export async function syncAll(
+  ports: SyncPorts,
+  work: Work,
+  { patient }: { patient: boolean },
+): Promise<SyncCounts> {
   const counts: SyncCounts = { applied: 0, rejected: 0, left: 0 };
   const names: string[] = [];
   for (const name of await ports.ftp.list(folders.in)) {
@@ -81,7 +95,10 @@ export async function syncAll(ports: SyncPorts, work: Work): Promise<SyncCounts>
     oldest.map(({ name }) => name),
   );
   const second = new Map(again.map(({ name, look }) => [name, look]));
-  const stable = oldest.filter(({ name, look }) => isStable(look, second.get(name)));
+  const now = new Date();
+  const stable = oldest.filter(
+    ({ name, look }) => isStable(look, second.get(name)) && !(patient && isFresh(name, look, now)),
+  );
   counts.left += oldest.length - stable.length;
   await syncFound(ports, work, stable, counts);
   return counts;
@@ -218,20 +235,23 @@ async function takeFile(
   const at = `${folders.in}/${taken}`;
   if (file.name !== taken && !(await move(ftp, { from: `${folders.in}/${file.name}`, to: at })))
     return 'left';
-  const reason = await verdictOn(ports, work, { given, at, look: file.look, opened });
+  const verdict = await verdictOn(ports, work, { given, at, look: file.look, opened });
+  const { reason, counts } = verdict;
   // It was replaced before it was renamed, or written on: that content is a file of its own, for the next look.
   if (!isStable(file.look, await ftp.look(at))) return 'left';
   const movedTo = `${reason === null ? folders.done : folders.rejected}/${taken}`;
   if (reason !== null) {
     // Known, and told to whoever watches, before it is moved: once it has left in/ no run looks at it any more.
     await noteOutcome(ports, work, fileId, { movedTo: null, reason });
-    // A rejected file never lies there without its reason.
-    await ftp.write(`${folders.rejected}/${reasonName(taken)}`, Readable.from([Buffer.from(`${reason}\n`)]));
   }
+  // Before it is moved there: a file that is not in order never lies there without what is wrong with it.
+  const lines = toldOf(verdict);
+  if (lines.length > 0)
+    await ftp.write(reasonName(movedTo), Readable.from([Buffer.from(`${lines.join('\n')}\n`)]));
   await move(ftp, { from: at, to: movedTo }); // When it is gone, another run has moved it there.
   await noteOutcome(ports, work, fileId, { movedTo, reason });
   const state = reason === null ? 'applied' : 'rejected';
-  logger.emit({ type: 'file.changed', fileId, name: given, state, rows: null, reason });
+  logger.emit({ type: 'file.changed', fileId, name: given, state, reason, ...(counts ?? noCounts) });
   return state;
 }
 
@@ -253,6 +273,36 @@ async function noteOutcome(
 
 const reasonName = (name: string): string => `${name}.reason.txt`;
 
+/** `counts`: null where the leader was not asked, or gave no answer. */
+interface Verdict {
+  /** Null when it is applied, else why it is rejected. */
+  readonly reason: string | null;
+  readonly counts: Omit<FileAnswer, 'kind' | 'reason'> | null;
+}
+const noCounts = {
+  rows: null,
+  applied: null,
+  unchanged: null,
+  stale: null,
+  invalid: null,
+  vanished: null,
+  differences: null,
+  problems: [],
+  incomplete: null,
+};
+
+/** What the producer of a file finds beside it; nothing where all is well. */
+function toldOf({ reason, counts }: Verdict): string[] {
+  if (reason !== null) return [reason, ...(counts?.problems ?? [])];
+  if (!counts || (counts.problems.length === 0 && counts.incomplete === null)) return [];
+  const { rows, applied, unchanged, stale, invalid, vanished } = counts;
+  return [
+    `applied: of ${rows} rows ${applied} changed something, ${unchanged} nothing, ${stale} came too late, ${invalid} are bad; ${vanished} items vanished`,
+    ...(counts.incomplete === null ? [] : [counts.incomplete]),
+    ...counts.problems,
+  ];
+}
+
 function call(
   { leader }: SyncPorts,
   work: Work,
@@ -264,21 +314,24 @@ function call(
   );
 }
 
-/** Null when it is applied, else why it is rejected. @throws what may pass. */
+/** @throws what may pass. */
 async function verdictOn(
   ports: SyncPorts,
   work: Work,
   { given, at, look, opened }: { given: string; at: string; look: Look; opened: FileOpenAnswer },
-): Promise<string | null> {
+): Promise<Verdict> {
   const verdict = judgeName(given);
-  if (verdict.kind === 'reject') return verdict.reason;
-  if (opened.kind === 'done') return null;
-  if (opened.kind === 'rejected') return opened.reason;
+  if (verdict.kind === 'reject') return { reason: verdict.reason, counts: null };
+  if (opened.kind === 'done') {
+    const { kind: _, reason, ...counts } = opened.answer;
+    return { reason, counts };
+  }
+  if (opened.kind === 'rejected') return { reason: opened.reason, counts: null };
   try {
     return await upload(ports, work, { given, at, look, fileId: opened.fileId });
   } catch (error) {
     if (error instanceof Failure && error.rule.next === 'reject-file')
-      return `${error.code}: ${error.message}`;
+      return { reason: `${error.code}: ${error.message}`, counts: null };
     throw error;
   }
 }
@@ -287,7 +340,7 @@ async function upload(
   { leader, ftp }: SyncPorts,
   work: Work,
   { given, at, look, fileId }: { given: string; at: string; look: Look; fileId: string },
-): Promise<string | null> {
+): Promise<Verdict> {
   let broken: Failure | undefined;
   try {
     const answer = await leader.call(
@@ -307,8 +360,8 @@ async function upload(
       },
       { deadline: Math.min(work.deadline, performance.now() + uploadTimeoutMs) },
     );
-    const { kind, reason } = fileAnswerSchema.parse(answer.json);
-    return kind === 'applied' ? null : (reason ?? 'the leader gave no reason');
+    const { kind, reason, ...counts } = fileAnswerSchema.parse(answer.json);
+    return { reason: kind === 'applied' ? null : (reason ?? 'the leader gave no reason'), counts };
   } catch (error) {
     throw broken ?? error;
   }

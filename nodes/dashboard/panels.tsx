@@ -128,18 +128,28 @@ export function Files() {
     <Recent<FileView>
       id="files"
       title="Files"
-      none="No file yet. One dropped on the FTP server arrives within 30 seconds."
+      none="No file yet. One dropped on the FTP server arrives within a minute."
       known={files.value}
       rows={files.value.value?.files}
       keyOf={({ fileId }) => fileId}
-      draw={({ name, state, rows, reason }) => ({
-        name,
-        state,
-        isBad: state === 'rejected',
-        detail: reason ?? (rows === null ? '' : `${formatCount(rows)} rows`),
+      draw={(file) => ({
+        name: file.name,
+        state: file.state,
+        isBad: file.state === 'rejected' || file.incomplete !== null || (file.invalid ?? 0) > 0,
+        detail: fileText(file),
       })}
     />
   );
+}
+function fileText({ reason, rows, applied, invalid, vanished, incomplete, problems }: FileView): string {
+  if (reason !== null || rows === null) return reason ?? '';
+  const counts = [
+    `${formatCount(rows)} rows`,
+    `${formatCount(applied)} applied`,
+    ...(invalid ? [`${formatCount(invalid)} bad`] : []),
+    ...(vanished ? [`${formatCount(vanished)} vanished`] : []),
+  ].join(', ');
+  return [counts, ...(incomplete === null ? problems.slice(0, 1) : [incomplete])].join('; ');
 }
 
 export function Crawls() {

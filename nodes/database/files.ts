@@ -9,8 +9,9 @@ import {
   type FileOpenAnswer,
   type FileOpenRequest,
 } from '../../contracts/node-api.ts';
-import { sourceSchema, type Source } from '../../contracts/source.ts';
+import { sourceSchema, vanishJudgedFrom, type Source } from '../../contracts/source.ts';
 import { Failure } from '../../runtime/failure.ts';
+import { pause } from '../../runtime/waiting.ts';
 import type { FileStore, StagedRow } from '../store.ts';
 import { contentFrom, contentOf, itemArrays, itemColumns, itemValues } from './item-columns.ts';
 import type { Queries } from './pool.ts';
@@ -21,7 +22,8 @@ const stagedRowsMax = 10_000;
 const badRowsShareMaxDefault = 0.1;
 /** A crawl file may overtake the messages of its crawl, which is told from a loss by waiting this long. */
 const crawlMessagesWithinS = 120;
-const crawlRetryMs = 3_000;
+/** Most are a moment late. For the others the file is not held, nor the lease of all files with it. */
+const crawlLooksAfterMs = [500, 1_500, 3_000];
 
 export function fileQueries(queries: Queries): FileStore {
   return {
@@ -49,9 +51,10 @@ async function openFile(queries: Queries, term: number, request: FileOpenRequest
     intake: number;
     state: string;
     reason: string | null;
+    answer: unknown;
   }>(
     `opening ${request.name}`,
-    'SELECT file_id, intake, state, reason FROM open_file($1, $2, $3, $4, $5, $6, $7, $8)',
+    'SELECT file_id, intake, state, reason, answer FROM open_file($1, $2, $3, $4, $5, $6, $7, $8)',
     [
       term,
       request.name,
@@ -64,20 +67,17 @@ async function openFile(queries: Queries, term: number, request: FileOpenRequest
     ],
   );
   if (!opened) throw new Error(`opening ${request.name} answered nothing`);
-  const { file_id: fileId, intake, state, reason } = opened;
-  if (state === 'applied') return { kind: 'done', fileId };
+  const { file_id: fileId, intake, state, reason, answer } = opened;
+  if (state === 'applied') return { kind: 'done', fileId, answer: standingAnswer({ answer, reason }) };
   if (state === 'rejected') return { kind: 'rejected', fileId, reason: reason ?? 'rejected before' };
   return { kind: 'upload', fileId, intake };
 }
 
-async function fileIntake(
-  queries: Queries,
-  fileId: string,
-): Promise<{ name: string; intake: number; size: number; settled?: FileAnswer } | undefined> {
+async function fileIntake(queries: Queries, fileId: string): ReturnType<FileStore['fileIntake']> {
   const file = await readLedger(queries, fileId);
   if (!file) return undefined;
-  const { name, intake, size, state } = file;
-  return { name, intake, size, ...(state === 'opened' ? {} : { settled: standingAnswer(file) }) };
+  const { name, intake, size, state, currency } = file;
+  return { name, intake, size, currency, ...(state === 'opened' ? {} : { settled: standingAnswer(file) }) };
 }
 
 /** Not fenced: nobody reads these rows before a fenced statement applies them. */
@@ -112,11 +112,16 @@ interface LedgerRow {
   definition: unknown;
   snapshot_version: number | null;
   opened_for_s: number;
+  /** Of its source, where that is a partner's. */
+  currency: string | null;
+  applied: number;
+  set_right: number;
+  vanished: number;
 }
 
 /**
  * Done again after any failure it ends the same: rows have their versions from the file, and a ledger row is settled once.
- * @throws Failure STALE_TERM, BUSY when a crawl's messages are still on their way, FILE_TRUNCATED when staged rows were lost.
+ * @throws Failure STALE_TERM, FILE_EARLY when a crawl's messages are still on their way, FILE_TRUNCATED when staged rows were lost.
  */
 async function applyUpload(queries: Queries, term: number, upload: Upload): Promise<FileAnswer> {
   const file = await readLedger(queries, upload.fileId);
@@ -128,7 +133,7 @@ async function applyUpload(queries: Queries, term: number, upload: Upload): Prom
   const isCrawl = parseFileName(file.name)?.crawlIntake !== undefined;
   const isSnapshot = isCrawl || (source.kind === 'partner' && source.snapshot);
 
-  const staged = await lookAtStaged(queries, upload, file.intake);
+  const staged = await lookWithMessages(queries, upload, { ...file, isCrawl });
   assertAllStaged(upload, staged.rows);
   const objection =
     tooManyBadRows(upload, source) ??
@@ -152,7 +157,8 @@ async function applyUpload(queries: Queries, term: number, upload: Upload): Prom
         ...noRows,
         kind: 'applied',
         rows: upload.rows,
-        stale: staged.rows,
+        applied: file.applied,
+        stale: Math.max(0, staged.rows - file.applied),
         invalid: upload.invalid,
         problems: [
           ...upload.problems,
@@ -162,24 +168,17 @@ async function applyUpload(queries: Queries, term: number, upload: Upload): Prom
     });
   if (isCrawl && staged.missing > 0 && file.opened_for_s < crawlMessagesWithinS)
     throw new Failure(
-      'BUSY',
+      'FILE_EARLY',
       `${file.name}: ${staged.missing} items of the crawl are still on their way as messages`,
-      { details: { retryAfterMs: crawlRetryMs } },
     );
 
-  const counts = await applyRows(queries, term, { ...file, ...upload, source: source.name, isCrawl });
-  const problems = [...upload.problems];
-  // The items of bad rows are in the snapshot, and nobody can say which they are.
-  const isWhole = isSnapshot && upload.invalid === 0;
-  if (isSnapshot && !isWhole) problems.push('with bad rows among them, the rows do not tell what vanished');
-  let vanished = 0;
-  if (isWhole)
-    vanished = await markVanished(queries, term, {
-      ...file,
-      upload: upload.upload,
-      source: source.name,
-      firstPlace: staged.firstPlace,
-    });
+  await applyRows(queries, term, { ...file, ...upload, source: source.name, isCrawl });
+  const snapshot = { ...file, ...upload, source: source.name, firstPlace: staged.firstPlace };
+  const ranges = isSnapshot ? await lookAtItems(queries, snapshot) : [];
+  const incomplete = isSnapshot ? whyIncomplete(upload, ranges, source) : null;
+  const isWhole = isSnapshot && incomplete === null;
+  if (isWhole) await markVanished(queries, term, snapshot, ranges);
+  const counts = await countRows(queries, upload, file.intake);
   return settle(queries, term, {
     fileId: upload.fileId,
     sha256: upload.sha256,
@@ -189,9 +188,9 @@ async function applyUpload(queries: Queries, term: number, upload: Upload): Prom
       rows: upload.rows,
       ...counts,
       invalid: upload.invalid + counts.invalid,
-      vanished,
       differences: isCrawl ? counts.applied + counts.invalid : 0,
-      problems,
+      problems: [...upload.problems],
+      incomplete,
     },
     snapshot: isWhole ? { source: source.name, upTo: lastVersionOf(file.intake) } : undefined,
   });
@@ -226,6 +225,7 @@ const noRows = {
   vanished: 0,
   differences: 0,
   problems: [],
+  incomplete: null,
 } satisfies Omit<FileAnswer, 'kind'>;
 
 async function rejectFile(
@@ -254,8 +254,9 @@ function standingAnswer({ answer, reason }: { answer: unknown; reason: string | 
 async function readLedger(queries: Queries, fileId: string): Promise<LedgerRow | undefined> {
   const [row] = await queries.query<LedgerRow>(
     'reading the ledger',
-    `SELECT files.name, files.size, files.intake, files.state, files.answer, files.reason, files.traceparent, sources.definition,
-       sources.snapshot_version,
+    `SELECT files.name, files.size, files.intake, files.state, files.answer, files.reason, files.traceparent, files.applied,
+       files.set_right, files.vanished, sources.definition, sources.snapshot_version,
+       CASE sources.definition->>'kind' WHEN 'partner' THEN sources.definition->>'currency' END AS currency,
        extract(epoch FROM clock_timestamp() - files.opened_at)::float8 AS opened_for_s
      FROM files LEFT JOIN sources ON sources.name = source_of_file(files.name)
      WHERE files.file_id = $1`,
@@ -300,16 +301,38 @@ async function lookAtStaged(queries: Queries, upload: Upload, intake: number): P
   return sum;
 }
 
+/** Looks a few times while messages of the crawl are missing that may be a moment late. */
+async function lookWithMessages(
+  queries: Queries,
+  upload: Upload,
+  { intake, isCrawl, opened_for_s: openedForS }: LedgerRow & { isCrawl: boolean },
+): Promise<StagedCounts> {
+  for (const afterMs of crawlLooksAfterMs) {
+    const staged = await lookAtStaged(queries, upload, intake);
+    const isEarly = isCrawl && staged.missing > 0 && staged.beyond === 0;
+    if (!isEarly || openedForS >= crawlMessagesWithinS) return staged;
+    await pause(afterMs);
+  }
+  return await lookAtStaged(queries, upload, intake);
+}
+
 /** Of places: after the one, up to the other. Told by both ends, so that no plan reads more than it is asked for. */
 function* rangesOf(places: number): Generator<[after: number, last: number]> {
   for (let after = 0; after < places; after += rowsPerStatement) yield [after, after + rowsPerStatement];
 }
+
+/** By the statement that does it, or a try after one that broke off would find rows as they are, and nobody who brought them. */
+const counted = (column: 'applied' | 'set_right' | 'vanished', fileId: string): string => `counted AS (
+    UPDATE files SET ${column} = files.${column} + (SELECT count(*) FROM recorded)
+    FROM fence_held WHERE files.file_id = ${fileId} AND EXISTS (SELECT FROM recorded)
+  )`;
 
 const stagedStatement = writeStatement({
   given: `SELECT ${itemColumns}, $4::text AS traceparent, place
   FROM staged_rows WHERE upload = $2 AND place > $3 AND place <= $5`,
   applied: upsertUnless('$6 < sources.snapshot_version'),
   repeats: 'silent',
+  also: counted('applied', '$7::uuid'),
 });
 
 /** Rows of one key in two statements come in the order of the file, so the later one wins. */
@@ -317,8 +340,7 @@ async function applyRows(
   queries: Queries,
   term: number,
   file: Upload & { source: string; intake: number; traceparent: string; isCrawl: boolean },
-): Promise<{ applied: number; unchanged: number; stale: number; invalid: number }> {
-  let applied = 0;
+): Promise<void> {
   let seen = 0;
   for (const [after, last] of rangesOf(file.rows)) {
     const range = await write(queries, 'applying staged rows', stagedStatement, [
@@ -328,20 +350,49 @@ async function applyRows(
       file.traceparent,
       last,
       lastVersionOf(file.intake),
+      file.fileId,
     ]);
     seen += range.given;
-    applied += range.applied.length;
   }
   assertAllStaged(file, seen);
-  const setRight = file.isCrawl ? await setCrawlRight(queries, term, file) : 0;
-  const { same, reused } = await lookAtStaged(queries, file, file.intake);
+  if (file.isCrawl) await setCrawlRight(queries, term, file);
+}
+
+/** Of all tries together. */
+async function countRows(
+  queries: Queries,
+  upload: Upload,
+  intake: number,
+): Promise<Pick<FileAnswer, 'applied' | 'unchanged' | 'stale' | 'invalid' | 'vanished'>> {
+  const { rows, same, reused } = await lookAtStaged(queries, upload, intake);
+  assertAllStaged(upload, rows);
+  const file = await readLedger(queries, upload.fileId);
+  if (!file) throw new Failure('NOT_FOUND', `there is no file ${upload.fileId}`);
+  const { applied, set_right: setRight, vanished } = file;
   const unchanged = Math.max(0, same - applied);
   return {
     applied: applied + setRight,
     unchanged,
+    stale: Math.max(0, rows - applied - setRight - unchanged - reused),
     invalid: reused,
-    stale: Math.max(0, seen - applied - setRight - unchanged - reused),
+    vanished,
   };
+}
+
+/** Why what a snapshot does not name has not vanished for that; null when it has. */
+function whyIncomplete(
+  { rows, invalid }: Upload,
+  ranges: readonly Range[],
+  { name, kind, vanishShareMax }: Source,
+): string | null {
+  // Their items are in the snapshot, and nobody can say which they are.
+  if (invalid > 0)
+    return `${invalid} of ${rows} rows are bad, so that the others do not tell what vanished: nothing did`;
+  const there = ranges.reduce((sum, range) => sum + range.there, 0);
+  const missing = ranges.reduce((sum, range) => sum + range.missing, 0);
+  if (there < vanishJudgedFrom || missing / there <= vanishShareMax) return null;
+  const next = kind === 'shop' ? 'crawl' : 'file';
+  return `it does not name ${missing} of ${there} items, and ${Math.round(vanishShareMax * 100)} % may vanish at once: none did. If they are gone, set vanishShareMax of ${name} to 1, and they vanish by the next ${next}; if not, the next ${next} that names them sets it right`;
 }
 
 // What a message of the crawl itself brought was there: its page may be one that could not be read again. $9: its first version.
@@ -362,6 +413,7 @@ const vanishStatement = writeStatement({
     RETURNING ${writtenColumns}
   )`,
   repeats: 'recorded',
+  also: counted('vanished', '$10::uuid'),
 });
 
 const setRightStatement = writeStatement({
@@ -378,26 +430,50 @@ const setRightStatement = writeStatement({
     RETURNING ${writtenColumns}
   )`,
   repeats: 'recorded',
+  also: counted('set_right', '$8::uuid'),
 });
 
-/**
- * What a snapshot no longer names, at the last version of its intake: newer intakes have touched nothing of it. The items of
- * the source are gone through in ranges of their keys, however few of them have vanished.
- */
+interface Snapshot {
+  readonly fileId: string;
+  readonly upload: string;
+  readonly source: string;
+  readonly intake: number;
+  readonly traceparent: string;
+  readonly firstPlace: number | null;
+}
+
+/** Of keys, however few of their items matter: after the one, up to the other, or to the last. */
+interface Range {
+  readonly after: string;
+  readonly end: string | null;
+  readonly there: number;
+  readonly missing: number;
+}
+
+async function lookAtItems(queries: Queries, file: Snapshot): Promise<Range[]> {
+  const ranges: Range[] = [];
+  for (let after: string | null = ''; after !== null;) {
+    const [range]: Omit<Range, 'after'>[] = await queries.query(
+      'looking at the items of a source',
+      'SELECT "end", there, missing FROM look_at_range($1, $2, $3, $4, $5)',
+      [file.source, after, rowsPerStatement, file.upload, itemVersion({ intake: file.intake, ordinal: 0 })],
+    );
+    if (!range) throw new Error('looking at the items of a source answered nothing');
+    ranges.push({ after, ...range });
+    after = range.end;
+  }
+  return ranges;
+}
+
+/** What a snapshot no longer names, at the last version of its intake: newer intakes have touched nothing of it. */
 async function markVanished(
   queries: Queries,
   term: number,
-  file: { upload: string; source: string; intake: number; traceparent: string; firstPlace: number | null },
-): Promise<number> {
-  let vanished = 0;
-  for (let after = ''; ;) {
-    const [range] = await queries.query<{ end: string | null }>(
-      'looking for the next items of a snapshot',
-      'SELECT end_of_range($1, $2, $3) AS end',
-      [file.source, after, rowsPerStatement],
-    );
-    const end = range?.end ?? null;
-    const { applied } = await write(queries, 'marking what vanished', vanishStatement, [
+  file: Snapshot,
+  ranges: readonly Range[],
+): Promise<void> {
+  for (const { after, end } of ranges)
+    await write(queries, 'marking what vanished', vanishStatement, [
       term,
       file.source,
       file.upload,
@@ -407,18 +483,14 @@ async function markVanished(
       after,
       end,
       itemVersion({ intake: file.intake, ordinal: 0 }),
+      file.fileId,
     ]);
-    vanished += applied.length;
-    if (end === null) break;
-    after = end;
-  }
   const first = await queries.query(
     'looking at staged rows',
     'SELECT FROM staged_rows WHERE upload = $1 AND place = $2',
     [file.upload, file.firstPlace],
   );
   if (first.length === 0) throw rowsLost('staged rows are gone');
-  return vanished;
 }
 
 /**
@@ -429,11 +501,10 @@ async function markVanished(
 async function setCrawlRight(
   queries: Queries,
   term: number,
-  file: { upload: string; rows: number; source: string; intake: number; traceparent: string },
-): Promise<number> {
-  let setRight = 0;
-  for (const [after, last] of rangesOf(file.rows)) {
-    const { applied } = await write(queries, 'setting right what differs from a crawl', setRightStatement, [
+  file: Upload & { source: string; intake: number; traceparent: string },
+): Promise<void> {
+  for (const [after, last] of rangesOf(file.rows))
+    await write(queries, 'setting right what differs from a crawl', setRightStatement, [
       term,
       file.source,
       file.upload,
@@ -441,10 +512,8 @@ async function setCrawlRight(
       lastVersionOf(file.intake),
       after,
       last,
+      file.fileId,
     ]);
-    setRight += applied.length;
-  }
-  return setRight;
 }
 
 /** Once nobody applies them any more. What a node that died leaves is swept in the end. */

@@ -8,13 +8,18 @@ export function recentQueries({ read, follow }: Queries): RecentStore {
     async recentFiles(limit) {
       const rows = await read<Dated<FileView>>(
         'listing files',
-        `SELECT file_id AS "fileId", name, CASE WHEN moved_to IS NOT NULL AND state = 'applied' THEN 'moved' ELSE state END AS state,
-           (answer->>'rows')::integer AS rows, (answer->>'differences')::integer AS differences, reason, moved_to AS "movedTo",
-           changed_at AS at
-         FROM files ORDER BY changed_at DESC LIMIT $1`,
+        `SELECT ${fileSelection} FROM files ORDER BY changed_at DESC LIMIT $1`,
         [limit],
       );
       return rows.map(asView);
+    },
+    async file(fileId) {
+      const rows = await read<Dated<FileView>>(
+        `reading file ${fileId}`,
+        `SELECT ${fileSelection} FROM files WHERE file_id = $1`,
+        [fileId],
+      );
+      return rows.map(asView)[0];
     },
     async recentCrawls(limit) {
       const rows = await read<Dated<CrawlView>>(
@@ -61,6 +66,12 @@ export function recentQueries({ read, follow }: Queries): RecentStore {
     },
   };
 }
+
+const fileCounts = ['rows', 'applied', 'unchanged', 'stale', 'invalid', 'vanished', 'differences'] as const;
+const fileSelection = `file_id AS "fileId", name,
+  CASE WHEN moved_to IS NOT NULL AND state = 'applied' THEN 'moved' ELSE state END AS state,
+  ${fileCounts.map((count) => `(answer->>'${count}')::integer AS ${count}`).join(', ')},
+  coalesce(answer->'problems', '[]') AS problems, answer->>'incomplete' AS incomplete, reason, moved_to AS "movedTo", changed_at AS at`;
 
 type Dated<View> = Omit<View, 'at'> & { at: Date };
 const asView = <Row extends { at: Date }>(row: Row) => ({ ...row, at: row.at.toISOString() });

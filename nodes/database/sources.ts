@@ -80,7 +80,7 @@ const shopIntervalS = `greatest($2, (definition->>'everySeconds')::numeric
 
 const statement = `
 SELECT source, kind, incomplete, empty, good_at AS "lastGoodAt", age::float8 AS "ageS", interval_s::float8 AS "intervalS"
-FROM (SELECT name AS source, definition->>'kind' AS kind, good_at, incomplete, empty,
+FROM (SELECT name AS source, definition->>'kind' AS kind, good_at, coalesce(crawl_reason, file_reason) AS incomplete, empty,
     greatest(0, extract(epoch FROM clock_timestamp() - greatest(good_at, active_since))) AS age,
     CASE definition->>'kind' WHEN 'shop' THEN ${shopIntervalS} ELSE (definition->>'fileEverySeconds')::numeric END AS interval_s
   FROM sources CROSS JOIN LATERAL (SELECT CASE definition->>'kind'
@@ -88,10 +88,12 @@ FROM (SELECT name AS source, definition->>'kind' AS kind, good_at, incomplete, e
         AND is_good_crawl(status, counts, counts_before))
       ELSE (SELECT max(opened_at) FROM files WHERE source_of_file(files.name) = sources.name AND state = 'applied')
     END AS good_at) AS last
-    LEFT JOIN LATERAL (SELECT reason AS incomplete,
+    LEFT JOIN LATERAL (SELECT reason AS crawl_reason,
         CASE WHEN NOT is_good_crawl(status, counts, counts_before) THEN coalesce(problem, 'no page shows an item') END AS empty
       FROM crawls WHERE crawls.source = sources.name AND status = 'finished'
-      ORDER BY intake DESC LIMIT 1) AS crawled ON true
+      ORDER BY intake DESC LIMIT 1) AS crawled ON definition->>'kind' = 'shop'
+    LEFT JOIN LATERAL (SELECT answer->>'incomplete' AS file_reason FROM files
+      WHERE source_of_file(files.name) = sources.name AND state = 'applied' ORDER BY opened_at DESC LIMIT 1) AS filed ON true
   WHERE (definition->>'enabled')::boolean) AS aged
 ORDER BY age / interval_s DESC NULLS LAST, source LIMIT $1`;
 

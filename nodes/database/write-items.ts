@@ -55,16 +55,19 @@ applied AS (
  * `given` and what it becomes: common table expressions that end with `applied`, the item rows they wrote with
  * `writtenColumns`. All that write have to join `fence_held`, or something that does; $1 is the term.
  * `repeats`: whether a newer version that says the same is kept in the history and counts as applied. A message's does,
- * since each stands for a look at a shop; the rows of a partner's file mostly repeat the file before.
+ * since each stands for a look at a shop; the rows of a partner's file mostly repeat the file before. `also`: one more
+ * expression, which may read `recorded`.
  */
 export function writeStatement({
   given,
   applied,
   repeats,
+  also,
 }: {
   given: string;
   applied: string;
   repeats: 'recorded' | 'silent';
+  also?: string;
 }): string {
   return `
 WITH fence_held AS (SELECT term FROM fence WHERE id = 1 AND term = $1 FOR SHARE),
@@ -100,7 +103,7 @@ events AS (
     -- A price in another currency is neither lower nor higher.
     CASE WHEN old_currency IS NOT DISTINCT FROM currency THEN old_price END, currency, in_stock, term, traceparent, changed_at
   FROM changed, head
-)
+)${also === undefined ? '' : `,\n${also}`}
 SELECT (SELECT term FROM fence_held) AS held,
   (SELECT count(*) FROM given) AS given,
   coalesce((SELECT json_agg(json_build_array(source, sku, version)) FROM recorded), '[]') AS applied`;

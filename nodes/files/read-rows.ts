@@ -5,6 +5,7 @@ import { createGunzip } from 'node:zlib';
 import { parse as parseCsv } from 'csv-parse';
 import StreamArray from 'stream-json/streamers/stream-array.js';
 import { fileLineBytesMax, unpackedBytesMax, type FileName } from '../../contracts/file.ts';
+import { itemSchema } from '../../contracts/item.ts';
 import { Failure } from '../../runtime/failure.ts';
 
 export interface Row {
@@ -146,6 +147,7 @@ async function* readCsv(bytes: Readable, lineMax: number): AsyncGenerator<Row> {
   const parser = parseCsv({
     bom: true,
     relax_column_count: true,
+    relax_quotes: true, // A quotation mark inside a field is mostly an inch.
     skip_empty_lines: true,
     max_record_size: lineMax,
   });
@@ -156,39 +158,56 @@ async function* readCsv(bytes: Readable, lineMax: number): AsyncGenerator<Row> {
   try {
     for await (const record of parser as AsyncIterable<string[]>) {
       if (!header) {
-        header = record.map((name) => name.trim());
-        // Else every row would be bad for a reason that none of them has.
-        if (!header.includes('sku'))
-          throw new Failure(
-            'FILE_MALFORMED',
-            `its first line names no column sku, where columns are separated by commas: ${header.join(',').slice(0, 200)}`,
-          );
+        header = readHeader(record);
         continue;
       }
       row += 1;
-      yield record.length === header.length
-        ? { row, value: fromColumns(header, record) }
-        : { row, value: undefined, problem: `${record.length} columns, the header has ${header.length}` };
+      const columns = withoutEmptyEnd(record, header.length);
+      yield columns.length === header.length
+        ? { row, value: fromColumns(header, columns) }
+        : { row, value: undefined, problem: `${columns.length} columns, the header has ${header.length}` };
     }
   } catch (error) {
     if (error instanceof Failure) throw error;
-    throw new Failure('FILE_MALFORMED', `after row ${row}: ${(error as Error).message}`, { cause: error });
+    // It names the line: the parser is ahead of the rows that were taken from it.
+    throw new Failure('FILE_MALFORMED', (error as Error).message, { cause: error });
   } finally {
     bytes.unpipe(parser);
   }
   if (!header) throw new Failure('FILE_MALFORMED', 'the file has no header');
 }
 
+const fields = new Map(Object.keys(itemSchema.shape).map((field) => [field.toLowerCase(), field]));
+
+/** Of columns in any case, with spaces or underscores or without: `IN_STOCK` is inStock. Others keep their names. */
+function readHeader(record: readonly string[]): string[] {
+  const header = withoutEmptyEnd(record, 0).map(
+    (name) => fields.get(name.toLowerCase().replaceAll(/[\s_-]/gu, '')) ?? name.trim(),
+  );
+  // Else every row would be bad for a reason that none of them has.
+  if (!header.includes('sku'))
+    throw new Failure(
+      'FILE_MALFORMED',
+      `its first line names no column sku, where columns are separated by commas: ${record.join(',').slice(0, 200)}`,
+    );
+  const twice = header.find((name, index) => name !== '' && header.indexOf(name) !== index);
+  if (twice !== undefined)
+    throw new Failure('FILE_MALFORMED', `its first line names the column ${twice.slice(0, 80)} twice`);
+  return header;
+}
+
+/** Some programs end each line with commas. */
+function withoutEmptyEnd(record: readonly string[], lengthMin: number): readonly string[] {
+  let { length } = record;
+  while (length > lengthMin && record[length - 1]?.trim() === '') length -= 1;
+  return record.slice(0, length);
+}
+
 /** CSV knows text only: columns that are numbers or flags in the schema are read as such when they look like it. */
 function fromColumns(header: readonly string[], record: readonly string[]): Record<string, unknown> {
-  const value: Record<string, unknown> = {
-    url: null,
-    imageUrl: null,
-    price: null,
-    currency: null,
-    stock: null,
-  };
+  const value: Record<string, unknown> = {};
   for (const [index, name] of header.entries()) {
+    if (name === '') continue;
     const text = (record[index] ?? '').trim();
     if (text === '') value[name] = name === 'sku' || name === 'title' ? '' : null;
     else if (name === 'price' || name === 'stock' || name === 'version')

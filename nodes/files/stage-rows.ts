@@ -12,6 +12,7 @@ import { readRows } from './read-rows.ts';
 
 const rowsPerTransaction = 5_000; // Half of the cap on a staging transaction, so that a claim waits less.
 const problemsShownMax = 10;
+const namesIgnoredMax = 20;
 
 export interface Staged {
   rows: number;
@@ -24,10 +25,17 @@ export interface Staged {
 /** Resolves when the stream has ended, with bad rows and bad files too. @throws Failure of the store. */
 export async function stageRows(
   stream: Readable,
-  file: { upload: string; name: string; intake: number; store: Pick<Store, 'stageRows'> },
+  file: {
+    upload: string;
+    name: string;
+    intake: number;
+    currency: string | null;
+    store: Pick<Store, 'stageRows'>;
+  },
 ): Promise<Staged> {
   const staged: Staged = { rows: 0, invalid: 0, problems: [], broken: undefined };
   const name = parseFileName(file.name);
+  const ignored = new Set<string>();
   let waiting: StagedRow[] = [];
   const flush = async (): Promise<void> => {
     if (waiting.length > 0) await file.store.stageRows(file.upload, waiting);
@@ -38,13 +46,16 @@ export async function stageRows(
     for await (const { row, value, problem } of readRows(stream, name)) {
       staged.rows += 1;
       const content = typeof value === 'object' && value !== null ? value : {};
-      // A crawl file repeats the versions of its messages; a partner's rows get theirs from their position.
-      const version =
-        name.crawlIntake === undefined ? { version: itemVersion({ intake: file.intake, ordinal: row }) } : {};
+      // A crawl file repeats its messages, their versions too; a partner's rows get theirs from their position.
+      const item =
+        name.crawlIntake === undefined
+          ? {
+              ...readPartnerRow(content, { ...file, ignored }),
+              version: itemVersion({ intake: file.intake, ordinal: row }),
+            }
+          : content;
       const judged =
-        problem === undefined
-          ? itemSchema.safeParse({ ...content, source: name.source, ...version })
-          : undefined;
+        problem === undefined ? itemSchema.safeParse({ ...item, source: name.source }) : undefined;
       if (judged?.success) waiting.push({ row, item: judged.data });
       else {
         staged.invalid += 1;
@@ -63,6 +74,8 @@ export async function stageRows(
         ? error
         : new Failure('FILE_MALFORMED', `${file.name}: ${describeError(error)}`);
   }
+  if (ignored.size > 0)
+    staged.problems.push(`columns that no item has, left out: ${[...ignored].join(', ')}`);
   // The rest is counted and hashed all the same: only then is a bad file told from a truncated one.
   if (!stream.readableEnded) {
     stream.unpipe(); // From whoever still unpacks it for nobody, and holds it up.
@@ -70,4 +83,25 @@ export async function stageRows(
     await finished(stream, { writable: false }).catch(() => undefined); // However it ends: what arrived is counted.
   }
   return staged;
+}
+
+/** docs/partners.md says what partners may leave out and add. `ignored`: gets the names of what no item has. */
+function readPartnerRow(
+  given: object,
+  { currency, ignored }: { currency: string | null; ignored: Set<string> },
+): Record<string, unknown> {
+  const row: Record<string, unknown> = {
+    url: null,
+    imageUrl: null,
+    price: null,
+    currency: null,
+    stock: null,
+  };
+  for (const [name, value] of Object.entries(given)) {
+    if (Object.hasOwn(itemSchema.shape, name)) row[name] = value;
+    else if (ignored.size < namesIgnoredMax) ignored.add(name.slice(0, 40));
+  }
+  row['currency'] ??= currency;
+  if (typeof row['stock'] === 'number') row['inStock'] ??= row['stock'] > 0;
+  return row;
 }

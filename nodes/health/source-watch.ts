@@ -95,7 +95,7 @@ function incompleteWords(standings: readonly SourceStanding[]): string | null {
     incomplete === null ? [] : [`${source} (${incomplete})`],
   );
   if (cut.length === 0) return null;
-  return `${cut.length === 1 ? 'a shop is' : `${cut.length} shops are`} not crawled whole, so that items are missing and none counts as vanished: ${first(cut)}`;
+  return `${cut.length === 1 ? 'a source was' : `${cut.length} sources were`} not taken whole, so that items may be missing and none counts as vanished: ${first(cut)}`;
 }
 
 function emptyWords(standings: readonly SourceStanding[]): string | null {

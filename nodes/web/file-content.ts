@@ -62,7 +62,8 @@ async function receive(
           },
         });
         pipeline(part.file, counted, () => undefined);
-        staged = await stageRows(counted, { upload, name: opened.name, intake: opened.intake, store });
+        const { name, intake, currency } = opened;
+        staged = await stageRows(counted, { upload, name, intake, currency, store });
         // An over-limit file ends like any other, with this flag as the only sign.
         if (part.file.truncated)
           throw new Failure('FILE_TOO_LARGE', `${opened.name} is larger than ${fileBytesMax} bytes`);

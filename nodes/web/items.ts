@@ -1,24 +1,22 @@
 // Items over the public API: pages by key, one with its history, and the command that has all of them written for a partner.
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { fileCommandType, fileCommandVersion } from '../../contracts/file-command.ts';
 import { sourceNameSchema } from '../../contracts/ids.ts';
 import {
-  exportAnswerSchema,
+  acceptedSchema,
   itemDetailSchema,
   itemListSchema,
   type ItemDetail,
   type ItemList,
 } from '../../contracts/public-api.ts';
 import { publicRoutes } from '../../contracts/public-routes.ts';
-import { exchanges, routingKeys } from '../../contracts/topology.ts';
 import { etagOf } from '../../runtime/etag.ts';
 import { Failure } from '../../runtime/failure.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
-import { newTraceparent } from '../../runtime/trace.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Store } from '../store.ts';
+import { publishFileCommand } from './file-command.ts';
 import type { Guard } from './guard.ts';
 import type { Operation } from './openapi.ts';
 import { itemKeySchema, parse } from './parse-request.ts';
@@ -51,7 +49,7 @@ export const itemOperations: readonly Operation[] = [
     path: publicRoutes.export,
     summary: 'Write all items to out/',
     role: 'operator',
-    answer: exportAnswerSchema,
+    answer: acceptedSchema,
     status: 202,
   },
 ];
@@ -93,16 +91,7 @@ export function addItems(
 
   app.post(publicRoutes.export, async (request, reply) => {
     await guard.require(request, 'operator');
-    await leadership.write('export', async (term) => {
-      const body = { version: fileCommandVersion, kind: 'export', traceparent: newTraceparent() };
-      await broker.publish({
-        exchange: exchanges.main.name,
-        routingKey: routingKeys.files('export'),
-        type: fileCommandType,
-        messageId: `export/${term}/${body.traceparent}`,
-        body: JSON.stringify(body),
-      });
-    });
+    await leadership.write('export', () => publishFileCommand(broker, { kind: 'export' }));
     return reply.code(202).send({ accepted: true });
   });
 }

@@ -20,6 +20,7 @@ import { addDeadLetters, deadLetterOperations } from './dead-letters.ts';
 import { addFaults, faultOperations, type Launcher } from './faults.ts';
 import { forwardWrites } from './forward.ts';
 import type { Guard } from './guard.ts';
+import { addFiles, fileOperations } from './files.ts';
 import { addHealth, healthOperations } from './health.ts';
 import { addItems, itemOperations } from './items.ts';
 import type { Live } from './live.ts';
@@ -75,6 +76,7 @@ export const operations: readonly Operation[] = [
   ...deadLetterOperations,
   ...traceOperations,
   ...faultOperations,
+  ...fileOperations,
   ...recentOperations,
   ...pageOperations,
   ...healthOperations,
@@ -125,6 +127,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     addCluster(app, options);
     addSources(app, options);
     addWatches(app, options);
+    addFiles(app, options);
     addRecent(app, options);
     addQueues(app, { ...options, depths });
     addDeadLetters(app, options);

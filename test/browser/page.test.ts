@@ -50,6 +50,18 @@ function commit(...changed: Partial<ItemEvent>[]): void {
     node.feed.push({ ...itemEvent(node.feed.length + 1), at: new Date().toISOString(), ...fields });
 }
 
+const noCounts = {
+  rows: null,
+  applied: null,
+  unchanged: null,
+  stale: null,
+  invalid: null,
+  vanished: null,
+  differences: null,
+  problems: [],
+  incomplete: null,
+};
+
 test('the leader, the followers and their last contact are named, and a change of leader shows by itself', async () => {
   await open();
   expect(await standings()).toEqual([
@@ -228,7 +240,7 @@ test('queues, files, crawls and mails show, and a changed file shows at once', a
     fileId: 'f',
     name: 'partner.csv',
     state: 'rejected',
-    rows: null,
+    ...noCounts,
     reason: 'row 2: 4 columns',
   } as const;
   node.lists.files.push({ at, movedTo: null, ...file });
@@ -300,7 +312,7 @@ test('at 320 px nothing scrolls sideways, whatever the titles and names', async 
     fileId: 'e',
     name: endless,
     state: 'opened',
-    rows: null,
+    ...noCounts,
     reason: endless,
   });
   node.show({ type: 'problem', code: 'ENDLESS', detail: endless });
@@ -379,7 +391,7 @@ function fill(): void {
     fileId: 'f',
     name: 'partner.csv',
     state: 'rejected',
-    rows: null,
+    ...noCounts,
     reason: 'no header',
   });
   node.lists.mails.push({

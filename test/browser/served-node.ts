@@ -16,6 +16,7 @@ import { Live } from '../../nodes/web/live.ts';
 import { bundlePage } from '../../nodes/web/page.ts';
 import { createPublicServer } from '../../nodes/web/public-server.ts';
 import { createLogger } from '../../runtime/logger.ts';
+import type { BrokerMessage } from '../../runtime/rabbitmq.ts';
 import { simulatedRaft, simulatedStore } from '../integration/node/simulated-edges.ts';
 import { freePort } from '../support/ports.ts';
 
@@ -34,6 +35,7 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
     mails: [] as MailView[],
     sourceAges: [] as SourceAge[],
   };
+  const published: BrokerMessage[] = [];
   const watches = new Map<string, Omit<Watch, 'email'>>();
   const items = new Map<string, { item: Item; history: Item[] }>();
   const depths = new Map<string, number>(Object.values(queues).map(({ name }) => [name, 0]));
@@ -44,6 +46,7 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
     sources: async () => [],
     sourceAges: async () => lists.sourceAges,
     recentFiles: async () => lists.files,
+    file: async (id) => lists.files.find(({ fileId }) => fileId === id),
     recentCrawls: async () => lists.crawls,
     recentMails: async () => lists.mails,
     watch: async (id) => watches.get(id),
@@ -108,7 +111,7 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
       raft,
       store,
       broker: {
-        publish: async () => undefined,
+        publish: async (message) => void published.push(message),
         depth: async (name) => depths.get(name) ?? 0,
         take: async () => 0,
         close: async () => undefined,
@@ -134,6 +137,7 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
   return {
     ...simulated,
     lists,
+    published,
     watches,
     items,
     depths,

@@ -144,6 +144,32 @@ describe.skipIf(missing !== '')(`ftp server${missing === '' ? '' : ` (skipped: $
     }
   });
 
+  test('ftp server: of an upload whose client died nothing is left', async () => {
+    const { username, password } = credentials;
+    const login = [String(port), username, password, certificates.caFile];
+    const dying = spawn(
+      process.execPath,
+      [file('../support/stalled-upload.ts'), ...login, 'in/acme_dying.csv'],
+      { stdio: ['ignore', 'ignore', 'inherit'] },
+    );
+    const ftp = new FtpClient(target());
+    try {
+      await eventually(
+        'half a file',
+        () => ftp.look('in/acme_dying.csv').then((look) => look?.size ?? 0),
+        (size) => size > 0,
+      );
+      dying.kill('SIGKILL');
+      await eventually(
+        'its end',
+        () => ftp.list('in'),
+        (names) => names.length === 0,
+      );
+    } finally {
+      ftp.close();
+    }
+  });
+
   test('ftp server: what happened stands in the output of the container', async () => {
     await eventually(
       'a line of the upload',

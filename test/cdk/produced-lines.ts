@@ -245,6 +245,7 @@ async function scraperLines(): Promise<string[]> {
       everySeconds: 60,
       currency: null,
       requestEveryMs: 0,
+      vanishShareMax: 0.5,
       pagesMax: 1,
       enabled: true,
     },

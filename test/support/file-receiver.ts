@@ -4,8 +4,23 @@ import { createHash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import multipart from '@fastify/multipart';
 import fastify from 'fastify';
+import type { FileAnswer } from '../../contracts/node-api.ts';
 import { createInternalClient, type InternalRequest } from '../../runtime/internal-http.ts';
 import type { TestCertificates } from './certificates.ts';
+
+const applied: FileAnswer = {
+  kind: 'applied',
+  reason: null,
+  rows: 1,
+  applied: 1,
+  unchanged: 0,
+  stale: 0,
+  invalid: 0,
+  vanished: 0,
+  differences: 0,
+  problems: [],
+  incomplete: null,
+};
 
 export async function startFileReceiver(certificates: TestCertificates) {
   const app = fastify({ https: { cert: certificates.cert, key: certificates.key, minVersion: 'TLSv1.3' } });
@@ -14,7 +29,12 @@ export async function startFileReceiver(certificates: TestCertificates) {
   const opened: { id: string; name: string; size: number; modifiedAt: string }[] = [];
   const outcomes: { name: string; movedTo: string | null; reason: string | null }[] = [];
   const events: { type: string }[] = [];
-  const orders = { leaseHeld: false, noteNoMove: false, rejectContaining: undefined as string | undefined };
+  const orders = {
+    leaseHeld: false,
+    noteNoMove: false,
+    rejectContaining: undefined as string | undefined,
+    answer: {} as Partial<FileAnswer>,
+  };
   const nameOf = (id: string) => opened.find((file) => file.id === id)?.name ?? '?';
   const problem = (status: number, code: string, detail: string) => ({
     type: 'about:blank',
@@ -40,7 +60,9 @@ export async function startFileReceiver(certificates: TestCertificates) {
     const id = known?.id ?? crypto.randomUUID();
     const done = received.some((file) => file.id === id);
     opened.push({ id, name, size, modifiedAt });
-    return done ? { kind: 'done', fileId: id } : { kind: 'upload', fileId: id, intake: opened.length };
+    return done
+      ? { kind: 'done', fileId: id, answer: { ...applied, ...orders.answer } }
+      : { kind: 'upload', fileId: id, intake: opened.length };
   });
   app.post('/internal/files/:id/content', async (request, reply) => {
     const parts = request.parts();
@@ -63,18 +85,7 @@ export async function startFileReceiver(certificates: TestCertificates) {
       return await reply.code(422).send(problem(422, 'FILE_MALFORMED', 'row 2: price: expected number'));
     const { id } = request.params as { id: string };
     received.push({ id, name: meta.name, bytes });
-    return {
-      kind: 'applied',
-      reason: null,
-      rows: 1,
-      applied: 1,
-      unchanged: 0,
-      stale: 0,
-      invalid: 0,
-      vanished: 0,
-      differences: 0,
-      problems: [],
-    };
+    return { ...applied, ...orders.answer };
   });
   app.put('/internal/files/:id/outcome', async (request, reply) => {
     const { id } = request.params as { id: string };

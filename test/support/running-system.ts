@@ -47,7 +47,7 @@ export interface RunningSystem {
   ftp(): Promise<FtpLogin>;
   /** As a partner. */
   drop(name: string, text: string): Promise<void>;
-  /** What the next tick would do, which is up to 30 s away. */
+  /** What a tick does once the files have lain for half a minute. */
   syncNow(): Promise<void>;
   close(): Promise<void>;
 }
@@ -56,8 +56,8 @@ export interface RunningSystem {
 const cli = ['check-node.cjs', 'cli.ts'].map((name) =>
   fileURLToPath(new URL(`../../emulator/${name}`, import.meta.url)),
 );
-/** An event of the tick, as SQS hands it to a function. */
-export const tickEvent = fileURLToPath(new URL('events/sqs-tick.json', import.meta.url));
+/** "Sync now", as RabbitMQ hands it to a function. */
+export const syncEvent = fileURLToPath(new URL('events/rabbitmq-file-command.json', import.meta.url));
 const run = promisify(execFile);
 
 export async function startRunningSystem(
@@ -178,7 +178,7 @@ export async function startRunningSystem(
     ftp,
     drop: async (name, text) => dropFile(await ftp(), name, text),
     async syncNow() {
-      const { code, stderr } = await baton('invoke', 'ftp-sync', '--event', tickEvent);
+      const { code, stderr } = await baton('invoke', 'ftp-sync', '--event', syncEvent);
       if (code !== 0) throw new Error(`ftp-sync: ${stderr}`);
     },
     async close() {

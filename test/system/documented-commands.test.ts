@@ -138,6 +138,18 @@ const onLetter: Try = async (command) => {
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).not.toBe('');
 };
+const onRejectedFile: Try = async (command) => {
+  await system.change('PUT', '/sources/acme', { kind: 'partner', name: 'acme' });
+  await system.drop('acme_2026-11.csv', 'sku,title\none-column\n');
+  await system.syncNow();
+  const { stdout } = await eventually(
+    command,
+    () => system.baton(...wordsOf(command)),
+    ({ code }) => code === 0,
+    60_000,
+  );
+  expect(stdout).toContain('acme_2026-11.csv is tried again');
+};
 const inEditor: Try = async (command) => {
   const before = process.env['VISUAL'];
   process.env['VISUAL'] = `sed -i.before 's/"ten"/10/'`;
@@ -265,6 +277,8 @@ const tried: Readonly<Record<string, Try>> = {
   'npm run baton -- dlq retry --group 3e95c8c7b1': onLetter,
   'npm run baton -- dlq discard 17 --reason "..."': onLetter,
   'npm run baton -- dlq actions': onSystem,
+  'npm run baton -- files': onSystem,
+  'npm run baton -- files retry acme_2026-11.csv': onRejectedFile,
   'npm run baton -- trace demo-shop/BOO-001': onSystem,
   'npm run baton -- erase ann@example.org': onSystem,
   'npm run baton -- invoke scraper': onSystem,

@@ -16,7 +16,7 @@ import { startSystem, type System } from '../../emulator/system.ts';
 import { dropFile, ftpLogin, withFtp } from '../support/ftp-partner.ts';
 import { describeRecorded } from '../support/recorded-stack.ts';
 import { Recorder, secretsIn } from '../support/recorder.ts';
-import { eventually, tickEvent } from '../support/running-system.ts';
+import { eventually, syncEvent } from '../support/running-system.ts';
 
 const canary = 'canary-in-the-title-4711';
 const address = 'canary-address-4711@example.test';
@@ -62,7 +62,7 @@ const drop = async (name: string, price: number) =>
 async function syncNow(): Promise<void> {
   const client = createInvokeClient(system.stack.addresses.lambda);
   try {
-    const tick = await readFile(tickEvent, 'utf8');
+    const tick = await readFile(syncEvent, 'utf8');
     expect(await client.invoke('ftp-sync', tick, { timeoutMs: 60_000 })).toMatchObject({ kind: 'answered' });
   } finally {
     await client.close();

@@ -25,6 +25,7 @@ export function demoSources(shopUrl: string): Source[] {
       // Forty requests within two seconds: the shop is ours and asks for no delay.
       requestEveryMs: 40,
       pagesMax: 200,
+      vanishShareMax: 0.5,
       enabled: true,
     },
     {
@@ -33,6 +34,7 @@ export function demoSources(shopUrl: string): Source[] {
       currency: 'EUR',
       snapshot: false,
       badRowsShareMax: 0.1,
+      vanishShareMax: 0.5,
       enabled: true,
     },
   ];

@@ -217,6 +217,7 @@ async function receive(
   await lstat(posix.dirname(path)); // 550 before the data connection, when the folder is missing.
   const keep = await keepOf(path);
   await session.transfer(async (data) => {
-    await receiveFile(path, { keep, bytesMax: session.settings.fileBytesMax }, data);
+    const { fileBytesMax: bytesMax } = session.settings;
+    await receiveFile(path, { keep, bytesMax, assertSentAll: () => session.assertSentAll() }, data);
   });
 }

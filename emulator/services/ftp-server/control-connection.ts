@@ -33,6 +33,7 @@ export class ControlConnection {
       for (let end = this.#text.indexOf('\n'); end >= 0; end = this.#text.indexOf('\n')) {
         this.#lines.push(this.#text.slice(0, end).replace(/\r$/, ''));
         this.#text = this.#text.slice(end + 1);
+        if (/^[^a-z]*ABOR$/i.test(this.#lines.at(-1) ?? '')) this.#session.abort();
       }
       if (this.#text.length > lineBytesMax || this.#lines.length > linesWaitingMax) {
         this.#session.say(500, 'Too much at once');

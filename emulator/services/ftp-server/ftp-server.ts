@@ -1,5 +1,6 @@
 // The FTP server of the local mode: explicit TLS only (RFC 4217), passive only, one folder as its root.
-// Never serves plain text logins or data, never follows a symbolic link, never shows half an upload.
+// Never serves plain text logins or data, never follows a symbolic link, never shows half an upload, and keeps none of
+// a client that died or gave up.
 import { once } from 'node:events';
 import { mkdir, readFile, realpath } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Socket } from 'node:net';

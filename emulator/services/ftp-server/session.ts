@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { sameSecret } from '../../../runtime/same-secret.ts';
+import { pause } from '../../../runtime/waiting.ts';
 import { listenPassive, type DataConnection, type DataSettings, type Passive } from './data-channel.ts';
 import type { FtpFault } from './faults.ts';
 import { diskPath, virtualPath } from './jail.ts';
@@ -15,6 +16,7 @@ export interface SessionSettings extends DataSettings {
 }
 
 const loginsFailedMax = 3;
+const endsWithinMs = 50; // Both connections of a process that dies are closed at once.
 
 export class Session {
   readonly settings: SessionSettings;
@@ -26,6 +28,7 @@ export class Session {
   #isDataProtected = false;
   #passive: Passive | undefined;
   #transferring: DataConnection | undefined;
+  #isAborted = false;
   cwd = '/';
   /** Where the next transfer begins: bytes of the file. */
   restart = 0;
@@ -117,10 +120,26 @@ export class Session {
     return this.#passive;
   }
 
+  /** What is transferred now is not wanted any more. */
+  abort(): void {
+    this.#isAborted = true;
+    this.#transferring?.stream.destroy();
+  }
+  /**
+   * To be asked when data have ended. They end alike when all was sent and when the client died or gave up, since Node tells
+   * nobody whether TLS was closed in order: the control connection says which it was. @throws FtpReply
+   */
+  async assertSentAll(): Promise<void> {
+    await pause(endsWithinMs);
+    if (this.isOver || this.#control.readableEnded || this.#isAborted)
+      throw new FtpReply(426, 'The transfer was broken off');
+  }
+
   /** Over the data connection that was opened last. */
   async transfer(move: (data: DataConnection) => Promise<void>): Promise<void> {
     const mine = this.#passive;
     this.#passive = undefined;
+    this.#isAborted = false;
     if (!mine) throw new FtpReply(425, 'EPSV or PASV first');
     this.say(150, 'Here it comes');
     try {

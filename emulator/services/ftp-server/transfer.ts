@@ -49,7 +49,7 @@ export async function sendFile(
 /** Receives a file. `keep` bytes of what is there stay in front (REST, APPE). Returns its size. */
 export async function receiveFile(
   path: string,
-  { keep, bytesMax }: { keep: number; bytesMax: number },
+  { keep, bytesMax, assertSentAll }: { keep: number; bytesMax: number; assertSentAll: () => Promise<void> },
   data: DataConnection,
 ): Promise<number> {
   const part = join(dirname(path), `.in.${randomBytes(9).toString('hex')}`);
@@ -69,6 +69,7 @@ export async function receiveFile(
       },
     });
     await pipeline(data.stream, cap, createWriteStream(part, { flags: keep > 0 ? 'a' : 'wx' }));
+    await assertSentAll();
     await rename(part, path);
     return size;
   } finally {

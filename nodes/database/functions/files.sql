@@ -3,7 +3,7 @@
 -- `crawl_intake`: of the crawl that deposited it; NULL takes the source's next one. `refusal`: why it cannot be read.
 CREATE OR REPLACE FUNCTION open_file(given_term bigint, given_name text, given_size bigint, given_modified_at timestamptz, trace text,
   given_source text, crawl_intake integer, refusal text)
-RETURNS TABLE (file_id uuid, intake integer, state text, reason text) LANGUAGE plpgsql AS $$
+RETURNS TABLE (file_id uuid, intake integer, state text, reason text, answer jsonb) LANGUAGE plpgsql AS $$
 DECLARE
   known files;
   source sources;
@@ -19,7 +19,7 @@ BEGIN
   SELECT files.* INTO known FROM files WHERE files.name = given_name AND files.size = given_size AND files.modified_at = given_modified_at FOR UPDATE;
   -- A file that was rejected, moved away and put back is a new try; one that was applied is done for ever.
   IF FOUND AND NOT (known.state = 'rejected' AND known.moved_to IS NOT NULL) AND NOT (known.state = 'opened' AND is_off) THEN
-    RETURN QUERY SELECT known.file_id, known.intake, known.state, known.reason;
+    RETURN QUERY SELECT known.file_id, known.intake, known.state, known.reason, known.answer;
     RETURN;
   END IF;
   -- The new try keeps its place among the source's files: what came after it stays newer.
@@ -38,8 +38,8 @@ BEGIN
   RETURN QUERY INSERT INTO files AS f (name, size, modified_at, intake, state, reason, traceparent)
     VALUES (given_name, given_size, given_modified_at, coalesce(new_intake, 0), CASE WHEN why IS NULL THEN 'opened' ELSE 'rejected' END, why, trace)
     ON CONFLICT (name, size, modified_at) DO UPDATE SET intake = excluded.intake, state = excluded.state, reason = excluded.reason,
-      moved_to = NULL, answer = NULL, opened_at = clock_timestamp(), changed_at = clock_timestamp()
-    RETURNING f.file_id, f.intake, f.state, f.reason;
+      moved_to = NULL, answer = NULL, applied = 0, set_right = 0, vanished = 0, opened_at = clock_timestamp(), changed_at = clock_timestamp()
+    RETURNING f.file_id, f.intake, f.state, f.reason, f.answer;
 END $$;
 
 -- What stands is answered: a file is settled once. `snapshot_of`: the source of which it told all there is, up to that version.
@@ -72,8 +72,14 @@ BEGIN
   IF NOT FOUND THEN RAISE EXCEPTION 'there is no file %', given_file USING ERRCODE = 'BT004'; END IF;
 END $$;
 
--- The last of the next `range` items of a source; NULL when there are not so many. Never by sorting what is left of it.
-CREATE OR REPLACE FUNCTION end_of_range(given_source text, after text, range integer) RETURNS text
-LANGUAGE sql STABLE SET enable_sort = off AS $$
-  SELECT items.sku FROM items WHERE items.source = given_source AND items.sku > after ORDER BY items.sku OFFSET range - 1 LIMIT 1
+-- The next `range` items of a source: the last one, NULL when there are not so many; how many of them are there; and how many of
+-- these the upload does not name and nothing since `since` has touched. Never by sorting what is left of the source.
+CREATE OR REPLACE FUNCTION look_at_range(given_source text, after text, range integer, given_upload uuid, since bigint)
+RETURNS TABLE ("end" text, there bigint, missing bigint) LANGUAGE sql STABLE SET enable_sort = off AS $$
+  SELECT CASE WHEN count(*) = range THEN max(next.sku) END, count(*) FILTER (WHERE NOT next.vanished),
+    count(*) FILTER (WHERE NOT next.vanished AND next.version < since AND NOT EXISTS (
+      -- A look at the index for each item.
+      SELECT FROM staged_rows AS s WHERE s.upload = given_upload AND s.source = given_source AND s.sku = next.sku OFFSET 0))
+  FROM (SELECT items.sku, items.version, items.vanished FROM items WHERE items.source = given_source AND items.sku > after
+    ORDER BY items.sku LIMIT range) AS next
 $$;

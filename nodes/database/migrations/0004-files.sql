@@ -13,6 +13,10 @@ CREATE TABLE files (
   moved_to text,
   reason text,
   sha256 text,
+  -- What its rows did so far, counted by the statements that did it: a try after one that broke off does none of it again.
+  applied integer NOT NULL DEFAULT 0,
+  set_right integer NOT NULL DEFAULT 0,
+  vanished integer NOT NULL DEFAULT 0,
   -- contracts/node-api.ts, FileAnswer.
   answer jsonb,
   traceparent text NOT NULL,

@@ -25,7 +25,7 @@ test('a file is opened, staged and applied; opened again it is done', async () =
   });
   const version = itemVersion({ intake: intakeOf(opened), ordinal: 2 });
   expect((await store.item({ source: 'acme', sku: 'b' }))?.item).toMatchObject({ price: 3.5, version });
-  expect(await open(store)).toEqual({ kind: 'done', fileId: opened.fileId });
+  expect(await open(store)).toEqual({ kind: 'done', fileId: opened.fileId, answer });
   // For an upload that comes again, its answer having been lost.
   expect(await store.fileIntake(opened.fileId)).toMatchObject({ name: 'acme.csv', settled: answer });
   await store.fileOutcome(1, opened.fileId, { movedTo: 'done/acme.csv', reason: null });
@@ -37,6 +37,8 @@ test('a file is opened, staged and applied; opened again it is done', async () =
     rows: 2,
     reason: null,
   });
+  expect(await store.file(opened.fileId)).toEqual((await store.recentFiles(1))[0]);
+  expect(await store.file(randomUUID())).toBeUndefined();
   expect((await store.counts()).files).toBe(1);
 });
 

@@ -115,6 +115,7 @@ export const shop = (name: string, settings: Partial<Extract<Source, { kind: 'sh
   currency: null,
   requestEveryMs: 0,
   pagesMax: 10,
+  vanishShareMax: 0.5,
   enabled: true,
   ...settings,
 });
@@ -127,6 +128,7 @@ export const partner = (
   currency: null,
   snapshot: false,
   badRowsShareMax: 0.5,
+  vanishShareMax: 0.5,
   enabled: true,
   ...settings,
 });

@@ -1,11 +1,12 @@
 // Our FTPS server against clients written by others: basic-ftp, curl and lftp.
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Client } from 'basic-ftp';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -129,6 +130,30 @@ test('limits: a file over the cap is refused and leaves nothing behind', async (
   );
   await expect.poll(() => readdir(join(root, 'in'))).toEqual([]);
   client.close();
+});
+
+test('uploads: of a client that dies or gives up in the middle nothing is left', async () => {
+  const program = fileURLToPath(new URL('../../support/stalled-upload.ts', import.meta.url));
+  const dying = spawn(
+    process.execPath,
+    [program, String(server.port), user.username, user.password, certificates.caFile, 'in/dying.csv'],
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+  const half = () => readdir(join(root, 'in')).then((names) => names.length);
+  await expect.poll(half, { timeout: 15_000 }).toBe(1);
+  dying.kill('SIGKILL');
+  await expect.poll(() => readdir(join(root, 'in')), { timeout: 10_000 }).toEqual([]);
+
+  const client = await login();
+  const body = new PassThrough();
+  body.write('half');
+  const upload = client.uploadFrom(body, 'in/given-up.csv');
+  await expect.poll(half, { timeout: 10_000 }).toBe(1);
+  client.ftp.dataSocket?.destroy();
+  client.ftp.socket.write('ABOR\r\n');
+  await expect(upload).rejects.toThrow('Premature close');
+  client.close();
+  await expect.poll(() => readdir(join(root, 'in')), { timeout: 10_000 }).toEqual([]);
 });
 
 test(`curl uploads, lists and downloads over required TLS${note('curl')}`, async () => {

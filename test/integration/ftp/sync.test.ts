@@ -101,7 +101,13 @@ const message = (body: unknown, type = 'file-command') => ({
     ],
   },
 });
-const put = (name: string, content: string | Buffer) => writeFile(join(root, 'in', name), content);
+/** A minute ago. */
+const put = async (name: string, content: string | Buffer): Promise<void> => {
+  const path = join(root, 'in', name);
+  await writeFile(path, content);
+  const then = new Date(Date.now() - 60_000);
+  await utimes(path, then, then);
+};
 /** What lies there, with `.ID` where the id of a file's row stands in its name. */
 const names = (name: string) =>
   readdir(join(root, name)).then((found) =>
@@ -157,6 +163,37 @@ test('a file that grows, or is overwritten with the same size, between the looks
   expect(looks).toBe(4);
   expect(receiver.opened).toEqual([]);
   expect(await names('in')).toEqual(['shop_grows.csv', 'shop_same.csv']);
+});
+
+test('a file that was written a moment ago is left to a later tick, and taken by whoever asks for it now', async () => {
+  await put('shop_stalls.csv', 'sku\n1\n');
+  await utimes(join(root, 'in', 'shop_stalls.csv'), new Date(), new Date(Date.now() - 20_000));
+  await put('shop_crawl-1.ndjson', '{}\n'); // Deposited by renaming.
+  await utimes(join(root, 'in', 'shop_crawl-1.ndjson'), new Date(), new Date());
+  await run(tick);
+  expect(await names('in')).toEqual(['shop_stalls.csv']);
+  await utimes(join(root, 'in', 'shop_stalls.csv'), new Date(), new Date(Date.now() - 40_000));
+  await run(tick);
+  expect(await names('in')).toEqual([]);
+  await put('shop_new.csv', 'sku\n1\n');
+  await utimes(join(root, 'in', 'shop_new.csv'), new Date(), new Date());
+  await run(message({ version: 1, traceparent, kind: 'sync' }));
+  expect(await names('in')).toEqual([]);
+});
+
+test('beside an applied file with bad rows lies what is wrong with it, and its event has the counts', async () => {
+  const problems = ['row 2: price: expected number'];
+  const incomplete = 'it does not name 26 of 50 items';
+  receiver.orders.answer = { rows: 4, applied: 2, unchanged: 1, invalid: 1, problems, incomplete };
+  await put('shop_a.csv', 'a');
+  await run(message({ version: 1, traceparent, kind: 'deposited', name: 'shop_a.csv' }));
+  expect(await names('done')).toEqual(['shop_a.ID.csv', 'shop_a.ID.csv.reason.txt']);
+  expect(await readFile(join(root, 'done', `${takenName('shop_a.csv')}.reason.txt`), 'utf8')).toBe(
+    'applied: of 4 rows 2 changed something, 1 nothing, 0 came too late, 1 are bad; 0 items vanished\nit does not name 26 of 50 items\nrow 2: price: expected number\n',
+  );
+  expect(receiver.events).toContainEqual(
+    expect.objectContaining({ type: 'file.changed', rows: 4, applied: 2, invalid: 1, problems, incomplete }),
+  );
 });
 
 test('a transfer cut short with a clean end and 226 is never applied, and is applied whole by the next try', async () => {

@@ -254,7 +254,7 @@ async function upload(
   const id = randomUUID();
   const name = options.name ?? 'partner_a.csv';
   const size = options.size ?? content.length;
-  edges.files.set(id, { name, intake: 1, size });
+  edges.files.set(id, { name, intake: 1, size, currency: null });
   const part = (field: string, extra: string, value: Buffer | string) =>
     Buffer.concat([
       Buffer.from(`--b\r\ncontent-disposition: form-data; name="${field}"${extra}\r\n\r\n`),
@@ -276,7 +276,13 @@ const csv = '\ufeffsku,title,price,currency,inStock\r\na,"Ä, b",1.5,EUR,true\r\
 
 test('files: an upload sent again after it was applied is answered as before, and applies nothing', async () => {
   const { json, id } = await upload(Buffer.from(csv));
-  edges.files.set(id, { name: 'partner_a.csv', intake: 1, size: 1, settled: fileAnswerSchema.parse(json) });
+  edges.files.set(id, {
+    name: 'partner_a.csv',
+    intake: 1,
+    size: 1,
+    currency: null,
+    settled: fileAnswerSchema.parse(json),
+  });
   const again = await internal(`/internal/files/${id}/content`, Buffer.from('--b--\r\n'), {
     'content-type': 'multipart/form-data; boundary=b',
   });
@@ -337,7 +343,7 @@ test('files: what is no gzip, or has an endless line, is rejected with the reaso
 });
 
 test.each([
-  ['csv', (row: number) => (row === 21 ? `"a"b,${'x'.repeat(60)}` : `${row},${randomUUID()}`)],
+  ['csv', (row: number) => (row === 21 ? `"a,${'x'.repeat(60)}` : `${row},${randomUUID()}`)],
   ['json', (row: number) => (row === 21 ? 'oops,' : `{"sku":"${row}","title":"${randomUUID()}"},`)],
 ] as const)(
   'files: a large packed %s that is broken early is rejected at once',

@@ -1,12 +1,18 @@
 // What a node answers on its public listener is what contracts/public-api.ts says of it, field by field; and what the API's
 // description leaves open.
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { fileCommandSchema, fileCommandType } from '../../../contracts/file-command.ts';
+import type { FileView } from '../../../contracts/public-api.ts';
 import { publicRoutes } from '../../../contracts/public-routes.ts';
+import { routingKeys } from '../../../contracts/topology.ts';
 import { operations } from '../../../nodes/web/public-server.ts';
 import { serveNode, type ServedNode } from '../../browser/served-node.ts';
 
 let node: ServedNode;
 const at = '2026-01-01T00:00:00.000Z';
+
+const rejectedId = randomUUID();
 
 beforeAll(async () => {
   node = await serveNode();
@@ -14,11 +20,18 @@ beforeAll(async () => {
   node.heardMsAgo.set('node-2', 3);
   node.lists.files.push({
     at,
-    fileId: '1',
+    fileId: rejectedId,
     name: 'partner.csv',
     state: 'rejected',
     rows: 2,
+    applied: 0,
+    unchanged: 0,
+    stale: 0,
+    invalid: 2,
+    vanished: 0,
     differences: 0,
+    problems: ['row 2: 4 columns'],
+    incomplete: null,
     reason: 'row 2: 4 columns',
     movedTo: 'rejected/partner.csv',
   });
@@ -66,6 +79,27 @@ test.each([
   const answer = await fetch(node.url + path);
   const json: unknown = await answer.json();
   expect([answer.status, answerOf(path)?.parse(json)]).toEqual([200, json]);
+});
+
+test('a rejected file is tried again by an editor under the name it has in rejected/, and nothing else is', async () => {
+  const retry = (id: string, token: string) =>
+    fetch(node.url + publicRoutes.retryFile(id), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}` },
+    });
+  const [rejected] = node.lists.files;
+  if (!rejected) throw new Error('no file is listed');
+  const taken: FileView = { ...rejected, fileId: randomUUID(), state: 'moved' };
+  node.lists.files.push(taken);
+  expect((await retry(rejectedId, node.readerToken)).status).toBe(403);
+  expect((await retry(taken.fileId, node.token)).status).toBe(400);
+  expect((await retry(randomUUID(), node.token)).status).toBe(404);
+  expect(node.published).toEqual([]);
+  expect((await retry(rejectedId, node.token)).status).toBe(202);
+  expect(node.published).toMatchObject([{ routingKey: routingKeys.files('retry'), type: fileCommandType }]);
+  const body: unknown = JSON.parse(String(node.published[0]?.body));
+  expect(fileCommandSchema.parse(body)).toMatchObject({ kind: 'retry', name: 'partner.csv' });
+  expect(await (await fetch(node.url + publicRoutes.file(rejectedId))).json()).toEqual(rejected);
 });
 
 test('every operation says what it answers, where it answers something', () => {

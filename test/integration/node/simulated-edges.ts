@@ -76,7 +76,10 @@ export function simulatedStore() {
   const watched: Omit<Watch, 'id'>[] = [];
   /** Watches. */
   const ended: string[] = [];
-  const files = new Map<string, { name: string; intake: number; size: number; settled?: FileAnswer }>();
+  const files = new Map<
+    string,
+    { name: string; intake: number; size: number; currency: string | null; settled?: FileAnswer }
+  >();
   const orders = { databaseTerm: 0, feedId: '3f0e8a52-9a68-4f0c-8d5e-0c8b4a1d2e11', first: 1 };
   const known: Partial<Store> = {
     ping: async () => ({ readOnly: false }),
@@ -124,6 +127,7 @@ export function simulatedStore() {
         vanished: 0,
         differences: 0,
         problems,
+        incomplete: null,
       };
     },
     rejectFile: async (_term, { reason, problems }) => ({
@@ -137,6 +141,7 @@ export function simulatedStore() {
       vanished: 0,
       differences: 0,
       problems,
+      incomplete: null,
     }),
   };
   const store = new Proxy(known, {

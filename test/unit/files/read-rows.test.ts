@@ -53,3 +53,21 @@ test('files: NDJSON takes CRLF, a byte order mark and a last line without its en
     { row: 2, value: { a: 2 } },
   ]);
 });
+test('files: columns in any case, a stray quotation mark and commas at the ends of lines are read; a column named twice is not', async () => {
+  const text = 'SKU,title,In_Stock,IMAGE URL,ean,,\na,Monitor 19" black,yes,,1,,\nb,"Ä, b",0,,2\nc,C,,,,,x\n';
+  expect(await readAll(Buffer.from(text), 'csv')).toEqual([
+    { row: 1, value: { sku: 'a', title: 'Monitor 19" black', inStock: true, imageUrl: null, ean: '1' } },
+    { row: 2, value: { sku: 'b', title: 'Ä, b', inStock: false, imageUrl: null, ean: '2' } },
+    { row: 3, value: undefined, problem: '7 columns, the header has 5' },
+  ]);
+  await expect(readAll(Buffer.from('sku,Title,TITLE\n'), 'csv')).rejects.toThrow(
+    'names the column title twice',
+  );
+});
+test('files: an unclosed quotation mark rejects the file with the line it stands in or runs to', async () => {
+  const lines = Array.from({ length: 1_000 }, (_, index) => `${index},x`);
+  lines[899] = '899,"x';
+  await expect(readAll(Buffer.from(`sku,title\n${lines.join('\n')}\n`), 'csv')).rejects.toThrow(
+    /at line (9\d\d|100\d)$/,
+  );
+});

@@ -1,7 +1,7 @@
 // One run of ftp-sync where a file fails for good at the leader: it is tried for a bounded time, told, and the others are taken.
 import { expect, test } from 'vitest';
 import { parseFileName } from '../../../contracts/file.ts';
-import { routes } from '../../../contracts/node-api.ts';
+import { routes, type FileAnswer } from '../../../contracts/node-api.ts';
 import type { FtpClient } from '../../../functions/ftp-sync/ftp-client.ts';
 import { givenName, judgeName, takenName } from '../../../functions/ftp-sync/plan-transfer.ts';
 import { syncAll, type SyncPorts } from '../../../functions/ftp-sync/sync-files.ts';
@@ -9,6 +9,19 @@ import { Failure } from '../../../runtime/failure.ts';
 import { simulatedEdges, traceparent } from './simulated-edges.ts';
 
 const runMs = 800_000;
+const applied: FileAnswer = {
+  kind: 'applied',
+  reason: null,
+  rows: 1,
+  applied: 1,
+  unchanged: 0,
+  stale: 0,
+  invalid: 0,
+  vanished: 0,
+  differences: 0,
+  problems: [],
+  incomplete: null,
+};
 
 test('a file that the leader never takes is left after a minute of tries, with the reason, and the next one is taken', async () => {
   const edges = simulatedEdges();
@@ -21,7 +34,7 @@ test('a file that the leader never takes is left after a minute of tries, with t
       if (path !== routes.files) return { status: 204, term: 1, json: undefined };
       const { name } = json as { name: string };
       if (name === 'bad_1.csv') throw new Failure('INTERNAL', 'out of range');
-      return { status: 200, term: 1, json: { kind: 'done', fileId: goodId } };
+      return { status: 200, term: 1, json: { kind: 'done', fileId: goodId, answer: applied } };
     },
     download: () => Promise.reject(new Error('nothing is exported here')),
   };
@@ -33,6 +46,7 @@ test('a file that the leader never takes is left after a minute of tries, with t
   const counts = await syncAll(
     { leader, ftp, logger: edges.ports.logger },
     { deadline: performance.now() + runMs, traceparent, signal: new AbortController().signal },
+    { patient: true },
   );
   expect(counts).toEqual({ applied: 1, rejected: 0, left: 1 });
   expect(moved).toEqual([`in/good_1.baton-${goodId}.csv`, `done/good_1.baton-${goodId}.csv`]);
@@ -61,7 +75,7 @@ async function syncOf(
       opened.push(name);
       const failure = fails(name);
       if (failure) throw failure;
-      return { status: 200, term: 1, json: { kind: 'done', fileId: crypto.randomUUID() } };
+      return { status: 200, term: 1, json: { kind: 'done', fileId: crypto.randomUUID(), answer: applied } };
     },
     download: () => Promise.reject(new Error('nothing is exported here')),
   };
@@ -78,6 +92,7 @@ async function syncOf(
   const counts = await syncAll(
     { leader, ftp, logger: edges.ports.logger },
     { deadline: performance.now() + runMs, traceparent, signal: new AbortController().signal },
+    { patient: true },
   );
   return { counts, opened, looked, events: edges.events };
 }

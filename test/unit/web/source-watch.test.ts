@@ -55,17 +55,17 @@ test('a source is said to be overdue by every node after three intervals, for as
   watch.close();
 });
 
-test('shops that are not crawled whole are said with the reason, overdue or not', async () => {
+test('sources that were not taken whole are said with the reason, overdue or not', async () => {
   let ages: SourceAge[] = [{ ...age('large', 60), incomplete: 'the limit of 1000 pages' }, age('small', 60)];
   const { problems, watch } = watched(async () => ages);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(problems.list()).toEqual([
-    'a shop is not crawled whole, so that items are missing and none counts as vanished: large (the limit of 1000 pages)',
+    'a source was not taken whole, so that items may be missing and none counts as vanished: large (the limit of 1000 pages)',
   ]);
   ages = ['a', 'b', 'c', 'd', 'e'].map((name) => ({ ...age(name, 60), incomplete: 'cut' }));
   await vi.advanceTimersByTimeAsync(60_000);
   expect(problems.list()).toEqual([
-    expect.stringMatching(/^5 shops are not crawled whole, .*: a \(cut\), b \(cut\), c \(cut\), 2 more$/),
+    expect.stringMatching(/^5 sources were not taken whole, .*: a \(cut\), b \(cut\), c \(cut\), 2 more$/),
   ]);
   ages = [age('large', 60)];
   await vi.advanceTimersByTimeAsync(60_000);
