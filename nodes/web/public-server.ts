@@ -102,7 +102,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     // A load balancer asks by address, and the answer holds nothing that another site's page could use.
     if (request.url !== publicRoutes.health) guard.checkOrigin(request);
   });
-  // A key opens a session of the very node that made it; and whoever breaks the leader must not need it.
+  // A key is good at the very node that made it; and whoever breaks the leader must not need it.
   const local = new Set<string>([publicRoutes.sessionKeys, publicRoutes.faults]);
   forwardWrites(app, {
     leadership,
