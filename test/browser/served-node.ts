@@ -9,7 +9,7 @@ import { Leadership } from '../../nodes/leadership.ts';
 import type { RaftStatus } from '../../nodes/raft-thread/messages.ts';
 import type { RaftThread } from '../../nodes/raft-thread/thread.ts';
 import type { SourceAge, Store } from '../../nodes/store.ts';
-import type { Launcher } from '../../nodes/web/faults.ts';
+import type { Launcher } from '../../nodes/web/launcher.ts';
 import { Guard } from '../../nodes/web/guard.ts';
 import { Live } from '../../nodes/web/live.ts';
 import { bundlePage } from '../../nodes/web/page.ts';
@@ -36,6 +36,7 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
   const watches = new Map<string, Omit<Watch, 'email'>>();
   const items = new Map<string, { item: Item; history: Item[] }>();
   const depths = new Map<string, number>(Object.values(queues).map(({ name }) => [name, 0]));
+  const problems: string[] = [];
   const heardMsAgo = new Map<string, number>();
   const ownAnswers: Partial<Store> = {
     fence: async () => ({ term: simulated.orders.databaseTerm, holder: 'node-1' }),
@@ -83,16 +84,17 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
     show({ type: 'role.changed', node: 'node-1', from: 'follower', to: role.kind, term, leader, reason });
   });
   const hosts = new Set<string>();
-  const guard = new Guard({
-    tokens: async () => ({ reader: readerToken, editor: token, operator: token }),
-    hosts: () => hosts,
-  });
+  let guard: Guard;
   const port = await freePort(); // It is given up and taken again.
   let live: Live;
   let stop: () => Promise<void>;
   let cutStreams: () => void;
 
   async function start(): Promise<void> {
+    guard = new Guard({
+      tokens: async () => ({ reader: readerToken, editor: token, operator: token }),
+      hosts: () => hosts,
+    });
     live = new Live(store, (error) => logger.error(String(error)));
     const server = createPublicServer({
       nodeId: 'node-1',
@@ -114,7 +116,7 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
       },
       live,
       guard,
-      problems: { list: () => [] },
+      problems: { list: () => problems },
       logger,
       page,
       launcher,
@@ -136,6 +138,7 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
     items,
     depths,
     heardMsAgo,
+    problems,
     url: `http://127.0.0.1:${port}`,
     token,
     readerToken,
