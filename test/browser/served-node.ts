@@ -37,9 +37,13 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
   const items = new Map<string, { item: Item; history: Item[] }>();
   const depths = new Map<string, number>(Object.values(queues).map(({ name }) => [name, 0]));
   const problems: string[] = [];
+  let database: 'there' | 'away' = 'there';
   const heardMsAgo = new Map<string, number>();
   const ownAnswers: Partial<Store> = {
-    fence: async () => ({ term: simulated.orders.databaseTerm, holder: 'node-1' }),
+    fence: async () => {
+      if (database === 'away') throw new Error('the database does not answer');
+      return { term: simulated.orders.databaseTerm, holder: 'node-1' };
+    },
     counts: async () => ({ items: 1, itemVersions: 2, files: 0, mailsSent: 0 }),
     sources: async () => [],
     sourceAges: async () => lists.sourceAges,
@@ -138,7 +142,9 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
     items,
     depths,
     heardMsAgo,
+    /** Of the node, as /health tells them. */
     problems,
+    databaseIs: (state: 'there' | 'away') => (database = state),
     url: `http://127.0.0.1:${port}`,
     token,
     readerToken,

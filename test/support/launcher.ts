@@ -6,13 +6,13 @@ import { ActiveFaults, activeText } from '../../emulator/faults/active-faults.ts
 import { parseChaos } from '../../emulator/faults/grammar.ts';
 import { systemStatus } from '../../emulator/cluster/status.ts';
 
-export async function startLauncher() {
+/** `onFault`: as soon as one is carried out, and before the answer. */
+export async function startLauncher({ onFault }: { onFault?: (what: string) => void } = {}) {
   const done: string[] = [];
   const services: ServicesView['services'] = [];
-  let onFault: (what: string) => void = () => undefined;
   const note = (what: string) => (name: string) => {
     done.push(`${what} ${name}`);
-    onFault(`${what} ${name}`);
+    onFault?.(`${what} ${name}`);
     return 4711;
   };
   const faults = new ActiveFaults({
@@ -47,10 +47,6 @@ export async function startLauncher() {
     done,
     /** What it says that it runs. */
     services,
-    /** As soon as it is carried out, and before the answer. */
-    set onFault(listener: (what: string) => void) {
-      onFault = listener;
-    },
     forNodes: { url: control.url, token: async () => tokens.faultsToken },
     async close(): Promise<void> {
       faults.close();

@@ -33,7 +33,10 @@ async function ask(
 const breakIt = (command: string) => ask('/faults', { json: { command } });
 
 test('a command of the grammar is carried out, shows while it is in force, and is healed', async () => {
-  expect(await ask('/faults')).toEqual({ status: 200, json: { possible: true, mayBreak: false, inForce: [] } });
+  expect(await ask('/faults')).toEqual({
+    status: 200,
+    json: { possible: true, mayBreak: false, inForce: [] },
+  });
   const { status, json } = await breakIt('pause leader for 20s');
   expect([status, json['done']]).toEqual([200, expect.stringContaining('pause node-1')]);
   const { inForce } = (await ask('/faults')).json;
@@ -96,7 +99,10 @@ test('the nodes’ token is good for faults and the list of services alone: it t
 test('without a launcher nothing can be broken, and the answer says so', async () => {
   await node.stop();
   node = await serveNode();
-  expect(await ask('/faults')).toEqual({ status: 200, json: { possible: false, mayBreak: false, inForce: [] } });
+  expect(await ask('/faults')).toEqual({
+    status: 200,
+    json: { possible: false, mayBreak: false, inForce: [] },
+  });
   expect(await ask('/services')).toEqual({ status: 200, json: { services: [] } });
   expect(await breakIt('kill leader')).toMatchObject({ status: 404 });
 });

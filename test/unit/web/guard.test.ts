@@ -16,7 +16,9 @@ beforeEach(() => (now = Date.parse('2026-01-01T00:00:00Z')));
 const nodeWith = (known = tokens) =>
   new Guard({ tokens: async () => known, hosts: () => new Set(), now: () => now });
 const withSession = (session: string, headers: Record<string, string> = { origin: 'http://node' }) =>
-  ({ headers: { cookie: `theme=dark; ${sessionCookie}=${session}`, ...headers } }) as unknown as FastifyRequest;
+  ({
+    headers: { cookie: `theme=dark; ${sessionCookie}=${session}`, ...headers },
+  }) as unknown as FastifyRequest;
 async function opened(guard: Guard): Promise<string> {
   const session = await guard.openSession(guard.newKey());
   if (session === undefined) throw new Error('the key was refused');
