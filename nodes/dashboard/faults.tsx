@@ -3,7 +3,7 @@
 import { signal } from '@preact/signals';
 import type { FaultsView } from '../../contracts/public-api.ts';
 import { publicRoutes } from '../../contracts/public-routes.ts';
-import { cluster, connection, faults } from './state.ts';
+import { cluster, connection, faults, silentSince } from './state.ts';
 
 const usual = [
   { name: 'Kill the leader', command: 'kill leader' },
@@ -20,6 +20,8 @@ const lastAnswerWithinMs = 2_000;
 interface Outcome {
   readonly text: string;
   readonly isBad: boolean;
+  /** The node that shows this page, when it was struck before it could answer. */
+  readonly struck?: string;
 }
 const outcome = signal<Outcome | undefined>(undefined);
 const asking = signal(false);
@@ -77,6 +79,7 @@ function Commands({ inForce }: Pick<FaultsView, 'inForce'>) {
       </form>
       <p role="status" class={`outcome${outcome.value?.isBad ? ' bad' : ''}`}>
         {outcome.value?.text}
+        {outcome.value?.struck !== undefined && <Struck node={outcome.value.struck} />}
       </p>
       {inForce.length > 0 && (
         <div class="in-force">
@@ -94,10 +97,18 @@ function Commands({ inForce }: Pick<FaultsView, 'inForce'>) {
   );
 }
 
+function Struck({ node }: { node: string }) {
+  return connection.value === 'live' ? (
+    <> It struck {node}, which shows this page and is back.</>
+  ) : (
+    <> It struck {node}, which shows this page and so could not answer. The page goes on when it is back.</>
+  );
+}
+
 async function say(command: string): Promise<void> {
   const struck = nodeStruckBy(command);
   asking.value = true;
-  outcome.value = { text: `Sent: ${command}`, isBad: false };
+  outcome.value = { text: `Sent: ${command}.`, isBad: false };
   try {
     const response = await fetch(publicRoutes.faults, {
       method: 'POST',
@@ -111,13 +122,12 @@ async function say(command: string): Promise<void> {
       isBad: !response.ok,
     };
   } catch {
-    outcome.value =
-      struck === undefined
-        ? { text: `${command}: no answer, so nobody knows whether it was done.`, isBad: true }
-        : {
-            text: `Sent: ${command}. It struck ${struck}, which shows this page and so could not answer. The page goes on when ${struck} is back.`,
-            isBad: false,
-          };
+    if (struck === undefined)
+      outcome.value = { text: `${command}: no answer, so nobody knows whether it was done.`, isBad: true };
+    else {
+      silentSince.value ??= Date.now();
+      outcome.value = { text: `Sent: ${command}.`, isBad: false, struck };
+    }
   } finally {
     asking.value = false;
   }

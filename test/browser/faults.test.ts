@@ -81,12 +81,13 @@ test('the leader that is killed from its own page is said to be struck, and its 
     void node.stop();
   };
   await page.getByRole('button', { name: 'Kill the leader' }).click();
-  await expect.poll(outcome).toContain('It struck node-1, which shows this page');
+  await expect.poll(outcome).toContain('It struck node-1, which shows this page and so could not answer');
   expect(await panel().locator('.outcome.bad').count()).toBe(0);
   await page.waitForSelector('.banner');
   // A new process, which remembers nothing.
   await node.start();
   await page.waitForSelector('[data-connection="live"]');
+  await expect.poll(outcome).toContain('and is back');
   await page.getByRole('button', { name: 'Freeze the leader for 10 s' }).click();
   await expect.poll(outcome).toContain('pause node-1');
   expect(await panel().locator('.outcome.bad').count()).toBe(0);
