@@ -31,7 +31,7 @@ export function addToLog(log: readonly LogEntry[], events: readonly BatonEvent[]
   if (!isNews) return log;
   // Several processes speak here, each by its own clock, so the time decides and not the arrival.
   return [...entries.values()]
-    .reverse()
+    .toReversed()
     .sort((left, right) => Date.parse(right.at) - Date.parse(left.at))
     .slice(0, logKept);
 }

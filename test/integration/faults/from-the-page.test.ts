@@ -76,7 +76,8 @@ test('only an operator breaks things', async () => {
 
 test('the services of the launcher are listed as they stand, and nothing more is told of them', async () => {
   const service = { name: 'broker', state: 'up', address: 'amqps://127.0.0.1:1', restarts: 0, lastEnd: null };
-  launcher.services.push({ ...service, ...{ pid: 4711, log: '/somewhere/broker.log' } });
+  const withMore = { ...service, pid: 4711, log: '/somewhere/broker.log' };
+  launcher.services.push(withMore);
   expect(await ask('/services', { token: null })).toEqual({ status: 200, json: { services: [service] } });
 });
 

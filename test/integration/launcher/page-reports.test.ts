@@ -41,7 +41,7 @@ async function startNode(refusals = 0): Promise<string[]> {
   });
   node.post<{ Body: { events: BatonEvent[] } }>(routes.events, async ({ body }, reply) => {
     if (left-- > 0) return reply.code(503).send();
-    shown.push(...body.events.map((event) => ('target' in event ? `${event.target}` : event.type)));
+    shown.push(...body.events.map((event) => (event.type === 'fault.injected' ? event.target : event.type)));
     return reply.code(204).send();
   });
   await node.listen({ host: '127.0.0.1', port });
