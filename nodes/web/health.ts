@@ -111,7 +111,7 @@ function leadershipProblems({ state, nodeId }: Leadership): string[] {
     ];
   if (state.kind === 'following' && state.leader === null)
     return [
-      'nobody leads: an election is under way, or a majority of the nodes does not answer; nothing is written until one leads',
+      'it knows of no leader: an election is under way, or this node does not hear a majority of the nodes; it sends no write on until one leads',
     ];
   return [];
 }

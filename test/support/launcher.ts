@@ -37,6 +37,7 @@ export async function startLauncher({ onFault }: { onFault?: (what: string) => v
       chaos: (command) => faults.carryOut(parseChaos(command)),
       fault: notHere,
       transfer: notHere,
+      restart: notHere,
       recover: notHere,
       down: () => void done.push('down'),
     },

@@ -199,6 +199,9 @@ const tried: Readonly<Record<string, Try>> = {
   'npm run baton -- status': onSystem,
   'npm run baton -- status --watch': goesOn,
   'npm run baton -- logs --follow': goesOn,
+  'npm run baton -- logs scraper deliver --since 10m': onSystem,
+  'npm run baton -- restart lambda': onSystem,
+  'npm run baton -- restart node-1 node-2 node-3': onSystem,
   'npm run baton -- open': async () => {
     const { stdout } = await system.baton('open');
     const opened = await fetch(stdout.trim(), { redirect: 'manual' });

@@ -16,8 +16,7 @@ export const pathMutations: readonly PathMutation[] = [
     edits: [
       {
         find: 'const over = AbortSignal.any([feed.gone, stopping]);',
-        replace:
-          'const over = AbortSignal.any([feed.gone, stopping]);\n    feed.acknowledgeUpTo(last);',
+        replace: 'const over = AbortSignal.any([feed.gone, stopping]);\n    feed.acknowledgeUpTo(last);',
       },
       { find: 'counts.handled += batch.length;\n        feed.acknowledgeUpTo(last);', replace: '' },
     ],
