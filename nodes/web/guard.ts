@@ -1,6 +1,6 @@
 // Who may do what on the public listener: Host and Origin of our own (DNS rebinding, other sites' pages), bearer tokens
 // with roles, and a cookie session that a one-time key opens. A session is a statement signed with its role's token, so every
-// node knows it, also one that was just started (docs/decisions/0046). Never logs a token.
+// node knows it, also one that was just started (docs/decisions/0048). Never logs a token.
 import { createHmac, randomBytes } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import type { Tokens } from '../../contracts/secrets.ts';
