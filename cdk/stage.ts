@@ -2,6 +2,7 @@
 // Never looks anything up in an account, so that synthesis needs none, and imports nothing of the CDK: `baton --target
 // aws:<stage>` reads it too.
 import { z } from 'zod';
+import { contactSchema } from '../contracts/environment.ts';
 import { itemPartitionsSchema } from '../contracts/item-partitions.ts';
 
 /** Some of the retention periods that CloudWatch offers. */
@@ -52,6 +53,8 @@ const awsStageSchema = z
     collector: z
       .strictObject({ url: z.url({ protocol: /^https$/ }), headersSecret: z.boolean().default(false) })
       .optional(),
+    /** Where a shop asks who crawls it, as a URL: stands in each request's User-Agent. */
+    scrapeContact: contactSchema.optional(),
     /** Whether `baton kill` and `baton transfer` may touch it. */
     faultsAllowed: z.boolean(),
   })

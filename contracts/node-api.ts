@@ -156,6 +156,8 @@ export const crawlStateSchema = z.strictObject({
   pages: z.record(
     z.string(),
     z.strictObject({
+      /** Where it lay after redirects, when that was elsewhere: its links count as written there. */
+      at: z.string().optional(),
       etag: z.string().nullable(),
       lastModified: z.string().nullable(),
       skus: z.array(z.string()),
@@ -163,6 +165,8 @@ export const crawlStateSchema = z.strictObject({
       next: z.string().nullable(),
       /** What of the page was left out, and why. */
       cut: z.string().optional(),
+      /** Selectors that found no value there, which is what the page is like: no sign of a change. */
+      unanswered: z.array(z.enum(['sku', 'price'])).optional(),
     }),
   ),
   /** Each sku's content as last published, and the version it had, so that unchanged items are not published again. */
@@ -211,6 +215,8 @@ export const crawlUpdateSchema = z
     status: z.enum(['running', 'paused', 'finished']),
     /** Why it paused, or why it finished without having read all. */
     reason: z.string().max(detailLengthMax).optional(),
+    /** What went wrong first with a page: the crawl goes on without it. */
+    problem: z.string().max(detailLengthMax).optional(),
     /** With `paused`: for how long nobody takes the crawl up, since the site asked for it. The leader bounds it to a day. */
     waitMs: z.int().min(0).optional(),
     counts: z.strictObject({

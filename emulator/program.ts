@@ -14,6 +14,7 @@ import { addMail } from './commands/mail.ts';
 import { addNode } from './commands/node-recover.ts';
 import { addDown } from './commands/down.ts';
 import { addGlobalTarget, type Place } from './commands/target.ts';
+import { addSource } from './commands/source.ts';
 import { addRestart } from './commands/restart.ts';
 import { addTrace } from './commands/trace.ts';
 import { addUp } from './commands/up-command.ts';
@@ -25,6 +26,7 @@ const commands = [
   addRestart,
   addNode,
   addDown,
+  addSource,
   addDlq,
   addTrace,
   addCompose,

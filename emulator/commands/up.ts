@@ -25,6 +25,8 @@ export interface UpOptions {
   readonly itemPartitions: number;
   readonly timeouts: Timeouts;
   readonly links: boolean;
+  readonly privateShop: readonly string[];
+  readonly contact?: string;
 }
 
 const stopWithinMs = 5_000;
@@ -91,6 +93,8 @@ export async function up(options: UpOptions): Promise<number> {
       itemPartitions: options.itemPartitions,
       timeouts: options.timeouts,
       links: options.links,
+      privateShops: options.privateShop,
+      contact: options.contact,
       awsEndpoint: process.env['AWS_ENDPOINT_URL'] || undefined,
       lambdaEndpoint: process.env['AWS_ENDPOINT_URL_LAMBDA'] || undefined,
       collector: collectorOf(process.env),

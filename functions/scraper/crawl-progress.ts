@@ -15,6 +15,7 @@ import { itemsPerPageMax } from '../../contracts/item-page.ts';
 import type { Item, ItemContent } from '../../contracts/item.ts';
 import { packedStateLengthMax, type CrawlLease, type CrawlState } from '../../contracts/node-api.ts';
 import type { ShopSource } from '../../contracts/source.ts';
+import { extractionVersion, type Answerable, type Extracted } from './extract-items.ts';
 
 /** A page still to be read; depth 0 is a start page. */
 export type Entry = Readonly<CrawlState['frontier'][number]>;
@@ -157,7 +158,7 @@ export class CrawlProgress {
     const known = this.known(url);
     if (!known) return;
     this.#see(known);
-    this.enqueue(known, depth + 1, url);
+    this.enqueue(known, depth + 1, known.at ?? url);
   }
   #see({ skus, cut }: KnownPage): void {
     if (cut !== undefined) this.#cut(cut);
@@ -165,6 +166,17 @@ export class CrawlProgress {
       if (!this.#seen.has(sku)) this.counts.itemsSeen++;
       this.#seen.add(sku);
     }
+  }
+  /**
+   * What the page's items were named by when it was read last, and none of them is now: it is not believed that all lost
+   * it. A lone item may be without a price.
+   */
+  lost(url: string, { unanswered, items }: Pick<Extracted, 'unanswered' | 'items'>): Answerable | undefined {
+    const known = this.known(url);
+    if (known === undefined || known.skus.length === 0) return undefined;
+    return unanswered.find(
+      (name) => known.unanswered?.includes(name) !== true && (name === 'sku' || items.length > 1),
+    );
   }
   /** After its items were published; those whose content is not known are left out. */
   keepAs(url: string, page: KnownPage): void {
@@ -260,9 +272,13 @@ export class CrawlProgress {
 
 /** A new crawl starts at the source's pages and knows what the last one saw; a resumed one goes on. */
 function beginState({ source, state, resumed }: UnpackedLease): CrawlState {
-  const extraction = hash('sha256', JSON.stringify([source.selectors ?? null, source.currency]));
+  const reading = [extractionVersion, source.selectors ?? null, source.currency];
+  const extraction = hash('sha256', JSON.stringify(reading));
   if (state && resumed && state.extraction === extraction) return state;
-  const pages = state?.extraction === extraction ? state.pages : newRecord<KnownPage>();
+  const pages = state?.pages ?? newRecord<KnownPage>();
+  // Read in another way they may say something else, modified or not. What they said is known until then.
+  if (state?.extraction !== extraction)
+    for (const [url, page] of Object.entries(pages)) pages[url] = { ...page, etag: null, lastModified: null };
   const starts = [...new Set(source.startUrls.map((url) => new URL(url).href))];
   return {
     frontier: starts.slice(0, source.pagesMax).map((url) => ({ url, depth: 0 })),

@@ -4,6 +4,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +12,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { itemVersion } from '../../contracts/ids.ts';
 import { item } from '../integration/database/fresh-database.ts';
-import { connectToBrokerOf, publishPage } from '../support/publish-page.ts';
+import { connectToBrokerOf, enterSourceByHand, publishPage } from '../support/publish-page.ts';
 import { eventually, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -111,7 +112,7 @@ const isNotNeeded: Try = async (command) => {
 
 let published = 0;
 async function publishMalformed(): Promise<void> {
-  await system.change('PUT', '/sources/by-hand', { kind: 'partner', name: 'by-hand' });
+  await enterSourceByHand(system, 'by-hand');
   const ordinal = published++;
   const lamp = item(`lamp-${ordinal}`, itemVersion({ intake: 1, ordinal }), { price: 'ten' as never });
   const broker = await connectToBrokerOf(system);
@@ -160,6 +161,19 @@ const inShell: Try = async (command) => {
   expect(JSON.parse(stdout)).toMatchObject({ about: 'files', source: 'acme' });
 };
 
+/** At the demo shop of this system, which has a port of its own. */
+const atShop: Try = async (command) => {
+  const shop = new URL(system.ready.demoShop ?? '').host;
+  const file = join(system.folder, 'shop.json');
+  await writeFile(
+    file,
+    readFileSync(`${root}/docs/examples/shop.json`, 'utf8').replace('127.0.0.1:7430', shop),
+  );
+  const here = command.replaceAll('127.0.0.1:7430', shop).replace('docs/examples/shop.json', file);
+  const { stdout } = await run(process.execPath, [`${root}/emulator/cli.ts`, ...wordsOf(here)]);
+  expect(stdout).toMatch(/Items \([15]\)\n[^]*Problems \(0\)\n/);
+};
+
 /** Minutes long: CI has a step for it. */
 const inStep =
   (step: string): Try =>
@@ -206,6 +220,18 @@ const tried: Readonly<Record<string, Try>> = {
     const { stdout } = await system.baton('open');
     const opened = await fetch(stdout.trim(), { redirect: 'manual' });
     expect([opened.status, opened.headers.get('set-cookie')]).toEqual([303, expect.any(String)]);
+  },
+  'npm run baton -- source try http://127.0.0.1:7430/p/LAM-001 --private-shop 127.0.0.1:7430': atShop,
+  'npm run baton -- source try docs/examples/shop.json --private-shop 127.0.0.1:7430': atShop,
+  'npm run baton -- source put docs/examples/shop.json': onSystem,
+  'npm run baton -- source list': async (command) => {
+    await onSystem(command);
+    expect((await system.baton('source', 'list')).stdout).toMatch(/my-shop +shop/);
+  },
+  'npm run baton -- source delete my-shop --yes': async (command) => {
+    await onSystem(command);
+    expect((await system.baton('source', 'list')).stdout).not.toContain('my-shop');
+    expect(await system.baton('source', 'delete', 'my-shop', '--yes')).toMatchObject({ code: 1 });
   },
   'npm run baton -- nodes': onSystem,
   'npm run baton -- kill leader': onSystem,
