@@ -35,6 +35,8 @@ const awsStageSchema = z
         'the whole ARN of a secret of RDS, with its last six characters',
       )
       .optional(),
+    /** No node runs, while a database is restored: what it is told then, no node may contradict. */
+    nodesStopped: z.boolean().default(false),
     brokerDeployment: z.enum(['SINGLE_INSTANCE', 'CLUSTER_MULTI_AZ']),
     natGateways: z.int().min(1).max(3),
     /** vsftpd on Fargate; without it `ftpAddress` names a server elsewhere. */

@@ -13,6 +13,7 @@ import { addInvoke } from './commands/invoke.ts';
 import { addMail } from './commands/mail.ts';
 import { addNode } from './commands/node-recover.ts';
 import { addDown } from './commands/down.ts';
+import { addSql } from './commands/sql.ts';
 import { addGlobalTarget, type Place } from './commands/target.ts';
 import { addSource } from './commands/source.ts';
 import { addRestart } from './commands/restart.ts';
@@ -29,6 +30,7 @@ const commands = [
   addSource,
   addDlq,
   addTrace,
+  addSql,
   addCompose,
   addLocalstack,
   addInvoke,

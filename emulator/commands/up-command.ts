@@ -21,6 +21,11 @@ export function addUp(program: Command, finish: Finish): void {
         `web nodes that elect a leader: ${nodes.countDefault} in a new folder; another number than before changes the cluster`,
       ).argParser(countOfNodes),
     )
+    .option(
+      '--restored',
+      'the database comes from a backup: what it knew of readers and nodes is forgotten',
+      false,
+    )
     .option('--isolated', 'free ports throughout instead of the usual ones', false)
     .option('--no-demo', 'without demo shop and demo sources')
     .addOption(

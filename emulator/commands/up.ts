@@ -18,6 +18,7 @@ export interface UpOptions {
   readonly data: string;
   /** Undefined keeps what the data folder has. */
   readonly nodes: number | undefined;
+  readonly restored: boolean;
   readonly isolated: boolean;
   readonly demo: boolean;
   readonly json: boolean;
@@ -87,6 +88,7 @@ export async function up(options: UpOptions): Promise<number> {
     {
       layout,
       nodes: options.nodes,
+      restored: options.restored,
       isolated: options.isolated,
       demo: options.demo,
       broker: options.broker,

@@ -39,6 +39,7 @@ export async function startLauncher({ onFault }: { onFault?: (what: string) => v
       transfer: notHere,
       restart: notHere,
       recover: notHere,
+      sql: notHere,
       down: () => void done.push('down'),
     },
   );

@@ -194,6 +194,9 @@ const not =
   (why: string): Try =>
   async () =>
     why;
+const sqlInContainer = not(
+  'test/integration/database/sql-by-hand.test.ts runs the module that it runs, out of containers',
+);
 const recoversInContainer = not(
   'test/system/node-recover.test.ts runs the module that it runs, out of containers',
 );
@@ -272,6 +275,8 @@ const tried: Readonly<Record<string, Try>> = {
   'npm run baton -- down': async () => {
     expect((await system.baton('down')).code).toBe(0);
   },
+  'npm run baton -- sql "SELECT release, since FROM functions_in_force"': onSystem,
+  'npm run baton -- up --restored': not('test/system/restored.test.ts runs it'),
   'npm run simulate -- --elections 2000 --seed 7': plainly,
   'npm run chaos -- --minutes 1': inStep('npm run --silent chaos -- --minutes 1'),
   'npm run baton -- doctor': plainly,
@@ -307,6 +312,12 @@ const tried: Readonly<Record<string, Try>> = {
   'docker compose -f emulator/compose.yaml run --rm --no-deps node-3 node nodes/recover.ts':
     recoversInContainer,
   'docker compose -f emulator/compose.yaml start node-3': recoversInContainer,
+  'docker compose -f emulator/compose.yaml run --rm --no-deps node-1 node nodes/sql.ts --yes "SELECT release, since FROM functions_in_force"':
+    sqlInContainer,
+  'docker compose -f emulator/compose.yaml stop node-1 node-2 node-3': sqlInContainer,
+  'docker compose -f emulator/compose.yaml run --rm --no-deps node-1 node nodes/sql.ts --yes --file nodes/database/restored.sql':
+    sqlInContainer,
+  'docker compose -f emulator/compose.yaml start node-1 node-2 node-3': sqlInContainer,
   'aws lambda invoke --endpoint-url http://127.0.0.1:PORT --function-name redirect --cli-binary-format raw-in-base64-out --payload file://test/support/events/function-url.json answer.json':
     not('CI has no AWS CLI; whatever invokes a function here uses the same API'),
 };

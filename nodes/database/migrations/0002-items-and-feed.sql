@@ -1,4 +1,3 @@
--- Up Migration
 -- Sources, their items with every version, and the feed of what changed. The statement that writes items is
 -- nodes/database/write-items.ts.
 

@@ -1,4 +1,3 @@
--- Up Migration
 -- Crawls, which a worker takes, goes on with and ends, and named leases for whatever else one at a time may do.
 
 CREATE TABLE crawls (
