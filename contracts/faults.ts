@@ -3,6 +3,8 @@
 import * as z from 'zod';
 
 export const launcherChaosPath = '/chaos';
+/** GET answers `servicesViewSchema` of public-api.ts. */
+export const launcherServicesPath = '/services';
 
 /** A command of emulator/faults/grammar.ts. */
 export const faultCommandSchema = z.strictObject({ command: z.string().min(1).max(500) });

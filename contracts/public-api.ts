@@ -162,9 +162,32 @@ export const fileListSchema = z.object({ files: z.array(fileViewSchema) });
 export const crawlListSchema = z.object({ crawls: z.array(crawlViewSchema) });
 export const mailListSchema = z.object({ mails: z.array(mailViewSchema) });
 
-/** `inForce`: what is broken on purpose, in words. `possible`: a launcher runs this node, so it can be asked to break something. */
-export const faultsViewSchema = z.object({ possible: z.boolean(), inForce: z.array(z.string()) });
+/**
+ * `inForce`: what is broken on purpose, in words. `possible`: a launcher runs this node, so it can be asked to break something.
+ * `mayBreak`: the session that asks is an operator's.
+ */
+export const faultsViewSchema = z.object({
+  possible: z.boolean(),
+  mayBreak: z.boolean(),
+  inForce: z.array(z.string()),
+});
 export type FaultsView = z.infer<typeof faultsViewSchema>;
+
+/** What the launcher runs, as it sees it right now; none where there is no launcher. */
+export const servicesViewSchema = z.object({
+  services: z.array(
+    z.object({
+      name: z.string(),
+      state: z.string(),
+      /** URLs and `host:port`, with blanks between several. */
+      address: z.string(),
+      restarts: z.int(),
+      /** How it ended the last time; null when it never did. */
+      lastEnd: z.string().nullable(),
+    }),
+  ),
+});
+export type ServicesView = z.infer<typeof servicesViewSchema>;
 
 /** A link `/?key=<key>` opens the page once, and sets `cookie`. */
 export const sessionKeySchema = z.object({ key: z.string(), cookie: z.string() });

@@ -38,6 +38,7 @@ export const publicRoutes = {
   discardDeadLetters: '/dead-letters/discard',
 
   faults: '/faults',
+  services: '/services',
   sessionKeys: '/session-keys',
 
   /** 200 or 503, for load balancers: Patroni's names. */

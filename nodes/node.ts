@@ -20,7 +20,7 @@ import { reportElections } from './raft-thread/report-elections.ts';
 import { watchSources } from './health/source-watch.ts';
 import { standBy } from './health/standby.ts';
 import type { Store } from './store.ts';
-import type { Launcher } from './web/faults.ts';
+import type { Launcher } from './web/launcher.ts';
 import { TraceExport, type SpanSender } from './tracing/trace-export.ts';
 import { takeForwarded } from './web/forward.ts';
 import { Guard } from './web/guard.ts';
@@ -60,7 +60,7 @@ export interface NodeAdapters {
   /** Where traces are told to; undefined tells nobody. */
   readonly collector?: SpanSender | undefined;
   readonly page: Page | undefined;
-  /** Where there is one: see nodes/web/faults.ts. */
+  /** Where there is one: see nodes/web/launcher.ts. */
   readonly launcher?: Launcher | undefined;
   readonly logger: Logger;
 }

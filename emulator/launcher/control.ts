@@ -1,15 +1,17 @@
 // How another terminal reaches a running system: a small HTTP listener of the launcher on loopback, with a token that
 // only this user can read. It injects faults and takes the system down; it reads and writes data by
 // statements that somebody typed, and never else. The nodes have a token of their own, with which they pass on what their
-// page wants broken.
+// page wants broken, and ask which services are up.
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { z } from 'zod';
 import {
   faultCommandSchema,
   launcherChaosPath,
+  launcherServicesPath,
   type FaultDone,
   type FaultList,
 } from '../../contracts/faults.ts';
+import type { ServicesView } from '../../contracts/public-api.ts';
 import { describeError } from '../../runtime/failure.ts';
 import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 import { readBounded } from '../../runtime/read-bounded.ts';
@@ -26,6 +28,7 @@ export interface ControlPorts {
   status(): Promise<SystemStatus>;
   /** `target`: a service, `leader`, or of `resume` `paused`. @returns what was done, in words. @throws Error with the reason. */
   fault(action: FaultAction, target: string): Promise<string>;
+  services(): ServicesView['services'];
   /** The faults in force. */
   faults(): FaultList['faults'];
   /** A command of faults/grammar.ts, as text. */
@@ -43,13 +46,15 @@ export interface ControlPorts {
 
 const host = '127.0.0.1';
 const bodyBytesMax = 4_096;
+/** What `faultsToken` is good for. */
+const pathsOfNodes: readonly unknown[] = [launcherChaosPath, launcherServicesPath];
 const faultSchema = z.strictObject({ target: z.string().min(1).max(64) });
 const sqlSchema = z.strictObject({ statement: z.string().min(1).max(bodyBytesMax) });
 const recoverSchema = faultSchema.extend({ by: z.string().min(1).max(100), yes: z.boolean() });
 
 export interface ControlTokens {
   readonly token: string;
-  /** The token that is good for commands of the fault grammar alone. */
+  /** The token that is good for commands of the fault grammar and the list of services alone. */
   readonly faultsToken: string;
 }
 
@@ -80,10 +85,12 @@ async function answer(
   const route = `${request.method} ${request.url}`;
   // The token is what counts; a page of another site could neither know it nor send it.
   const given = request.headers.authorization ?? '';
-  const passesOn = request.url === launcherChaosPath && sameSecret(given, `Bearer ${faultsToken}`);
+  const passesOn = pathsOfNodes.includes(request.url) && sameSecret(given, `Bearer ${faultsToken}`);
   if (!passesOn && !sameSecret(given, `Bearer ${token}`))
     return { status: 401, body: { error: 'this needs the control token of .baton/instance.json' } };
   if (route === 'GET /status') return { status: 200, body: await ports.status() };
+  if (route === `GET ${launcherServicesPath}`)
+    return { status: 200, body: { services: ports.services() } satisfies ServicesView };
   if (route === 'POST /down') {
     ports.down();
     return { status: 202, body: { done: 'going down' } };

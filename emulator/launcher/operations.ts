@@ -7,7 +7,7 @@ import { transferAnswerSchema } from '../../contracts/public-api.ts';
 import { publicRoutes } from '../../contracts/public-routes.ts';
 import { parseEventLine } from '../../runtime/logger.ts';
 import { callLeader } from '../cluster/call-leader.ts';
-import { systemStatus, type SystemStatus } from '../cluster/status.ts';
+import { systemStatus, type ServiceView, type SystemStatus } from '../cluster/status.ts';
 import { handedOver, transferRequest } from '../cluster/transfer.ts';
 import { ActiveFaults, activeText, type FaultTargets } from '../faults/active-faults.ts';
 import { parseChaos } from '../faults/grammar.ts';
@@ -61,6 +61,10 @@ export class Operations implements ControlPorts {
   status(): Promise<SystemStatus> {
     const { stack, supervisor } = this.#options;
     return systemStatus(stack.members, supervisor.views(), { faults: this.faults() });
+  }
+
+  services(): ServiceView[] {
+    return this.#options.supervisor.views();
   }
 
   faults(): FaultList['faults'] {

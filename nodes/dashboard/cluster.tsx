@@ -13,7 +13,7 @@ export function Cluster() {
         <>
           <p class="lead">
             {stale && 'Last known: '}
-            {leadershipText(view)} <span class="quiet">{fenceText(view)}</span>
+            {leadershipText(view)} <Fence view={view} />
           </p>
           <ul class="members">
             {view.members.map((member) => (
@@ -29,8 +29,9 @@ export function Cluster() {
 }
 
 function MemberCard({ member, view }: { member: ClusterView['members'][number]; view: ClusterView }) {
-  const service = services.value.get(member.id);
-  const standing = standingOf(member, view, service);
+  const { value: launched, stale } = services.value;
+  const service = stale ? undefined : launched?.services.find(({ name }) => name === member.id);
+  const standing = standingOf(member, view, service?.state);
   const isSelf = member.id === view.nodeId;
   return (
     <li class={`member ${standing}`} data-standing={standing}>
@@ -38,7 +39,8 @@ function MemberCard({ member, view }: { member: ClusterView['members'][number]; 
       <div>
         <h3>{isSelf ? member.id : <a href={member.publicUrl}>{member.id}</a>}</h3>
         <p class="role">
-          {standing === 'down' && service !== undefined ? `Down (${service})` : standingTexts[standing]}
+          {standingTexts[standing]}
+          {standing === 'down' && service !== undefined && ` (${service.state})`}
         </p>
         <p class="quiet">{isSelf ? `this page's node, term ${view.term}` : contactText(member, standing)}</p>
       </div>
@@ -51,10 +53,16 @@ function contactText({ lastContactMs }: { lastContactMs: number | null }, standi
   return lastContactMs === null ? 'never heard' : `heard ${formatAge(lastContactMs)} ago`;
 }
 
-function fenceText({ fence, generation }: ClusterView): string {
-  const members = generation === 1 ? '' : ` Members of generation ${generation}.`;
+function Fence({ view: { nodeId, fence, generation } }: { view: ClusterView }) {
   return (
-    (fence ? `The database takes writes of term ${fence.term}.` : 'The database does not answer.') + members
+    <>
+      {fence ? (
+        <span class="quiet">The database takes writes of term {fence.term}.</span>
+      ) : (
+        <strong class="bad">The database does not answer {nodeId}.</strong>
+      )}
+      {generation > 1 && <span class="quiet"> Members of generation {generation}.</span>}
+    </>
   );
 }
 

@@ -39,7 +39,7 @@ export function LostBanner() {
           {others.map(({ id, publicUrl }, index) => (
             <>
               {index > 0 && ', '}
-              <a href={publicUrl}>{id}</a>
+              <a href={`${publicUrl}/${location.hash}`}>{id}</a>
             </>
           ))}
         </p>

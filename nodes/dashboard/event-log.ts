@@ -1,11 +1,13 @@
 // What happened around the cluster, in words: elections, fence, faults, services, dead letters. Pure.
 // Leaves out what has a place of its own on the page: items, batches, files, crawls, mails.
-import type { BatonEvent } from '../../contracts/event.ts';
+import type { BatonEvent, EventType } from '../../contracts/event.ts';
 
 export interface LogEntry {
-  /** A stream that starts anew sends its past again; equal keys are one entry. */
+  /** Equal keys are one entry: a stream that starts anew sends its past again, and a page may fail every minute. */
   readonly key: string;
+  /** When it happened last. */
   readonly at: string;
+  readonly times: number;
   /** Who says so, where the text does not say it. */
   readonly process: string | undefined;
   readonly tone: 'plain' | 'good' | 'bad';
@@ -17,14 +19,19 @@ export interface LogEntry {
 export const logKept = 100;
 
 export function addToLog(log: readonly LogEntry[], events: readonly BatonEvent[]): readonly LogEntry[] {
-  const known = new Set(log.map(({ key }) => key));
-  const added = events
-    .map(toEntry)
-    .filter((entry) => entry !== undefined)
-    .filter(({ key }) => !known.has(key));
-  if (added.length === 0) return log;
+  const entries = new Map(log.toReversed().map((entry) => [entry.key, entry]));
+  let isNews = false;
+  for (const entry of events.map(toEntry)) {
+    const known = entry && entries.get(entry.key);
+    if (!entry || (known && Date.parse(known.at) >= Date.parse(entry.at))) continue;
+    entries.delete(entry.key); // The last is the newest.
+    entries.set(entry.key, { ...entry, times: (known?.times ?? 0) + 1 });
+    isNews = true;
+  }
+  if (!isNews) return log;
   // Several processes speak here, each by its own clock, so the time decides and not the arrival.
-  return [...added.toReversed(), ...log]
+  return [...entries.values()]
+    .toReversed()
     .sort((left, right) => Date.parse(right.at) - Date.parse(left.at))
     .slice(0, logKept);
 }
@@ -34,8 +41,11 @@ function toEntry(event: BatonEvent): LogEntry | undefined {
   if (!said) return undefined;
   const [tone, subject, text] = said;
   const process = text.includes(event.process) ? undefined : event.process;
-  return { key: JSON.stringify(event), at: event.at, process, tone, subject, text };
+  const key = foldedTypes.has(event.type) ? JSON.stringify([process, subject, text]) : JSON.stringify(event);
+  return { key, at: event.at, times: 1, process, tone, subject, text };
 }
+/** What comes again and again in the same words, and would push everything else out. */
+const foldedTypes: ReadonlySet<EventType> = new Set(['page.failed', 'message.dead-lettered', 'problem']);
 
 function describe(event: BatonEvent): [LogEntry['tone'], string, string] | undefined {
   switch (event.type) {
@@ -65,9 +75,9 @@ function describe(event: BatonEvent): [LogEntry['tone'], string, string] | undef
       ];
     case 'fault.injected':
       return [
-        'bad',
+        event.action === 'heal' || event.action === 'resume' ? 'good' : 'bad',
         'Fault',
-        `${event.action} ${event.target}${event.detail === null ? '' : `: ${event.detail}`}`,
+        faultText(event),
       ];
     case 'service.changed':
       return [
@@ -97,4 +107,11 @@ function describe(event: BatonEvent): [LogEntry['tone'], string, string] | undef
     case 'tick.received':
       return undefined;
   }
+}
+
+/** `detail` of a fault of the grammar is the whole command, which names action and target itself. */
+function faultText({ action, target, detail }: Extract<BatonEvent, { type: 'fault.injected' }>): string {
+  if (detail === null) return `${action} ${target}`;
+  if (detail.startsWith(`${action} `)) return detail;
+  return action === 'heal' ? `heal ${detail}` : `${action} ${target}: ${detail}`;
 }

@@ -1,8 +1,9 @@
 // Breaking the system from its page, where a launcher runs it: the same commands as `baton chaos`, the usual ones as
 // buttons. What is in force stands beside them, and heals by itself.
 import { signal } from '@preact/signals';
+import type { FaultsView } from '../../contracts/public-api.ts';
 import { publicRoutes } from '../../contracts/public-routes.ts';
-import { faults } from './state.ts';
+import { cluster, connection, faults, silentSince } from './state.ts';
 
 const usual = [
   { name: 'Kill the leader', command: 'kill leader' },
@@ -13,10 +14,14 @@ const usual = [
   { name: 'Kill the database', command: 'kill database' },
 ] as const;
 const answerWithinMs = 8_000;
+/** Of a node that is killed or frozen by what it passes on. */
+const lastAnswerWithinMs = 2_000;
 
 interface Outcome {
   readonly text: string;
   readonly isBad: boolean;
+  /** The node that shows this page, when it was struck before it could answer. */
+  readonly struck?: string;
 }
 const outcome = signal<Outcome | undefined>(undefined);
 const asking = signal(false);
@@ -27,6 +32,20 @@ export function Faults() {
   return (
     <details class="faults">
       <summary>Break it</summary>
+      {view.mayBreak ? (
+        <Commands inForce={view.inForce} />
+      ) : (
+        <p class="quiet">
+          Only an operator may: <code>npm run baton -- open</code> prints a link that opens this page as one.
+        </p>
+      )}
+    </details>
+  );
+}
+
+function Commands({ inForce }: Pick<FaultsView, 'inForce'>) {
+  return (
+    <>
       <p class="buttons">
         {usual.map(({ name, command }) => (
           <button
@@ -60,11 +79,12 @@ export function Faults() {
       </form>
       <p role="status" class={`outcome${outcome.value?.isBad ? ' bad' : ''}`}>
         {outcome.value?.text}
+        {outcome.value?.struck !== undefined && <Struck node={outcome.value.struck} />}
       </p>
-      {view.inForce.length > 0 && (
+      {inForce.length > 0 && (
         <div class="in-force">
           <ul>
-            {view.inForce.map((fault) => (
+            {inForce.map((fault) => (
               <li key={fault}>{fault}</li>
             ))}
           </ul>
@@ -73,34 +93,51 @@ export function Faults() {
           </button>
         </div>
       )}
-    </details>
+    </>
   );
 }
 
-/** Needs a session, as every change. */
+function Struck({ node }: { node: string }) {
+  return connection.value === 'live' ? (
+    <> It struck {node}, which shows this page and is back.</>
+  ) : (
+    <> It struck {node}, which shows this page and so could not answer. The page goes on when it is back.</>
+  );
+}
+
 async function say(command: string): Promise<void> {
+  const struck = nodeStruckBy(command);
   asking.value = true;
+  outcome.value = { text: `Sent: ${command}.`, isBad: false };
   try {
     const response = await fetch(publicRoutes.faults, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ command }),
-      signal: AbortSignal.timeout(answerWithinMs),
+      signal: AbortSignal.timeout(struck === undefined ? answerWithinMs : lastAnswerWithinMs),
     });
     const answer = (await response.json()) as { done?: string; detail?: string };
-    if (response.status === 401 || response.status === 403)
-      outcome.value = {
-        text: 'Only an operator may: `npm run baton -- open` prints a link that opens this page as one.',
-        isBad: true,
-      };
-    else
-      outcome.value = {
-        text: answer.done ?? answer.detail ?? `answered ${response.status}`,
-        isBad: !response.ok,
-      };
+    outcome.value = {
+      text: answer.done ?? answer.detail ?? `answered ${response.status}`,
+      isBad: !response.ok,
+    };
   } catch {
-    outcome.value = { text: 'No answer: this node may be what was broken.', isBad: true };
+    if (struck === undefined)
+      outcome.value = { text: `${command}: no answer, so nobody knows whether it was done.`, isBad: true };
+    else {
+      silentSince.value ??= Date.now();
+      outcome.value = { text: `Sent: ${command}.`, isBad: false, struck };
+    }
   } finally {
     asking.value = false;
   }
+}
+
+/** The node that shows this page, if it answers now and the command ends or freezes it. */
+function nodeStruckBy(command: string): string | undefined {
+  const { value: view } = cluster.value;
+  const [action, target] = command.trim().split(/\s+/);
+  if (!view || connection.value !== 'live' || (action !== 'kill' && action !== 'pause')) return undefined;
+  const name = target === 'leader' ? view.leader?.nodeId : target;
+  return name === view.nodeId ? name : undefined;
 }

@@ -1,4 +1,4 @@
-// The page of a node: its cluster, the stream of items, queues, files, crawls and mails, live. It changes nothing but a
+// The page of a node: what is wrong, its cluster, the stream of items, queues, files, crawls and mails, live. It changes nothing but a
 // watch, which whoever got its mail may end; and on a laptop it breaks what it shows.
 import { effect } from '@preact/signals';
 import { render } from 'preact';
@@ -9,6 +9,8 @@ import { Faults } from './faults.tsx';
 import { Items } from './items.tsx';
 import { Crawls, EventLog, Files, Mails, Queues, Sources } from './panels.tsx';
 import { startPlace } from './place.ts';
+import { Problems } from './problems.tsx';
+import { Services } from './services.tsx';
 import { cluster, start } from './state.ts';
 import { Watched } from './watched.tsx';
 import './style.css';
@@ -26,8 +28,10 @@ function App() {
       </header>
       <main id="main" tabIndex={-1}>
         <LostBanner />
+        <Problems />
         <Watched />
         <Cluster />
+        <Services />
         <Faults />
         <div class="columns">
           <Items />

@@ -20,6 +20,7 @@ export function EventLog() {
                 <time dateTime={entry.at}>{formatClock(entry.at)}</time>
                 <p>
                   <strong>{entry.subject}</strong> {entry.text}{' '}
+                  {entry.times > 1 && <span class="quiet">{formatCount(entry.times)} times </span>}
                   {entry.process && <span class="quiet">{entry.process}</span>}
                 </p>
               </li>

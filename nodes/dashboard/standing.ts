@@ -19,7 +19,7 @@ export const standingTexts: Readonly<Record<Standing, string>> = {
   down: 'Down',
 };
 
-/** `serviceState`: what the supervisor said of the member's process, where there is a supervisor. */
+/** `serviceState`: of the member's process, as its supervisor sees it now, where there is a supervisor. */
 export function standingOf(
   member: ClusterView['members'][number],
   cluster: ClusterView,
@@ -35,10 +35,10 @@ export function standingOf(
   return member.voter ? 'follower' : 'learner';
 }
 
-function ownStanding({ role, state }: ClusterView): Standing {
+function ownStanding({ role, state, fence }: ClusterView): Standing {
   switch (state.kind) {
     case 'leading':
-      return 'leader';
+      return fence ? 'leader' : 'waiting';
     case 'waiting':
       return 'waiting';
     case 'resigned':

@@ -7,8 +7,10 @@ import type {
   CrawlView,
   FaultsView,
   FileView,
+  HealthView,
   MailView,
   QueuesView,
+  ServicesView,
   SourceStanding,
 } from '../../contracts/public-api.ts';
 import { publicRoutes } from '../../contracts/public-routes.ts';
@@ -25,6 +27,9 @@ export interface Known<T> {
 const unknown = { value: undefined, stale: false };
 
 export const cluster = signal<Known<ClusterView>>(unknown);
+export const health = signal<Known<HealthView>>(unknown);
+/** Of the launcher: a laptop has one, AWS has none. */
+export const services = signal<Known<ServicesView>>(unknown);
 export const queues = signal<Known<QueuesView>>(unknown);
 export const sources = signal<Known<{ standings: SourceStanding[] }>>(unknown);
 export const files = signal<Known<{ files: FileView[] }>>(unknown);
@@ -36,8 +41,6 @@ export const changes = signal<readonly ItemChange[]>([]);
 export const frozen = signal<readonly ItemChange[] | undefined>(undefined);
 export const filter = signal<ChangeFilter>({ text: '', kind: 'all' });
 export const log = signal<readonly LogEntry[]>([]);
-/** By service, as the supervisor said last; a laptop has one, AWS has none. */
-export const services = signal<ReadonlyMap<string, string>>(new Map());
 const stream = signal<StreamState | 'opening'>('opening');
 /** When the node last fell silent; undefined while it answers. */
 export const silentSince = signal<number | undefined>(undefined);
@@ -48,7 +51,6 @@ export const connection = computed<Connection>(() => {
   return stream.value === 'open' && cluster.value.value !== undefined ? 'live' : 'connecting';
 });
 
-const servicesMax = 100;
 // A stream over a connection that died without a word stays "open" for minutes; after this much silence it is renewed.
 const deafAfterMs = 10_000;
 
@@ -81,6 +83,8 @@ export function start(): void {
         silentSince.value ??= Date.now();
       }),
   });
+  const askHealth = ask(publicRoutes.health, 2_000, health);
+  const askServices = ask(publicRoutes.services, 2_000, services);
   ask(publicRoutes.queues, 2_000, queues);
   ask(publicRoutes.sources, 10_000, sources);
   const askFiles = ask(publicRoutes.files, 5_000, files);
@@ -88,15 +92,20 @@ export function start(): void {
   const askMails = ask(publicRoutes.mails, 5_000, mails);
   const askFaults = ask(publicRoutes.faults, 5_000, faults);
 
+  const askLeadership = (): void => {
+    askCluster();
+    askHealth();
+  };
   /** What is shown of these things is asked for again when one of them changed. */
   const askAgain: Partial<Record<EventType, () => void>> = {
-    'role.changed': askCluster,
-    'fence.claimed': askCluster,
-    'fence.refused': askCluster,
+    'role.changed': askLeadership,
+    'fence.claimed': askLeadership,
+    'fence.refused': askLeadership,
     'file.changed': askFiles,
     'crawl.changed': askCrawls,
     'mail.changed': askMails,
     'fault.injected': askFaults,
+    'service.changed': askServices,
   };
   function take(events: readonly BatonEvent[]): void {
     changes.value = addChanges(
@@ -104,13 +113,6 @@ export function start(): void {
       events.filter((event) => event.type === 'item.changed'),
     );
     log.value = addToLog(log.value, events);
-    const told = events.filter((event) => event.type === 'service.changed');
-    if (told.length > 0)
-      services.value = new Map(
-        [...services.value, ...told.map(({ service, state }) => [service, state] as const)].slice(
-          -servicesMax,
-        ),
-      );
     for (const type of new Set(events.map((event) => event.type))) askAgain[type]?.();
   }
 }

@@ -1,6 +1,7 @@
 // Who may do what on the public listener: Host and Origin of our own (DNS rebinding, other sites' pages), bearer tokens
-// with roles, and a cookie session that a one-time key opens. Never logs a token.
-import { randomBytes } from 'node:crypto';
+// with roles, and a cookie session that a one-time key opens. A session is a statement signed with its role's token, so every
+// node knows it, also one that was just started (docs/decisions/0048). Never logs a token.
+import { createHmac, randomBytes } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import type { Tokens } from '../../contracts/secrets.ts';
 import { Failure } from '../../runtime/failure.ts';
@@ -11,19 +12,25 @@ export type Role = (typeof roles)[number];
 
 const keyValidMs = 10 * 60_000;
 const sessionValidMs = 12 * 60 * 60_000;
-const kept = 100; // Keys and sessions each; the oldest goes first.
+const keysMax = 100; // The oldest goes first.
 export const sessionCookie = 'baton-session';
 
 export class Guard {
   readonly #tokens: () => Promise<Tokens>;
   readonly #hosts: () => ReadonlySet<string>;
+  readonly #now: () => number;
+  /** Until when each is good. */
   readonly #keys = new Map<string, number>();
-  readonly #sessions = new Map<string, number>();
 
   /** `hosts`: every `host:port` that this listener is known as. */
-  constructor(options: { tokens: () => Promise<Tokens>; hosts: () => ReadonlySet<string> }) {
+  constructor(options: {
+    tokens: () => Promise<Tokens>;
+    hosts: () => ReadonlySet<string>;
+    now?: () => number;
+  }) {
     this.#tokens = options.tokens;
     this.#hosts = options.hosts;
+    this.#now = options.now ?? Date.now; // Nodes compare each other's sessions with it.
   }
 
   /** @throws Failure FORBIDDEN for a Host or Origin that is not ours. */
@@ -49,14 +56,32 @@ export class Guard {
     return role === undefined ? undefined : (await this.#tokens())[role];
   }
 
-  newKey(): string {
-    return issue(this.#keys, keyValidMs);
+  /** Whose session this request brings. For the page to offer what it may do: without an Origin it changes nothing. */
+  async sessionRole({ headers }: FastifyRequest): Promise<Role | undefined> {
+    const { role, until, signature } = cookiePattern.exec(headers.cookie ?? '')?.groups ?? {};
+    const named = roles.find((name) => name === role);
+    if (named === undefined || until === undefined || signature === undefined) return undefined;
+    if (!sameSecret(signature, sign(named, until, await this.#tokens()))) return undefined;
+    return Number(until) * 1_000 > this.#now() ? named : undefined;
   }
-  /** A session's id for a key that was not used yet. */
-  openSession(key: string): string | undefined {
-    if (!isValid(this.#keys, key)) return undefined;
+
+  /** A key of this very node. */
+  newKey(): string {
+    const key = randomBytes(32).toString('hex');
+    this.#keys.set(key, this.#now() + keyValidMs);
+    for (const oldest of this.#keys.keys()) {
+      if (this.#keys.size <= keysMax) break;
+      this.#keys.delete(oldest);
+    }
+    return key;
+  }
+  /** An operator's session for a key that was not used yet. */
+  async openSession(key: string): Promise<string | undefined> {
+    const keyUntil = this.#keys.get(key);
     this.#keys.delete(key);
-    return issue(this.#sessions, sessionValidMs);
+    if (keyUntil === undefined || keyUntil <= this.#now()) return undefined;
+    const until = String(Math.floor((this.#now() + sessionValidMs) / 1_000));
+    return `operator.${until}.${sign('operator', until, await this.#tokens())}`;
   }
 
   async #roleOf(request: FastifyRequest): Promise<Role | undefined> {
@@ -68,26 +93,15 @@ export class Guard {
       // All are compared, so that the time says nothing about which one was near.
       return roles.filter((role) => sameSecret(bearer, tokens[role])).at(-1);
     }
-    const cookie = new RegExp(`(?:^|; )${sessionCookie}=(?<id>[0-9a-f]{64})(?:;|$)`).exec(
-      request.headers.cookie ?? '',
-    );
-    const id = cookie?.groups?.['id'];
     // A cookie travels by itself, so a page of ours has to say that it asked: Origin is checked to be this host.
-    if (id === undefined || request.headers.origin === undefined) return undefined;
-    return isValid(this.#sessions, id) ? 'operator' : undefined;
+    return request.headers.origin === undefined ? undefined : await this.sessionRole(request);
   }
 }
 
-function issue(store: Map<string, number>, validMs: number): string {
-  const id = randomBytes(32).toString('hex');
-  store.set(id, performance.now() + validMs);
-  for (const oldest of store.keys()) {
-    if (store.size <= kept) break;
-    store.delete(oldest);
-  }
-  return id;
-}
-function isValid(store: ReadonlyMap<string, number>, id: string): boolean {
-  const until = store.get(id);
-  return until !== undefined && until > performance.now();
+const cookiePattern = new RegExp(
+  `(?:^|; )${sessionCookie}=(?<role>[a-z]+)\\.(?<until>\\d{1,12})\\.(?<signature>[\\w-]{43})(?:;|$)`,
+);
+/** `until`: in seconds since 1970. */
+function sign(role: Role, until: string, tokens: Tokens): string {
+  return createHmac('sha256', tokens[role]).update(`baton session\n${role}\n${until}`).digest('base64url');
 }

@@ -59,11 +59,12 @@ export function addPage(app: FastifyInstance, page: Page | undefined, guard: Gua
   app.get('/', async (request, reply) => {
     const { key } = parse(z.object({ key: z.string().max(100).optional() }), request.query);
     if (key !== undefined) {
-      const session = guard.openSession(key);
+      const session = await guard.openSession(key);
       if (session === undefined) return refuseLink(request, reply);
+      const secure = request.protocol === 'https' ? '; Secure' : ''; // As a proxy in front says.
       // The key leaves the address bar and the history with the redirect.
       return reply
-        .header('set-cookie', `${sessionCookie}=${session}; Path=/; HttpOnly; SameSite=Strict`)
+        .header('set-cookie', `${sessionCookie}=${session}; Path=/; HttpOnly; SameSite=Strict${secure}`)
         .header('referrer-policy', 'no-referrer')
         .redirect('/', 303);
     }

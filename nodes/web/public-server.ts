@@ -17,18 +17,20 @@ import type { RaftThread } from '../raft-thread/thread.ts';
 import type { Store } from '../store.ts';
 import { addCluster, clusterOperations } from './cluster.ts';
 import { addDeadLetters, deadLetterOperations } from './dead-letters.ts';
-import { addFaults, faultOperations, type Launcher } from './faults.ts';
+import { addFaults, faultOperations } from './faults.ts';
 import { forwardWrites } from './forward.ts';
 import type { Guard } from './guard.ts';
 import { addFiles, fileOperations } from './files.ts';
 import { addHealth, healthOperations } from './health.ts';
 import { addItems, itemOperations } from './items.ts';
+import type { Launcher } from './launcher.ts';
 import type { Live } from './live.ts';
 import { openApi, type Operation } from './openapi.ts';
 import { addPage, pageOperations, type Page } from './page.ts';
 import { problemsOfFramework, useProblems } from './problem-details.ts';
 import { addQueues, queueOperations, sharedDepths } from './queues.ts';
 import { addRecent, recentOperations } from './recent.ts';
+import { addServices, serviceOperations } from './services.ts';
 import { addSources, sourceOperations } from './sources.ts';
 import { addTraces, traceOperations } from './traces.ts';
 import { addUnsubscribe, unsubscribeOperations, unsubscribeRoute } from './unsubscribe.ts';
@@ -77,6 +79,7 @@ export const operations: readonly Operation[] = [
   ...traceOperations,
   ...faultOperations,
   ...fileOperations,
+  ...serviceOperations,
   ...recentOperations,
   ...pageOperations,
   ...healthOperations,
@@ -109,7 +112,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     if (request.url !== publicRoutes.health) guard.checkOrigin(request);
     return undefined;
   });
-  // A key opens a session of the very node that made it; and whoever breaks the leader must not need it.
+  // A key is good at the very node that made it; and whoever breaks the leader must not need it.
   const local = new Set<string>([publicRoutes.sessionKeys, publicRoutes.faults]);
   forwardWrites(app, {
     leadership,
@@ -133,6 +136,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     addDeadLetters(app, options);
     addTraces(app, options);
     addFaults(app, options);
+    addServices(app, options);
     addUnsubscribe(app, options);
     options.live.addTo(app);
     addPage(app, options.page, guard);

@@ -82,16 +82,38 @@ test('the leader, the followers and their last contact are named, and a change o
   ]);
 });
 
-test('a member that falls silent is drawn as silent, and one whose process ended as down', async () => {
+test('a member that falls silent is drawn as silent', async () => {
   await open();
   node.heardMsAgo.set('node-2', 5_000);
-  node.show({ type: 'service.changed', service: 'node-3', state: 'restarting', detail: null }, 'emulator');
   await expect.poll(standings).toEqual([
     ['node-1', 'leader'],
     ['node-2', 'silent'],
-    ['node-3', 'down'],
+    ['node-3', 'follower'],
   ]);
-  expect(await page.locator('.member').nth(2).innerText()).toContain('Down (restarting)');
+});
+
+test('what is wrong stands above everything else while it is wrong, in the words of the node', async () => {
+  await open();
+  await page.waitForSelector('.member');
+  expect(await page.locator('.problems').count()).toBe(0);
+  node.problems.push('RabbitMQ does not answer: mails wait in the outbox', 'shop is overdue');
+  await page.waitForSelector('.problems', { timeout: 10_000 });
+  expect(await page.locator('.problems').innerText()).toMatch(
+    /^What is wrong, as node-1 sees it\s+RabbitMQ does not answer: mails wait in the outbox\s+shop is overdue$/,
+  );
+  expect(await violations(page)).toEqual([]);
+  await page.getByRole('status').filter({ hasText: 'There are 2 problems.' }).waitFor();
+  node.problems.length = 0;
+  await expect.poll(() => page.locator('.problems').count(), { timeout: 10_000 }).toBe(0);
+});
+
+test('a leader that does not reach the database is not drawn as one that writes', async () => {
+  node.databaseIs('away');
+  await open();
+  expect(await standings()).toContainEqual(['node-1', 'waiting']);
+  expect(await page.locator('.lead .bad').innerText()).toBe('The database does not answer node-1.');
+  node.databaseIs('there');
+  await page.waitForSelector('.member.leader', { timeout: 10_000 });
 });
 
 test('a committed row is on the screen by itself: it is pushed, and the page asks for no change', async () => {
@@ -115,7 +137,7 @@ test('a committed row is on the screen by itself: it is pushed, and the page ask
     delays.push((await page.evaluate<number>(`seen[${id}]`)) - committedAt);
   }
   // It asks for the others' standing and for the queues now and then; what they answer names no item.
-  const looks = ['/cluster', '/queues', '/files', '/crawls', '/mails'];
+  const looks = ['/cluster', '/health', '/services', '/queues', '/files', '/crawls', '/mails'];
   expect(asked.map((url) => new URL(url).pathname).filter((path) => !looks.includes(path))).toEqual([]);
   // For docs/performance.md: how soon says as much about the machine as about the page.
   process.stdout.write(
@@ -258,7 +280,7 @@ test('when the node dies the page says so and names the others; when it is back 
   expect(await page.locator('.banner').innerText()).toContain('node-1 does not answer');
   expect(
     await page.locator('.banner a').evaluateAll((links) => links.map((link) => link.getAttribute('href'))),
-  ).toEqual(['http://127.0.0.1:2', 'http://127.0.0.1:3']);
+  ).toEqual(['http://127.0.0.1:2/', 'http://127.0.0.1:3/']);
   expect(await page.locator('.lead').innerText()).toMatch(/^Last known:/);
   expect(await violations(page)).toEqual([]);
   commit({}, {});

@@ -10,7 +10,7 @@ import { Leadership } from '../../nodes/leadership.ts';
 import type { RaftStatus } from '../../nodes/raft-thread/messages.ts';
 import type { RaftThread } from '../../nodes/raft-thread/thread.ts';
 import type { SourceAge, Store } from '../../nodes/store.ts';
-import type { Launcher } from '../../nodes/web/faults.ts';
+import type { Launcher } from '../../nodes/web/launcher.ts';
 import { Guard } from '../../nodes/web/guard.ts';
 import { Live } from '../../nodes/web/live.ts';
 import { bundlePage } from '../../nodes/web/page.ts';
@@ -39,9 +39,14 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
   const watches = new Map<string, Omit<Watch, 'email'>>();
   const items = new Map<string, { item: Item; history: Item[] }>();
   const depths = new Map<string, number>(Object.values(queues).map(({ name }) => [name, 0]));
+  const problems: string[] = [];
+  let database: 'there' | 'away' = 'there';
   const heardMsAgo = new Map<string, number>();
   const ownAnswers: Partial<Store> = {
-    fence: async () => ({ term: simulated.orders.databaseTerm, holder: 'node-1' }),
+    fence: async () => {
+      if (database === 'away') throw new Error('the database does not answer');
+      return { term: simulated.orders.databaseTerm, holder: 'node-1' };
+    },
     counts: async () => ({ items: 1, itemVersions: 2, files: 0, mailsSent: 0 }),
     sources: async () => [],
     sourceAges: async () => lists.sourceAges,
@@ -87,16 +92,17 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
     show({ type: 'role.changed', node: 'node-1', from: 'follower', to: role.kind, term, leader, reason });
   });
   const hosts = new Set<string>();
-  const guard = new Guard({
-    tokens: async () => ({ reader: readerToken, editor: token, operator: token }),
-    hosts: () => hosts,
-  });
+  let guard: Guard;
   const port = await freePort(); // It is given up and taken again.
   let live: Live;
   let stop: () => Promise<void>;
   let cutStreams: () => void;
 
   async function start(): Promise<void> {
+    guard = new Guard({
+      tokens: async () => ({ reader: readerToken, editor: token, operator: token }),
+      hosts: () => hosts,
+    });
     live = new Live(store, (error) => logger.error(String(error)));
     const server = createPublicServer({
       nodeId: 'node-1',
@@ -118,7 +124,7 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
       },
       live,
       guard,
-      problems: { list: () => [] },
+      problems: { list: () => problems },
       metrics: new Metrics(),
       logger,
       page,
@@ -142,6 +148,9 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
     items,
     depths,
     heardMsAgo,
+    /** Of the node, as /health tells them. */
+    problems,
+    databaseIs: (state: 'there' | 'away') => (database = state),
     url: `http://127.0.0.1:${port}`,
     token,
     readerToken,

@@ -1,14 +1,18 @@
 // The launcher's real control listener over faults that only note what they would do to processes: for tests of whoever
 // asks it.
+import type { ServicesView } from '../../contracts/public-api.ts';
 import { startControl } from '../../emulator/launcher/control.ts';
 import { ActiveFaults, activeText } from '../../emulator/faults/active-faults.ts';
 import { parseChaos } from '../../emulator/faults/grammar.ts';
 import { systemStatus } from '../../emulator/cluster/status.ts';
 
-export async function startLauncher() {
+/** `onFault`: as soon as one is carried out, and before the answer. */
+export async function startLauncher({ onFault }: { onFault?: (what: string) => void } = {}) {
   const done: string[] = [];
+  const services: ServicesView['services'] = [];
   const note = (what: string) => (name: string) => {
     done.push(`${what} ${name}`);
+    onFault?.(`${what} ${name}`);
     return 4711;
   };
   const faults = new ActiveFaults({
@@ -28,6 +32,7 @@ export async function startLauncher() {
     { port: 0, ...tokens },
     {
       status: () => systemStatus([], [], { faults: faults.list().map(activeText) }),
+      services: () => services,
       faults: () => faults.list().map(activeText),
       chaos: (command) => faults.carryOut(parseChaos(command)),
       fault: notHere,
@@ -42,6 +47,8 @@ export async function startLauncher() {
     ...tokens,
     url: control.url,
     done,
+    /** What it says that it runs. */
+    services,
     forNodes: { url: control.url, token: async () => tokens.faultsToken },
     async close(): Promise<void> {
       faults.close();

@@ -33,14 +33,17 @@ async function ask(
 const breakIt = (command: string) => ask('/faults', { json: { command } });
 
 test('a command of the grammar is carried out, shows while it is in force, and is healed', async () => {
-  expect(await ask('/faults')).toEqual({ status: 200, json: { possible: true, inForce: [] } });
+  expect(await ask('/faults')).toEqual({
+    status: 200,
+    json: { possible: true, mayBreak: false, inForce: [] },
+  });
   const { status, json } = await breakIt('pause leader for 20s');
   expect([status, json['done']]).toEqual([200, expect.stringContaining('pause node-1')]);
   const { inForce } = (await ask('/faults')).json;
   expect(inForce).toEqual([expect.stringContaining('pause node-1')]);
   await breakIt('heal');
   expect(launcher.done.filter((what) => what !== 'links')).toEqual(['pause node-1', 'resume node-1']);
-  expect((await ask('/faults')).json).toEqual({ possible: true, inForce: [] });
+  expect((await ask('/faults')).json).toMatchObject({ possible: true, inForce: [] });
 });
 
 test('a follower passes it on by itself: the leader may be what is to be broken', async () => {
@@ -71,7 +74,14 @@ test('only an operator breaks things', async () => {
   expect(launcher.done).toEqual([]);
 });
 
-test('the nodes’ token is good for faults alone: it reads no state and takes nothing down', async () => {
+test('the services of the launcher are listed as they stand, and nothing more is told of them', async () => {
+  const service = { name: 'broker', state: 'up', address: 'amqps://127.0.0.1:1', restarts: 0, lastEnd: null };
+  const withMore = { ...service, pid: 4711, log: '/somewhere/broker.log' };
+  launcher.services.push(withMore);
+  expect(await ask('/services', { token: null })).toEqual({ status: 200, json: { services: [service] } });
+});
+
+test('the nodes’ token is good for faults and the list of services alone: it takes nothing down', async () => {
   const call = async (path: string, token: string) =>
     (
       await fetch(`${launcher.url}/${path}`, {
@@ -90,7 +100,11 @@ test('the nodes’ token is good for faults alone: it reads no state and takes n
 test('without a launcher nothing can be broken, and the answer says so', async () => {
   await node.stop();
   node = await serveNode();
-  expect(await ask('/faults')).toEqual({ status: 200, json: { possible: false, inForce: [] } });
+  expect(await ask('/faults')).toEqual({
+    status: 200,
+    json: { possible: false, mayBreak: false, inForce: [] },
+  });
+  expect(await ask('/services')).toEqual({ status: 200, json: { services: [] } });
   expect(await breakIt('kill leader')).toMatchObject({ status: 404 });
 });
 
@@ -100,4 +114,5 @@ test('a launcher that is gone is said to be gone', async () => {
     status: 404,
     json: { detail: expect.stringContaining('launcher') as string },
   });
+  expect(await ask('/services')).toMatchObject({ status: 404 });
 });

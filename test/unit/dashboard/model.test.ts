@@ -42,6 +42,7 @@ test.each([
     'waiting',
   ],
   ['is told by raft to lead before the claim began', { ...asLeader, state: asFollower.state }, 'waiting'],
+  ['leads and does not reach the database', { ...asLeader, fence: null }, 'waiting'],
   ['gave leadership up', { ...asLeader, state: { kind: 'resigned', term: 3 } }, 'resigned'],
   ['asks for votes', { ...asFollower, role: { kind: 'candidate' } }, 'candidate'],
   ['follows', asFollower, 'follower'],
@@ -126,4 +127,39 @@ test('events: the latest first, whoever said it when, none twice, never more tha
     Array.from({ length: 500 }, (_, index) => claimed(index + 100)),
   );
   expect(flood).toHaveLength(logKept);
+});
+
+const at = (minute: number) => `2026-01-01T00:${String(minute).padStart(2, '0')}:00.000Z`;
+test('events: a page that fails every minute is one entry with a count, which a stream that starts anew does not raise', () => {
+  const failed = (minute: number, url = 'http://shop/broken'): BatonEvent => ({
+    version: 1,
+    at: at(minute),
+    process: 'scraper',
+    type: 'page.failed',
+    source: 'shop',
+    url,
+    reason: 'HTTP 500',
+  });
+  const log = addToLog(addToLog([], [failed(1), failed(2), failed(2, 'http://shop/other')]), [
+    failed(1),
+    failed(2),
+    failed(3),
+  ]);
+  expect(log.map(({ text, times, at: last }) => [text, times, last])).toEqual([
+    ['shop: http://shop/broken: HTTP 500', 3, at(3)],
+    ['shop: http://shop/other: HTTP 500', 1, at(2)],
+  ]);
+  expect(addToLog(log, [failed(3)])).toBe(log);
+});
+
+test.each([
+  ['partition', 'node-1,node-2', 'partition node-1,node-2', 'bad', 'partition node-1,node-2'],
+  ['heal', 'node-1,node-2', 'partition node-1,node-2', 'good', 'heal partition node-1,node-2'],
+  ['kill', 'broker', 'pid 4711', 'bad', 'kill broker: pid 4711'],
+  ['resume', 'broker', 'pid 4711', 'good', 'resume broker: pid 4711'],
+  ['pause', 'broker', null, 'bad', 'pause broker'],
+])('events: %s %s (%s) is %s, and says nothing twice', (action, target, detail, tone, text) => {
+  const event = { type: 'fault.injected', action, target, detail } as const;
+  const log = addToLog([], [{ version: 1, at: at(0), process: 'emulator', ...event }]);
+  expect(log.map((entry) => [entry.tone, entry.text])).toEqual([[tone, text]]);
 });
