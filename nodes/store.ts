@@ -34,6 +34,15 @@ import type { Digest, DigestRules, DueDigest, NoticeKind } from './mailer/notice
 
 /** A term that was claimed, or the newer one the database has seen. */
 export type ClaimResult = { kind: 'claimed' } | { kind: 'refused'; databaseTerm: number };
+export interface WriteOutage {
+  readonly since: Date;
+  /** A write that it was found by. */
+  readonly what: string;
+  /** In words of our own. */
+  readonly cause: string;
+  /** Undefined for one that has no answer yet. */
+  readonly error: unknown;
+}
 export type ItemEvent = Extract<BatonEvent, { type: 'item.changed' }>;
 export interface FeedBounds {
   /** The feed's own uuid: another database has another one. */
@@ -118,6 +127,8 @@ export interface FenceStore {
   /** Asked again by the same holder it is claimed again. */
   claim(claim: { term: number; holder: string }): Promise<ClaimResult>;
   fence(): Promise<{ term: number; holder: string | null }>;
+  /** Of the writes of this node, as it knows without asking: the one that the database does not do for the longest time. */
+  writeOutage(): WriteOutage | undefined;
 }
 
 export interface ItemStore {

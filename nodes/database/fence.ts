@@ -30,6 +30,7 @@ export function fenceQueries(queries: Queries): FenceStore {
       if (!row) throw new Error('the fence has no row');
       return row;
     },
+    writeOutage: () => queries.writeOutage(),
   };
 }
 

@@ -32,7 +32,7 @@ export const healthOperations: readonly Operation[] = [
   {
     method: 'get',
     path: publicRoutes.readiness,
-    summary: '200 when the database answers',
+    summary: '200 when the database answers; `problems` say whether it takes writes',
     answer: healthSchema,
   },
   {

@@ -81,6 +81,7 @@ export function simulatedStore() {
   const known: Partial<Store> = {
     ping: async () => ({ readOnly: false }),
     rehearse: async () => undefined,
+    writeOutage: () => undefined,
     claim: async ({ term }) => {
       if (orders.databaseTerm > term) return { kind: 'refused', databaseTerm: orders.databaseTerm };
       orders.databaseTerm = term;
