@@ -12,8 +12,9 @@ afterEach(() => void vi.useRealTimers());
 
 const refused = (code: string) =>
   new Failure('DATABASE_UNAVAILABLE', 'writing', { cause: Object.assign(new Error('said'), { code }) });
-const fail = (error: unknown, statement = 'INSERT') =>
-  outages.watch('writing', statement, () => Promise.reject(error)).catch(() => undefined);
+async function fail(error: unknown, statement = 'INSERT'): Promise<void> {
+  await outages.watch('writing', statement, () => Promise.reject(error)).catch(() => undefined);
+}
 const succeed = (statement = 'INSERT') => outages.watch('writing', statement, async () => undefined);
 
 test('what the server says it will not write counts at once, until the same statement succeeds', async () => {
