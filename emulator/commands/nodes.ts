@@ -28,6 +28,7 @@ export interface NodeDetail {
   /** Null when it does not run, or nobody says. */
   readonly runsAs: RunsAs | null;
   readonly health: NodeStatus['health'];
+  readonly problems: NodeStatus['problems'];
   readonly url: string;
 }
 
@@ -55,6 +56,7 @@ export async function nodeDetails(
       heardMsAgo: rounded(heard.get(node.id)),
       runsAs: runsAs(node),
       health: node.health,
+      problems: node.problems,
       url: node.url,
     };
   });
@@ -71,7 +73,7 @@ export function nodesText(nodes: readonly NodeDetail[]): string {
   const known = (value: number | null): string => (value === null ? '?' : String(value));
   return table(
     ['NODE', 'ROLE', 'STATE', 'TERM', 'GENERATION', 'VOTES', 'HEARD', 'HEALTH', 'URL', 'RUNS AS'],
-    nodes.map(({ id, role, state, term, generation, votes, heardMsAgo, health, url, runsAs }) => [
+    nodes.map(({ id, role, state, term, generation, votes, heardMsAgo, health, problems, url, runsAs }) => [
       id,
       role,
       state,
@@ -79,7 +81,7 @@ export function nodesText(nodes: readonly NodeDetail[]): string {
       known(generation),
       votes === null ? '?' : votes ? 'yes' : 'no',
       role === 'leader' ? '-' : heardMsAgo === null ? '?' : `${heardMsAgo} ms ago`,
-      health,
+      problems.length === 0 ? health : `${problems.length} problem${problems.length === 1 ? '' : 's'}`,
       url,
       runsText(runsAs),
     ]),

@@ -12,9 +12,8 @@ afterEach(() => void vi.useRealTimers());
 
 const refused = (code: string) =>
   new Failure('DATABASE_UNAVAILABLE', 'writing', { cause: Object.assign(new Error('said'), { code }) });
-async function fail(error: unknown, statement = 'INSERT'): Promise<void> {
-  await outages.watch('writing', statement, () => Promise.reject(error)).catch(() => undefined);
-}
+const fail = (why: unknown, statement = 'INSERT') =>
+  outages.watch('writing', statement, () => Promise.reject(why)).catch(() => undefined);
 const succeed = (statement = 'INSERT') => outages.watch('writing', statement, async () => undefined);
 
 test('what the server says it will not write counts at once, until the same statement succeeds', async () => {
