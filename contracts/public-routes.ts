@@ -26,6 +26,8 @@ export const publicRoutes = {
   files: '/files',
   crawls: '/crawls',
   mails: '/mails',
+  /** Who led. */
+  history: '/history',
 
   deadLetters: '/dead-letters',
   deadLetterGroups: '/dead-letters/groups',
@@ -44,7 +46,6 @@ export const publicRoutes = {
   health: '/health',
   liveness: '/liveness',
   readiness: '/readiness',
-  history: '/history',
   metrics: '/metrics',
   openapi: '/openapi.json',
 } as const;

@@ -9,6 +9,7 @@ import { addDlq } from './commands/dlq-commands.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addErase } from './commands/erase.ts';
 import { exitCodes, type Finish } from './commands/exit-codes.ts';
+import { addHistory } from './commands/history.ts';
 import { addInvoke } from './commands/invoke.ts';
 import { addMail } from './commands/mail.ts';
 import { addNode } from './commands/node-recover.ts';
@@ -20,6 +21,7 @@ import { addUp } from './commands/up-command.ts';
 const commands = [
   addUp,
   addViews,
+  addHistory,
   addFaults,
   addNode,
   addDown,

@@ -23,6 +23,7 @@ import type {
   ErasedCounts,
   FileView,
   ItemDetail,
+  LeaderView,
   MailView,
   Watch,
   WatchView,
@@ -102,6 +103,7 @@ export interface SourceAge {
 /** What has a retention; nodes/retention.ts says how long. */
 export type Swept =
   | 'staged_rows'
+  | 'leaderships'
   | 'leases'
   | 'feed'
   | 'deliveries'
@@ -124,8 +126,8 @@ export interface StoredCounts {
 export interface FenceStore {
   /** `readOnly`: a standby, or a primary that was demoted. @throws Failure DATABASE_UNAVAILABLE or DATABASE_TIMEOUT. */
   ping(): Promise<{ readOnly: boolean }>;
-  /** Asked again by the same holder it is claimed again. */
-  claim(claim: { term: number; holder: string }): Promise<ClaimResult>;
+  /** Asked again by the same holder it is claimed again. `reason`: why it stood for election. */
+  claim(claim: { term: number; holder: string; reason?: string }): Promise<ClaimResult>;
   fence(): Promise<{ term: number; holder: string | null }>;
   /** Of the writes of this node, as it knows without asking: the one that the database does not do for the longest time. */
   writeOutage(): WriteOutage | undefined;
@@ -232,6 +234,7 @@ export interface RecentStore {
   recentFiles(limit: number): Promise<FileView[]>;
   recentMails(limit: number): Promise<MailView[]>;
   recentCrawls(limit: number): Promise<CrawlView[]>;
+  recentLeaders(limit: number): Promise<LeaderView[]>;
   counts(): Promise<StoredCounts>;
 }
 

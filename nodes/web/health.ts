@@ -1,7 +1,7 @@
 // What load balancers, containers and monitoring ask: who leads, what is wrong, and the metrics.
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import { healthSchema, historySchema, type HealthView, type History } from '../../contracts/public-api.ts';
+import { healthSchema, type HealthView } from '../../contracts/public-api.ts';
 import { publicRoutes } from '../../contracts/public-routes.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Problems } from '../health/problems.ts';
@@ -34,12 +34,6 @@ export const healthOperations: readonly Operation[] = [
     path: publicRoutes.readiness,
     summary: '200 when the database answers; `problems` say whether it takes writes',
     answer: healthSchema,
-  },
-  {
-    method: 'get',
-    path: publicRoutes.history,
-    summary: 'The last changes of leadership of this node',
-    answer: historySchema,
   },
   { method: 'get', path: publicRoutes.metrics, summary: 'Prometheus metrics', mediaType: 'text/plain' },
 ];
@@ -82,12 +76,6 @@ export function addHealth(
     await store.ping();
     return view();
   });
-  const history: History['history'] = [];
-  leadership.onChange((state) => {
-    history.push({ at: new Date().toISOString(), ...state });
-    if (history.length > 100) history.shift();
-  });
-  app.get(publicRoutes.history, async () => ({ history }));
 
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });

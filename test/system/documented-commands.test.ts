@@ -205,6 +205,7 @@ const tried: Readonly<Record<string, Try>> = {
     expect([opened.status, opened.headers.get('set-cookie')]).toEqual([303, expect.any(String)]);
   },
   'npm run baton -- nodes': onSystem,
+  'npm run baton -- history': onSystem,
   'npm run baton -- kill leader': onSystem,
   'npm run baton -- kill broker': onSystem,
   'npm run baton -- pause leader': onSystem,

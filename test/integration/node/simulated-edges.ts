@@ -104,6 +104,7 @@ export function simulatedStore() {
     openDeadLetters: async () => ({}),
     keepDeliveries: async () => undefined,
     deadLettersToSend: async () => [],
+    recentLeaders: async () => [],
     items: async () => [],
     item: async () => undefined,
     fileIntake: async (id) => files.get(id),
