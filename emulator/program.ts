@@ -15,6 +15,7 @@ import { addMail } from './commands/mail.ts';
 import { addNode } from './commands/node-recover.ts';
 import { addDown } from './commands/down.ts';
 import { addGlobalTarget, type Place } from './commands/target.ts';
+import { addRestart } from './commands/restart.ts';
 import { addTrace } from './commands/trace.ts';
 import { addUp } from './commands/up-command.ts';
 
@@ -23,6 +24,7 @@ const commands = [
   addViews,
   addHistory,
   addFaults,
+  addRestart,
   addNode,
   addDown,
   addDlq,

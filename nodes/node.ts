@@ -13,6 +13,7 @@ import { Deliveries } from './tracing/deliveries.ts';
 import { jobsOf, startLeaderJobs } from './leader-jobs.ts';
 import { Leadership } from './leadership.ts';
 import type { BrokerClient } from '../runtime/rabbitmq.ts';
+import { Metrics } from './health/metrics.ts';
 import { Problems } from './health/problems.ts';
 import type { RaftThread } from './raft-thread/thread.ts';
 import { reportElections } from './raft-thread/report-elections.ts';
@@ -106,9 +107,13 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
   });
 
   const problems = new Problems();
+  const metrics = new Metrics();
   reportElections({ nodeId, raft, logger, problems });
   const live = new Live(store, warn);
-  const unlisten = logger.onEvent((event: BatonEvent) => live.show(event));
+  const unlisten = logger.onEvent((event: BatonEvent) => {
+    metrics.note(event);
+    live.show(event);
+  });
   const deliveries = new Deliveries();
   const traces =
     adapters.collector &&
@@ -121,6 +126,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     raft,
     store,
     logger,
+    metrics,
     batchesInFlightMax,
     show: (event) => live.show(event),
   });
@@ -140,6 +146,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     live,
     guard,
     problems,
+    metrics,
     logger,
     itemPartitions,
     page: adapters.page,
@@ -180,10 +187,11 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     problems,
     report: warn,
   });
-  const work = watchWork({ broker, store, problems, itemPartitions });
+  const work = watchWork({ broker, store, problems, metrics, itemPartitions });
   const sources = watchSources({
     store,
     problems,
+    metrics,
     leads: () => leadership.state.kind === 'leading',
     emit: logger.emit,
     report: warn,
@@ -191,6 +199,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
   const writes = watchWrites({ leadership, store, problems, emit: logger.emit });
   const jobs = startLeaderJobs({
     leadership,
+    problems,
     emit: logger.emit,
     jobs: jobsOf({
       nodeId,

@@ -123,6 +123,14 @@ export interface StoredCounts {
   readonly mailsSent: number;
 }
 
+/** For metrics: the same, and what else is counted by what does it. */
+export interface Measures extends StoredCounts {
+  readonly filesRejected: number;
+  readonly feedEvents: number;
+  /** Not yet matched against the watches. */
+  readonly feedUnmatched: number;
+}
+
 export interface FenceStore {
   /** `readOnly`: a standby, or a primary that was demoted. @throws Failure DATABASE_UNAVAILABLE or DATABASE_TIMEOUT. */
   ping(): Promise<{ readOnly: boolean }>;
@@ -236,6 +244,7 @@ export interface RecentStore {
   recentCrawls(limit: number): Promise<CrawlView[]>;
   recentLeaders(limit: number): Promise<LeaderView[]>;
   counts(): Promise<StoredCounts>;
+  measures(): Promise<Measures>;
 }
 
 export interface RetentionStore {

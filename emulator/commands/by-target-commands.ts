@@ -6,7 +6,8 @@ import { breakNetwork, injectFault, showLogs, showNodes, showStatus, transfer } 
 import type { ChaosOptions } from './chaos.ts';
 import type { Finish } from './exit-codes.ts';
 import { open } from './open.ts';
-import { dataOption, jsonOption, notEmpty } from './options.ts';
+import type { ShownLogs } from './logs.ts';
+import { dataOption, jsonOption, notEmpty, sinceOption, tailOption } from './options.ts';
 import { targetOption, type Place } from './target.ts';
 
 const describes = {
@@ -34,12 +35,15 @@ export function addViews(program: Command, finish: Finish): void {
     .action(async (options: Place & { json: boolean }) => finish(await showNodes(options)));
   program
     .command('logs')
-    .description('the end of what each service printed')
+    .description('the last lines of all services, in the order of their times')
     .argument('[services...]', 'as `status` names them; all without it')
     .option('--follow', 'and what it prints from now on, until the system ends or Ctrl-C', false)
+    .addOption(tailOption())
+    .addOption(sinceOption())
     .addOption(dataOption())
+    .addOption(jsonOption())
     .addOption(targetOption())
-    .action(async (services: string[], options: Place & { follow: boolean }) =>
+    .action(async (services: string[], options: Place & ShownLogs) =>
       finish(await showLogs(services, options)),
     );
   program

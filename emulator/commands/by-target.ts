@@ -19,7 +19,7 @@ import { fault } from './fault.ts';
 import { findRunning } from './find-running.ts';
 import { withLeader } from './leader-api.ts';
 import { loadAws } from './load-aws.ts';
-import { logs } from './logs.ts';
+import { logs, type ShownLogs } from './logs.ts';
 import { nodeDetails, nodesText, type NodeDetail } from './nodes.ts';
 import { status } from './status.ts';
 import type { Place, Target } from './target.ts';
@@ -94,19 +94,20 @@ export async function showNodes({ target, data, json }: Place & { json: boolean 
 
 export async function showLogs(
   services: readonly string[],
-  { target, data, follow }: Place & { follow: boolean },
+  { target, ...options }: Place & ShownLogs,
 ): Promise<number> {
   switch (target.kind) {
     case 'local':
-      return await logs(services, { data, follow });
+      return await logs(services, options);
     case 'compose':
-      return await orFailed(() => logsOfCompose(services, { follow }));
+      return await orFailed(() => logsOfCompose(services, options));
     case 'aws':
       return await orFailed(() => {
-        if (!follow) return logsInAws(services, target);
+        const { follow, json, since } = options;
+        if (!follow && !json && since === undefined) return logsInAws(services, target);
         throw new CommandError(
           'usage',
-          '`logs --follow` is not there on AWS: `aws logs tail <log group> --follow` does it',
+          '`logs` on AWS has neither --follow nor --since nor --json: `aws logs tail <log group> --follow --since 10m` does it',
         );
       });
   }

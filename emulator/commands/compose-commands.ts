@@ -5,6 +5,7 @@ import { composeDown, composeUp, localstackDown, localstackUp } from './compose.
 import { orFailed, type Finish } from './exit-codes.ts';
 import { itemPartitionsOption } from './item-partitions-option.ts';
 import { logsOfCompose, statusOfCompose } from './compose-status.ts';
+import { sinceOption, tailOption } from './options.ts';
 
 export function addCompose(program: Command, finish: Finish): void {
   const compose = program.command('compose').description('the system in containers');
@@ -39,7 +40,9 @@ export function addCompose(program: Command, finish: Finish): void {
     .description('what the containers printed')
     .argument('[services...]', 'as `status` names them; all without it')
     .option('--follow', 'go on', false)
-    .action(async (services: string[], options: { follow: boolean }) =>
+    .addOption(tailOption())
+    .addOption(sinceOption())
+    .action(async (services: string[], options: { follow: boolean; tail: number; since?: number }) =>
       finish(await orFailed(() => logsOfCompose(services, options))),
     );
 }

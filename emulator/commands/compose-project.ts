@@ -64,9 +64,9 @@ export async function docker(...args: string[]): Promise<string> {
     const { stdout } = await run('docker', args, { timeout: dockerWithinMs, maxBuffer: outputBytesMax });
     return stdout;
   } catch (cause) {
-    const { code, stderr = '' } = cause as { code?: unknown; stderr?: string };
+    const { code } = cause as { code?: unknown };
     if (code === 'ENOENT') throw new Error('there is no `docker` on this machine: install Docker', { cause });
-    throw new Error(`docker ${args[0]}: ${stderr.trim().slice(-1_000) || String(cause)}`, { cause });
+    throw new Error(`docker ${args[0]}`, { cause }); // Which says what Docker said.
   }
 }
 

@@ -6,9 +6,8 @@ import type { ServiceKind } from '../services/service.ts';
 import { systemStatus, type ServiceState, type ServiceView, type SystemStatus } from '../cluster/status.ts';
 import { breakContainer, compose, listContainers, projectName, type Container } from './compose-project.ts';
 import { exitCodes } from './exit-codes.ts';
+import type { ShownLogs } from './logs.ts';
 import { statusText } from './status-text.ts';
-
-const logLines = '200'; // Of each container.
 
 const kinds: Readonly<Record<string, ServiceKind>> = {
   database: 'database',
@@ -63,12 +62,21 @@ export async function faultInCompose(action: FaultAction, target: string): Promi
   return exitCodes.ok;
 }
 
+/** As compose prints them: by container. */
 export async function logsOfCompose(
   services: readonly string[],
-  { follow }: { follow: boolean },
+  { follow, tail, since }: Pick<ShownLogs, 'follow' | 'tail' | 'since'>,
 ): Promise<number> {
   if ((await listContainers()).length === 0) return nothingRuns();
-  return await compose(['logs', '--tail', logLines, ...(follow ? ['--follow'] : []), ...services]);
+  const newer = since === undefined ? [] : ['--since', `${Math.ceil(since / 1_000)}s`];
+  return await compose([
+    'logs',
+    '--tail',
+    String(tail),
+    ...newer,
+    ...(follow ? ['--follow'] : []),
+    ...services,
+  ]);
 }
 
 export function viewOf(container: Container): ServiceView {

@@ -1,12 +1,21 @@
 // `baton doctor`: what this machine has and lacks for running Baton, each with what to do about it. Changes nothing.
 import type { Command } from 'commander';
-import { existsSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  statSync,
+} from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { describeError } from '../../runtime/failure.ts';
-import { layoutOf, readRecord, type InstanceRecord } from '../instance/instance.ts';
+import { assertOurs, layoutOf, readRecord, type InstanceRecord } from '../instance/instance.ts';
 import { isFree, usualPorts } from '../instance/ports.ts';
 import { isAlive } from '../instance/process-table.ts';
+import { findBinaries } from '../services/postgres/binaries.ts';
 import { findRabbitmq, rabbitmqIsMissing } from '../services/rabbitmq/rabbitmq.ts';
 import { dataOption, jsonOption } from './options.ts';
 import { exitCodes, type Finish } from './exit-codes.ts';
@@ -34,8 +43,10 @@ async function doctor(options: { data: string; json: boolean }): Promise<number>
     nodeVersion(),
     user(),
     await disk(options.data),
+    database(),
     broker(),
     browser(),
+    ...(await dataFolder(options.data)),
     ...(await ports(options.data)),
   ];
   if (options.json) process.stdout.write(`${JSON.stringify({ findings })}\n`);
@@ -76,6 +87,15 @@ async function disk(data: string): Promise<Finding> {
   const above = nearestThere(root);
   if (!statSync(above).isDirectory())
     return { what: 'Disk', state: 'bad', detail: `${above} is no folder: name another with --data` };
+  try {
+    accessSync(above, constants.W_OK);
+  } catch {
+    return {
+      what: 'Disk',
+      state: 'bad',
+      detail: `nothing can be written in ${above}: name another with --data`,
+    };
+  }
   const { bavail, bsize } = await statfs(above);
   const free = bavail * bsize;
   return {
@@ -88,6 +108,14 @@ async function disk(data: string): Promise<Finding> {
 /** The folder itself, or the one it would be made in. */
 function nearestThere(path: string): string {
   return existsSync(path) || dirname(path) === path ? path : nearestThere(dirname(path));
+}
+
+function database(): Finding {
+  try {
+    return { what: 'Database', state: 'good', detail: `PostgreSQL ${findBinaries().version} of npm` };
+  } catch (error) {
+    return { what: 'Database', state: 'bad', detail: describeError(error) };
+  }
 }
 
 function broker(): Finding {
@@ -112,6 +140,16 @@ function browser(): Finding {
       };
 }
 
+/** What a start would refuse of it. */
+async function dataFolder(data: string): Promise<Finding[]> {
+  try {
+    await assertOurs(layoutOf(data));
+    return [];
+  } catch (error) {
+    return [{ what: 'Data', state: 'bad', detail: describeError(error) }];
+  }
+}
+
 async function ports(data: string): Promise<Finding[]> {
   let record: InstanceRecord | undefined;
   try {
@@ -125,7 +163,7 @@ async function ports(data: string): Promise<Finding[]> {
       { what: 'Ports', state: 'good', detail: `Baton runs (pid ${record.launcher.pid}) and holds them` },
     ];
   const taken: Finding[] = [];
-  for (const [name, port] of Object.entries(usualPorts))
+  for (const [name, port] of portsOfThree())
     if (!(await isFree(port)))
       taken.push({
         what: 'Ports',
@@ -133,6 +171,16 @@ async function ports(data: string): Promise<Finding[]> {
         detail: `${port} (${name}) is held by ${holderOf(port)}: the next free one is used`,
       });
   return taken.length > 0 ? taken : [{ what: 'Ports', state: 'good', detail: 'the usual ones are free' }];
+}
+
+/** Of a system with the usual number of nodes, each of which has its own. */
+function portsOfThree(): [name: string, port: number][] {
+  const ofNodes = ['public', 'internal', 'udp'];
+  return Object.entries(usualPorts).flatMap(([name, port]): [string, number][] =>
+    ofNodes.includes(name)
+      ? [1, 2, 3].map((nth) => [`${name} of node-${nth}`, port + nth - 1])
+      : [[name, port]],
+  );
 }
 
 /** Who holds a port, from /proc where there is one: the socket's inode, then the process that has it open. */
@@ -150,12 +198,16 @@ function holderOf(port: number): string {
     );
     for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name)))
       for (const descriptor of list(`/proc/${pid}/fd`))
-        if (inodes.includes(link(`/proc/${pid}/fd/${descriptor}`)))
-          return `pid ${pid} (${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()})`;
+        if (inodes.includes(link(`/proc/${pid}/fd/${descriptor}`))) return `pid ${pid} (${commandOf(pid)})`;
     return unknown;
   } catch {
     return unknown; // No /proc, or not ours to read.
   }
+}
+/** As it was typed, cut; a thread's name says nothing of a program of Node. */
+function commandOf(pid: string): string {
+  const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+  return command.length > 60 ? `${command.slice(0, 59)}…` : command;
 }
 function list(folder: string): string[] {
   try {

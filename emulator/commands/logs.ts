@@ -1,5 +1,5 @@
-// `baton logs`: the end of what each service printed, also when nothing runs any more; with --follow also what it prints from
-// now on, until the system ends or nobody reads it. Holds no more than a piece of one file at a time.
+// `baton logs`: the last lines of all services in the order of their times, also when nothing runs any more; with --follow also
+// what is printed from now on, until the system ends or nobody reads it.
 import { once } from 'node:events';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,18 +8,31 @@ import { startCommand } from '../instance/command-text.ts';
 import { layoutOf } from '../instance/instance.ts';
 import { isAlive } from '../instance/process-table.ts';
 import { exitCodes, orFailed } from './exit-codes.ts';
+import { tailDefault } from './options.ts';
 import { whileRead } from './while-read.ts';
 import { findRunning } from './find-running.ts';
+import { logLine, logLineText, type LogLine } from './log-line.ts';
 
-const linesOfEach = 200;
 const extension = '.log';
 const followEveryMs = 250;
 const pieceBytes = 256 * 1024;
 
+export interface ShownLogs {
+  readonly follow: boolean;
+  readonly json: boolean;
+  /** The last lines of all services together. */
+  readonly tail: number;
+  /** Nothing that is older, ms. */
+  readonly since?: number | undefined;
+}
+
 export async function logs(
   services: readonly string[],
-  { data, follow = false }: { data: string; follow?: boolean },
+  { data, follow = false, json = false, tail = tailDefault, since }: Partial<ShownLogs> & { data: string },
 ): Promise<number> {
+  /** False when the reader has to catch up first. */
+  const print = (line: LogLine): boolean =>
+    process.stdout.write(json ? `${JSON.stringify(line)}\n` : logLineText(line));
   return await orFailed(async () => {
     const folder = layoutOf(data).logs;
     const names = await logsIn(folder);
@@ -33,11 +46,13 @@ export async function logs(
       return exitCodes.usage;
     }
     const logOf = new Map<string, Log>();
+    const ends: LogLine[][] = [];
     for (const name of services.length > 0 ? services : names) {
       const log = new Log(join(folder, `${name}${extension}`));
       logOf.set(name, log);
-      for (const line of await log.end()) print(name, line);
+      ends.push((await log.end(tail)).map((line) => logLine(name, line)));
     }
+    for (const line of lastOf(ends, { tail, since })) print(line);
     if (!follow) return exitCodes.ok;
 
     const record = await findRunning(data);
@@ -50,7 +65,7 @@ export async function logs(
         for await (const line of log.more()) {
           if (read.aborted) return exitCodes.ok;
           // Whoever reads slowly is waited for; who goes away meanwhile has ended it.
-          if (!print(name, line)) await once(process.stdout, 'drain').catch(() => undefined);
+          if (!print(logLine(name, line))) await once(process.stdout, 'drain').catch(() => undefined);
         }
       }
       if (!runs || read.aborted) return exitCodes.ok;
@@ -58,17 +73,33 @@ export async function logs(
   });
 }
 
+/** In the order of their times; a line without one stays behind the one before it in its log. */
+function lastOf(
+  logsOfServices: readonly (readonly LogLine[])[],
+  { tail, since }: { tail: number; since: number | undefined },
+): LogLine[] {
+  const oldest = since === undefined ? '' : new Date(Date.now() - since).toISOString();
+  const placed = logsOfServices.flatMap((lines) => {
+    let at = '';
+    return lines.map((line) => ({ line, at: (at = line.at ?? at) }));
+  });
+  return placed
+    .filter(({ at }) => at >= oldest)
+    .sort((one, other) => (one.at < other.at ? -1 : one.at > other.at ? 1 : 0))
+    .slice(-tail)
+    .map(({ line }) => line);
+}
+
 /** By name. */
 async function logsIn(folder: string): Promise<string[]> {
-  return (await readdir(folder).catch(() => []))
+  const files = await readdir(folder).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return [];
+    throw new Error(`the logs in ${folder} cannot be read`, { cause });
+  });
+  return files
     .filter((file) => file.endsWith(extension))
     .map((file) => file.slice(0, -extension.length))
     .sort();
-}
-
-/** False when the reader has to catch up first. */
-function print(name: string, line: string): boolean {
-  return process.stdout.write(`${name.padEnd(14)} | ${line}\n`);
 }
 
 /** A file of rotating-file.ts as somebody else reads it, who knows how far he is. */
@@ -83,13 +114,13 @@ class Log {
   }
 
   /** The last lines; of the earlier file, too, right after a rotation. */
-  async end(): Promise<string[]> {
-    const lines = await this.#last(this.#file, (inode, bytes) => {
+  async end(count: number): Promise<string[]> {
+    const lines = await this.#last(this.#file, count, (inode, bytes) => {
       this.#inode = inode;
       this.#position = bytes;
     });
-    const earlier = lines.length < linesOfEach ? await this.#last(`${this.#file}.1`) : [];
-    return [...earlier, ...lines].slice(-linesOfEach);
+    const earlier = lines.length < count ? await this.#last(`${this.#file}.1`, count) : [];
+    return [...earlier, ...lines].slice(-count);
   }
 
   /** The lines that came since; of a file that was begun anew meanwhile, after those of the earlier one. */
@@ -126,6 +157,7 @@ class Log {
 
   async #last(
     path: string,
+    count: number,
     found: (inode: number, bytes: number) => void = () => undefined,
   ): Promise<string[]> {
     const handle = await open(path).catch(() => undefined);
@@ -135,7 +167,7 @@ class Log {
       const bytes = await handle.readFile();
       found(ino, bytes.length);
       const text = bytes.toString('utf8').trimEnd();
-      return text === '' ? [] : text.split('\n').slice(-linesOfEach);
+      return text === '' ? [] : text.split('\n').slice(-count);
     } finally {
       await handle.close();
     }

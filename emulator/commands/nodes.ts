@@ -2,7 +2,7 @@
 import type { ClusterView, RoleView } from '../../contracts/public-api.ts';
 import { readCluster } from '../cluster/read-cluster.ts';
 import type { NodeStatus, SystemStatus } from '../cluster/status.ts';
-import { table, timeText } from './table.ts';
+import { plural, table, timeText } from './table.ts';
 
 export type RunsAs =
   | { readonly kind: 'process'; readonly pid: number }
@@ -69,25 +69,44 @@ export async function nodeDetails(
   }
 }
 
+/** What says nothing of any node is left out, so that a line fits into a terminal: a state that repeats the role, and good health. */
 export function nodesText(nodes: readonly NodeDetail[]): string {
   const known = (value: number | null): string => (value === null ? '?' : String(value));
+  const columns: readonly (readonly [title: string, of: (node: NodeDetail) => string])[] = [
+    ['NODE', ({ id }) => id],
+    ['ROLE', ({ role }) => role],
+    ['STATE', ({ role, state }) => (usualStates[role] === state ? '' : state)],
+    ['HEALTH', healthText],
+    ['TERM', ({ term }) => known(term)],
+    ['GEN', ({ generation }) => known(generation)],
+    ['VOTES', ({ votes }) => (votes === null ? '?' : votes ? 'yes' : 'no')],
+    ['HEARD', heardText],
+    ['RUNS AS', ({ runsAs }) => runsText(runsAs)],
+    ['URL', ({ url }) => url],
+  ];
+  const shown = columns.filter(([_title, of]) => nodes.some((node) => of(node) !== ''));
   return table(
-    ['NODE', 'ROLE', 'STATE', 'TERM', 'GENERATION', 'VOTES', 'HEARD', 'HEALTH', 'URL', 'RUNS AS'],
-    nodes.map(({ id, role, state, term, generation, votes, heardMsAgo, health, problems, url, runsAs }) => [
-      id,
-      role,
-      state,
-      known(term),
-      known(generation),
-      votes === null ? '?' : votes ? 'yes' : 'no',
-      role === 'leader' ? '-' : heardMsAgo === null ? '?' : `${heardMsAgo} ms ago`,
-      problems.length === 0 ? health : `${problems.length} problem${problems.length === 1 ? '' : 's'}`,
-      url,
-      runsText(runsAs),
-    ]),
+    shown.map(([title]) => title),
+    nodes.map((node) => shown.map(([_title, of]) => of(node))),
   );
 }
 
+const usualStates: Partial<Record<NodeDetail['role'], NodeDetail['state']>> = {
+  leader: 'leading',
+  follower: 'following',
+  learner: 'following',
+};
+
+function heardText({ role, heardMsAgo }: NodeDetail): string {
+  if (role === 'leader') return '-';
+  return heardMsAgo === null ? '?' : `${heardMsAgo} ms ago`;
+}
+
+/** Of one that answers, how much it has to say in `status`. */
+function healthText({ health, problems }: NodeDetail): string {
+  if (health !== 'ok') return health;
+  return problems.length === 0 ? '' : plural(problems.length, 'problem');
+}
 function rounded(ms: number | null | undefined): number | null {
   return ms === null || ms === undefined ? null : Math.round(ms);
 }

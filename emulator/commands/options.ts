@@ -28,6 +28,26 @@ export function asOption(about: string): Option {
   return new Option('--as <name>', about).argParser(notEmpty).default(userName());
 }
 
+export const tailDefault = 200;
+export function tailOption(): Option {
+  return new Option('--tail <lines>', 'how many').argParser(countOfLines).default(tailDefault);
+}
+function countOfLines(text: string): number {
+  const count = Number(text);
+  if (!/^\d{1,6}$/.test(text) || count < 1) throw new InvalidArgumentError('1 to 999999 are possible.');
+  return count;
+}
+
+/** In milliseconds. */
+export function sinceOption(): Option {
+  return new Option('--since <time>', 'nothing older, such as 90s, 10m or 2h').argParser(pastTime);
+}
+function pastTime(text: string): number {
+  const { count, unit } = /^(?<count>\d{1,6})(?<unit>[smh])$/.exec(text)?.groups ?? {};
+  if (count === undefined) throw new InvalidArgumentError('Write it as 90s, 10m or 2h.');
+  return Number(count) * { s: 1_000, m: 60_000, h: 3_600_000 }[unit as 's' | 'm' | 'h'];
+}
+
 export function countOfVersions(text: string): number {
   const count = Number(text);
   if (!/^\d{1,2}$/.test(text) || count < 1 || count > versionsMax)

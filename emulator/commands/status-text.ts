@@ -7,7 +7,7 @@ export function statusText(status: SystemStatus): string {
   return statusPage(
     status,
     lines('other').flatMap((service) => [
-      `${service.name.padEnd(14)} ${service.state.padEnd(11)} ${`pid ${service.pid ?? '-'}`.padEnd(12)} ${restartsText(service)}`.trimEnd(),
+      `${service.name.padEnd(14)} ${service.state.padEnd(11)} ${`pid ${service.pid ?? '-'}`.padEnd(12)} ${service.address}  ${restartsText(service)}`.trimEnd(),
       ...endText(service),
     ]),
     new Map(
@@ -27,7 +27,7 @@ function restartsText({ restarts }: ServiceView): string {
 /** Why it ended, and where to read on. */
 function endText({ lastEnd, log }: ServiceView): string[] {
   if (lastEnd === null) return [];
-  return [`  ${lastEnd.replaceAll(/\s*\n\s*/g, ' ').slice(0, 200)}`, ...(log === null ? [] : [`  ${log}`])];
+  return [`  ${lastEnd.replaceAll(/\s*\n\s*/g, ' ').slice(0, 500)}`, ...(log === null ? [] : [`  ${log}`])];
 }
 
 /**
@@ -46,8 +46,8 @@ export function statusPage(
       ...(ofNodes.get(id) ?? []).map((line) => `      ${line}`),
     );
   lines.push('', ...services.map((line) => `    ${line}`));
-  const problems = new Set(nodes.flatMap((node) => node.problems));
-  if (problems.size > 0) lines.push('', ...[...problems].map((problem) => `  ! ${problem}`));
+  const problems = problemsOf(nodes);
+  if (problems.length > 0) lines.push('', ...problems.map((problem) => `  ! ${problem}`));
   if (faults.length > 0) lines.push('', '  broken on purpose:', ...faults.map((fault) => `    ${fault}`));
   const number = (value: number | null): string => (value === null ? '?' : value.toLocaleString('en'));
   lines.push(
@@ -56,4 +56,13 @@ export function statusPage(
     '',
   );
   return lines.join('\n');
+}
+
+/** What every node that answers says is so; what some of them say carries their names. */
+function problemsOf(nodes: SystemStatus['nodes']): string[] {
+  const answering = nodes.filter(({ health }) => health === 'ok');
+  return [...new Set(answering.flatMap(({ problems }) => problems))].map((problem) => {
+    const saying = answering.filter(({ problems }) => problems.includes(problem)).map(({ id }) => id);
+    return saying.length === answering.length ? problem : `${saying.join(', ')}: ${problem}`;
+  });
 }

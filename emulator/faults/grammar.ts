@@ -141,6 +141,14 @@ const inject = ({ forMs, seed }: Phrases, fault: Fault): ChaosCommand => ({
 });
 
 function parseWhere({ oneWay }: Phrases, words: readonly string[]): Where {
+  // `node-1 node-2` could mean both against all others, or one against the other.
+  const beside = words.findIndex(
+    (word, index) => !/[,/]$/.test(word) && /^[^,/]/.test(words[index + 1] ?? ','),
+  );
+  if (beside >= 0)
+    throw misread(
+      `between ${words[beside]} and ${words[beside + 1]} stands a comma, which cuts both off from all others, or a / which cuts them off from each other`,
+    );
   const [from = '', to, ...more] = words.join(' ').split('/');
   if (more.length > 0) throw misread('there are two sides of a link');
   return { from: parseNames(from), to: to === undefined ? null : parseNames(to), oneWay };

@@ -52,13 +52,18 @@ export function layoutOf(folder: string): Layout {
   };
 }
 
-/** @throws Error with what to do, before anything is changed, when the folder cannot be made, or is not ours. */
-export async function makeLayout(layout: Layout): Promise<void> {
+/** Changes nothing. @throws Error with what to do when the folder is not ours, or another user's. */
+export async function assertOurs(layout: Layout): Promise<void> {
   await assertSameUser(layout);
   if (!isOurs(await readdir(layout.root).catch(() => [])))
     throw new Error(
       `${layout.root} holds other files than Baton's: name an empty or a new folder with --data, which it keeps for itself`,
     );
+}
+
+/** @throws Error with what to do, before anything is changed, when the folder cannot be made, or is not ours. */
+export async function makeLayout(layout: Layout): Promise<void> {
+  await assertOurs(layout);
   try {
     // The database runs under a user of its own when we are root, and has to pass through the folders above its own. The
     // mode of a folder that was there before is its owner's.

@@ -8,7 +8,7 @@ import type { FaultAction } from './control.ts';
 export type LauncherCommand =
   | { readonly path: 'down' }
   /** `target`: a service, a node, or `leader`. */
-  | { readonly path: FaultAction | 'transfer'; readonly target: string }
+  | { readonly path: FaultAction | 'transfer' | 'restart'; readonly target: string }
   | { readonly path: 'recover'; readonly target: string; readonly by: string; readonly yes: boolean }
   /** A command of faults/grammar.ts. */
   | { readonly path: 'chaos'; readonly command: string };

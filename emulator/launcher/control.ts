@@ -31,6 +31,8 @@ export interface ControlPorts {
   chaos(command: string): Promise<string>;
   /** `target`: a node, or `first` in rank. @throws Error when nobody took over. */
   transfer(target: string): Promise<string>;
+  /** In order, with the code as it is now. @throws Error with the reason when it does not come up. */
+  restart(target: string): Promise<string>;
   /** A new vote file for a node; without `yes` only what would be done. @throws Error with the reason of a refusal. */
   recover(target: string, how: { by: string; yes: boolean }): Promise<string>;
   down(): void;
@@ -91,6 +93,10 @@ async function answer(
   if (route === 'POST /transfer') {
     const { target } = faultSchema.parse(await readJson(request));
     return { status: 200, body: { done: await ports.transfer(target) } };
+  }
+  if (route === 'POST /restart') {
+    const { target } = faultSchema.parse(await readJson(request));
+    return { status: 200, body: { done: await ports.restart(target) } };
   }
   if (route === 'POST /recover') {
     const { target, ...how } = recoverSchema.parse(await readJson(request));

@@ -91,6 +91,24 @@ export class Operations implements ControlPorts {
     return handedOver(transferAnswerSchema.parse(answer), target);
   }
 
+  async restart(target: string): Promise<string> {
+    const { stack, supervisor } = this.#options;
+    const services = [...stack.first, ...stack.next, ...stack.last];
+    const service = services.find(({ name }) => name === target);
+    if (!service)
+      throw new Error(
+        `there is no service ${target}; there are ${services.map(({ name }) => name).join(', ')}`,
+      );
+    await supervisor.stop(service.name);
+    try {
+      await supervisor.start(service);
+    } catch (error) {
+      await supervisor.stop(service.name); // Until it is restarted with what it lacks.
+      throw error;
+    }
+    return `${target} runs again`;
+  }
+
   async recover(target: string, how: { by: string; yes: boolean }): Promise<string> {
     const { stack, supervisor, show } = this.#options;
     const node = stack.first.find(({ name, kind }) => kind === 'node' && name === target);

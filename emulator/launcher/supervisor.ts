@@ -105,6 +105,7 @@ class Supervised {
   #restarts = 0;
   #tail: string[] = [];
   #lastEnd: string | null = null;
+  #killedOnPurpose = false;
 
   constructor(service: Service, options: SupervisorOptions, onGroup: () => void) {
     this.#service = service;
@@ -137,6 +138,7 @@ class Supervised {
 
   kill(): number {
     const pid = this.#livePid();
+    this.#killedOnPurpose = true;
     signalTree(pid, 'SIGKILL');
     return pid;
   }
@@ -245,6 +247,7 @@ class Supervised {
       ...(gid === undefined ? {} : { gid }),
     });
     this.#child = child;
+    this.#killedOnPurpose = false;
     this.#identity = child.pid === undefined ? undefined : identify(child.pid);
     this.#onGroup();
     this.#exited = new Promise((resolve) => {
@@ -262,7 +265,10 @@ class Supervised {
       child.once('error', (error) => over(`cannot be started: ${error.message}`));
       // A killed process did not know, so that its last line tells of something else.
       child.once('exit', (code, signal) =>
-        over(`ended by ${signal ?? `exit code ${code}`}`, signal !== 'SIGKILL'),
+        over(
+          this.#killedOnPurpose ? 'killed on purpose' : `ended by ${signal ?? `exit code ${code}`}`,
+          signal !== 'SIGKILL',
+        ),
       );
     });
     return new Promise((resolve) => {
@@ -283,7 +289,8 @@ class Supervised {
     const read = new AbortController();
     child.once('close', () => read.abort());
     await pause(lastLinesWithinMs, read.signal);
-    this.#lastEnd = saysWhy ? this.#withLastLine(reason) : reason;
+    const ended = `${reason} at ${clockText()}`;
+    this.#lastEnd = saysWhy ? this.#withLastLine(ended) : ended;
     this.#print(reason);
     await this.#service.clean?.();
   }
@@ -307,6 +314,9 @@ class Supervised {
     this.#options.onChange(this.view(), detail);
   }
 }
+
+/** `12:00:05` of the launcher's own time zone. */
+const clockText = (): string => new Date().toTimeString().slice(0, 8);
 
 /** A line as people read it: of our own lines of JSON the message alone, which names the reason; a stack says no more. */
 export function lineText(line: string): string {

@@ -15,6 +15,7 @@ import { itemsPerPageMax } from '../../contracts/item-page.ts';
 import type { Item, ItemContent } from '../../contracts/item.ts';
 import { packedStateLengthMax, type CrawlLease, type CrawlState } from '../../contracts/node-api.ts';
 import type { ShopSource } from '../../contracts/source.ts';
+import { extractionVersion } from './extract-items.ts';
 
 /** A page still to be read; depth 0 is a start page. */
 export type Entry = Readonly<CrawlState['frontier'][number]>;
@@ -260,9 +261,13 @@ export class CrawlProgress {
 
 /** A new crawl starts at the source's pages and knows what the last one saw; a resumed one goes on. */
 function beginState({ source, state, resumed }: UnpackedLease): CrawlState {
-  const extraction = hash('sha256', JSON.stringify([source.selectors ?? null, source.currency]));
+  const reading = [extractionVersion, source.selectors ?? null, source.currency];
+  const extraction = hash('sha256', JSON.stringify(reading));
   if (state && resumed && state.extraction === extraction) return state;
-  const pages = state?.extraction === extraction ? state.pages : newRecord<KnownPage>();
+  const pages = state?.pages ?? newRecord<KnownPage>();
+  // Read in another way they may say something else, modified or not. What they said is known until then.
+  if (state?.extraction !== extraction)
+    for (const [url, page] of Object.entries(pages)) pages[url] = { ...page, etag: null, lastModified: null };
   const starts = [...new Set(source.startUrls.map((url) => new URL(url).href))];
   return {
     frontier: starts.slice(0, source.pagesMax).map((url) => ({ url, depth: 0 })),

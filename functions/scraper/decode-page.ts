@@ -20,14 +20,17 @@ export function decodePage(bytes: Uint8Array, contentType: string | undefined): 
   const declared = known(stated);
   const unknownNote = declared === undefined ? `unknown charset "${stated.slice(0, 40)}"` : undefined;
 
-  const asUtf8 = strictUtf8(bytes);
   // Bytes above 127 that form valid UTF-8 are UTF-8 whatever a single-byte label says.
-  if (
-    asUtf8 !== undefined &&
-    (declared === undefined || declared === 'utf-8' || declared === 'windows-1252')
-  ) {
-    const mislabelled = declared === 'windows-1252' && bytes.some((byte) => byte > 127);
-    return { text: asUtf8, note: mislabelled ? `labelled ${stated} and read as utf-8` : unknownNote };
+  if (declared === undefined || declared === 'utf-8' || declared === 'windows-1252') {
+    const { text, whole, broken } = asUtf8(bytes);
+    if (broken === 0 || broken < whole) {
+      const notes = [
+        unknownNote,
+        declared === 'windows-1252' && whole > 0 ? `labelled ${stated} and read as utf-8` : undefined,
+        broken > 0 ? `${broken} of ${broken + whole} characters beyond ASCII are no utf-8` : undefined,
+      ].filter((note) => note !== undefined);
+      return { text, note: notes.length > 0 ? notes.join(', ') : undefined };
+    }
   }
   if (declared !== undefined && declared !== 'utf-8')
     return { text: new TextDecoder(declared).decode(bytes), note: undefined };
@@ -52,10 +55,10 @@ function known(label: string): string | undefined {
     return undefined; // Not a label of the Encoding standard; the caller says so in its note.
   }
 }
-function strictUtf8(bytes: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return undefined; // Not UTF-8; the caller goes on with another charset.
-  }
+/** Text of a single-byte charset has hardly a character that is one of UTF-8 too; a shop that cuts texts breaks a few. */
+function asUtf8(bytes: Uint8Array): { text: string; whole: number; broken: number } {
+  const text = new TextDecoder().decode(bytes);
+  const beyond = text.match(/[^\0-\x7f]/gu) ?? [];
+  const broken = beyond.filter((character) => character === '\ufffd').length;
+  return { text, whole: beyond.length - broken, broken };
 }

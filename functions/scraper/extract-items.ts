@@ -15,8 +15,13 @@ import {
   type PageElement,
   type PageNode,
 } from './page-tree.ts';
-import { parsePrice, parseStock } from './parse-price.ts';
-import type { RawItem } from './raw-item.ts';
+import { parseCurrency, readPrice } from './parse-price.ts';
+import { parseStock } from './parse-stock.ts';
+import { priceText } from './price-text.ts';
+import type { RawItem, RawPrice } from './raw-item.ts';
+
+/** To be raised with each change of what is read from a page: pages that did not change since are read anew then. */
+export const extractionVersion = 1;
 
 export interface Extracted {
   readonly items: readonly ItemContent[];
@@ -56,6 +61,8 @@ export function extractItems({
   let raw: readonly RawItem[] = jsonLd.items;
   if (raw.length === 0) raw = readMicrodata(document);
   if (raw.length === 0) raw = readOpenGraph(document);
+  // Were the key another one than that in the broken script, the item would be there twice while that is broken.
+  if (jsonLd.hidesProduct && raw !== jsonLd.items) raw = raw.filter(({ sku }) => sku !== undefined);
   if (raw.length === 0 && source.selectors) {
     const selected = readSelected(document, source.selectors);
     problems.push(...selected.problems);
@@ -94,12 +101,11 @@ function toContent(
 ): ItemContent | string {
   const url = absolute(item.url, context.base) ?? (context.alone ? withoutFragment(context.page) : null);
   const title = collapse(item.title);
-  const price =
-    item.price === undefined || item.price.trim() === ''
-      ? undefined
-      : readPrice(item.price, context.currency);
-  if (item.price !== undefined && item.price.trim() !== '' && price === undefined)
-    return `${title ?? 'untitled'}: price "${item.price.slice(0, 60)}" is not an amount`;
+  const stated = currencyOf(item.currency, context.currency);
+  const price = item.price && readPrice(item.price, stated ?? context.currency);
+  if (item.price && !price)
+    return `${title ?? 'untitled'}: price "${item.price.text.slice(0, 60)}" is not an amount`;
+  const amount = price?.amount ?? null;
   const { inStock, stock } = parseStock(item.stock);
   const available = item.availability === undefined ? inStock : parseStock(item.availability).inStock;
   const result = itemContentSchema.safeParse({
@@ -107,8 +113,8 @@ function toContent(
     title,
     url,
     imageUrl: absolute(item.image, context.base) ?? null,
-    price: price?.amount ?? null,
-    currency: price === undefined ? null : currencyOf(item.currency, price.currency, context.currency),
+    price: amount,
+    currency: amount === null ? null : (stated ?? price?.currency ?? context.currency),
     inStock: available && stock !== 0,
     stock,
   });
@@ -116,21 +122,11 @@ function toContent(
   return `${title ?? 'untitled'}: ${describeIssues(issuesOf(result.error))}`;
 }
 
-function readPrice(
-  text: string,
-  home: string | null,
-): { amount: number; currency: string | undefined } | undefined {
-  // schema.org writes numbers with a dot and no grouping, so "1299.000" is not 1,299,000.
-  if (/^\s*\d+(?:\.\d+)?\s*$/u.test(text)) {
-    const amount = Math.round(Number(text) * 10_000) / 10_000;
-    return { amount, currency: undefined };
-  }
-  return parsePrice(text, home);
-}
-
-function currencyOf(stated: string | undefined, written: string | undefined, fallback: string | null) {
-  if (stated !== undefined && /^[A-Z]{3}$/u.test(stated.trim())) return stated.trim();
-  return written ?? fallback;
+/** As a code, or as shops write it. */
+function currencyOf(stated: string | undefined, home: string | null): string | undefined {
+  return stated !== undefined && /^[A-Z]{3}$/u.test(stated.trim())
+    ? stated.trim()
+    : parseCurrency(stated ?? '', home);
 }
 
 /** Path and query: the same for every host name and protocol of a shop. */
@@ -146,7 +142,10 @@ function readOpenGraph(document: PageDocument): RawItem[] {
     const content = meta.attribs['content'];
     if (name !== undefined && content !== undefined && !properties.has(name)) properties.set(name, content);
   }
-  const price = properties.get('product:price:amount') ?? properties.get('og:price:amount');
+  const price =
+    properties.get('product:sale_price:amount') ??
+    properties.get('product:price:amount') ??
+    properties.get('og:price:amount');
   const type = properties.get('og:type') ?? '';
   if (price === undefined && !/^product(?:\.item)?$/u.test(type)) return [];
   return [
@@ -155,7 +154,7 @@ function readOpenGraph(document: PageDocument): RawItem[] {
       title: properties.get('og:title'),
       url: properties.get('og:url'),
       image: properties.get('og:image'),
-      price,
+      price: rawPrice(price, true),
       currency: properties.get('product:price:currency') ?? properties.get('og:price:currency'),
       availability: properties.get('product:availability') ?? properties.get('og:availability'),
     },
@@ -176,7 +175,10 @@ function readSelected(
         return {
           sku: read(selectors.sku),
           title: read(selectors.title),
-          price: read(selectors.price),
+          price: rawPrice(
+            readSelector(element, selectors.price, priceText),
+            attributePattern.test(selectors.price ?? ''),
+          ),
           stock: read(selectors.stock),
           url: read(selectors.url),
           image: read(selectors.image),
@@ -188,16 +190,25 @@ function readSelected(
   }
 }
 
+const attributePattern = /@(?<attribute>[\w:-]+)\s*$/u;
+
 /** `h3 a@title` reads an attribute, `h3 a` the text, `@data-sku` an attribute of the item itself. */
-function readSelector(within: PageElement | PageDocument, selector: string | undefined): string | undefined {
+function readSelector(
+  within: PageElement | PageDocument,
+  selector: string | undefined,
+  textOf: (element: PageNode) => string = textContent,
+): string | undefined {
   if (selector === undefined) return undefined;
-  const at = /^(?<css>.*?)@(?<attribute>[\w:-]+)$/u.exec(selector.trim());
-  const css = (at?.groups?.['css'] ?? selector).trim();
+  const attribute = attributePattern.exec(selector)?.groups?.['attribute'];
+  const css = selector.replace(attributePattern, '').trim();
   const element: PageNode | null = css === '' ? within : query(css, within);
   if (!element) return undefined;
-  const attribute = at?.groups?.['attribute'];
-  if (attribute === undefined) return textContent(element);
+  if (attribute === undefined) return textOf(element);
   return 'attribs' in element ? element.attribs[attribute] : undefined;
+}
+
+function rawPrice(text: string | undefined, isData: boolean): RawPrice | undefined {
+  return text === undefined || text.trim() === '' ? undefined : { text, isData };
 }
 
 function nextPage(
@@ -222,7 +233,7 @@ function nextPage(
 
 /** A comment ends at its first `-->`: were it also allowed to go on behind it, forty of them would take days. */
 function isSitemap(text: string): boolean {
-  return /^\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->)[\s\S])*-->\s*)*<(?:urlset|sitemapindex)[\s>]/u.test(
+  return /^\s*(?:(?:<\?[^>]*>|<!--(?:(?!-->)[\s\S])*-->)\s*)*<(?:urlset|sitemapindex)[\s>]/u.test(
     text.slice(0, 4_000),
   );
 }

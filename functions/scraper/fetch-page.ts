@@ -1,7 +1,8 @@
-// One page over HTTP: conditional, capped in bytes, time and redirects, never to a private address unless the
+// One page or packed sitemap over HTTP: conditional, capped in bytes, time and redirects, never to a private address unless the
 // settings name it. Never throws for what a site does: every outcome is a value.
 import type { Readable } from 'node:stream';
-import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
+import { promisify } from 'node:util';
+import { createBrotliDecompress, createGunzip, createInflate, gunzip } from 'node:zlib';
 import { isIP } from 'node:net';
 import { Agent, request, type Dispatcher } from 'undici';
 import { describeError } from '../../runtime/failure.ts';
@@ -143,13 +144,14 @@ async function readAnswer(
   const bytesMax = what.bytesMax ?? limits.bytesMax;
   const refusal =
     statusRefusal(status) ??
-    (what.anyText === true ? undefined : typeRefusal(contentType)) ??
+    (what.anyText === true ? undefined : typeRefusal(contentType, url)) ??
     lengthRefusal(answer, bytesMax);
   if (refusal !== undefined) {
     drop();
     return failed(refusal);
   }
-  const bytes = await readCapped(answer, bytesMax);
+  const read = await readCapped(answer, bytesMax);
+  const bytes = read && isPacked(read) ? await unpackCapped(read, bytesMax) : read;
   if (bytes === undefined) return failed(`larger than ${bytesMax} bytes`);
   if (what.anyText !== true && !looksLikeMarkup(bytes)) return failed('not HTML, whatever its type says');
   const { text, note } = decodePage(bytes, contentType);
@@ -168,9 +170,16 @@ async function readAnswer(
 function statusRefusal(status: number): string | undefined {
   return status < 200 || status > 299 ? `HTTP ${status}` : undefined;
 }
-function typeRefusal(contentType: string | undefined): string | undefined {
+function typeRefusal(contentType: string | undefined, url: string): string | undefined {
   if (contentType === undefined) return undefined;
-  if (/^\s*(?:text\/html|application\/xhtml\+xml|(?:text|application)\/xml)\b/iu.test(contentType))
+  if (
+    /^\s*(?:text\/html|application\/xhtml\+xml|(?:text|application)\/xml|application\/(?:x-)?gzip)\b/iu.test(
+      contentType,
+    )
+  )
+    return undefined;
+  // What nginx says of a sitemap.xml.gz unless it is told otherwise.
+  if (/^\s*application\/octet-stream\b/iu.test(contentType) && new URL(url).pathname.endsWith('.gz'))
     return undefined;
   return `not HTML: ${contentType.slice(0, 80)}`;
 }
@@ -205,6 +214,19 @@ async function readCapped(answer: Dispatcher.ResponseData, bytesMax: number): Pr
     chunks.push(chunk);
   }
   return Buffer.concat(chunks, length);
+}
+/** A file that was packed before it was sent, as sitemaps are: no content-encoding tells of it. */
+function isPacked(bytes: Buffer): boolean {
+  return bytes[0] === 0x1f && bytes[1] === 0x8b;
+}
+/** @returns undefined above the cap. */
+async function unpackCapped(bytes: Buffer, bytesMax: number): Promise<Buffer | undefined> {
+  try {
+    return await promisify(gunzip)(bytes, { maxOutputLength: bytesMax });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return undefined;
+    throw error;
+  }
 }
 /** An unread body that is destroyed reports an abort, which nobody else listens for; the outcome is decided by then. */
 function discard(body: Readable): void {

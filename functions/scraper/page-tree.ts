@@ -1,7 +1,7 @@
 // The parsed page: its node types and the two queries everything here is read with. Refuses a page nested so
 // deep that walking it would take minutes (100,000 levels held a core for 7 s).
 import { selectAll, selectOne } from 'css-select';
-import type { getElementsByTagName } from 'domutils';
+import { textContent, type getElementsByTagName } from 'domutils';
 import { DomHandler, Parser, type parseDocument } from 'htmlparser2';
 
 export type PageDocument = ReturnType<typeof parseDocument>;
@@ -37,6 +37,12 @@ export function parsePage(text: string): PageDocument {
   });
   parser.end(text);
   return handler.root;
+}
+/** `&amp;` and `&#8364;` as what they stand for, and nothing else as HTML: a `&copy=1` is the parameter of a URL. */
+export function decodeReferences(text: string): string {
+  if (!text.includes('&')) return text;
+  const rest = /&(?!(?:#\d+|#x[\da-f]+|[a-z][a-z\d]*);)/giu;
+  return textContent(parsePage(text.replace(rest, '&amp;').replaceAll('<', '&lt;')));
 }
 /** Texts of all elements of that name in XML, read without a tree: that of a sitemap of 50,000 pages takes 100 MB. */
 export function textsOf(xml: string, name: string): string[] {

@@ -77,8 +77,9 @@ export function addCluster(
   app.post(publicRoutes.transfer, async (request): Promise<TransferAnswer> => {
     await guard.require(request, 'operator');
     const { target } = parse(transferRequestSchema, request.body);
-    if (target !== null && !members.some(({ id, voter }) => id === target && voter))
-      throw new Failure('REQUEST_MALFORMED', `target: ${target} is no voter of this cluster`);
+    const voters = members.filter(({ voter }) => voter).map(({ id }) => id);
+    if (target !== null && !voters.includes(target))
+      throw new Failure('REQUEST_MALFORMED', `there is no voter ${target}; there are ${voters.join(', ')}`);
     return leadership.transfer(target, 'asked for by an operator');
   });
 }

@@ -22,6 +22,6 @@ test('a damaged key is made anew; without its database a cluster is told from a 
     (error: unknown) => String(error),
   );
   expect(refusal).toMatch(
-    /"event":"failed","reason":"[^"]*: node-1 ended by exit code 1: [^"]* belongs to cluster [^"]*: wrong data folder or wrong database"/,
+    /"event":"failed","reason":"[^"]*: node-1 ended by exit code 1 at [\d:]{8}: [^"]* belongs to cluster [^"]*: wrong data folder or wrong database"/,
   );
 });

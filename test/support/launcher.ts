@@ -32,6 +32,7 @@ export async function startLauncher() {
       chaos: (command) => faults.carryOut(parseChaos(command)),
       fault: notHere,
       transfer: notHere,
+      restart: notHere,
       recover: notHere,
       down: () => void done.push('down'),
     },

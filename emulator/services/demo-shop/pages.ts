@@ -122,7 +122,7 @@ function product(sku: string, state: ShopState): Page {
 
 /** Its JSON-LD does not parse; its OpenGraph is whole. */
 function brokenJsonLd(): Page {
-  const head = `<script type="application/ld+json">{"@type":"Product","name":"Wobbly chair",}</script>
+  const head = `<script type="application/ld+json">{"@type":"Product","name":"The "wobbly" chair"}</script>
 <meta property="og:type" content="product"><meta property="og:title" content="Wobbly chair">
 <meta property="product:retailer_item_id" content="CHA-WOBBLY"><meta property="product:price:amount" content="12.50">
 <meta property="product:price:currency" content="${currency}"><meta property="product:availability" content="in stock">`;

@@ -64,6 +64,7 @@ export async function prepareDataFolder(options: DataFolderOptions): Promise<voi
   await place(options, files.key, (to) => copyFile(options.keyFile, to));
   await place(options, files.hba, (to) => writeFile(to, hostRules));
   if (!existsSync(dataFolder(folder))) await create(options);
+  await assertSameVersion(options);
   await assertNotRunning(dataFolder(folder));
   await ensureRole(options, dataFolder(folder));
 }
@@ -102,6 +103,16 @@ async function create(options: DataFolderOptions): Promise<void> {
     withinMs: initdbWithinMs,
   });
   await rename(part, dataFolder(options.folder));
+}
+
+/** Its own words say neither what to do nor that nothing is lost. @throws Error with both. */
+async function assertSameVersion({ folder, binaries }: DataFolderOptions): Promise<void> {
+  const madeBy = (await readFile(join(dataFolder(folder), 'PG_VERSION'), 'utf8')).trim();
+  const major = binaries.version.split('.')[0];
+  if (madeBy !== major)
+    throw new Error(
+      `the database in ${folder} was made by PostgreSQL ${madeBy}, and this is ${binaries.version}: it is left as it is; dump it with the release of Baton that made it, or name another folder with --data`,
+    );
 }
 
 /** The server removes a lock file whose process is gone by itself, after a look at its shared memory. */

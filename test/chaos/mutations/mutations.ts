@@ -16,8 +16,7 @@ export const pathMutations: readonly PathMutation[] = [
     edits: [
       {
         find: 'const over = AbortSignal.any([feed.gone, stopping]);',
-        replace:
-          'const over = AbortSignal.any([feed.gone, stopping]);\n    feed.acknowledgeUpTo(last);',
+        replace: 'const over = AbortSignal.any([feed.gone, stopping]);\n    feed.acknowledgeUpTo(last);',
       },
       { find: 'counts.handled += batch.length;\n        feed.acknowledgeUpTo(last);', replace: '' },
     ],
@@ -44,6 +43,13 @@ export const pathMutations: readonly PathMutation[] = [
     edits: [{ find: 'given.version <= sources.snapshot_version', replace: 'false' }],
     by: 'test',
     test: 'test/integration/scraper/deaths.test.ts',
+  },
+  {
+    safeguard: 'an intake that nobody handed out writes nothing',
+    file: 'nodes/database/write-items.ts',
+    edits: [{ find: 'given.version >= (sources.last_intake + 1)', replace: 'false AND 1 >= (0)' }],
+    by: 'test',
+    test: 'test/integration/database/items.test.ts',
   },
   {
     safeguard: 'a file that a snapshot made old is late, if only while it is applied',

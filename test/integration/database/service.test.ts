@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -54,6 +54,17 @@ test('one whose data was removed is made anew, with its role', async () => {
   await rm(dataFolder(join(root, 'postgres')), { recursive: true });
   await start(service('secret'));
   expect(await ask('secret', 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+});
+
+test('a folder of another major version is left as it is, with what to do', async () => {
+  const versionFile = join(dataFolder(join(root, 'postgres')), 'PG_VERSION');
+  const version = await readFile(versionFile, 'utf8');
+  await writeFile(versionFile, '17\n');
+  await expect(start(service('secret'))).rejects.toThrow(
+    /was made by PostgreSQL 17, and this is 18\.\d+: it is left as it is; dump it with the release/,
+  );
+  await writeFile(versionFile, version);
+  await stop(await start(service('secret')), 'SIGINT');
 });
 
 test('a folder that another server works on is refused by its pid, and a pid that is somebody else’s is not', async () => {

@@ -1,10 +1,11 @@
-// Two launchers on one folder, at the same moment: one runs, and the other one changes nothing. The services are a stand-in,
-// since none of them matters here.
+// The launcher of one folder: of two at the same moment one runs, and the other one changes nothing; a service that is
+// restarted runs the code as it is now. The services are a stand-in, since none of them matters here.
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { layoutOf, readRecord } from '../../../emulator/instance/instance.ts';
+import { layoutOf, readRecord, type Layout } from '../../../emulator/instance/instance.ts';
+import { tellLauncher } from '../../../emulator/launcher/ask-launcher.ts';
 import type { StackSettings } from '../../../emulator/stack/settings.ts';
 import { describeStack, type Stack } from '../../../emulator/stack/stack.ts';
 import { startSystem, type System } from '../../../emulator/system.ts';
@@ -17,7 +18,9 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** All of it is a process that says that it leads. */
+const programIn = ({ secrets }: Layout): string => join(secrets, 'program.mjs');
+
+/** All of it is a process that says that it leads; its program lies where it does not count. */
 async function describe(settings: StackSettings): Promise<Stack> {
   const stack = await describeStack(settings);
   const event = {
@@ -31,16 +34,14 @@ async function describe(settings: StackSettings): Promise<Stack> {
     tookMs: 1,
   };
   const lines = [{ ready: true, address: '' }, event].map((line) => `${JSON.stringify(line)}\n`).join('');
+  const program = programIn(settings.layout);
+  await writeFile(program, `process.stdout.write(${JSON.stringify(lines)}); setInterval(() => {}, 1000);`);
   const leader = {
     name: 'node-1',
     kind: 'node',
     address: '',
     about: '',
-    command: {
-      file: process.execPath,
-      args: ['-e', `process.stdout.write(${JSON.stringify(lines)}); setInterval(() => {}, 1000);`],
-      env: {},
-    },
+    command: { file: process.execPath, args: [program], env: {} },
     startWithinMs: 20_000,
     stopSignal: 'SIGTERM',
     stopWithinMs: 1_000,
@@ -102,4 +103,26 @@ test('a start that fails leaves its folder', async () => {
   await rm(membership, { recursive: true });
   await writeFile(membership, before);
   await start();
+});
+
+test('a service is restarted with the code as it is now; code that cannot run is said, and waits until it can', async () => {
+  const system = await start();
+  const record = await readRecord(layoutOf(folder));
+  if (!record) throw new Error('nothing is recorded');
+  const restart = (target: string): Promise<string> =>
+    tellLauncher(record, { path: 'restart', target }, 60_000);
+  const node = async () => (await system.status()).services[0];
+  const before = await node();
+  expect(await restart('node-1')).toBe('node-1 runs again');
+  expect(await node()).toMatchObject({ state: 'up', restarts: 0, lastEnd: null });
+  expect((await node())?.pid).not.toBe(before?.pid);
+
+  const program = programIn(layoutOf(folder));
+  const good = await readFile(program, 'utf8');
+  await writeFile(program, 'this is no JavaScript');
+  await expect(restart('node-1')).rejects.toThrow(/node-1 ended while it started.*SyntaxError/s);
+  expect(await node()).toMatchObject({ state: 'stopped', pid: null });
+  await writeFile(program, good);
+  expect(await restart('node-1')).toBe('node-1 runs again');
+  await expect(restart('node-7')).rejects.toThrow('there is no service node-7; there are node-1');
 });

@@ -102,6 +102,35 @@ describe('bad pages', () => {
     });
   });
 
+  it('bad page: a sitemap that was packed before it was sent is unpacked, a bomb ends at the cap', async () => {
+    const sitemap = '<?xml version="1.0"?><urlset></urlset>';
+    const types: Record<string, string> = {
+      '/typed': 'application/x-gzip',
+      '/sitemap.xml.gz': 'application/octet-stream',
+      '/mistyped': 'text/xml',
+      '/any': 'application/octet-stream',
+      '/bomb.gz': 'application/gzip',
+      '/cut.gz': 'application/gzip',
+    };
+    const address = await serve((request, response) => {
+      const path = request.url ?? '';
+      const body = gzipSync(path === '/bomb.gz' ? Buffer.alloc(20 * 1024 * 1024, '<p>') : sitemap);
+      response
+        .writeHead(200, { 'content-type': types[path] })
+        .end(path === '/cut.gz' ? body.subarray(0, 20) : body);
+    });
+    const fetcher = fetcherFor(address);
+    for (const path of ['/typed', '/sitemap.xml.gz', '/mistyped'])
+      expect(await fetcher.fetchPage({ url: address + path })).toMatchObject({ kind: 'page', body: sitemap });
+    expect(await fetcher.fetchPage({ url: `${address}/any` })).toMatchObject({
+      reason: 'not HTML: application/octet-stream',
+    });
+    expect(await fetcher.fetchPage({ url: `${address}/bomb.gz` })).toMatchObject({
+      reason: 'larger than 5242880 bytes',
+    });
+    expect(await fetcher.fetchPage({ url: `${address}/cut.gz` })).toMatchObject({ kind: 'failed' });
+  });
+
   it('bad page: a wrong charset is read as what it is, with a note', async () => {
     const address = await serve((_, response) =>
       response.writeHead(200, html).end(Buffer.from('<p>Caf\xe9', 'latin1')),

@@ -28,7 +28,7 @@ describe('status of a stage', () => {
     expect(stdout).toMatch(/node-3 +starting +0 of 1 running, 1 pending, .*IN_PROGRESS: unable to pull/);
     expect(stdout).toMatch(/baton-dev-tick-delayed +queue +0 waiting, 1 in flight, 1 delayed/);
     expect(stdout).toContain('1,234 items in 2,000 versions');
-    expect(stdout).toContain('! the broker does not answer');
+    expect(stdout).toContain('! node-3: the broker does not answer');
     // Nobody has a process id here.
     expect(stdout).not.toContain('pid');
     expect(stage.aws.asked.find(({ operation }) => operation === 'DescribeServices')?.body).toContain(

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { statusText } from '../../../emulator/commands/status-text.ts';
 import { endsOfNodes, type ServiceView, type SystemStatus } from '../../../emulator/cluster/status.ts';
 import { lineText, Supervisor, tellingLine } from '../../../emulator/launcher/supervisor.ts';
@@ -95,7 +95,74 @@ test('one that was killed did not say why', async () => {
   const { lastEnd } = await lastEndOf(
     "console.log('closing a connection'); process.kill(process.pid, 'SIGKILL')",
   );
-  expect(lastEnd).toBe('ended by SIGKILL');
+  expect(lastEnd).toMatch(/^ended by SIGKILL at \d\d:\d\d:\d\d$/);
+});
+
+test('one that was killed by `baton kill` says that this was on purpose, and one that dies later does not', async () => {
+  const logs = await mkdtemp(join(tmpdir(), 'baton-ends-'));
+  const supervisor = new Supervisor({ logs, onChange() {}, onLine() {}, onGroups() {} });
+  await supervisor.start({
+    name: 'ftp',
+    kind: 'ftp',
+    address: '',
+    about: '',
+    command: {
+      file: process.execPath,
+      args: ['-e', `console.log('{"ready":true}'); setInterval(() => {}, 1000)`],
+      env: {},
+    },
+    startWithinMs: 20_000,
+    stopSignal: 'SIGTERM',
+    stopWithinMs: 1_000,
+  });
+  const view = () => supervisor.views()[0];
+  supervisor.kill('ftp');
+  await vi.waitUntil(() => view()?.restarts === 1 && view()?.state === 'up', 20_000);
+  expect(view()?.lastEnd).toMatch(/^killed on purpose at \d\d:\d\d:\d\d$/);
+  process.kill(view()?.pid ?? 0, 'SIGKILL');
+  await vi.waitUntil(() => view()?.restarts === 2, 20_000);
+  expect(view()?.lastEnd).toMatch(/^ended by SIGKILL at/);
+  await supervisor.stop('ftp');
+  await rm(logs, { recursive: true });
+});
+
+test('what only some nodes say carries their names; a service shows its address', () => {
+  const node = (id: string, problems: readonly string[]): SystemStatus['nodes'][number] => ({
+    id,
+    problems,
+    state: 'following',
+    term: 2,
+    url: '',
+    internalUrl: '',
+    udp: '',
+    pid: 1,
+    health: 'ok',
+  });
+  const text = statusText({
+    leader: 'node-1',
+    term: 2,
+    faults: [],
+    nodes: [
+      node('node-1', ['RabbitMQ is away']),
+      node('node-2', ['RabbitMQ is away', 'it knows of no leader']),
+    ],
+    services: [
+      {
+        name: 'smtp',
+        kind: 'smtp',
+        state: 'up',
+        address: '127.0.0.1:25',
+        pid: 1,
+        restarts: 0,
+        lastEnd: null,
+        log: null,
+      },
+    ],
+    counts: { items: 0, itemVersions: 0, files: 0, mailsSent: 0, deadLetters: 0, queued: 0 },
+  });
+  expect(text).toContain('  ! RabbitMQ is away\n');
+  expect(text).toContain('  ! node-2: it knows of no leader\n');
+  expect(text).toContain('127.0.0.1:25');
 });
 
 test('advice in a line of JSON is told whole, and without its stack', async () => {
@@ -108,7 +175,7 @@ test('advice in a line of JSON is told whole, and without its stack', async () =
     msg,
   });
   const { lastEnd, refusal } = await lastEndOf(`console.log(${JSON.stringify(line)}); process.exit(1)`);
-  expect(lastEnd).toBe(`ended by exit code 1: ${msg}`);
+  expect(lastEnd?.replace(/ at [\d:]{8}/, '')).toBe(`ended by exit code 1: ${msg}`);
   expect(refusal).toContain(`its last lines:\n  ${msg}\n`);
   expect(lineText('plain { line')).toBe('plain { line');
 });

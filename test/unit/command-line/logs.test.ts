@@ -33,8 +33,8 @@ test('the end of the earlier file comes before the lines of the present one', as
   const printed = whatIsPrinted();
   expect(await logs([], { data: folder })).toBe(0);
   expect(printed).toHaveLength(200);
-  expect(printed.at(0)).toContain('| line 101');
-  expect(printed.at(-1)).toContain('| newest');
+  expect(printed.at(0)).toContain(' line 101');
+  expect(printed.at(-1)).toContain(' newest');
 });
 
 test('followed, each line comes once: over a rotation, from a service that begins later, and to the end of the system', async () => {
@@ -62,17 +62,53 @@ test('followed, each line comes once: over a rotation, from a service that begin
       await vi.waitUntil(() => printed.at(-1)?.includes(line));
     }
     log('lambda').line('x'.repeat(300_000));
-    await vi.waitUntil(() => printed.at(-1)?.startsWith('lambda'));
+    await vi.waitUntil(() => printed.at(-1)?.includes('lambda '));
     ftp.line('the last words');
     launcher.kill('SIGKILL');
     expect(await followed).toBe(0);
-    const ofFtp = printed.filter((line) => line.startsWith('ftp'));
-    expect(ofFtp).toEqual([...wanted, 'the last words'].map((line) => `${'ftp'.padEnd(14)} | ${line}\n`));
-    const ofLambda = printed.filter((line) => line.startsWith('lambda')).map((line) => line.slice(17, -1));
+    const ofFtp = printed.filter((line) => line.includes('ftp  '));
+    expect(ofFtp).toEqual(
+      [...wanted, 'the last words'].map((line) => `${' '.repeat(14)}${'ftp'.padEnd(14)} ${line}\n`),
+    );
+    const ofLambda = printed.filter((line) => line.includes('lambda  ')).map((line) => line.slice(29, -1));
     expect(ofLambda.join('')).toBe('x'.repeat(300_000));
   } finally {
     launcher.kill('SIGKILL');
   }
+});
+
+test('lines of all services come in the order of their times, as people read them; a line without a time stays in its place', async () => {
+  const at = (second: number): string => `2026-01-31T12:00:0${second}.123Z`;
+  const ofNode = [
+    { level: 'info', at: at(1), process: 'node-1', event: true, version: 1, type: 'leader.writes', term: 3 },
+    { level: 'warn', at: at(5), process: 'node-1', msg: 'late\u001b[31m' },
+  ];
+  await writeFile(
+    join(folder, 'logs', 'node-1.log'),
+    ofNode.map((line) => `${JSON.stringify(line)}\n`).join(''),
+  );
+  await writeFile(
+    join(folder, 'logs', 'database.log'),
+    '2026-01-31 12:00:03.000 UTC [7] LOG:  ready\n\tand more of it\n2026-01-31 12:00:06.000 UTC [7] LOG:  end\n',
+  );
+  const printed = whatIsPrinted();
+  expect(await logs([], { data: folder })).toBe(0);
+  expect(printed).toEqual([
+    '12:00:01.123  node-1         leader.writes term=3\n',
+    '12:00:03.000  database       [7] LOG:  ready\n',
+    '              database        and more of it\n',
+    '12:00:05.123  node-1         warn late [31m\n',
+    '12:00:06.000  database       [7] LOG:  end\n',
+  ]);
+  printed.length = 0;
+  expect(await logs([], { data: folder, tail: 2, json: true })).toBe(0);
+  expect(printed.map((line) => (JSON.parse(line) as { service: string }).service)).toEqual([
+    'node-1',
+    'database',
+  ]);
+  printed.length = 0;
+  expect(await logs([], { data: folder, since: 60_000 })).toBe(0);
+  expect(printed).toEqual([]);
 });
 
 test('without a system there is nothing to follow', async () => {

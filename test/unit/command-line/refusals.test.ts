@@ -101,6 +101,10 @@ describe('a folder', () => {
     const { code, stdout } = await baton(['doctor', '--data', file]);
     expect(code).toBe(1);
     expect(stdout).toContain(`${file} is no folder`);
+    expect((await baton(['doctor', '--data', folder])).stdout).toContain(
+      `BAD   Data       ${folder} holds other files than Baton's`,
+    );
+    await rm(file);
     await mkdir(layoutOf(folder).record); // As if it were somebody else's: it cannot be read.
     expect((await baton(['doctor', '--data', folder])).stdout).toContain(
       `BAD   Data       nobody can say what runs in ${folder}`,

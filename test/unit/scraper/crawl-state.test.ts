@@ -127,3 +127,20 @@ it('state: more ordinals are reserved than are handed out until it has to be sto
   progress.running();
   expect(progress.mustStore).toBe(false);
 });
+
+it('state: a page that was read in another way is read anew, and is known until then', () => {
+  const url = 'https://shop.example/';
+  const first = new CrawlProgress(lease(null));
+  first.published([{ content: content('A'), version: 1 }]);
+  first.keepAs(url, { ...page('A'), etag: '"1"', lastModified: 'Wed, 21 Oct 2015 07:28:00 GMT' });
+  first.done({ url, depth: 0 });
+  const stored = first.finished();
+  const same = new CrawlProgress(lease(structuredClone(stored)));
+  expect(same.validators(url)).toMatchObject({ etag: '"1"' });
+  const other = new CrawlProgress(
+    lease({ ...structuredClone(stored), extraction: 'that of a release before' }),
+  );
+  expect(other.validators(url)).toMatchObject({ etag: null, lastModified: null });
+  other.keep({ url, depth: 0 });
+  expect(other.snapshot()).toContain('"sku":"A"');
+});

@@ -51,6 +51,21 @@ describe('charset', () => {
     ['labelled UTF-8 without being it', bytes(0x43, 0xe9), 'text/html; charset=utf-8', 'Cé', true],
     ['labelled latin1 and UTF-8 in truth', bytes(0xc2, 0xa3), 'text/html; charset=latin1', '£', true],
     ['an unknown label', bytes(0xc2, 0xa3), 'text/html; charset=klingon', '£', true],
+    [
+      'UTF-8 with one character cut in two',
+      bytes(0xc3, 0xa9, 0xc3, 0xa9, 0xc3, 0x20),
+      'text/html; charset=utf-8',
+      'éé\ufffd ',
+      true,
+    ],
+    ['the same without a label', bytes(0xc3, 0xa9, 0xe2, 0x80, 0x9c, 0xc3), undefined, 'é“\ufffd', true],
+    [
+      'latin1 with a word that is UTF-8 too',
+      bytes(0xe9, 0x20, 0xe4, 0x20, 0xc3, 0xa9),
+      'text/html; charset=utf-8',
+      'é ä Ã©',
+      true,
+    ],
   ])('charset: %s', (_, input, contentType, text, noted) => {
     const decoded = decodePage(input, contentType);
     expect(decoded.text).toBe(text);

@@ -37,7 +37,7 @@ describe('JSON-LD', () => {
 
   it('JSON-LD: a broken script is skipped with a note and the whole one beside it is read', () => {
     const page = read(
-      `<script type="application/ld+json">{"@type":"Product",}</script>
+      `<script type="application/ld+json">{"@type":"Product","name":"A 19" screen"}</script>
        <script type="application/ld+json">{"@type":"Product","sku":"L-2","name":"Beacon","offers":{"price":5,"priceCurrency":"GBP"}}</script>`,
     );
     expect(page.items.map(({ sku, price }) => [sku, price])).toEqual([['L-2', 5]]);
@@ -64,6 +64,239 @@ describe('JSON-LD', () => {
       expect(page.problems[0]).toMatch(/^item 1: Dusk: price ".*" is not an amount$/);
     },
   );
+});
+
+describe('JSON-LD as shops write it', () => {
+  const product = '{"@type":"Product","sku":"S","name":"Salt","offers":{"price":5,"priceCurrency":"EUR"}}';
+  const inScript = (text: string) => `<script type="application/ld+json">${text}</script>`;
+  it.each([
+    ['line breaks and tabs in a string', product.replace('Salt', 'Sal\n\tt'), 'Sal t'],
+    ['a URL in a string', product.replace('Salt', 'http://salt.example/ /* fine */, }'), undefined],
+    ['an HTML comment around it', `<!--\n${product}\n-->`, 'Salt'],
+    ['CDATA marks in line comments', `\n//<![CDATA[\n${product}\n//]]>\n`, 'Salt'],
+    ['CDATA marks in block comments', `/* <![CDATA[ */ ${product} /* ]]> */`, 'Salt'],
+    ['a CDATA mark before it on its line', `//<![CDATA[ ${product} //]]>`, 'Salt'],
+    ['a semicolon behind it', `${product};`, 'Salt'],
+    ['a comma behind it', `${product},\n`, 'Salt'],
+    ['commas that nothing follows', product.replaceAll('}', ' , }'), 'Salt'],
+    ['comments', `/* a "product */ // and more\n${product}`, 'Salt'],
+    [
+      'character references',
+      product.replace('Salt', 'Salt &amp; &quot;Pepper&#34; &lt;3'),
+      'Salt & "Pepper" <3',
+    ],
+  ])('JSON-LD: with %s it is read', (_what, text, title = 'http://salt.example/ /* fine */, }') => {
+    expect(read(inScript(text))).toMatchObject({ items: [{ sku: 'S', title, price: 5 }], problems: [] });
+  });
+
+  it('JSON-LD: a reference in a URL is one with its semicolon only', () => {
+    const link = (url: string) => inScript(`{"@type":"ListItem","url":"${url}"}`);
+    expect(read(link('/p?a=1&amp;b=2')).links).toEqual(['https://shop.example/p?a=1&b=2']);
+    expect(read(link('/p?a=1&copy=2')).links).toEqual(['https://shop.example/p?a=1&copy=2']);
+  });
+
+  it('JSON-LD: while a product’s script is broken, no other data names it by another key', () => {
+    const broken = inScript('{"@type":"Product","sku":"M","name":"A 19" screen"}');
+    const openGraph = (more: string) =>
+      `<meta property="og:title" content="A screen"><meta property="product:price:amount" content="5">${more}`;
+    expect(read(broken + openGraph(''))).toMatchObject({
+      items: [],
+      problems: [expect.stringMatching(/^JSON-LD script 1 is broken/)],
+    });
+    const keyed = openGraph('<meta property="product:retailer_item_id" content="M">');
+    expect(read(broken + keyed).items).toMatchObject([{ sku: 'M', price: 5 }]);
+    expect(read(inScript('{"@type":"BreadcrumbList",]') + openGraph('')).items).toHaveLength(1);
+  });
+
+  it('JSON-LD: variants without a name have that of their group', () => {
+    const group = {
+      '@type': 'ProductGroup',
+      name: 'Shirt',
+      image: '/shirt.png',
+      hasVariant: [
+        { '@type': 'Product', sku: 'S-1', offers: { price: 5 } },
+        { '@type': 'Product', sku: 'S-2', name: 'Shirt, red', image: '/red.png', offers: { price: 6 } },
+      ],
+    };
+    expect(read(inScript(JSON.stringify(group))).items).toMatchObject([
+      { sku: 'S-1', title: 'Shirt', price: 5, imageUrl: 'https://shop.example/shirt.png' },
+      { sku: 'S-2', title: 'Shirt, red', price: 6, imageUrl: 'https://shop.example/red.png' },
+    ]);
+    const { hasVariant: _, ...alone } = { ...group, sku: 'S', offers: { price: 7 } };
+    expect(read(inScript(JSON.stringify(alone))).items).toMatchObject([{ sku: 'S', price: 7 }]);
+  });
+});
+
+describe('offers', () => {
+  const [yes, no] = ['https://schema.org/InStock', 'https://schema.org/OutOfStock'];
+  const offer = (price: number | string, availability = yes, more: object = {}) => ({
+    '@type': 'Offer',
+    price,
+    availability,
+    priceCurrency: 'EUR',
+    ...more,
+  });
+  const specification = (price: number, more: object = {}) => ({
+    '@type': 'UnitPriceSpecification',
+    price,
+    priceCurrency: 'EUR',
+    ...more,
+  });
+  it.each<[string, unknown, number | null, boolean]>([
+    ['sizes, the first sold out', [offer(9, no), offer(12), offer(11)], 11, true],
+    ['sizes, all sold out', [offer(9, no), offer(12, no)], 9, false],
+    [
+      'used ones',
+      [offer(12), offer(5, yes, { itemCondition: 'https://schema.org/UsedCondition' })],
+      12,
+      true,
+    ],
+    ['a price for ten', [offer(12), offer(9, yes, { eligibleQuantity: { minValue: 10 } })], 12, true],
+    ['two currencies', [offer(12), offer(9, yes, { priceCurrency: 'GBP' })], 12, true],
+    ['one without a price', [offer('', yes), offer(12)], 12, true],
+    ['an aggregate alone', { '@type': 'AggregateOffer', lowPrice: '9.90', priceCurrency: 'EUR' }, 9.9, true],
+    [
+      'an aggregate of offers',
+      { '@type': 'AggregateOffer', lowPrice: 8, offers: [offer(9, no), offer(10)] },
+      10,
+      true,
+    ],
+    ['an aggregate sold out', { '@type': 'AggregateOffer', offers: [offer(9, no), offer(10, no)] }, 9, false],
+    [
+      'an aggregate that says it for all',
+      { '@type': 'AggregateOffer', priceCurrency: 'EUR', availability: no, offers: [{ price: 7 }] },
+      7,
+      false,
+    ],
+    [
+      'a list price before the price',
+      {
+        priceSpecification: [
+          specification(99, { priceType: 'https://schema.org/ListPrice' }),
+          specification(79),
+        ],
+      },
+      79,
+      true,
+    ],
+    [
+      'a struck price before the price',
+      { priceSpecification: [specification(99, { priceType: 'StrikethroughPrice' }), specification(79)] },
+      79,
+      true,
+    ],
+    [
+      'a price per litre before the price',
+      {
+        priceSpecification: [
+          specification(4, { referenceQuantity: { value: 1, unitCode: 'LTR' } }),
+          specification(3),
+        ],
+      },
+      3,
+      true,
+    ],
+    [
+      'a price for members',
+      { priceSpecification: [specification(70, { validForMemberTier: {} }), specification(79)] },
+      79,
+      true,
+    ],
+    [
+      'a list price alone',
+      { priceSpecification: specification(99, { priceType: 'https://schema.org/ListPrice' }) },
+      99,
+      true,
+    ],
+  ])('offers: of %s the one that counts is taken', (_what, offers, price, inStock) => {
+    const page = read(
+      `<script type="application/ld+json">${JSON.stringify({ '@type': 'Product', sku: 'S', name: 'Same', offers })}</script>`,
+    );
+    expect(page.items).toMatchObject([{ price, currency: 'EUR', inStock }]);
+  });
+
+  it('offers: microdata has several too', () => {
+    const item = (price: number, availability: string) =>
+      `<p itemprop="offers" itemscope itemtype="https://schema.org/Offer"><meta itemprop="price" content="${price}"><link itemprop="availability" href="${availability}"></p>`;
+    const product = (offers: string) =>
+      `<div itemscope itemtype="https://schema.org/Product"><b itemprop="name">Cup</b><meta itemprop="sku" content="C">${offers}</div>`;
+    expect(read(product(item(9, no) + item(12, yes) + item(11, yes))).items).toMatchObject([
+      { price: 11, inStock: true },
+    ]);
+    const aggregate = `<div itemprop="offers" itemscope itemtype="https://schema.org/AggregateOffer"><meta itemprop="priceCurrency" content="EUR"><meta itemprop="lowPrice" content="9">`;
+    expect(read(product(`${aggregate}${item(9, no)}${item(10, no)}</div>`)).items).toMatchObject([
+      { price: 9, currency: 'EUR', inStock: false },
+    ]);
+    expect(read(product(`${aggregate}</div>`)).items).toMatchObject([{ price: 9, currency: 'EUR' }]);
+  });
+
+  it.each([
+    ['€', 'EUR'],
+    ['eur', 'EUR'],
+    [' usd ', 'USD'],
+    ['Euro', 'EUR'],
+    ['kr', 'SEK'],
+    ['points', 'SEK'],
+    ['pts', 'SEK'],
+  ])('offers: a currency written as "%s" is %s', (written, currency) => {
+    const page = read(
+      `<script type="application/ld+json">${JSON.stringify({ '@type': 'Product', sku: 'S', name: 'Same', offers: offer(5, yes, { priceCurrency: written }) })}</script>`,
+      { currency: 'SEK' },
+    );
+    expect(page.items).toMatchObject([{ price: 5, currency }]);
+  });
+});
+
+describe('prices in markup', () => {
+  it.each([
+    ['cents in <sup>', '$19<sup>99</sup>', 19.99, 'USD'],
+    ['cents in <sup>, the sign behind', '19<sup>99</sup> €', 19.99, 'EUR'],
+    ['the sign in <sup>', '19<sup>99 €</sup>', 19.99, 'EUR'],
+    ['the sign before the cents', '19<sup>€99</sup>', 19.99, 'EUR'],
+    ['a comma before the cents', '19,<sup>99</sup> €', 19.99, 'EUR'],
+    ['thousands and cents', '1.299<sup>00</sup> €', 1299, 'EUR'],
+    ['euros and cents in elements', '<b class="e">19</b><b class="c">99</b> €', 19.99, 'EUR'],
+    ['the separator in an element', '$<b>1,299<i>.</i></b><b>99</b>', 1299.99, 'USD'],
+    ['digits in elements', '<i>1</i><i>2</i><i>9</i> €', 129, 'EUR'],
+    ['the sign in another element', '1.299', 1299, 'EUR'],
+    [
+      'the price twice',
+      '<b>$19.99</b><b aria-hidden="true"><i>$</i><i>19<u>.</u></i><i>99</i></b>',
+      19.99,
+      'USD',
+    ],
+    ['a price struck out', '<s>99,00 €</s> 79,00 €', 79, 'EUR'],
+    [
+      'a price deleted and one inserted',
+      '<del>99,00 €</del> <span>Ursprünglicher Preis war: 99,00 €</span> <ins>79,00 €</ins> <span>Jetzt: 79,00 €</span>',
+      79,
+      'EUR',
+    ],
+    ['nothing but a price struck out', '<del>99,00 €</del>', 99, 'EUR'],
+    ['a script in it', '<script>var a = 5</script>79,00 €', 79, 'EUR'],
+  ])('price: %s', (_what, markup, price, currency) => {
+    const selected = read(`<li><h3>x</h3><p class="price">${markup}</p></li>`, {
+      currency: 'EUR',
+      selectors: { item: 'li', title: 'h3', price: '.price' },
+    });
+    const microdata = read(
+      `<li itemscope itemtype="https://schema.org/Product"><h3 itemprop="name">x</h3><p itemprop="price">${markup}</p></li>`,
+      { currency: 'EUR' },
+    );
+    for (const page of [selected, microdata]) expect(page.items).toMatchObject([{ price, currency }]);
+  });
+
+  it('price: an attribute is data, and one on request is no price', () => {
+    const page = read(
+      '<li><h3>a</h3><p data-price="1.299">1.299 €</p></li><li><h3>b</h3><p data-price="auf Anfrage"></p></li>',
+      { currency: 'EUR', selectors: { item: 'li', title: 'h3', price: 'p@data-price' } },
+    );
+    expect(page.items).toMatchObject([
+      { sku: 'a', price: 1.299, currency: 'EUR' },
+      { sku: 'b', price: null, currency: null },
+    ]);
+    expect(page.problems).toEqual([]);
+  });
 });
 
 describe('microdata, OpenGraph, selectors, sitemap', () => {
@@ -93,6 +326,14 @@ describe('microdata, OpenGraph, selectors, sitemap', () => {
     expect(page.items).toMatchObject([
       { sku: '/c/lamps?page=1', title: 'Wobbly', price: 12.5, currency: 'GBP', inStock: false },
     ]);
+  });
+
+  it('OpenGraph: of two prices the one of the sale is to be paid', () => {
+    const page = read(
+      `<meta property="og:title" content="Wobbly"><meta property="product:price:amount" content="12.50"><meta property="product:sale_price:amount" content="9.50">`,
+      { currency: 'EUR' },
+    );
+    expect(page.items).toMatchObject([{ title: 'Wobbly', price: 9.5, currency: 'EUR' }]);
   });
 
   it('selectors: @attribute reads attributes, of the item itself too; the source’s dollar wins over US$', () => {
@@ -136,7 +377,8 @@ describe('microdata, OpenGraph, selectors, sitemap', () => {
   });
 
   it('sitemap: what XML lets stand before its root leaves it one', () => {
-    const before = '\uFEFF <?xml version="1.0"?>\n<!-- made by <urlset> -- tools --> <!---->\n';
+    const before =
+      '\uFEFF <?xml version="1.0"?><?xml-stylesheet type="text/xsl" href="//shop.example/main-sitemap.xsl"?>\n<!-- made by <urlset> -- tools --> <!---->\n';
     expect(read(`${before}<urlset><url><loc>/p/1</loc></url></urlset>`).links).toEqual([
       'https://shop.example/p/1',
     ]);
