@@ -4,7 +4,7 @@
 import type { WriteOutage } from '../store.ts';
 
 /** After the bound on locks, whose error says more, and before the one of a statement, so that it is known within ten seconds. */
-export const silentAfterMs = 9_000;
+const silentAfterMs = 9_000;
 /** What nobody has tried since then says nothing about now. */
 const forgottenAfterMs = 60_000;
 
