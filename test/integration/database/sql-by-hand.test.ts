@@ -96,7 +96,9 @@ test('a restored database: its feed has another id and nodes are admitted anew, 
   await Promise.all([node.close(), client.end()]);
   const first = await sql('--yes', ...restored);
   expect(first).toMatchObject({ code: 0, rows: [] });
-  expect(first.said).toMatch(/the feed has another id, intakes go on beyond those of the backup, and the 3 nodes/);
+  expect(first.said).toMatch(
+    /the feed has another id, intakes go on beyond those of the backup, and the 3 nodes/,
+  );
   expect((await sql('--yes', ...restored)).said).toMatch(/the 0 nodes/);
 
   const { rows } = await sql(
