@@ -1,12 +1,12 @@
 // Amazon MQ for RabbitMQ, private, with the users, exchanges and queues of contracts/topology.ts declared at deploy.
 import { createHash } from 'node:crypto';
-import { CustomResource, Fn, Stack, type StackProps } from 'aws-cdk-lib';
+import { type CustomResource, Fn, Stack, type StackProps } from 'aws-cdk-lib';
 import * as amazonmq from 'aws-cdk-lib/aws-amazonmq';
 import type { Construct } from 'constructs';
 import type { EnvironmentInput } from '../contracts/environment.ts';
 import { brokerUsers, exchanges, queuesOf } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
-import { LeastFunction } from './least-function.ts';
+import { FunctionWithOwnRole } from './function-with-own-role.ts';
 import type { Names } from './names.ts';
 import type { NetworkStack } from './network-stack.ts';
 import type { AwsStage } from './stage.ts';
@@ -67,7 +67,7 @@ export class BrokerStack extends Stack {
   }
 
   #declare({ stage, names, network, topologyZip }: BrokerStackProps): CustomResource {
-    const declare = new LeastFunction(this, 'Topology', {
+    const declare = new FunctionWithOwnRole(this, 'Topology', {
       functionName: `${names.cluster}-broker-topology`,
       description: `Baton ${stage.name}: declares exchanges, queues and users`,
       zipFile: topologyZip,
@@ -85,10 +85,9 @@ export class BrokerStack extends Stack {
       placement: { vpc: network.vpc, securityGroup: network.groups.topology },
     });
     const topology = JSON.stringify({ exchanges, queues: queuesOf(stage.itemPartitions) });
-    const declared = new CustomResource(this, 'Declared', {
-      serviceToken: declare.function.functionArn,
-      // A changed contract is declared by the deploy that brings it, and so is what the function makes of it: permissions.
-      properties: { topology: createHash('sha256').update(topology).digest('hex'), code: declare.codeHash },
+    // A changed contract is declared by the deploy that brings it, and so is what the function makes of it: permissions.
+    const declared = declare.runAtDeploy(this, 'Declared', {
+      topology: createHash('sha256').update(topology).digest('hex'),
     });
     declared.node.addDependency(this.broker, declare);
     return declared;

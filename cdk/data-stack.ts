@@ -1,12 +1,20 @@
 // What outlives everything else: database, file system, secrets. Kept when the stack is deleted where the stage says
 // so. Holds no secret in its template: each is made at deploy, by Secrets Manager or by the secret keeper.
-import { CustomResource, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import {
+  Aspects,
+  CfnDeletionPolicy,
+  CfnResource,
+  Duration,
+  RemovalPolicy,
+  Stack,
+  type StackProps,
+} from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as efs from 'aws-cdk-lib/aws-efs';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
 import * as iam from 'aws-cdk-lib/aws-iam';
-import * as logs from 'aws-cdk-lib/aws-logs';
+import type * as logs from 'aws-cdk-lib/aws-logs';
 import * as rds from 'aws-cdk-lib/aws-rds';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
@@ -15,8 +23,8 @@ import type { MadeSecretName, SecretName } from '../contracts/secrets.ts';
 import { brokerUsers, functionsThatCallNodes } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
 import { hostOf, nodeIds } from './addresses.ts';
-import { LeastFunction } from './least-function.ts';
-import { retentionOf } from './log-retention.ts';
+import { FunctionWithOwnRole } from './function-with-own-role.ts';
+import { logGroup } from './log-group.ts';
 import type { SetByRuntime } from './function-environment.ts';
 import { metricNamespace, type Names } from './names.ts';
 import type { NetworkStack } from './network-stack.ts';
@@ -43,7 +51,7 @@ const backupDays = { kept: 14, short: 7 } as const;
 export class DataStack extends Stack {
   readonly database: Database;
   readonly fileSystem: efs.FileSystem;
-  readonly secretKeeper: LeastFunction;
+  readonly secretKeeper: FunctionWithOwnRole;
   readonly #secretsByName = new Map<SecretName, secretsmanager.ISecret>();
   readonly #props: DataStackProps;
   readonly #removal: RemovalPolicy;
@@ -63,6 +71,23 @@ export class DataStack extends Stack {
     this.#login('ftp', 'baton');
     // SMTP servers give their own credentials: docs/aws.md says when to fill them in.
     this.#login('smtp', 'fill-me-in');
+    this.#goWhenCreationFails();
+  }
+
+  /**
+   * What is kept has names of its own: were it kept when the deploy that makes it fails, the next deploy would find them taken.
+   * RDS's constructs know `RETAIN` alone of what keeps, so the templates are told afterwards.
+   */
+  #goWhenCreationFails(): void {
+    Aspects.of(this).add({
+      visit: (node) => {
+        if (node instanceof CfnResource && node.cfnOptions.deletionPolicy === CfnDeletionPolicy.RETAIN)
+          node.cfnOptions.deletionPolicy = CfnDeletionPolicy.RETAIN_EXCEPT_ON_CREATE;
+      },
+    });
+    // Last, since one that is protected from deletion would not go when something else of this stack fails.
+    const others = [this.fileSystem, this.node.findChild('Filled'), ...this.#secretsByName.values()];
+    this.node.findChild('Database').node.addDependency(...others);
   }
 
   /** For the secrets that AWS itself reads, which it does by full ARN: ECS and the event source. Others find theirs by name. */
@@ -165,10 +190,10 @@ export class DataStack extends Stack {
   /** Made before the database writes to it, so that it has an end; RDS makes one that keeps for ever. */
   #databaseLog(kind: 'instance' | 'cluster'): logs.LogGroup {
     const { stage, names } = this.#props;
-    return new logs.LogGroup(this, 'DatabaseLog', {
-      logGroupName: `/aws/rds/${kind}/${names.cluster}/postgresql`,
-      retention: retentionOf(stage.logRetentionDays),
-      removalPolicy: this.#removal,
+    return logGroup(this, 'DatabaseLog', {
+      name: `/aws/rds/${kind}/${names.cluster}/postgresql`,
+      days: stage.logRetentionDays,
+      removal: this.#removal,
     });
   }
 
@@ -210,7 +235,7 @@ export class DataStack extends Stack {
     });
   }
 
-  #secrets(): LeastFunction {
+  #secrets(): FunctionWithOwnRole {
     const { stage, names } = this.#props;
     const owners: readonly CertificateOwner[] = [
       ...nodeIds.map((id) => ({ name: id, hosts: [hostOf(stage, id)] })),
@@ -224,7 +249,7 @@ export class DataStack extends Stack {
       'cluster-keys',
       'tokens',
     ] as const satisfies readonly MadeSecretName[];
-    const keeper = new LeastFunction(this, 'SecretKeeper', {
+    const keeper = new FunctionWithOwnRole(this, 'SecretKeeper', {
       functionName: `${names.cluster}-secret-keeper`,
       description: `Baton ${stage.name}: makes and renews keys and certificates`,
       zipFile: this.#props.secretKeeperZip,
@@ -239,11 +264,8 @@ export class DataStack extends Stack {
       logGroupName: names.logGroup('functions/secret-keeper'),
       logRetentionDays: stage.logRetentionDays,
     });
-    const filled = new CustomResource(this, 'Filled', {
-      serviceToken: keeper.function.functionArn,
-      // Another owner or host is another certificate; another keeper may make what nodes of its release want to read.
-      properties: { owners: JSON.stringify(owners), code: keeper.codeHash },
-    });
+    // Another owner or host is another certificate; another keeper may make what nodes of its release want to read.
+    const filled = keeper.runAtDeploy(this, 'Filled', { owners: JSON.stringify(owners) });
     for (const name of made) {
       const secret = this.#secret(name, 'made and renewed by the secret keeper');
       secret.grantRead(keeper.function);

@@ -48,6 +48,8 @@ export function fargateService(
     isStopped?: boolean;
     /** For how long a load balancer that finds it unhealthy is not heeded after a start. Where there is one. */
     healthCheckGracePeriod?: Duration;
+    /** A deploy during which it is raised is taken back. */
+    rollbackAlarm?: string;
   },
 ): ecs.FargateService {
   return new ecs.FargateService(scope, id, {
@@ -63,6 +65,14 @@ export function fargateService(
     availabilityZoneRebalancing: ecs.AvailabilityZoneRebalancing.DISABLED,
     circuitBreaker: { enable: true, rollback: true },
     ...(props.healthCheckGracePeriod ? { healthCheckGracePeriod: props.healthCheckGracePeriod } : {}),
+    ...(props.rollbackAlarm
+      ? {
+          deploymentAlarms: {
+            alarmNames: [props.rollbackAlarm],
+            behavior: ecs.AlarmBehavior.ROLLBACK_ON_ALARM,
+          },
+        }
+      : {}),
     vpcSubnets: props.subnets,
     securityGroups: [props.securityGroup],
     assignPublicIp: false,
@@ -76,11 +86,43 @@ export function fargateService(
   });
 }
 
-/** Through this access point alone, so that a task sees its own folder and no other. */
-export function grantFiles(
-  task: ecs.FargateTaskDefinition,
-  { fileSystem, accessPoint }: { fileSystem: efs.IFileSystem; accessPoint: efs.IAccessPoint },
+/** Whoever writes in a container, on EFS it is this user: that of both images. */
+const user = { uid: '1000', gid: '1000' };
+
+/** Through an access point of its own alone, so that a task sees its folder and no other. */
+export function mountFolder(
+  container: ecs.ContainerDefinition,
+  {
+    fileSystem,
+    name,
+    folder,
+    permissions,
+    volume,
+    containerPath,
+  }: {
+    fileSystem: efs.FileSystem;
+    /** Of whose folder it is. */
+    name: string;
+    folder: string;
+    permissions: string;
+    volume: string;
+    containerPath: string;
+  },
 ): void {
+  const accessPoint = fileSystem.addAccessPoint(`Point-${name}`, {
+    path: folder,
+    createAcl: { ownerUid: user.uid, ownerGid: user.gid, permissions },
+    posixUser: user,
+  });
+  const task = container.taskDefinition;
+  task.addVolume({
+    name: volume,
+    efsVolumeConfiguration: {
+      fileSystemId: fileSystem.fileSystemId,
+      transitEncryption: 'ENABLED',
+      authorizationConfig: { accessPointId: accessPoint.accessPointId, iam: 'ENABLED' },
+    },
+  });
   task.addToTaskRolePolicy(
     new iam.PolicyStatement({
       actions: ['elasticfilesystem:ClientMount', 'elasticfilesystem:ClientWrite'],
@@ -88,4 +130,5 @@ export function grantFiles(
       conditions: { StringEquals: { 'elasticfilesystem:AccessPointArn': accessPoint.accessPointArn } },
     }),
   );
+  container.addMountPoints({ sourceVolume: volume, containerPath, readOnly: false });
 }

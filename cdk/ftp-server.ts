@@ -1,17 +1,16 @@
 // The FTP server that partners and the scraper drop files on: vsftpd with TLS required, files on EFS. On private addresses
 // only: the networks that a stage names as `partners` reach it over what the account connects them by (VPN, peering).
 import { fileURLToPath } from 'node:url';
-import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { Duration } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as ecrAssets from 'aws-cdk-lib/aws-ecr-assets';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
-import * as logs from 'aws-cdk-lib/aws-logs';
 import type * as cloudmap from 'aws-cdk-lib/aws-servicediscovery';
 import { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.ts';
 import type { DataStack } from './data-stack.ts';
-import { fargateService, grantFiles, taskDefinition } from './fargate.ts';
-import { retentionOf } from './log-retention.ts';
+import { fargateService, mountFolder, taskDefinition } from './fargate.ts';
+import { logGroup } from './log-group.ts';
 import type { Names } from './names.ts';
 import type { NetworkStack } from './network-stack.ts';
 import { ports } from './ports.ts';
@@ -27,7 +26,6 @@ export interface FtpServerProps {
 }
 
 const image = fileURLToPath(new URL('ftp-server', import.meta.url));
-const user = { uid: '1000', gid: '1000' };
 /** Where entrypoint.sh writes it. */
 const certificate = '/run/vsftpd.pem';
 /** Less than the 30 days for which a certificate is still good when the secret keeper makes the next one. */
@@ -37,22 +35,7 @@ export class FtpServer extends Construct {
   constructor(scope: Construct, id: string, props: FtpServerProps) {
     super(scope, id);
     const { stage, names, network, data } = props;
-    const { fileSystem } = data;
     const task = taskDefinition(this, 'Task', { family: `${names.cluster}-ftp`, cpu: 256, memoryMb: 512 });
-    const accessPoint = fileSystem.addAccessPoint('Point-ftp', {
-      path: '/ftp',
-      createAcl: { ownerUid: user.uid, ownerGid: user.gid, permissions: '750' },
-      posixUser: user,
-    });
-    task.addVolume({
-      name: 'files',
-      efsVolumeConfiguration: {
-        fileSystemId: fileSystem.fileSystemId,
-        transitEncryption: 'ENABLED',
-        authorizationConfig: { accessPointId: accessPoint.accessPointId, iam: 'ENABLED' },
-      },
-    });
-    grantFiles(task, { fileSystem, accessPoint });
     const secret = (name: 'ftp' | 'tls/ftp', field: string) =>
       ecs.Secret.fromSecretsManager(data.secretNamed(name), field);
     const container = task.addContainer('ftp', {
@@ -85,16 +68,19 @@ export class FtpServer extends Construct {
         startPeriod: Duration.seconds(30),
       },
       logging: ecs.LogDrivers.awsLogs({
-        logGroup: new logs.LogGroup(this, 'Log', {
-          logGroupName: names.logGroup('ftp'),
-          retention: retentionOf(stage.logRetentionDays),
-          removalPolicy: RemovalPolicy.DESTROY,
-        }),
+        logGroup: logGroup(this, 'Log', { name: names.logGroup('ftp'), days: stage.logRetentionDays }),
         streamPrefix: 'ftp',
       }),
       portMappings: [{ containerPort: ports.ftp }],
     });
-    container.addMountPoints({ sourceVolume: 'files', containerPath: '/srv/ftp', readOnly: false });
+    mountFolder(container, {
+      fileSystem: data.fileSystem,
+      name: 'ftp',
+      folder: '/ftp',
+      permissions: '750',
+      volume: 'files',
+      containerPath: '/srv/ftp',
+    });
     acknowledge(
       task,
       'AwsSolutions-ECS2',

@@ -22,7 +22,7 @@ import {
 } from '../contracts/topology.ts';
 import { acknowledge } from './acknowledge.ts';
 import { functionVariables, type FunctionAddresses } from './function-environment.ts';
-import { LeastFunction, type Placement } from './least-function.ts';
+import { FunctionWithOwnRole, type Placement } from './function-with-own-role.ts';
 import type { Names } from './names.ts';
 import type { Stage } from './stage.ts';
 
@@ -45,7 +45,7 @@ const readsDirectory: readonly FunctionName[] = ['redirect', ...functionsThatCal
 const localLogRetentionDays = 7;
 
 export class FunctionsStack extends Stack {
-  readonly functions: Readonly<Record<FunctionName, LeastFunction>>;
+  readonly functions: Readonly<Record<FunctionName, FunctionWithOwnRole>>;
   readonly #queues: ReadonlyMap<string, sqs.Queue>;
   readonly table: dynamodb.Table;
   /** Leads every request to the leader. */
@@ -98,11 +98,11 @@ export class FunctionsStack extends Stack {
     zips,
     addresses,
     placement,
-  }: FunctionsStackProps): Record<FunctionName, LeastFunction> {
+  }: FunctionsStackProps): Record<FunctionName, FunctionWithOwnRole> {
     const environments = functionVariables(stage, names, addresses);
-    const make = (name: FunctionName): LeastFunction => {
+    const make = (name: FunctionName): FunctionWithOwnRole => {
       const { memoryMb, timeoutS } = functions[name];
-      return new LeastFunction(this, name, {
+      return new FunctionWithOwnRole(this, name, {
         functionName: names.function(name),
         description: `Baton ${stage.name}: ${name}`,
         zipFile: zips[name].zipFile,
@@ -110,13 +110,14 @@ export class FunctionsStack extends Stack {
         timeoutS,
         environment: environments[name],
         logGroupName: names.logGroup(`functions/${name}`),
+        staleAfter: Duration.minutes(1),
         logRetentionDays: stage.kind === 'aws' ? stage.logRetentionDays : localLogRetentionDays,
         ...(placement && insideVpc.has(name) ? { placement } : {}),
       });
     };
     return Object.fromEntries(functionNames.map((name) => [name, make(name)])) as Record<
       FunctionName,
-      LeastFunction
+      FunctionWithOwnRole
     >;
   }
 
@@ -163,7 +164,7 @@ export class FunctionsStack extends Stack {
   }
 
   #front({ stage, names }: FunctionsStackProps): lambda.Function {
-    const name = functionNames.find((candidate) => functions[candidate].functionUrl);
+    const name = functionNames.find((candidate) => functions[candidate].answersHttp);
     if (name === undefined) throw new Error('contracts/topology.ts gives no function a URL');
     const front = this.functions[name].function;
     if (stage.kind === 'local') {

@@ -32,6 +32,9 @@ export class Names {
   get frontTargetGroup(): string {
     return `${this.cluster}-front`;
   }
+  alarm(name: string): string {
+    return `${this.cluster}-${name}`;
+  }
   stack(name: string): string {
     return `baton-${this.#stage.name}-${name}`;
   }

@@ -4,9 +4,8 @@
 import { Fn, RemovalPolicy, Stack, type CfnResource, type StackProps } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
-import * as logs from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
-import { retentionOf } from './log-retention.ts';
+import { logGroup } from './log-group.ts';
 import { ports } from './ports.ts';
 import type { AwsStage } from './stage.ts';
 
@@ -45,7 +44,7 @@ export class NetworkStack extends Stack {
   /** A database that outlives its stack lives on in these, and all else can go: gateways cost, these do not. */
   #stayWithDatabase(): void {
     for (const { node } of [this.vpc, ...this.vpc.isolatedSubnets, this.groups.database])
-      (node.defaultChild as CfnResource).applyRemovalPolicy(RemovalPolicy.RETAIN);
+      (node.defaultChild as CfnResource).applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
   }
 
   #vpc(stage: AwsStage): ec2.IVpc {
@@ -64,10 +63,7 @@ export class NetworkStack extends Stack {
         dynamodb: { service: ec2.GatewayVpcEndpointAwsService.DYNAMODB },
       },
     });
-    const flowLog = new logs.LogGroup(this, 'FlowLog', {
-      retention: retentionOf(stage.logRetentionDays),
-      removalPolicy: RemovalPolicy.DESTROY,
-    });
+    const flowLog = logGroup(this, 'FlowLog', { days: stage.logRetentionDays });
     const role = new iam.Role(this, 'FlowLogRole', {
       assumedBy: new iam.ServicePrincipal('vpc-flow-logs.amazonaws.com'),
     });

@@ -11,7 +11,7 @@ import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as elb from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
-import * as logs from 'aws-cdk-lib/aws-logs';
+import type * as logs from 'aws-cdk-lib/aws-logs';
 import * as route53 from 'aws-cdk-lib/aws-route53';
 import * as route53Targets from 'aws-cdk-lib/aws-route53-targets';
 import * as s3 from 'aws-cdk-lib/aws-s3';
@@ -25,13 +25,14 @@ import { frontHost, nodeIds, privateDomain } from './addresses.ts';
 import type { DataStack } from './data-stack.ts';
 import { secretsIn } from './function-environment.ts';
 import { FtpServer } from './ftp-server.ts';
-import { retentionOf } from './log-retention.ts';
+import { logGroup } from './log-group.ts';
 import type { Names } from './names.ts';
 import type { NetworkStack } from './network-stack.ts';
 import { dataFolder, nodeEnvironment } from './node-environment.ts';
+import { noWriter } from './monitoring/alarms-of-cluster.ts';
 import { ports } from './ports.ts';
 import type { AwsStage } from './stage.ts';
-import { fargateService, grantFiles, nameTtlS, taskDefinition } from './fargate.ts';
+import { fargateService, mountFolder, nameTtlS, taskDefinition } from './fargate.ts';
 
 export interface NodesStackProps extends StackProps {
   readonly stage: AwsStage;
@@ -79,11 +80,7 @@ export class NodesStack extends Stack {
     (namespace.node.defaultChild as cloudmap.CfnPrivateDnsNamespace).properties = {
       dnsProperties: { soa: { ttl: nameTtlS } },
     };
-    this.logGroup = new logs.LogGroup(this, 'Log', {
-      logGroupName: names.logGroup('nodes'),
-      retention: retentionOf(stage.logRetentionDays),
-      removalPolicy: RemovalPolicy.DESTROY,
-    });
+    this.logGroup = logGroup(this, 'Log', { name: names.logGroup('nodes'), days: stage.logRetentionDays });
     const image = ecs.ContainerImage.fromAsset(root, {
       file: 'nodes/Dockerfile',
       platform: ecrAssets.Platform.LINUX_ARM64,
@@ -132,20 +129,6 @@ export class NodesStack extends Stack {
       cpu,
       memoryMb,
     });
-    const accessPoint = data.fileSystem.addAccessPoint(`Point-${nodeId}`, {
-      path: `/nodes/${nodeId}`,
-      createAcl: { ownerUid: '1000', ownerGid: '1000', permissions: '700' },
-      posixUser: { uid: '1000', gid: '1000' },
-    });
-    task.addVolume({
-      name: 'data',
-      efsVolumeConfiguration: {
-        fileSystemId: data.fileSystem.fileSystemId,
-        transitEncryption: 'ENABLED',
-        authorizationConfig: { accessPointId: accessPoint.accessPointId, iam: 'ENABLED' },
-      },
-    });
-    grantFiles(task, { fileSystem: data.fileSystem, accessPoint });
     announceQueue.grantSendMessages(task.taskRole);
     data.database.secret.grantRead(task.taskRole);
     const own = names.secret('');
@@ -159,9 +142,7 @@ export class NodesStack extends Stack {
       stopTimeout: Duration.seconds(stopTimeoutS),
       logging: ecs.LogDrivers.awsLogs({ logGroup: this.logGroup, streamPrefix: nodeId }),
       healthCheck: {
-        // Whether the process answers, and not whether it leads. By bash alone: a Node for every look would take a good part of
-        // a quarter of a processor, and the election its turns.
-        command: ['CMD', 'bash', '-c', answersHealth(ports.web)],
+        command: ['CMD', 'bash', 'nodes/answers-health.sh'],
         interval: Duration.seconds(10),
         timeout: Duration.seconds(5),
         retries: 3,
@@ -174,7 +155,14 @@ export class NodesStack extends Stack {
         { containerPort: ports.raft, protocol: ecs.Protocol.TCP },
       ],
     });
-    container.addMountPoints({ sourceVolume: 'data', containerPath: dataFolder, readOnly: false });
+    mountFolder(container, {
+      fileSystem: data.fileSystem,
+      name: nodeId,
+      folder: `/nodes/${nodeId}`,
+      permissions: '700',
+      volume: 'data',
+      containerPath: dataFolder,
+    });
     acknowledge(
       task,
       'AwsSolutions-ECS2',
@@ -189,6 +177,9 @@ export class NodesStack extends Stack {
       subnets: { subnets: [subnetOf(nodeId, network)] },
       isStopped: stage.nodesStopped,
       healthCheckGracePeriod: Duration.seconds(startWithinS),
+      // A release that answers and writes nothing goes back: ECS watches this until some minutes after the task is steady. At the
+      // first deploy the alarm is not there yet; one that is up when a deploy begins is not heeded, so that a repair gets through.
+      rollbackAlarm: names.alarm(noWriter),
     });
   }
 
@@ -233,7 +224,9 @@ export class NodesStack extends Stack {
           healthyThresholdCount: 2,
           unhealthyThresholdCount: 3,
         },
-        deregistrationDelay: Duration.seconds(10),
+        // ECS takes a task out of here and its name out of the zone, waits for this, and only then sends SIGTERM: meanwhile a
+        // leader leads that nobody finds by name. Streams of the page stay open for all of it.
+        deregistrationDelay: Duration.seconds(1),
       });
     const allNodes = targetGroup('AllNodes', this.services);
     const listener = loadBalancer.addListener('Https', {
@@ -301,16 +294,6 @@ export class NodesStack extends Stack {
     loadBalancer.setAttribute('access_logs.s3.bucket', bucket.bucketName);
     loadBalancer.node.addDependency(bucket);
   }
-}
-
-/** A command of bash, which the image has: 0 when GET /health answers 200. */
-function answersHealth(port: number): string {
-  return [
-    `exec 3<>/dev/tcp/127.0.0.1/${port}`,
-    String.raw`printf 'GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3`,
-    'read -r -t 3 line <&3',
-    "[[ $line == *' 200 '* ]]",
-  ].join(' && ');
 }
 
 /** ECS spreads the tasks of one service over zones, and here each is a service: so each node is given its zone. */

@@ -184,18 +184,18 @@ export interface FunctionSettings {
   /** The module under functions/ whose `handler` is run. */
   readonly entry: string;
   /** Whether it answers HTTP: at a function URL, and on AWS behind the load balancer, which knows its readers. */
-  readonly functionUrl: boolean;
+  readonly answersHttp: boolean;
 }
 export const functions = {
   // A shop at the limit of its state takes 450 MB while that is packed.
-  scraper: { memoryMb: 1024, timeoutS: 300, entry: 'scraper/handler.ts', functionUrl: false },
-  deliver: { memoryMb: 512, timeoutS: 60, entry: 'intermediary/deliver-handler.ts', functionUrl: false },
-  announce: { memoryMb: 256, timeoutS: 10, entry: 'intermediary/announce-handler.ts', functionUrl: false },
-  redirect: { memoryMb: 256, timeoutS: 5, entry: 'intermediary/redirect-handler.ts', functionUrl: true },
+  scraper: { memoryMb: 1024, timeoutS: 300, entry: 'scraper/handler.ts', answersHttp: false },
+  deliver: { memoryMb: 512, timeoutS: 60, entry: 'intermediary/deliver-handler.ts', answersHttp: false },
+  announce: { memoryMb: 256, timeoutS: 10, entry: 'intermediary/announce-handler.ts', answersHttp: false },
+  redirect: { memoryMb: 256, timeoutS: 5, entry: 'intermediary/redirect-handler.ts', answersHttp: true },
   // RabbitMQ takes back what is not acknowledged within half an hour, and a mapping holds two batches: two invocations fit.
-  'ftp-sync': { memoryMb: 512, timeoutS: 840, entry: 'ftp-sync/handler.ts', functionUrl: false },
+  'ftp-sync': { memoryMb: 512, timeoutS: 840, entry: 'ftp-sync/handler.ts', answersHttp: false },
   // The answer of a slow mail server (contracts/mail-message.ts), and time before it for a batch that is sent as usual.
-  mail: { memoryMb: 256, timeoutS: 840, entry: 'mail/handler.ts', functionUrl: false },
+  mail: { memoryMb: 256, timeoutS: 840, entry: 'mail/handler.ts', answersHttp: false },
 } as const satisfies Record<FunctionName, FunctionSettings>;
 
 export interface RabbitmqEventSource {

@@ -8,3 +8,8 @@ export function isForAPerson(error: unknown): boolean {
   const isAnswerOfAnotherKind = error instanceof z.ZodError;
   return isAnswerOfAnotherKind || (error instanceof Failure && error.rule.next === 'fix-request');
 }
+
+/** Of what was nothing but a call: that fails as a Failure, so whatever else is thrown is a mistake. */
+export function isCallForAPerson(error: unknown): boolean {
+  return !(error instanceof Failure) || isForAPerson(error);
+}

@@ -22,7 +22,8 @@ export interface Trouble {
 
 /** One task may fail for a reason that passes (a name that does not resolve yet); the second one does not. */
 const failuresMax = 2;
-const steadyWithinMs = 10 * 60_000;
+/** A start with a schema to migrate takes five, and then ECS watches the alarm of the nodes for some minutes more. */
+const steadyWithinMs = 15 * 60_000;
 const answerWithinMs = 10_000;
 
 export function findTrouble(
@@ -35,7 +36,10 @@ export function findTrouble(
     if (last && recent.length >= failuresMax) return { service: name, reason: last.reason };
     const startedAt = Math.max(rolloutSince?.getTime() ?? Infinity, since.getTime());
     if (now.getTime() - startedAt > steadyWithinMs)
-      return { service: name, reason: last?.reason ?? lastEvent ?? 'it is not steady after ten minutes' };
+      return {
+        service: name,
+        reason: last?.reason ?? lastEvent ?? 'it is not steady after a quarter of an hour',
+      };
   }
   return undefined;
 }

@@ -12,8 +12,11 @@ printf '%s:%s\n' "$FTP_USERNAME" "$FTP_PASSWORD" | chpasswd
 for folder in in done rejected out; do
   mkdir -p "/srv/ftp/$folder"
 done
-mkdir -p /var/run/vsftpd/empty
+mkdir -p /run/vsftpd/empty
 unset FTP_PASSWORD TLS_KEY
 exec vsftpd /etc/vsftpd.conf \
+  -opam_service_name=vsftpd \
+  -orsa_cert_file=/run/vsftpd.pem \
+  -orsa_private_key_file=/run/vsftpd.key \
   -opasv_min_port="$PASSIVE_PORT_MIN" \
   -opasv_max_port="$PASSIVE_PORT_MAX"

@@ -59,7 +59,7 @@ const runtimeHost = '127.0.0.1';
 
 /** @throws Error for a host that is not loopback, a zip that cannot be unpacked, a taken port, two function URLs. */
 export async function startLambdaHost(options: LambdaHostOptions): Promise<LambdaHost> {
-  const withUrl = Object.entries(options.functions).filter(([, { settings }]) => settings.functionUrl);
+  const withUrl = Object.entries(options.functions).filter(([, { settings }]) => settings.answersHttp);
   if (withUrl.length > 1)
     throw new Error(
       `one function may have the URL of this host, not ${withUrl.map(([name]) => name).join(' and ')}`,

@@ -1,5 +1,5 @@
-// Work of a custom resource, which CloudFormation asks for and people and schedules may ask for too. CloudFormation waits an
-// hour for an answer, so one is always given, before the function's own time ends. Used by functions that exist on AWS alone.
+// Work of a custom resource, which CloudFormation asks for and people and schedules may ask for too. CloudFormation waits
+// minutes for an answer, so one is always given, before the function's own time ends. Used by functions that exist on AWS alone.
 import * as z from 'zod';
 import { describeError } from '../../runtime/failure.ts';
 import { within } from '../../runtime/waiting.ts';

@@ -15,7 +15,7 @@ import { codeOf, describeError } from '../../runtime/failure.ts';
 import { inParallel } from '../../runtime/in-parallel.ts';
 import { childTraceparent } from '../../runtime/trace.ts';
 import { pause } from '../../runtime/waiting.ts';
-import { isForAPerson } from '../is-for-a-person.ts';
+import { isCallForAPerson } from '../is-for-a-person.ts';
 import { attemptOf, deadLetter, publishedAtOf, publishRetry, type PublishPorts } from '../dead-letter.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import { judgePage, messageIdOf, type BadItem } from './judge-page.ts';
@@ -163,7 +163,7 @@ async function postBatch(
   } catch (error) {
     const reason = describeError(error);
     logger.warn(`${batch.length} item(s) wait for another try: ${reason}`);
-    if (isForAPerson(error))
+    if (isCallForAPerson(error))
       logger.emit({
         type: 'problem',
         code: codeOf(error),

@@ -23,7 +23,7 @@ import { codeOf, describeError } from '../../runtime/failure.ts';
 import { inParallel } from '../../runtime/in-parallel.ts';
 import { childTraceparent } from '../../runtime/trace.ts';
 import { deadLetter, publishRetry, type PublishPorts } from '../dead-letter.ts';
-import { isForAPerson } from '../is-for-a-person.ts';
+import { isCallForAPerson } from '../is-for-a-person.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import { readMessage } from '../read-message.ts';
 import type { Envelope, SmtpOutcome } from './smtp.ts';
@@ -137,7 +137,7 @@ async function claimMail({ leader, logger }: MailPorts, work: Work, deadline: nu
     // Erased since: nobody waits for it.
     if (codeOf(error) === 'NOT_FOUND') return { kind: 'skip', reason: 'the leader knows no such mail' };
     const reason = describeError(error);
-    if (isForAPerson(error))
+    if (isCallForAPerson(error))
       logger.emit({
         type: 'problem',
         code: codeOf(error),

@@ -47,10 +47,11 @@ afterAll(async () => {
 /** A CDK that ends with `code` after `ms`, and keeps what it was asked. */
 async function cdkThat({ ms, code }: { ms: number; code: number }): Promise<string> {
   const file = join(folder, `cdk-${ms}-${code}.mjs`);
+  await rm(`${file}.asked`, { force: true });
   await writeFile(
     file,
-    `import { writeFileSync } from 'node:fs';
-    writeFileSync(${JSON.stringify(`${file}.asked`)}, process.argv.slice(2).join(' '));
+    `import { appendFileSync } from 'node:fs';
+    appendFileSync(${JSON.stringify(`${file}.asked`)}, process.argv.slice(2).join(' ') + '\\n');
     setTimeout(() => process.exit(${code}), ${ms});`,
   );
   return file;
@@ -81,7 +82,7 @@ describe('aws deploy', () => {
   test.each([
     ['one failed task', service({ failures: [failure(2)] }), 3],
     ['failures of an earlier deploy', service({ failures: [failure(-9), failure(-8)] }), 3],
-    ['nine minutes without a steady state', service(), 10],
+    ['fourteen minutes without a steady state', service(), 15],
     ['a service at rest', service({ rolloutSince: undefined }), 60],
   ])('aws deploy: %s is no trouble', (_, state, minutes) => {
     expect(findTrouble([state], { since, now: at(minutes) })).toBeUndefined();
@@ -89,7 +90,12 @@ describe('aws deploy', () => {
 
   test.each([
     ['two failed tasks', service({ failures: [failure(2), failure(4)] }), 5, 'exit code 2'],
-    ['ten minutes without a steady state', service({ lastEvent: 'unable to place' }), 12, 'unable to place'],
+    [
+      'a quarter of an hour without a steady state',
+      service({ lastEvent: 'unable to place' }),
+      17,
+      'unable to place',
+    ],
   ])('aws deploy: %s is told with its reason', (_, state, minutes, reason) => {
     expect(findTrouble([service({ name: 'node-1' }), state].slice(-1), { since, now: at(minutes) })).toEqual({
       service: 'node-2',
@@ -159,6 +165,62 @@ describe('aws deploy', () => {
     }
     expect(output.text()).toMatch(/all stacks of dev and asks nothing.*npm run aws -- diff --stage dev/);
     expect(await askedOf(program)).toContain('deploy --all --concurrency 1 --require-approval never');
+  });
+});
+
+describe('aws deploy of a stage that keeps its data', () => {
+  const prod: AwsStage = { ...stage, name: 'prod', retainData: true };
+  const deployed = async (
+    answer: boolean | undefined,
+    { code = 0, agreed }: { code?: number; agreed?: true } = {},
+  ) => {
+    answers.set('DescribeServices', () => awsError('ClusterNotFoundException'));
+    const program = await cdkThat({ ms: 10, code });
+    const [output, errors] = [printed('stdout'), printed('stderr')];
+    const questions: string[] = [];
+    const ask = (question: string) => {
+      questions.push(question);
+      return Promise.resolve(answer ?? false);
+    };
+    try {
+      const ended = await deploy(prod, {
+        ecs: ecs(),
+        everyMs: 50,
+        program,
+        ...(answer === undefined ? {} : { ask }),
+        ...(agreed ? { agreed } : {}),
+      });
+      const asked = (await askedOf(program)).trim().split('\n');
+      return { ended, questions, asked: asked.map((line) => line.split(' ')[0]), errors: errors.text() };
+    } finally {
+      output.end();
+      errors.end();
+    }
+  };
+
+  test('aws deploy: what would change is shown, and after one yes all is deployed', async () => {
+    const { ended, questions, asked } = await deployed(true);
+    expect({ ended, questions, asked }).toEqual({
+      ended: 0,
+      questions: ['Deploy this to prod? [y/N] '],
+      asked: ['diff', 'deploy'],
+    });
+  });
+
+  test('aws deploy: without a yes nothing is deployed, nor when nobody can be asked or the changes cannot be shown', async () => {
+    expect(await deployed(false)).toMatchObject({ ended: 4, asked: ['diff'] });
+    const { ended, asked, errors } = await deployed(undefined);
+    expect({ ended, asked }).toEqual({ ended: 4, asked: ['diff'] });
+    expect(errors).toMatch(/no terminal.*--yes/);
+    expect(await deployed(true, { code: 1 })).toMatchObject({ ended: 1, questions: [], asked: ['diff'] });
+  });
+
+  test('aws deploy: whoever said --yes is not asked', async () => {
+    expect(await deployed(false, { agreed: true })).toMatchObject({
+      ended: 0,
+      questions: [],
+      asked: ['deploy'],
+    });
   });
 });
 
@@ -252,7 +314,7 @@ describe('aws smoke', () => {
 
 describe('aws command line', () => {
   const aws = (...args: string[]) =>
-    run(process.execPath, ['cdk/aws.ts', ...args], {
+    run(process.execPath, ['cdk/cli.ts', ...args], {
       cwd: root,
       timeout: 60_000,
       env: {

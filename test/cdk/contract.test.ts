@@ -33,8 +33,8 @@ function agreed(stage: string): Settings {
   return {
     functions: Object.fromEntries(
       functionNames.map((name) => {
-        const { memoryMb, timeoutS, functionUrl } = functions[name];
-        return [name, { memoryMb, timeoutS, functionUrl, runtime: 'nodejs24.x', architecture: 'arm64' }];
+        const { memoryMb, timeoutS, answersHttp } = functions[name];
+        return [name, { memoryMb, timeoutS, answersHttp, runtime: 'nodejs24.x', architecture: 'arm64' }];
       }),
     ),
     queues: Object.values(sqsQueues).map((queue) => ({ ...queue })),

@@ -87,7 +87,7 @@ export function deployedContract(resources: readonly Resource[], stage: string) 
           timeoutS: Timeout,
           runtime: Runtime,
           architecture: Architectures[0],
-          functionUrl: answerHttp.includes(name),
+          answersHttp: answerHttp.includes(name),
         },
       ]),
     ),

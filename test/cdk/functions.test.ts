@@ -38,7 +38,7 @@ describe.each(['local', 'dev', 'prod'])('functions: stage %s', (stage) => {
 test('functions: without a load balancer the front has a URL, with both permissions that one needs since October 2025', () => {
   const { resources } = stackOf(synthesized('local'), 'functions');
   expect(ofType(resources, 'AWS::Lambda::Url')).toHaveLength(
-    functionNames.filter((name) => functions[name].functionUrl).length,
+    functionNames.filter((name) => functions[name].answersHttp).length,
   );
   const open = ofType(resources, 'AWS::Lambda::Permission')
     .map(({ Properties }) => Properties)
@@ -64,4 +64,19 @@ test('functions: what serves a deploy runs again with a release that changes its
   for (const [index, { path, of }] of before.entries())
     expect({ path, of: after[index]?.of === of }).toEqual({ path, of: false });
   expect(asked(synthesize('dev'))).toEqual(before);
+});
+
+test('functions: what CloudFormation calls is kept while the account has no room for it, and CloudFormation gives up in minutes', () => {
+  for (const stack of ['data', 'broker']) {
+    const { resources } = stackOf(synthesized('dev'), stack);
+    // Lambda's own rule holds: an event waits for six hours, and is tried three times.
+    expect(ofType(resources, 'AWS::Lambda::EventInvokeConfig')).toEqual([]);
+    const [serves] = ofType(resources, 'AWS::Lambda::Function').filter(({ path }) =>
+      ['SecretKeeper/Function', 'Topology/Function'].includes(path),
+    );
+    const [asks] = ofType(resources, 'AWS::CloudFormation::CustomResource');
+    const waits = Number(asks?.Properties['ServiceTimeout']);
+    expect(waits).toBeGreaterThanOrEqual(3 * Number(serves?.Properties['Timeout']) + 60 + 120);
+    expect(waits).toBeLessThanOrEqual(900);
+  }
 });

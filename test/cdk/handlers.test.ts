@@ -31,7 +31,11 @@ beforeAll(async () => {
     ...Object.values(await bundleAll({ zipFolder: folder })),
     ...(await Promise.all(
       operations.map((name) =>
-        bundleEntry({ name, entryFile: join(root, 'functions', name, 'handler.ts'), zipFolder: folder }),
+        bundleEntry({
+          name,
+          entryFile: join(root, 'functions', 'deploy', name, 'handler.ts'),
+          zipFolder: folder,
+        }),
       ),
     )),
   ];

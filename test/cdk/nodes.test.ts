@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import fastify from 'fastify';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -13,6 +14,7 @@ import { keepAliveEveryMs } from '../../nodes/web/live.ts';
 import { account, region } from './resolve.ts';
 import { ofType, stackOf, synthesized, synthesizeWith } from './synthesize.ts';
 
+const root = fileURLToPath(new URL('../..', import.meta.url));
 const nodeIds = Array.from({ length: nodes.countDefault }, (_, index) => `node-${index + 1}`);
 const serviceSchema = z.object({
   ServiceName: z.string(),
@@ -27,6 +29,9 @@ const serviceSchema = z.object({
     MinimumHealthyPercent: z.number(),
     MaximumPercent: z.number(),
     DeploymentCircuitBreaker: z.object({ Enable: z.boolean(), Rollback: z.boolean() }),
+    Alarms: z
+      .object({ AlarmNames: z.array(z.string()), Enable: z.boolean(), Rollback: z.boolean() })
+      .optional(),
   }),
 });
 const taskSchema = z.object({
@@ -104,6 +109,28 @@ describe.each(['dev', 'prod'])('nodes: stage %s', (stage) => {
     expect(
       definitions.filter((text) => text.includes(`secretsmanager:${databaseSecretArn}#password`)),
     ).toHaveLength(3);
+  });
+
+  test('a release of nodes that writes nothing goes back: each deploy watches the alarm that tells of it', () => {
+    const watched = services.map(({ settings }) => settings.DeploymentConfiguration.Alarms);
+    const alarm = `baton-${stage}-no-writer`;
+    const goesBack = { AlarmNames: [alarm], Enable: true, Rollback: true };
+    expect(watched).toEqual([...nodeIds.map(() => goesBack), undefined]);
+    const alarms = ofType(system.resources, 'AWS::CloudWatch::Alarm').map(
+      ({ Properties }) => Properties['AlarmName'],
+    );
+    expect(alarms).toContain(alarm);
+  });
+
+  test('a leader is told to hand over while its name is still known: a task that leaves waits for no stream', () => {
+    const delays = ofType(resources, 'AWS::ElasticLoadBalancingV2::TargetGroup')
+      .filter(({ Properties }) => Properties['TargetType'] === 'ip')
+      .flatMap(({ Properties }) => Properties['TargetGroupAttributes'] as { Key: string; Value: string }[])
+      .filter(({ Key }) => Key === 'deregistration_delay.timeout_seconds')
+      .map(({ Value }) => Number(Value));
+    expect(delays).toHaveLength(nodeIds.length + 1);
+    // No longer than the name itself is remembered.
+    for (const seconds of delays) expect(seconds).toBeLessThan(5);
   });
 
   test('each node has a zone of its own', () => {
@@ -197,10 +224,12 @@ describe.each(['dev', 'prod'])('nodes: stage %s', (stage) => {
       const [, program = '', ...args] =
         tasks.get('Task-node-1')?.ContainerDefinitions[0].HealthCheck?.Command ?? [];
       expect(program).toBe('bash');
-      const check = spawn(
-        program,
-        args.map((arg) => arg.replace('127.0.0.1/8080', `127.0.0.1/${(node.address() as AddressInfo).port}`)),
-      );
+      const { port } = node.address() as AddressInfo;
+      // The working folder of the image is that of the checkout.
+      const check = spawn(program, args, {
+        cwd: root,
+        env: { ...process.env, BATON_PUBLIC_PORT: String(port) },
+      });
       const [code] = (await once(check, 'exit')) as [number];
       expect(code === 0).toBe(passes);
       expect(asked).toEqual(['GET /health']);

@@ -10,11 +10,13 @@ const templateSchema = z.object({
     z.object({
       Type: z.string(),
       DeletionPolicy: z.string().default('Delete'),
+      DependsOn: z.union([z.string(), z.array(z.string())]).default([]),
       Properties: z.record(z.string(), z.unknown()).default({}),
     }),
   ),
   Outputs: z.record(z.string(), z.object({ Value: z.unknown() })).default({}),
 });
+const keeps: ReadonlySet<string> = new Set(['Retain', 'RetainExceptOnCreate']);
 type Template = z.infer<typeof templateSchema>;
 interface Kept {
   readonly stack: string;
@@ -46,7 +48,7 @@ function referredTo(value: unknown, stack: string, templates: ReadonlyMap<string
 function retained(templates: ReadonlyMap<string, Template>): Kept[] {
   return [...templates].flatMap(([stack, { Resources }]) =>
     Object.entries(Resources)
-      .filter(([, { DeletionPolicy }]) => DeletionPolicy === 'Retain')
+      .filter(([, { DeletionPolicy }]) => keeps.has(DeletionPolicy))
       .map(([id]) => ({ stack, id })),
   );
 }
@@ -78,7 +80,7 @@ describe.each(stages)('removal: stage %s', (_, system) => {
       Object.entries(Resources)
         .filter(
           ([, { DeletionPolicy, Properties }]) =>
-            DeletionPolicy !== 'Retain' &&
+            !keeps.has(DeletionPolicy) &&
             /"DeletionProtection(?:Enabled)?":true|"deletion_protection.enabled","Value":"true"/.test(
               JSON.stringify(Properties),
             ),
@@ -87,6 +89,24 @@ describe.each(stages)('removal: stage %s', (_, system) => {
     );
     expect(refusing).toEqual([]);
   });
+});
+
+test('removal: a first deploy that fails leaves no name taken: what is kept goes when its creation is rolled back', () => {
+  const templates = templatesOf(synthesized('prod'));
+  const resources = [...templates.values()].flatMap(({ Resources }) => Object.entries(Resources));
+  const stays = resources.filter(([, { DeletionPolicy }]) => DeletionPolicy === 'Retain');
+  expect(stays.map(([, { Type }]) => Type)).toEqual(['AWS::S3::Bucket']); // It has no name of ours, and may hold lines.
+  // What refuses to be deleted is made last, so that nothing of its stack can fail after it.
+  const data = Object.entries(templates.get('baton-prod-data')?.Resources ?? {});
+  const idsOf = (type: string) => data.filter(([, { Type }]) => Type === type).map(([id]) => id);
+  const [, cluster] = data.find(([, { Type }]) => Type === 'AWS::RDS::DBCluster') ?? [];
+  expect(cluster?.Properties['DeletionProtection']).toBe(true);
+  for (const type of [
+    'AWS::SecretsManager::Secret',
+    'AWS::CloudFormation::CustomResource',
+    'AWS::EFS::FileSystem',
+  ])
+    expect(cluster?.DependsOn).toEqual(expect.arrayContaining(idsOf(type)));
 });
 
 test('removal: dev keeps a log, prod also its data and what the database lives in', () => {

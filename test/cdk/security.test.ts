@@ -266,7 +266,7 @@ describe.each(['dev', 'prod'])('security: stage %s', (stage) => {
       'AWS::SecretsManager::Secret',
     ];
     for (const { DeletionPolicy } of ofType(resources, ...types))
-      expect(DeletionPolicy).toBe(stage === 'prod' ? 'Retain' : 'Delete');
+      expect(DeletionPolicy).toBe(stage === 'prod' ? 'RetainExceptOnCreate' : 'Delete');
   });
 });
 

@@ -36,7 +36,7 @@ export async function startTestHost(
         name,
         {
           zipFile,
-          settings: { memoryMb: 256, timeoutS: 20, entry: handler.pathname, functionUrl: false, ...settings },
+          settings: { memoryMb: 256, timeoutS: 20, entry: handler.pathname, answersHttp: false, ...settings },
           environment,
         },
       ] as const;

@@ -7,7 +7,7 @@ import { withCdk, type CdkPlace } from './cdk.ts';
 export const stackName = 'baton-local-functions';
 
 /** The one with a URL, which cdk makes after its function: when it is there, so is the rest. */
-export const lastFunction = functionNames.find((name) => functions[name].functionUrl) ?? functionNames[0];
+export const lastFunction = functionNames.find((name) => functions[name].answersHttp) ?? functionNames[0];
 
 /** @returns what cdk said of the deployment. @throws Error with the last of what it said. */
 export async function deployStack(place: CdkPlace): Promise<string> {

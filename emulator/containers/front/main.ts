@@ -78,7 +78,7 @@ async function hostTarget(): Promise<Target> {
 
 async function localstackTarget(): Promise<Target> {
   if (known && performance.now() < known.until) return known.target;
-  const name = functionNames.find((candidate) => functions[candidate].functionUrl);
+  const name = functionNames.find((candidate) => functions[candidate].answersHttp);
   const { statusCode, body } = await ask(`${localstackUrl}/2021-10-31/functions/${name}/url`, {
     headers: { authorization: authorizationFor('lambda') },
     signal: AbortSignal.timeout(answerWithinMs),

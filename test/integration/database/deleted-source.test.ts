@@ -10,7 +10,10 @@ const v = (intake: number, ordinal: number) => itemVersion({ intake, ordinal });
 test('deleted source: its items vanish with an event each, and go in steps; those of others stay', async () => {
   const { store, connect } = await databases.fresh();
   await lead(store);
-  for (const name of ['shop', 'other']) await store.putSource(1, shop(name));
+  for (const name of ['shop', 'other']) {
+    await store.putSource(1, shop(name));
+    await crawled(store, name);
+  }
   const skus = ['a', 'b', 'c', 'd', 'e'];
   await store.writeBatch(
     1,
@@ -95,6 +98,7 @@ test('deleted source: put again while its items go, it keeps those that are left
   const { store } = await databases.fresh();
   await lead(store);
   await store.putSource(1, shop('shop'));
+  await crawled(store);
   await store.writeBatch(
     1,
     entries(...['a', 'b', 'c'].map((sku, index) => ({ ...item(sku, v(1, index)), source: 'shop' }))),
@@ -109,8 +113,9 @@ test('deleted source: put again while its items go, it keeps those that are left
   ]);
 });
 
-async function crawled(store: Store) {
-  const lease = await store.takeCrawl(1, { owner: 'one', leaseMs: 60_000, source: 'shop' });
+/** An intake that was handed out: versions of no other one are written. */
+async function crawled(store: Store, source = 'shop') {
+  const lease = await store.takeCrawl(1, { owner: 'one', leaseMs: 60_000, source });
   if (!lease) throw new Error('no crawl is due');
   return lease;
 }

@@ -106,8 +106,14 @@ test('a restored database: its feed has another id and nodes are admitted anew, 
     'SELECT feed FROM feed_head',
     'SELECT term FROM fence',
     'SELECT sku FROM items',
+    'SELECT last_intake >= 200000 AS beyond FROM sources',
   );
-  expect(rows).toEqual([{ feed: expect.any(String) as unknown }, { term: 1 }, { sku: 'a' }]);
+  expect(rows).toEqual([
+    { feed: expect.any(String) as unknown },
+    { term: 1 },
+    { sku: 'a' },
+    { beyond: true },
+  ]);
   expect(rows[0]).not.toEqual(before[0]);
   const again = database.node('node-1');
   const five = membersAt([7001, 7002, 7003, 7004, 7005]);

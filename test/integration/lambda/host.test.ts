@@ -37,7 +37,7 @@ beforeAll(async () => {
       small: { handler: handlerFile('obedient'), settings: { memoryMb: 128 } },
       callback: { handler: handlerFile('callback') },
       broken: { handler: handlerFile('broken') },
-      web: { handler: handlerFile('web'), settings: { functionUrl: true } },
+      web: { handler: handlerFile('web'), settings: { answersHttp: true } },
     },
     { bounds: { environmentsMax: 2, waitingMax: 1 }, eventRetryDelaysMs: [20, 20] },
   );

@@ -449,7 +449,7 @@ test('health: /leader is 200 on the leader alone, /health is 200 without one', a
     503, 200, 200,
   ]);
   const { problems } = (await (await fetch(`${node.publicUrl}/health`)).json()) as { problems: string[] };
-  expect(problems).toEqual([expect.stringMatching(/^nobody leads/)]);
+  expect(problems).toEqual([expect.stringMatching(/^it knows of no leader/)]);
 });
 test('items: an unchanged page is 304 for whoever names its ETag', async () => {
   const first = await fetch(`${node.publicUrl}/items`);

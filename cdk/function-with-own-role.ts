@@ -2,15 +2,15 @@
 // have a network interface when it lives in the VPC. The caller grants the rest by name.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { ArnFormat, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { ArnFormat, CustomResource, Duration, Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
-import * as logs from 'aws-cdk-lib/aws-logs';
+import type * as logs from 'aws-cdk-lib/aws-logs';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.ts';
-import { retentionOf } from './log-retention.ts';
+import { logGroup } from './log-group.ts';
 import type { LogRetentionDays } from './stage.ts';
 import { secretsIn } from './function-environment.ts';
 import { bundleHandler } from '../functions/bundle.ts';
@@ -19,7 +19,7 @@ export interface Placement {
   readonly vpc: ec2.IVpc;
   readonly securityGroup: ec2.ISecurityGroup;
 }
-export interface LeastFunctionProps {
+export interface FunctionWithOwnRoleProps {
   readonly functionName: string;
   readonly description: string;
   /** The zip of functions/bundle.ts. */
@@ -27,6 +27,11 @@ export interface LeastFunctionProps {
   readonly memoryMb: number;
   readonly timeoutS: number;
   readonly environment: Readonly<Record<string, string>>;
+  /**
+   * An event that waited for so long is dropped, and none is tried again: for what a schedule calls, whose next event is a
+   * better try. Left out, Lambda keeps one for six hours and tries it three times.
+   */
+  readonly staleAfter?: Duration;
   readonly logGroupName: string;
   readonly logRetentionDays: LogRetentionDays;
   /** Names of secrets besides those in the variables. */
@@ -34,19 +39,17 @@ export interface LeastFunctionProps {
   readonly placement?: Placement;
 }
 
-export class LeastFunction extends Construct {
+/** For Lambda's three tries of two minutes, with a minute and two between. CloudFormation would wait for an hour. */
+const answeredWithin = Duration.minutes(10);
+
+export class FunctionWithOwnRole extends Construct {
   readonly function: lambda.Function;
   readonly logGroup: logs.LogGroup;
-  /** Another one with every change of its code: a custom resource that has it is run again by the deploy of that change. */
-  readonly codeHash: string;
+  readonly #codeHash: string;
 
-  constructor(scope: Construct, id: string, props: LeastFunctionProps) {
+  constructor(scope: Construct, id: string, props: FunctionWithOwnRoleProps) {
     super(scope, id);
-    this.logGroup = new logs.LogGroup(this, 'Log', {
-      logGroupName: props.logGroupName,
-      retention: retentionOf(props.logRetentionDays),
-      removalPolicy: RemovalPolicy.DESTROY,
-    });
+    this.logGroup = logGroup(this, 'Log', { name: props.logGroupName, days: props.logRetentionDays });
     const role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
       description: `Execution role of ${props.functionName}`,
@@ -66,7 +69,7 @@ export class LeastFunction extends Construct {
       });
       denyToCode(role, arn);
     }
-    this.codeHash = createHash('sha256').update(readFileSync(props.zipFile)).digest('hex');
+    this.#codeHash = createHash('sha256').update(readFileSync(props.zipFile)).digest('hex');
     this.function = new lambda.Function(this, 'Function', {
       functionName: props.functionName,
       description: props.description,
@@ -79,9 +82,7 @@ export class LeastFunction extends Construct {
       environment: { ...props.environment },
       role,
       logGroup: this.logGroup,
-      // Two tries by default would run a crawl that failed three times; the next tick is a better try.
-      retryAttempts: 0,
-      maxEventAge: Duration.minutes(1),
+      ...(props.staleAfter ? { retryAttempts: 0, maxEventAge: props.staleAfter } : {}),
       ...(placement
         ? {
             vpc: placement.vpc,
@@ -95,10 +96,26 @@ export class LeastFunction extends Construct {
       'Serverless-LambdaTracing',
       'Messages carry a W3C trace context of their own.',
     );
-    const neverLate =
-      'Called by event sources, which keep their messages, and by a schedule, whose next tick comes in a minute; an event kept for later would be an old tick.';
-    acknowledge(this.function, 'Serverless-LambdaDLQ', neverLate);
-    acknowledge(this.function, 'Serverless-LambdaAsyncFailureDestination', neverLate);
+    const whyNoQueue = props.staleAfter
+      ? 'Called by event sources, which keep their messages, and by a schedule, whose next tick comes in a minute; an event kept for later would be an old tick.'
+      : 'Called by CloudFormation, which tells whoever deploys when no answer comes, and by people and a daily schedule.';
+    acknowledge(this.function, 'Serverless-LambdaDLQ', whyNoQueue);
+    acknowledge(this.function, 'Serverless-LambdaAsyncFailureDestination', whyNoQueue);
+  }
+
+  /** Has CloudFormation call it when it is made, and by each deploy that changes the properties or its code. */
+  runAtDeploy(scope: Construct, id: string, properties: Readonly<Record<string, string>>): CustomResource {
+    const resource = new CustomResource(scope, id, {
+      serviceToken: this.function.functionArn,
+      properties: { ...properties, code: this.#codeHash },
+      serviceTimeout: answeredWithin,
+    });
+    acknowledge(
+      resource,
+      'CloudFormation-Validate::W9003',
+      'The library writes its number of seconds as a text, as CloudFormation documents it.',
+    );
+    return resource;
   }
 }
 

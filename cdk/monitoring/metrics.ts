@@ -4,8 +4,13 @@ import { Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
-import type { BatonEvent, EventType } from '../contracts/event.ts';
-import type { FunctionName } from '../contracts/topology.ts';
+import type { BatonEvent, EventType } from '../../contracts/event.ts';
+import type { FunctionName } from '../../contracts/topology.ts';
+
+export const minute = Duration.minutes(1);
+export const fiveMinutes = Duration.minutes(5);
+export const halfAnHour = Duration.minutes(30);
+export const hour = Duration.hours(1);
 
 type FieldOf<T extends EventType> = Exclude<keyof Extract<BatonEvent, { type: T }>, 'type'> & string;
 /** An event that is counted: in whose log, of which type, and with which value of which field. */
@@ -116,3 +121,46 @@ export function sourceMetric(
 
 /** Written by functions/deploy/secret-keeper in embedded metric format. */
 export const certificateDaysLeft = 'CertificateDaysLeft';
+
+export function awsMetric(
+  service: string,
+  metricName: string,
+  statistic: string,
+  period: Duration,
+  dimensionsMap: Record<string, string>,
+): cloudwatch.Metric {
+  return new cloudwatch.Metric({ namespace: `AWS/${service}`, metricName, statistic, period, dimensionsMap });
+}
+/** 1 while it holds, and 0 while not. */
+export function oneWhile(
+  expression: string,
+  { period, of }: { period: Duration; of: Record<string, cloudwatch.IMetric> },
+): cloudwatch.MathExpression {
+  return new cloudwatch.MathExpression({
+    expression: `IF(${expression}, 1, 0)`,
+    usingMetrics: of,
+    period,
+    label: '1: it is so',
+  });
+}
+export function sumOf(usingMetrics: Record<string, cloudwatch.IMetric>): cloudwatch.MathExpression {
+  const names = Object.keys(usingMetrics);
+  return new cloudwatch.MathExpression({
+    // A metric that reported nothing counts as none, not as unknown.
+    expression: names.map((name) => `FILL(${name}, 0)`).join(' + '),
+    usingMetrics,
+    period: fiveMinutes,
+    label: 'all together',
+  });
+}
+export function percentOf(
+  quotient: string,
+  usingMetrics: Record<string, cloudwatch.IMetric>,
+): cloudwatch.MathExpression {
+  return new cloudwatch.MathExpression({
+    expression: `100 * ${quotient}`,
+    usingMetrics,
+    period: fiveMinutes,
+    label: 'percent of the limit',
+  });
+}
