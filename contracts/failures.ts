@@ -44,7 +44,7 @@ export const failures = {
     httpStatus: 503,
     definite: true,
     next: 'retry-same-key',
-    means: 'The database cannot be reached; nothing was written.',
+    means: 'The database cannot be reached, or says that it takes no writes: nothing was written.',
   },
   DATABASE_TIMEOUT: {
     httpStatus: 503,

@@ -73,11 +73,11 @@ export const healthSchema = z.object({
   problems: z.array(z.string()),
 });
 export type HealthView = z.infer<typeof healthSchema>;
-/** The oldest first. */
+/** Who led: which node was granted which term by the database, when, and why it stood for election. */
 export const historySchema = z.object({
-  history: z.array(z.intersection(z.object({ at }), leadershipViewSchema)),
+  history: z.array(z.object({ term: z.int(), node: nodeIdSchema, at, reason: z.string() })),
 });
-export type History = z.infer<typeof historySchema>;
+export type LeaderView = z.infer<typeof historySchema>['history'][number];
 
 const count = z.int().nullable();
 /** Since the database was made; null where nobody says. `itemVersions` and `files`: applied ones. */

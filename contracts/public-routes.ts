@@ -28,6 +28,8 @@ export const publicRoutes = {
   retryFile: (id: string) => `/files/${id}/retry`,
   crawls: '/crawls',
   mails: '/mails',
+  /** Who led. */
+  history: '/history',
 
   deadLetters: '/dead-letters',
   deadLetterGroups: '/dead-letters/groups',
@@ -47,7 +49,6 @@ export const publicRoutes = {
   health: '/health',
   liveness: '/liveness',
   readiness: '/readiness',
-  history: '/history',
   metrics: '/metrics',
   openapi: '/openapi.json',
 } as const;

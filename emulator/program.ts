@@ -10,6 +10,7 @@ import { addDoctor } from './commands/doctor.ts';
 import { addErase } from './commands/erase.ts';
 import { exitCodes, type Finish } from './commands/exit-codes.ts';
 import { addFiles } from './commands/files.ts';
+import { addHistory } from './commands/history.ts';
 import { addInvoke } from './commands/invoke.ts';
 import { addMail } from './commands/mail.ts';
 import { addNode } from './commands/node-recover.ts';
@@ -24,6 +25,7 @@ import { addUp } from './commands/up-command.ts';
 const commands = [
   addUp,
   addViews,
+  addHistory,
   addFaults,
   addRestart,
   addNode,

@@ -22,6 +22,7 @@ import { openPageReports } from './launcher/page-reports.ts';
 import { startServices, stopServices } from './launcher/start-services.ts';
 import { Supervisor } from './launcher/supervisor.ts';
 import type { SystemEvent } from './launcher/system-event.ts';
+import { readCluster } from './cluster/read-cluster.ts';
 import type { SystemStatus } from './cluster/status.ts';
 import type { StackSettings } from './stack/settings.ts';
 import { describeStack, type Stack } from './stack/stack.ts';
@@ -41,6 +42,7 @@ export interface System {
 export type Endable = Pick<System, 'stop' | 'stopNow' | 'downAsked'>;
 
 const leaderWithinMs = 30_000;
+const clusterWithinMs = 2_000;
 
 /** `nodes`: undefined keeps what the data folder has. */
 type SystemSettings = Omit<StackSettings, 'nodes' | 'generation'> & {
@@ -170,7 +172,12 @@ async function startInFolder(
       beforeNodes: settings.restored === true || membership.steps.length > 0 ? beforeNodes : undefined,
       onCrawlsKept: (reason) => tell({ event: 'crawls-kept', reason }),
     });
-    await leaders.elected(leaderWithinMs, () => supervisor.views().filter(({ kind }) => kind === 'node'));
+    await leaders.elected({
+      withinMs: leaderWithinMs,
+      nodes: () => supervisor.views().filter(({ kind }) => kind === 'node'),
+      abstaining: () => abstainingAmong(stack.members),
+      goOn,
+    });
     goOn();
     isUp = true;
     return system;
@@ -178,6 +185,16 @@ async function startInFolder(
     await stop();
     throw error;
   }
+}
+
+/** Those that say so. */
+async function abstainingAmong(members: Stack['members']): Promise<string[]> {
+  const seen = await Promise.all(
+    members.map(({ publicUrl }) =>
+      readCluster(publicUrl, { withinMs: clusterWithinMs }).catch(() => undefined),
+    ),
+  );
+  return seen.flatMap((view) => (view?.abstaining === true ? [view.nodeId] : []));
 }
 
 /** What a launcher that was killed left running. @throws Error when one still runs, or something does not end. */

@@ -2,6 +2,7 @@
 // repeats the claim while the database is away, and hands every fenced write the term it holds.
 // Never decides who leads, and never writes rows itself.
 import { noLeaderRetryMs } from '../contracts/failures.ts';
+import { detailText } from '../contracts/event.ts';
 import type { Emit } from '../runtime/logger.ts';
 import type { LeaderHint } from '../contracts/node-api.ts';
 import type { Member } from '../contracts/environment.ts';
@@ -16,7 +17,7 @@ export interface LeadershipOptions {
   readonly members: readonly Member[];
   readonly raft: Pick<RaftThread, 'status' | 'onRole' | 'fenceRefused' | 'transfer'>;
   /** Bounded by itself. */
-  readonly claim: (claim: { term: number; holder: string }) => Promise<ClaimResult>;
+  readonly claim: (claim: { term: number; holder: string; reason: string }) => Promise<ClaimResult>;
   readonly emit: Emit;
   readonly repeatClaimMs: number;
   /** So long after the last leader was lost, and again after this one was elected, a write waits here for what comes. */
@@ -46,8 +47,8 @@ export class Leadership {
     const { term } = options.raft.status();
     this.#state = { kind: 'following', term, leader: null };
     this.#wakeWaiting();
-    options.raft.onRole(() => this.#follow());
-    this.#follow();
+    options.raft.onRole(({ reason }) => this.#follow(reason));
+    this.#follow('it was elected while it started');
   }
 
   get nodeId(): string {
@@ -177,30 +178,30 @@ export class Leadership {
     });
   }
 
-  #follow(): void {
+  #follow(reason: string): void {
     if (this.#state.kind === 'resigned') return;
     const { role, term } = this.#options.raft.status();
     if (role.kind !== 'leader') {
       clearTimeout(this.#repeat);
       this.#become({ kind: 'following', term, leader: 'leader' in role ? role.leader : null });
     } else if (this.#state.term !== term || this.#state.kind === 'following') {
-      this.#claimAnew(term);
+      this.#claimAnew(term, reason);
     }
   }
 
-  #claimAnew(term: number): void {
+  #claimAnew(term: number, reason: string): void {
     this.#state = { kind: 'waiting', term };
     // Asked before anybody is told, since nobody writes until the database has answered.
-    void this.#claim(term);
+    void this.#claim(term, reason);
     this.#become(this.#state);
   }
 
-  async #claim(term: number): Promise<void> {
+  async #claim(term: number, reason: string): Promise<void> {
     const holder = `${this.#options.nodeId}/${this.#options.bootId}`;
     const startedAt = performance.now();
     const waits = (): boolean => this.#state.kind === 'waiting' && this.#state.term === term;
     try {
-      const result = await this.#options.claim({ term, holder });
+      const result = await this.#options.claim({ term, holder, reason: detailText(reason) });
       if (!waits()) return; // Another term began, or this node ends: the answer belongs to the past.
       if (result.kind === 'refused') {
         this.#tellRefused(term, result.databaseTerm, 'claim');
@@ -221,7 +222,7 @@ export class Leadership {
       const detail = `claiming term ${term}: ${describeError(error)}`;
       if (detail !== this.#reported) this.#options.emit({ type: 'problem', code: codeOf(error), detail });
       this.#reported = detail;
-      this.#repeat = setTimeout(() => void this.#claim(term), this.#options.repeatClaimMs);
+      this.#repeat = setTimeout(() => void this.#claim(term, reason), this.#options.repeatClaimMs);
     }
   }
 
@@ -232,7 +233,7 @@ export class Leadership {
     if (databaseTerm === null || databaseTerm > term) {
       if (this.#state.kind === 'leading') this.#become({ kind: 'waiting', term });
       this.#options.raft.fenceRefused(databaseTerm ?? term + 1);
-    } else if (this.#state.kind === 'leading') this.#claimAnew(term); // The database lost the claim: see docs/runbook.md.
+    } else if (this.#state.kind === 'leading') this.#claimAnew(term, 'the database had lost the claim'); // See docs/runbook.md.
   }
 
   #tellRefused(term: number, databaseTerm: number | null, what: string): void {

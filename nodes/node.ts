@@ -18,6 +18,7 @@ import { Problems } from './health/problems.ts';
 import type { RaftThread } from './raft-thread/thread.ts';
 import { reportElections } from './raft-thread/report-elections.ts';
 import { watchSources } from './health/source-watch.ts';
+import { watchWrites } from './health/write-watch.ts';
 import { standBy } from './health/standby.ts';
 import type { Store } from './store.ts';
 import type { Launcher } from './web/launcher.ts';
@@ -195,6 +196,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     emit: logger.emit,
     report: warn,
   });
+  const writes = watchWrites({ leadership, store, problems, emit: logger.emit });
   const jobs = startLeaderJobs({
     leadership,
     problems,
@@ -231,6 +233,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
       standby.close();
       work.close();
       sources.close();
+      writes.close();
       await Promise.all([jobs.close(), announcer.close()]);
       unlisten();
       await Promise.all([web.close(), internal.close(), others.close()]);

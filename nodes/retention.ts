@@ -8,6 +8,7 @@ export const keptFor: Readonly<Record<Swept, { days: number; rowsMax: number }>>
   // A step takes tens of milliseconds. Mails take their notices with them, letters their bodies.
   staged_rows: { days: 1, rowsMax: 5_000 },
   leases: { days: 1, rowsMax: 1_000 },
+  leaderships: { days: 400, rowsMax: 1_000 },
   feed: { days: 30, rowsMax: 5_000 },
   deliveries: { days: 30, rowsMax: 5_000 },
   item_versions: { days: 400, rowsMax: 5_000 },

@@ -23,6 +23,7 @@ import type {
   ErasedCounts,
   FileView,
   ItemDetail,
+  LeaderView,
   MailView,
   Watch,
   WatchView,
@@ -34,6 +35,15 @@ import type { Digest, DigestRules, DueDigest, NoticeKind } from './mailer/notice
 
 /** A term that was claimed, or the newer one the database has seen. */
 export type ClaimResult = { kind: 'claimed' } | { kind: 'refused'; databaseTerm: number };
+export interface WriteOutage {
+  readonly since: Date;
+  /** A write that it was found by. */
+  readonly what: string;
+  /** In words of our own. */
+  readonly cause: string;
+  /** Undefined for one that has no answer yet. */
+  readonly error: unknown;
+}
 export type ItemEvent = Extract<BatonEvent, { type: 'item.changed' }>;
 export interface FeedBounds {
   /** The feed's own uuid: another database has another one. */
@@ -95,6 +105,7 @@ export interface SourceAge {
 /** What has a retention; nodes/retention.ts says how long. */
 export type Swept =
   | 'staged_rows'
+  | 'leaderships'
   | 'leases'
   | 'feed'
   | 'deliveries'
@@ -125,9 +136,11 @@ export interface Measures extends StoredCounts {
 export interface FenceStore {
   /** `readOnly`: a standby, or a primary that was demoted. @throws Failure DATABASE_UNAVAILABLE or DATABASE_TIMEOUT. */
   ping(): Promise<{ readOnly: boolean }>;
-  /** Asked again by the same holder it is claimed again. */
-  claim(claim: { term: number; holder: string }): Promise<ClaimResult>;
+  /** Asked again by the same holder it is claimed again. `reason`: why it stood for election. */
+  claim(claim: { term: number; holder: string; reason?: string }): Promise<ClaimResult>;
   fence(): Promise<{ term: number; holder: string | null }>;
+  /** Of the writes of this node, as it knows without asking: the one that the database does not do for the longest time. */
+  writeOutage(): WriteOutage | undefined;
 }
 
 export interface ItemStore {
@@ -239,6 +252,7 @@ export interface RecentStore {
   file(fileId: string): Promise<FileView | undefined>;
   recentMails(limit: number): Promise<MailView[]>;
   recentCrawls(limit: number): Promise<CrawlView[]>;
+  recentLeaders(limit: number): Promise<LeaderView[]>;
   counts(): Promise<StoredCounts>;
   measures(): Promise<Measures>;
 }

@@ -2,7 +2,7 @@
 import type { ClusterView, RoleView } from '../../contracts/public-api.ts';
 import { readCluster } from '../cluster/read-cluster.ts';
 import type { NodeStatus, SystemStatus } from '../cluster/status.ts';
-import { table, timeText } from './table.ts';
+import { plural, table, timeText } from './table.ts';
 
 export type RunsAs =
   | { readonly kind: 'process'; readonly pid: number }
@@ -28,6 +28,7 @@ export interface NodeDetail {
   /** Null when it does not run, or nobody says. */
   readonly runsAs: RunsAs | null;
   readonly health: NodeStatus['health'];
+  readonly problems: NodeStatus['problems'];
   readonly url: string;
 }
 
@@ -55,6 +56,7 @@ export async function nodeDetails(
       heardMsAgo: rounded(heard.get(node.id)),
       runsAs: runsAs(node),
       health: node.health,
+      problems: node.problems,
       url: node.url,
     };
   });
@@ -74,7 +76,7 @@ export function nodesText(nodes: readonly NodeDetail[]): string {
     ['NODE', ({ id }) => id],
     ['ROLE', ({ role }) => role],
     ['STATE', ({ role, state }) => (usualStates[role] === state ? '' : state)],
-    ['HEALTH', ({ health }) => (health === 'ok' ? '' : health)],
+    ['HEALTH', healthText],
     ['TERM', ({ term }) => known(term)],
     ['GEN', ({ generation }) => known(generation)],
     ['VOTES', ({ votes }) => (votes === null ? '?' : votes ? 'yes' : 'no')],
@@ -100,6 +102,11 @@ function heardText({ role, heardMsAgo }: NodeDetail): string {
   return heardMsAgo === null ? '?' : `${heardMsAgo} ms ago`;
 }
 
+/** Of one that answers, how much it has to say in `status`. */
+function healthText({ health, problems }: NodeDetail): string {
+  if (health !== 'ok') return health;
+  return problems.length === 0 ? '' : plural(problems.length, 'problem');
+}
 function rounded(ms: number | null | undefined): number | null {
   return ms === null || ms === undefined ? null : Math.round(ms);
 }

@@ -96,6 +96,12 @@ export function sayPlain(
         case 'leader':
           row('leader', paint(32, `${event.node}, term ${event.term}`), 'elected, and the fence is claimed');
           break;
+        case 'votes-missing':
+          row('leader', paint(33, 'nobody can be elected'), `${event.nodes.join(', ')} lost the vote file`);
+          print(
+            `Recover one after the other, until a leader is there: \`${batonCommand(`node recover ${event.nodes[0]}`, data)}\``,
+          );
+          break;
         case 'first-items':
           itemsSeen = true;
           row('items', `the first ${event.applied} are stored`, '');

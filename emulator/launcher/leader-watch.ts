@@ -6,6 +6,7 @@ import type { SystemEvent } from './system-event.ts';
 
 /** Of every node, before one leads: each took seconds, and what another service was late for came meanwhile. */
 const restartsInVain = 3;
+const lookAgainMs = 5_000;
 
 export class LeaderWatch {
   readonly #tell: (event: SystemEvent) => void;
@@ -30,15 +31,36 @@ export class LeaderWatch {
     }
   }
 
-  /** @throws Error when nobody is in time, or nobody will be: the nodes end again and again. */
-  async elected(withinMs: number, nodes: () => readonly ServiceView[]): Promise<void> {
-    const deadline = performance.now() + withinMs;
+  /**
+   * `abstaining`: who has lost its vote file. Where such nodes keep the others from electing, somebody has to recover them, and
+   * is waited for. `goOn` throws when the system ends meanwhile.
+   * @throws Error when nobody is in time, or nobody will be: the nodes end again and again.
+   */
+  async elected({
+    withinMs,
+    nodes,
+    abstaining,
+    goOn,
+  }: {
+    withinMs: number;
+    nodes: () => readonly ServiceView[];
+    abstaining: () => Promise<readonly string[]>;
+    goOn: () => void;
+  }): Promise<void> {
+    let deadline = performance.now() + withinMs;
+    let lost = '';
     while (this.#term === 0) {
+      goOn();
       const why = endsOfNodes(nodes()) || ': see the logs of the nodes';
       if (nodes().every(({ restarts }) => restarts >= restartsInVain))
         throw new Error(`no node stays up to be elected${why}`);
-      if (performance.now() > deadline)
-        throw new Error(`no node was elected within ${withinMs / 1000} s${why}`);
+      if (performance.now() > deadline) {
+        const names = await abstaining();
+        if (names.length === 0) throw new Error(`no node was elected within ${withinMs / 1000} s${why}`);
+        if (lost !== names.join()) this.#tell({ event: 'votes-missing', nodes: names });
+        lost = names.join();
+        deadline = performance.now() + lookAgainMs;
+      }
       await pause(10);
     }
   }

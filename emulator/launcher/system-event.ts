@@ -12,5 +12,6 @@ export type SystemEvent =
   | { readonly event: 'crawls-kept'; readonly reason: string }
   | ({ readonly event: 'service'; readonly about: string; readonly detail: string | null } & ServiceView)
   | { readonly event: 'leader'; readonly node: string; readonly term: number }
+  | { readonly event: 'votes-missing'; readonly nodes: readonly string[] }
   | { readonly event: 'first-items'; readonly applied: number }
   | { readonly event: 'fence-refused'; readonly node: string; readonly term: number; readonly what: string };

@@ -30,6 +30,7 @@ export function fenceQueries(queries: Queries): FenceStore {
       if (!row) throw new Error('the fence has no row');
       return row;
     },
+    writeOutage: () => queries.writeOutage(),
   };
 }
 
@@ -39,7 +40,7 @@ export function fenceQueries(queries: Queries): FenceStore {
  */
 async function claimFence(
   queries: Queries,
-  { term, holder }: { term: number; holder: string },
+  { term, holder, reason = '' }: { term: number; holder: string; reason?: string },
 ): Promise<ClaimResult> {
   const what = `claiming term ${term}`;
   return queries.urgently(what, async (query) => {
@@ -54,8 +55,8 @@ async function claimFence(
     try {
       const [answer] = await query<{ claimed: boolean; current_term: number }>(
         what,
-        'SELECT claimed, current_term FROM claim_fence($1, $2)',
-        [term, holder],
+        'SELECT claimed, current_term FROM claim_fence($1, $2, $3)',
+        [term, holder, reason],
       );
       if (!answer) throw new Error('claim_fence answered nothing');
       return answer.claimed ? { kind: 'claimed' } : { kind: 'refused', databaseTerm: answer.current_term };

@@ -3,6 +3,8 @@
 import { Pool, types, type PoolClient } from 'pg';
 import type { FailureCode } from '../../contracts/failures.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
+import type { WriteOutage } from '../store.ts';
+import { causeOfOutage, WriteOutages } from './write-outages.ts';
 
 export interface ConnectionOptions {
   /** postgres://user@host:port/database */
@@ -20,7 +22,7 @@ export interface PreparedStatement {
 }
 export interface Query {
   /**
-   * @throws Failure DATABASE_UNAVAILABLE when nothing was sent, DATABASE_TIMEOUT when it may have been done, or the code of
+   * @throws Failure DATABASE_UNAVAILABLE when nothing was sent or done, DATABASE_TIMEOUT when it may have been done, or the code of
    *   an SQLSTATE of ours (STALE_TERM with `details.databaseTerm`, LEASE_HELD, LEASE_LOST, NOT_FOUND).
    */
   <R extends object>(
@@ -46,6 +48,8 @@ export interface Queries {
    * them. One connection for all that `use` asks.
    */
   urgently<T>(what: string, use: (query: Query) => Promise<T>): Promise<T>;
+  /** Of what was asked by `query`. */
+  writeOutage(): WriteOutage | undefined;
   close(): Promise<void>;
 }
 
@@ -58,6 +62,7 @@ const followConnectionsMax = 1; // The feed is asked for all readers at once, an
 const urgentConnectionsMax = 3; // A claim, the one that helps it, and a look at the health.
 const connectWithinMs = 2_000;
 const statementWithinMs = 10_000;
+const lockWithinMs = 8_000; // Below the bound of the statement, so that the error says what it waited for.
 const readWithinMs = 3_000;
 const urgentWithinMs = 5_000;
 const readAgainAfterMs = 2_000;
@@ -102,22 +107,31 @@ export function connectionConfig(
 }
 
 export function openPool(options: ConnectionOptions): Queries {
-  const open = (max: number, withinMs: number): Pool => {
-    const pool = new Pool({ ...connectionConfig(options, withinMs), max, idleTimeoutMillis: idleMs });
+  const open = (max: number, withinMs: number, more: { lock_timeout?: number } = {}): Pool => {
+    const pool = new Pool({
+      ...connectionConfig(options, withinMs),
+      ...more,
+      max,
+      idleTimeoutMillis: idleMs,
+    });
     // An idle connection that ends (a stopping server, 57P01) says so here, and nobody has to do anything about it.
     pool.on('error', () => undefined);
     return pool;
   };
-  const writers = open(connectionsMax, statementWithinMs);
+  const writers = open(connectionsMax, statementWithinMs, { lock_timeout: lockWithinMs });
   const readers = open(readConnectionsMax, readWithinMs);
   const followers = open(followConnectionsMax, readWithinMs);
   const urgent = open(urgentConnectionsMax, urgentWithinMs);
+  const outages = new WriteOutages();
   return {
     query: (what, statement, values) =>
-      onConnection(writers, what, (query) => query(what, statement, values)),
+      outages.watch(what, typeof statement === 'string' ? statement : statement.text, () =>
+        onConnection(writers, what, (query) => query(what, statement, values)),
+      ),
     read: reader(readers),
     follow: reader(followers),
     urgently: (what, use) => onConnection(urgent, what, use),
+    writeOutage: () => outages.longest(),
     async close() {
       await Promise.all([writers, readers, followers, urgent].map((pool) => pool.end()));
     },
@@ -159,8 +173,9 @@ async function onConnection<T>(pool: Pool, what: string, use: (query: Query) => 
   try {
     return await use((inner, statement, values, withinMs) => ask(client, inner, statement, values, withinMs));
   } catch (error) {
-    // It may still wait for the answer that was given up, or be in the middle of a transaction: nobody uses it again.
-    if (!(error instanceof Failure) || error.code === 'DATABASE_TIMEOUT') broken ??= error as Error;
+    // It may still wait for the answer that was given up, be in the middle of a transaction, or lead to a primary that was
+    // demoted: nobody uses it again.
+    if (!(error instanceof Failure) || error.code.startsWith('DATABASE_')) broken ??= error as Error;
     throw error;
   } finally {
     client.off('error', onError);
@@ -213,7 +228,10 @@ export function failureOf(what: string, cause: unknown): unknown {
     return new Failure('REQUEST_MALFORMED', `${what}: a character of it cannot be stored`, { cause });
   // Class 22, 23, 42, 54: data and statements that the server has read and refused.
   if (code !== undefined && /^(?:22|23|42|54|P0|BT)/.test(code)) return new Error(what, { cause });
-  // Class 57P03: it starts up or shuts down, and has read nothing.
-  if (code === '57P03' || code === '53300') return new Failure('DATABASE_UNAVAILABLE', what, { cause });
+  // 57P03: it starts up or shuts down, and has read nothing.
+  if (code === '57P03') return new Failure('DATABASE_UNAVAILABLE', what, { cause });
+  // It has rolled the statement back.
+  if (code !== undefined && /^(?:25006|28|53|55P03)/.test(code))
+    return new Failure('DATABASE_UNAVAILABLE', `${what}: ${causeOfOutage(cause)}`, { cause });
   return new Failure('DATABASE_TIMEOUT', what, { cause });
 }

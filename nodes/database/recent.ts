@@ -1,5 +1,5 @@
-// What was done last, and how much in all: the last files, crawls and mails, and the counts. Reads only.
-import type { CrawlView, FileView, MailView } from '../../contracts/public-api.ts';
+// What was done last, and how much in all: the last files, crawls, mails and leaders, and the counts. Reads only.
+import type { CrawlView, FileView, LeaderView, MailView } from '../../contracts/public-api.ts';
 import type { Measures, RecentStore, StoredCounts } from '../store.ts';
 import type { Queries } from './pool.ts';
 
@@ -39,6 +39,14 @@ export function recentQueries({ read, follow }: Queries): RecentStore {
         'listing mails',
         // Without the address: a list that anybody on the machine may read names no person.
         'SELECT mail_id AS "mailId", kind, state, attempt, detail, changed_at AS at FROM mails ORDER BY changed_at DESC LIMIT $1',
+        [limit],
+      );
+      return rows.map(asView);
+    },
+    async recentLeaders(limit) {
+      const rows = await read<Dated<LeaderView>>(
+        'listing who led',
+        "SELECT term, split_part(holder, '/', 1) AS node, reason, at FROM leaderships ORDER BY term DESC LIMIT $1",
         [limit],
       );
       return rows.map(asView);

@@ -36,7 +36,7 @@ export interface RaftThread {
   onDeath(listener: (error: Error) => void): void;
   reportHealth(health: HealthReport): void;
   fenceRefused(databaseTerm: number): void;
-  /** Takes up rolled cluster keys while it runs: see docs/protocol.md. */
+  /** Takes up rolled cluster keys while it runs: see docs/protocol.md. @throws Error for another key under an id that is in use. */
   useKeys(keys: ClusterKeys): void;
   /** Resolves within two election timeouts and `transferSlackMs`, whatever happens. */
   transfer(
@@ -90,6 +90,7 @@ class Handle implements RaftThread {
     abstaining: false,
     counters: {},
   };
+  #keys: ClusterKeys;
   #phase: 'starting' | 'running' | 'closing' | 'dead' = 'starting';
   #beatAt = performance.now();
   /** How long the raft thread has said nothing while this one moved. */
@@ -102,6 +103,7 @@ class Handle implements RaftThread {
 
   constructor(options: RaftThreadOptions) {
     this.#electionTimeoutMs = options.electionTimeoutMs;
+    this.#keys = options.keys;
     const data: RaftWorkerData = { ...options, pulse: this.#pulse };
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
       name: `raft ${options.nodeId}`,
@@ -238,6 +240,13 @@ class Handle implements RaftThread {
     this.#tell({ kind: 'fence-refused', databaseTerm });
   }
   useKeys(keys: ClusterKeys): void {
+    const known = [this.#keys.current, this.#keys.previous];
+    for (const { id, key } of [keys.current, keys.previous ?? keys.current])
+      if (known.some((one) => one?.id === id && one.key !== key))
+        throw new Error(
+          `the cluster key with id ${id} is another one than is in use under that id: a new key needs a new id`,
+        );
+    this.#keys = keys;
     this.#tell({ kind: 'keys', keys });
   }
 

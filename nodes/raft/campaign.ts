@@ -70,7 +70,7 @@ export function campaign(draft: Draft, { transfer, reason }: { transfer: boolean
   state.votedFor = state.config.id;
   const giveUpAt = state.now + randomTimeout(draft);
   const votes = new Set([state.config.id]);
-  state.role = { kind: 'candidate', transfer, votes, askAt: state.now, giveUpAt };
+  state.role = { kind: 'candidate', reason, transfer, votes, askAt: state.now, giveUpAt };
   draft.reason = reason;
   draft.notes.push({ kind: 'election-started', term: state.term, reason });
   askAgain(draft);
@@ -130,6 +130,6 @@ function leadIfElected(draft: Draft): void {
     handOverAt: now,
   };
   state.role = leader;
-  draft.reason = `${role.votes.size} of ${config.voters.length} votes`;
+  draft.reason = `${role.votes.size} of ${config.voters.length} votes: ${role.reason}`;
   sendHeartbeats(draft);
 }

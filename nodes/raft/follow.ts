@@ -106,11 +106,12 @@ export function onTransferNow(draft: Draft, from: NodeId, term: number): void {
 
 /** Silence: the leader is forgotten after one timeout, and by rank or chance this node asks to replace it. */
 export function followerTimer(draft: Draft): void {
-  const { role, now, config } = draft.state;
+  const { role, now, config, term, evidence } = draft.state;
   if (role.kind !== 'follower') return;
   // As a sum, which is what the wake-up was asked for: a difference may fall short of it by a rounding.
   const silent = role.leader !== null && now >= role.leader.heardAt + config.electionTimeoutMs;
-  const reason = silent ? `${role.leader?.id ?? ''} was silent for a timeout` : 'no leader was heard';
+  const missing = evidence?.term === term ? 'the process of the leader died' : 'no leader was heard';
+  const reason = silent ? `${role.leader?.id ?? ''} was silent for a timeout` : missing;
   if (silent) becomeFollower(draft, { ...role, leader: null }, reason);
   if (now < role.campaignAt) return;
   if (mayLead(draft.state)) askForPreVotes(draft, reason);

@@ -72,6 +72,7 @@ export interface PreCandidate {
 }
 export interface Candidate {
   readonly kind: 'candidate';
+  readonly reason: string;
   readonly transfer: boolean;
   readonly votes: ReadonlySet<NodeId>;
   readonly askAt: Time;

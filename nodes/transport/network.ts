@@ -68,14 +68,21 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   function onDatagram(packet: Buffer, { source, peer }: { source: string; peer?: string }): void {
     count('received');
     const budgeted = peer === undefined ? source : peerSource(peer);
-    carryOut(sessions.receive(packet, { source: budgeted, now: now() }), source);
+    carryOut(sessions.receive(packet, { source: budgeted, now: now() }), { source, peer });
   }
 
-  function carryOut(received: Received, source: string): void {
+  function carryOut(
+    received: Received,
+    { source, peer }: { source: string; peer: string | undefined },
+  ): void {
     switch (received.kind) {
       case 'refused':
         count(`refused.${received.refusal}`);
-        return refusals.report(received.refusal, { from: received.from, source });
+        return refusals.report(received.refusal, {
+          from: received.from,
+          source,
+          atPeer: peer !== undefined && peer === received.from,
+        });
       case 'unproven':
         count('refused.unproven-boot');
         return introductions.unproven(received.from);

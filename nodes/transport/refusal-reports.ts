@@ -15,6 +15,9 @@ const remedies: Partial<Record<Refusal, string>> = {
   'unknown-key': 'seals with a cluster key that this node does not have',
   'not-a-message': 'sends messages that this release does not understand',
 };
+/** Anybody may send one under any name; from the very address that the peer is configured with it is more than noise. */
+const forgedAtPeer =
+  "seals with another key than this node has under the same id: one of the two keys is not the cluster's (a new key needs a new id)";
 
 export class RefusalReports {
   readonly #now: () => number;
@@ -32,9 +35,12 @@ export class RefusalReports {
     this.#onProblem = onProblem;
   }
 
-  /** @param about.source `address:port` */
-  report(refusal: Refusal, { from, source }: { from: string | undefined; source: string }): void {
-    const remedy = remedies[refusal];
+  /** @param about.source `address:port`. `atPeer`: that of `from`. */
+  report(
+    refusal: Refusal,
+    { from, source, atPeer }: { from: string | undefined; source: string; atPeer: boolean },
+  ): void {
+    const remedy = refusal === 'forged' && atPeer ? forgedAtPeer : remedies[refusal];
     if (remedy === undefined || !this.#isNews(`${refusal} ${from ?? source.replace(/:\d+$/, '')}`)) return;
     const sender = from ?? `a sender at ${source}`;
     this.#onProblem({ code: `datagram.${refusal}`, detail: `${sender} ${remedy}` });

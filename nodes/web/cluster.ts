@@ -10,6 +10,7 @@ import {
 } from '../../contracts/public-api.ts';
 import { publicRoutes } from '../../contracts/public-routes.ts';
 import { Failure } from '../../runtime/failure.ts';
+import { within } from '../../runtime/waiting.ts';
 import type { Leadership } from '../leadership.ts';
 import type { RaftThread } from '../raft-thread/thread.ts';
 import type { Store } from '../store.ts';
@@ -34,6 +35,9 @@ export const clusterOperations: readonly Operation[] = [
   },
 ];
 
+/** Whoever asks what a node knows by itself waits no longer for a database that hangs. */
+const fenceWithinMs = 250;
+
 export function addCluster(
   app: FastifyInstance,
   {
@@ -54,7 +58,7 @@ export function addCluster(
 ): void {
   app.get(publicRoutes.cluster, async (): Promise<ClusterView> => {
     const { role, term, peers, abstaining } = raft.status();
-    const fence = await store.fence().catch(() => null); // Shown as unknown: this page is read most when things are down.
+    const fence = await within(fenceWithinMs, 'the fence', () => store.fence()).catch(() => null); // Shown as unknown: this page is read most when things are down.
     return {
       nodeId: leadership.nodeId,
       role,

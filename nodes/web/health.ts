@@ -1,6 +1,6 @@
 // What load balancers, containers and monitoring ask: who leads, what is wrong, and the metrics.
 import type { FastifyInstance } from 'fastify';
-import { healthSchema, historySchema, type HealthView, type History } from '../../contracts/public-api.ts';
+import { healthSchema, type HealthView } from '../../contracts/public-api.ts';
 import { publicRoutes } from '../../contracts/public-routes.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Metrics } from '../health/metrics.ts';
@@ -34,14 +34,8 @@ export const healthOperations: readonly Operation[] = [
   {
     method: 'get',
     path: publicRoutes.readiness,
-    summary: '200 when the database answers',
+    summary: '200 when the database answers; `problems` say whether it takes writes',
     answer: healthSchema,
-  },
-  {
-    method: 'get',
-    path: publicRoutes.history,
-    summary: 'The last changes of leadership of this node',
-    answer: historySchema,
   },
   { method: 'get', path: publicRoutes.metrics, summary: 'Prometheus metrics', mediaType: 'text/plain' },
 ];
@@ -90,12 +84,6 @@ export function addHealth(
     await store.ping();
     return view();
   });
-  const history: History['history'] = [];
-  leadership.onChange((state) => {
-    history.push({ at: new Date().toISOString(), ...state });
-    if (history.length > 100) history.shift();
-  });
-  app.get(publicRoutes.history, async () => ({ history }));
 
   app.get(publicRoutes.metrics, async (_request, reply) =>
     reply.type(metrics.registry.contentType).send(

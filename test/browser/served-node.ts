@@ -54,6 +54,9 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
     file: async (id) => lists.files.find(({ fileId }) => fileId === id),
     recentCrawls: async () => lists.crawls,
     recentMails: async () => lists.mails,
+    recentLeaders: async () => [
+      { term: 7, node: 'node-1', at: '2026-01-01T00:00:00.000Z', reason: '2 of 3 votes: node-2 was silent' },
+    ],
     watch: async (id) => watches.get(id),
     deleteWatch: async (_term, id) => watches.delete(id),
     item: async ({ source, sku }) => items.get(`${source}/${sku}`),

@@ -92,7 +92,7 @@ export interface Outage {
 export const outages: readonly Outage[] = [
   {
     lost: 'nothing is written',
-    because: 'the database is gone, full, read-only or refuses the password',
+    because: 'the database is gone, full, locked, read-only or refuses the password',
     world: always(noDatabase, noScraping, { LeaderWrites: none, TicksFailed: 2 }),
     alarm: 'no-writer',
     within: 4,

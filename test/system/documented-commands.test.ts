@@ -249,6 +249,7 @@ const tried: Readonly<Record<string, Try>> = {
     expect(await system.baton('source', 'delete', 'my-shop', '--yes')).toMatchObject({ code: 1 });
   },
   'npm run baton -- nodes': onSystem,
+  'npm run baton -- history': onSystem,
   'npm run baton -- kill leader': onSystem,
   'npm run baton -- kill broker': onSystem,
   'npm run baton -- pause leader': onSystem,

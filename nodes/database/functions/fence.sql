@@ -3,13 +3,15 @@
 
 -- The table lock queues fairly behind the writers of the older term: a row lock alone starves, since share lockers
 -- overtake a waiting update. Readers go on.
-CREATE OR REPLACE FUNCTION claim_fence(given_term bigint, claimer text) RETURNS TABLE (claimed boolean, current_term bigint)
+CREATE OR REPLACE FUNCTION claim_fence(given_term bigint, claimer text, why text) RETURNS TABLE (claimed boolean, current_term bigint)
 LANGUAGE plpgsql AS $$
 BEGIN
   LOCK TABLE fence IN EXCLUSIVE MODE;
   UPDATE fence SET term = given_term, holder = claimer
     WHERE fence.id = 1 AND (fence.term < given_term OR (fence.term = given_term AND fence.holder = claimer));
   claimed := FOUND;
+  -- A claim that is asked again is the same leadership.
+  IF claimed THEN INSERT INTO leaderships (term, holder, reason) VALUES (given_term, claimer, why) ON CONFLICT DO NOTHING; END IF;
   SELECT fence.term INTO current_term FROM fence WHERE fence.id = 1;
   RETURN NEXT;
 END $$;

@@ -22,6 +22,7 @@ BEGIN
   SELECT * INTO STRICT rule FROM (VALUES
     ('staged_rows', 'DELETE FROM', 'staged_rows', '', 'staged_at', 'true'),
     ('leases', 'DELETE FROM', 'leases', '', 'expires_at', 'true'),
+    ('leaderships', 'DELETE FROM', 'leaderships', '', 'at', 'true'),
     ('deliveries', 'DELETE FROM', 'deliveries', '', 'at', 'true'),
     ('item_versions', 'DELETE FROM', 'item_versions', '', 'changed_at', 'true'),
     ('crawls', 'DELETE FROM', 'crawls', '', 'changed_at', $which$status IN ('finished', 'failed')$which$),

@@ -19,6 +19,15 @@ CREATE TABLE fence (
 );
 INSERT INTO fence VALUES (1, 0, NULL);
 
+-- Who was granted which term, when, and why it stood for election: a row a claim, written with it.
+CREATE TABLE leaderships (
+  term bigint PRIMARY KEY,
+  holder text NOT NULL, -- As in the fence.
+  reason text NOT NULL,
+  at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX leaderships_at ON leaderships (at);
+
 -- Membership: the generation each node runs in, or last ran in, and its term at that start. See nodes/database/admission.ts.
 CREATE TABLE members (
   node_id text PRIMARY KEY,

@@ -85,6 +85,20 @@ describe('cluster keys', () => {
     expect(longestMs - stillMs).toBeLessThan(electionTimeoutMs);
   });
 
+  test('cluster keys: another key under an id that is in use is refused by name, and changes nothing', async () => {
+    const first = await settled();
+    const typo = { id: fresh.id, key: randomBytes(32).toString('base64') };
+    const look = renewal(
+      'the cluster key',
+      { current: fresh },
+      async () => ({ current: typo }),
+      (keys) => first.useKeys(keys),
+    );
+    await expect(look.look()).rejects.toThrow(`the cluster key with id ${fresh.id} is another one`);
+    await pause(2 * electionTimeoutMs);
+    expect(await settled()).toBe(first);
+  });
+
   test('cluster keys: after it the new key is the only one: who has the old one alone is not heard', async () => {
     const first = await settled();
     const index = threads.findIndex((thread) => thread !== first);

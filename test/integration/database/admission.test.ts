@@ -46,7 +46,7 @@ test('a node of an older release runs on a schema that a newer one has migrated'
 });
 
 /** Refuses every claim, and so tells whose functions are in force. */
-const otherClaim = `CREATE OR REPLACE FUNCTION claim_fence(given_term bigint, claimer text)
+const otherClaim = `CREATE OR REPLACE FUNCTION claim_fence(given_term bigint, claimer text, why text)
   RETURNS TABLE (claimed boolean, current_term bigint) LANGUAGE sql AS 'SELECT false, 99::bigint'`;
 
 test.each([

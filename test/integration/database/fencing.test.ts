@@ -36,7 +36,7 @@ test('fencing: a write in term 1 is refused once the database has seen term 2, a
 /** The methods of the store that begin with a term, but for those that begin with another number. */
 type Fenced = Exclude<
   { [K in keyof Store]: Parameters<Store[K]> extends [number, ...unknown[]] ? K : never }[keyof Store],
-  'recentFiles' | 'recentMails' | 'recentCrawls' | 'deadLetter' | 'deadLetterActions'
+  'recentFiles' | 'recentMails' | 'recentCrawls' | 'recentLeaders' | 'deadLetter' | 'deadLetterActions'
 >;
 
 test('fencing: every other fenced write is refused in an old term too', async () => {
@@ -138,6 +138,20 @@ test('fencing: a term is claimed by one holder, which may ask again, and an olde
   expect(await store.claim({ term: 3, holder: winner })).toEqual({ kind: 'claimed' });
   expect(await store.claim({ term: 2, holder: winner })).toEqual({ kind: 'refused', databaseTerm: 3 });
   expect(await store.fence()).toEqual({ term: 3, holder: winner });
+});
+
+test('history: every term that was granted is kept with its holder and the reason, once, and a refused claim is not', async () => {
+  const { store } = await databases.fresh();
+  await store.claim({ term: 3, holder, reason: '2 of 3 votes: no leader was heard' });
+  await store.claim({ term: 3, holder, reason: 'asked again' });
+  await store.claim({ term: 2, holder: other, reason: 'late' });
+  await store.claim({ term: 7, holder: other, reason: '2 of 3 votes: node-1 hands leadership over' });
+  const at = expect.stringMatching(/^\d{4}-.*Z$/) as string;
+  expect(await store.recentLeaders(10)).toEqual([
+    { term: 7, node: 'node-2', at, reason: '2 of 3 votes: node-1 hands leadership over' },
+    { term: 3, node: 'node-1', at, reason: '2 of 3 votes: no leader was heard' },
+  ]);
+  expect(await store.recentLeaders(1)).toHaveLength(1);
 });
 
 test('fencing: after a failover that lost its claim a leader claims its term again, and writes on', async () => {

@@ -64,6 +64,10 @@ const fills: Readonly<Record<Exclude<Swept, 'bytes of mails'>, (days: number) =>
   ) => `INSERT INTO staged_rows (upload, place, source, sku, version, title, in_stock, vanished, staged_at)
     SELECT '3f0e8a52-9a68-4f0c-8d5e-0c8b4a1d2e11', i, 'shop', 'sku-' || i, 1, 'title', true, false, ${age(days)} ${from}`,
   leases: (days) => `INSERT INTO leases SELECT 'lease-' || i, 'w', ${age(days)} ${from}`,
+  leaderships: (
+    days,
+  ) => `INSERT INTO leaderships SELECT i, 'node-1/boot', 'no leader was heard', ${age(days)} ${from}
+    ON CONFLICT DO NOTHING`, // Who fills it leads.
   feed: (
     days,
   ) => `INSERT INTO feed SELECT i, 'shop', 'sku-' || i % 100, i, 'price', 'title', 1, 2, 'EUR', true, 1, '${traceparent}',

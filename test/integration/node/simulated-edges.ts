@@ -84,6 +84,7 @@ export function simulatedStore() {
   const known: Partial<Store> = {
     ping: async () => ({ readOnly: false }),
     rehearse: async () => undefined,
+    writeOutage: () => undefined,
     claim: async ({ term }) => {
       if (orders.databaseTerm > term) return { kind: 'refused', databaseTerm: orders.databaseTerm };
       orders.databaseTerm = term;
@@ -106,6 +107,7 @@ export function simulatedStore() {
     openDeadLetters: async () => ({}),
     keepDeliveries: async () => undefined,
     deadLettersToSend: async () => [],
+    recentLeaders: async () => [],
     items: async () => [],
     item: async () => undefined,
     fileIntake: async (id) => files.get(id),

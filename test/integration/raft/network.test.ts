@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { connect, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import type { ClusterKeys } from '../../../contracts/secrets.ts';
 import type { Message } from '../../../nodes/raft/types.ts';
 import { openNetwork, type Network } from '../../../nodes/transport/network.ts';
 import { Sessions } from '../../../nodes/transport/sessions.ts';
@@ -30,7 +31,12 @@ afterEach(async () => {
 async function start(
   id: string,
   ports: readonly number[],
-  over: { clusterId?: string; hosts?: readonly string[]; addresses?: readonly number[] } = {},
+  over: {
+    clusterId?: string;
+    keys?: ClusterKeys;
+    hosts?: readonly string[];
+    addresses?: readonly number[];
+  } = {},
 ): Promise<Node> {
   const boot = randomBytes(16).toString('hex');
   const node = { id, boot, heard: [], deaths: [], problems: [] } as Omit<Node, 'network'>;
@@ -43,7 +49,7 @@ async function start(
       udp: `${over.hosts?.[index] ?? '127.0.0.1'}:${over.addresses?.[index] ?? port}`,
     })),
     self: { id, boot },
-    keys,
+    keys: over.keys ?? keys,
     bind: '127.0.0.1',
     port: ports[Number(id.slice(5)) - 1] ?? 0,
     heartbeatMs: 20,
@@ -108,6 +114,20 @@ describe('network: first contact', () => {
     expect(one.problems).toEqual([
       { code: 'datagram.foreign-cluster', detail: expect.stringContaining('belongs to another cluster') },
     ]);
+  });
+
+  test('another key under the same id is told of on both sides, when it comes from the address of the peer', async () => {
+    const ports = await freePorts(2);
+    const typo = { current: { id: 1, key: Buffer.alloc(32, 2).toString('base64') } };
+    const [one, two] = [await start('node-1', ports), await start('node-2', ports, { keys: typo })];
+    for (const [node, peer] of [
+      [one, 'node-2'],
+      [two, 'node-1'],
+    ] as const)
+      expect(await until(() => node.problems[0], 10_000, 'a problem')).toEqual({
+        code: 'datagram.forged',
+        detail: `${peer} seals with another key than this node has under the same id: one of the two keys is not the cluster's (a new key needs a new id)`,
+      });
   });
 
   test('a port that is taken is named', async () => {
@@ -294,5 +314,6 @@ describe('network: flood', () => {
     const seconds = (performance.now() - floodedFrom) / 1_000;
     expect(counters['refused.forged']).toBeGreaterThan(0);
     expect(counters['refused.forged']).toBeLessThanOrEqual(2_500 * (seconds + 0.1) + 1);
+    expect(two.problems.map(({ code }) => code)).not.toContain('datagram.forged');
   });
 });

@@ -100,9 +100,9 @@ describe('nodes of a stage', () => {
 
   test('in columns for people', async () => {
     const { stdout } = await baton('nodes', '--target', 'aws:dev');
-    expect(stdout).toMatch(/NODE +ROLE +STATE/);
+    expect(stdout).toMatch(/NODE +ROLE +HEALTH +TERM/);
     expect(stdout).toMatch(
-      /node-3 +follower +following +7 +1 +no +42 ms ago .*baton-dev-node-3:7 since 2026-11-25 10:00:00$/m,
+      /node-3 +follower +1 problem +7 +1 +no +42 ms ago .*baton-dev-node-3:7 since 2026-11-25 10:00:00 +http/,
     );
   });
 });

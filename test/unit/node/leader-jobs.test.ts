@@ -181,6 +181,7 @@ test('twenty steps are one round, and a round that has no end is cut off by its 
 
 test('a leader says twice a minute that it writes, and nothing while the database takes none of its writes', async () => {
   let answers: () => Promise<{ swept: number }> = async () => ({ swept: 0 });
+  let outage: ReturnType<Store['writeOutage']>;
   const terms: number[] = [];
   jobs = startLeaderJobs({
     leadership,
@@ -193,6 +194,7 @@ test('a leader says twice a minute that it writes, and nothing while the databas
           terms.push(term);
           return answers();
         },
+        writeOutage: () => outage,
       } as Partial<Store> as Store,
       broker: {} as BrokerClient,
       deliveries: new Deliveries(),
@@ -211,6 +213,10 @@ test('a leader says twice a minute that it writes, and nothing while the databas
     { type: 'leader.writes', node: 'node-1', term: 3 },
   ]);
   expect(new Set(terms)).toEqual(new Set([3]));
+  outage = { since: new Date(), what: 'writing items', cause: 'its disk is full', error: undefined };
+  await pass(120_000);
+  expect(told).toHaveLength(2);
+  outage = undefined;
   answers = () =>
     Promise.reject(
       new Failure('DATABASE_UNAVAILABLE', 'cannot execute SELECT FOR SHARE in a read-only transaction'),
