@@ -10,6 +10,7 @@ import { Failure } from '../runtime/failure.ts';
 import { createInternalClient, type InternalClient } from '../runtime/internal-http.ts';
 import { parseEventLine } from '../runtime/logger.ts';
 import { newTraceparent } from '../runtime/trace.ts';
+import { enterSourceByHand } from '../test/support/publish-page.ts';
 import { eventually, startRunningSystem, type RunningSystem } from '../test/support/running-system.ts';
 import { hasQuantile, measured, median, quantile, round, type Result } from './bench.ts';
 import { measureLock } from './peers/advisory-lock.ts';
@@ -29,7 +30,7 @@ interface Losses {
 export async function measureSystem({ rounds }: { rounds: number }): Promise<Result[]> {
   const system = await startRunningSystem(['--no-demo', '--timeouts', '15/150']);
   try {
-    await system.change('PUT', '/sources/bench', { kind: 'partner', name: 'bench' });
+    await enterSourceByHand(system, 'bench');
     await allUp(system);
     const cost = await costOf(await nodePids(system), idleMs);
     const writer = await Writer.start(system);

@@ -88,8 +88,8 @@ async function publish(
 ): Promise<void> {
   const client = await broker();
   await client.publish(
-    // Of the content where its publisher gave none: done again, it is the same message.
-    { ...how, type: type ?? 'unknown', messageId: messageId ?? hash('sha256', data) },
+    // Of the content where its publisher gave no id: done again, it is the same message. A message may do without a type.
+    { ...how, type: type ?? undefined, messageId: messageId ?? hash('sha256', data) },
     { timeoutMs: publishTimeoutMs },
   );
 }

@@ -1,12 +1,13 @@
 // What runs only while this node leads: mails, dead letters, traces and retention, each step in the term it holds. One round
-// of a job at a time; a job that fails for long is reported once per cause, and tried again all the time. Never writes
+// of a job at a time; a job that fails for long is reported once per cause, stands in /health, and is tried again all the time. Never writes
 // without Leadership.
 import { codeOf, describeError, Failure } from '../runtime/failure.ts';
 import type { Emit } from '../runtime/logger.ts';
 import type { BrokerClient } from '../runtime/rabbitmq.ts';
 import { pause } from '../runtime/waiting.ts';
-import { createCollector } from './dead-letters/collect.ts';
+import { collectBackOffMsMax, collectDeadLetters } from './dead-letters/collect.ts';
 import { sendAgain } from './dead-letters/send-again.ts';
+import type { Problems } from './health/problems.ts';
 import type { Leadership } from './leadership.ts';
 import { makeNotices, publishDueMails, queueDigests } from './mailer/mailer.ts';
 import { createRetention, keptFor } from './retention.ts';
@@ -25,6 +26,8 @@ const tellEveryMs = 30_000;
 export interface LeaderJob {
   readonly name: string;
   readonly everyMs: number;
+  /** After a failure the next round waits twice as long as before, up to this; without it, no longer than ever. */
+  readonly backOffMsMax?: number;
   /** A round, or a step of one: true asks for the next soon. Each is a write of its own, so that leadership may end in between. */
   readonly run: (term: number) => Promise<boolean | void>;
 }
@@ -60,7 +63,12 @@ export function jobsOf({
     },
     { name: 'publishing mails', everyMs: 500, run: (term) => publishDueMails(term, store, broker) },
     { name: 'noting deliveries', everyMs: 500, run: (term) => deliveries.store(term, nodeId, store) },
-    { name: 'taking dead letters', everyMs: 1_000, run: createCollector({ store, broker }) },
+    {
+      name: 'taking dead letters',
+      everyMs: 1_000,
+      backOffMsMax: collectBackOffMsMax,
+      run: (term) => collectDeadLetters(term, store, broker),
+    },
     {
       name: 'sending dead letters again',
       everyMs: 500,
@@ -78,10 +86,20 @@ export function jobsOf({
   ];
 }
 
-export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadership: Leadership; emit: Emit }) {
-  const { leadership } = options;
+const partOf = ({ name }: LeaderJob): string => `job ${name}`;
+
+export function startLeaderJobs(options: {
+  jobs: readonly LeaderJob[];
+  leadership: Leadership;
+  problems: Pick<Problems, 'say'>;
+  emit: Emit;
+}) {
+  const { leadership, problems } = options;
   const running = new Map<string, Promise<void>>();
-  const failing = new Map<string, { since: number; reported: string | undefined }>();
+  const failing = new Map<
+    string,
+    { since: number; reported: string | undefined; waitMs: number; notBefore: number }
+  >();
   const closing = new AbortController();
   async function round(job: LeaderJob): Promise<void> {
     try {
@@ -93,25 +111,39 @@ export function startLeaderJobs(options: { jobs: readonly LeaderJob[]; leadershi
         if (more) await pause(Math.max(betweenStepsMs, performance.now() - startedAt), closing.signal);
       }
       failing.delete(job.name);
+      problems.say(partOf(job), null);
     } catch (error) {
       // Losing leadership in the middle of a round is no problem of the job.
       if (error instanceof Failure && error.rule.next === 'find-leader') return;
       const detail = `${job.name}: ${describeError(error)}`;
-      const { since, reported } = failing.get(job.name) ?? { since: performance.now(), reported: undefined };
-      const lasts = performance.now() - since >= problemAfterMs;
+      const now = performance.now();
+      const { since, reported, waitMs: waited } = failing.get(job.name) ?? { since: now, waitMs: 0 };
+      const lasts = now - since >= problemAfterMs;
       if (lasts && reported !== detail) options.emit({ type: 'problem', code: codeOf(error), detail });
-      failing.set(job.name, { since, reported: lasts ? detail : reported });
+      if (lasts && leadership.state.kind === 'leading')
+        problems.say(
+          partOf(job),
+          `${job.name} fails on this leader: its log says why, and it is tried again`,
+        );
+      const waitMs = Math.min(Math.max(waited * 2, job.everyMs), job.backOffMsMax ?? 0);
+      failing.set(job.name, {
+        since,
+        reported: lasts ? detail : reported,
+        waitMs,
+        notBefore: now + waitMs,
+      });
     }
   }
   // A node may lead before its jobs are there: from then on they count.
   let ledSince = performance.now();
   leadership.onChange(({ kind }) => {
     if (kind === 'leading') ledSince = performance.now();
+    else for (const job of options.jobs) problems.say(partOf(job), null);
   });
   const timers = options.jobs.map((job) =>
     setInterval(() => {
       if (leadership.state.kind !== 'leading' || performance.now() - ledSince < giveWayMs) return;
-      if (running.has(job.name)) return;
+      if (running.has(job.name) || performance.now() < (failing.get(job.name)?.notBefore ?? 0)) return;
       running.set(
         job.name,
         round(job).finally(() => running.delete(job.name)),

@@ -13,6 +13,7 @@ import { Deliveries } from './tracing/deliveries.ts';
 import { jobsOf, startLeaderJobs } from './leader-jobs.ts';
 import { Leadership } from './leadership.ts';
 import type { BrokerClient } from '../runtime/rabbitmq.ts';
+import { Metrics } from './health/metrics.ts';
 import { Problems } from './health/problems.ts';
 import type { RaftThread } from './raft-thread/thread.ts';
 import { reportElections } from './raft-thread/report-elections.ts';
@@ -105,9 +106,13 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
   });
 
   const problems = new Problems();
+  const metrics = new Metrics();
   reportElections({ nodeId, raft, logger, problems });
   const live = new Live(store, warn);
-  const unlisten = logger.onEvent((event: BatonEvent) => live.show(event));
+  const unlisten = logger.onEvent((event: BatonEvent) => {
+    metrics.note(event);
+    live.show(event);
+  });
   const deliveries = new Deliveries();
   const traces =
     adapters.collector &&
@@ -120,6 +125,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     raft,
     store,
     logger,
+    metrics,
     batchesInFlightMax,
     show: (event) => live.show(event),
   });
@@ -139,6 +145,7 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     live,
     guard,
     problems,
+    metrics,
     logger,
     itemPartitions,
     page: adapters.page,
@@ -179,16 +186,18 @@ export async function createNode(settings: NodeSettings, adapters: NodeAdapters)
     problems,
     report: warn,
   });
-  const work = watchWork({ broker, store, problems, itemPartitions });
+  const work = watchWork({ broker, store, problems, metrics, itemPartitions });
   const sources = watchSources({
     store,
     problems,
+    metrics,
     leads: () => leadership.state.kind === 'leading',
     emit: logger.emit,
     report: warn,
   });
   const jobs = startLeaderJobs({
     leadership,
+    problems,
     emit: logger.emit,
     jobs: jobsOf({
       nodeId,

@@ -112,6 +112,14 @@ export interface StoredCounts {
   readonly mailsSent: number;
 }
 
+/** For metrics: the same, and what else is counted by what does it. */
+export interface Measures extends StoredCounts {
+  readonly filesRejected: number;
+  readonly feedEvents: number;
+  /** Not yet matched against the watches. */
+  readonly feedUnmatched: number;
+}
+
 export interface FenceStore {
   /** `readOnly`: a standby, or a primary that was demoted. @throws Failure DATABASE_UNAVAILABLE or DATABASE_TIMEOUT. */
   ping(): Promise<{ readOnly: boolean }>;
@@ -222,6 +230,7 @@ export interface RecentStore {
   recentMails(limit: number): Promise<MailView[]>;
   recentCrawls(limit: number): Promise<CrawlView[]>;
   counts(): Promise<StoredCounts>;
+  measures(): Promise<Measures>;
 }
 
 export interface RetentionStore {

@@ -17,7 +17,7 @@ export interface BrokerOptions extends BrokerAddress {
 export interface BrokerMessage {
   readonly exchange: string;
   readonly routingKey: string;
-  readonly type: string;
+  readonly type?: string | undefined;
   readonly messageId: string;
   /** JSON */
   readonly body: string | Buffer;
@@ -298,7 +298,7 @@ function confirmed(channel: ConfirmChannel, message: BrokerMessage): Promise<voi
         mandatory: true,
         contentType: 'application/json',
         messageId: message.messageId,
-        type: message.type,
+        ...(message.type === undefined ? {} : { type: message.type }),
         timestamp: Math.floor(Date.now() / 1000),
         headers: message.headers ?? {},
       },

@@ -61,7 +61,7 @@ export function letterText(letter: DeadLetterDetail): string {
     ['reason', reason],
     ['source', source ?? nothing],
     ['queue', `${queue}, sent again as ${routingKey}`],
-    ['message', `${messageId || nothing}, ${type}`],
+    ['message', `${messageId || nothing}, ${type || nothing}`],
     ['trace', traceparent ?? nothing],
     ['sent again', retries === 0 ? 'never' : plural(retries, 'time')],
     ...(cameFrom === null ? [] : [['came from', `dead letter ${cameFrom}`] as const]),

@@ -134,7 +134,7 @@ export function deadLetterQueries(queries: Queries): DeadLetterStore {
     deadLettersToSend: (term, { lettersMax, bytesMax }) =>
       query<LetterToSend>(
         'looking for dead letters to send again',
-        `SELECT dead_letter_id AS id, routing_key AS "routingKey", message_id AS "messageId", type, headers, body, retries
+        `SELECT dead_letter_id AS id, queue, routing_key AS "routingKey", message_id AS "messageId", headers, body, retries
          FROM dead_letters_to_send($1, $2, $3)`,
         [term, lettersMax, bytesMax],
       ),

@@ -195,6 +195,12 @@ const ownStates: Readonly<Record<string, FailureCode>> = {
 /** A NUL, in a text and in jsonb. */
 const unstorableText = new Set(['22021', '22P05']);
 
+/** The server has read it and takes it at no time, in whatever company: class 22, data that is none, and 54, beyond its limits. */
+export function isRefusedAsData(error: unknown): boolean {
+  const { code } = ((error as Error).cause ?? {}) as { code?: unknown };
+  return typeof code === 'string' && /^(?:22|54)/.test(code);
+}
+
 /** The Failure that says what an error of pg means for the caller; a mistake of ours stays what it is. */
 export function failureOf(what: string, cause: unknown): unknown {
   const { code, detail } = cause as { code?: string; detail?: string };
@@ -205,8 +211,8 @@ export function failureOf(what: string, cause: unknown): unknown {
     });
   if (code !== undefined && unstorableText.has(code))
     return new Failure('REQUEST_MALFORMED', `${what}: a character of it cannot be stored`, { cause });
-  // Class 22, 23, 42: data and statements that the server has read and refused.
-  if (code !== undefined && /^(?:22|23|42|P0|BT)/.test(code)) return new Error(what, { cause });
+  // Class 22, 23, 42, 54: data and statements that the server has read and refused.
+  if (code !== undefined && /^(?:22|23|42|54|P0|BT)/.test(code)) return new Error(what, { cause });
   // Class 57P03: it starts up or shuts down, and has read nothing.
   if (code === '57P03' || code === '53300') return new Failure('DATABASE_UNAVAILABLE', what, { cause });
   return new Failure('DATABASE_TIMEOUT', what, { cause });

@@ -1,6 +1,6 @@
 // What was done last, and how much in all: the last files, crawls and mails, and the counts. Reads only.
 import type { CrawlView, FileView, MailView } from '../../contracts/public-api.ts';
-import type { RecentStore, StoredCounts } from '../store.ts';
+import type { Measures, RecentStore, StoredCounts } from '../store.ts';
 import type { Queries } from './pool.ts';
 
 export function recentQueries({ read, follow }: Queries): RecentStore {
@@ -46,6 +46,16 @@ export function recentQueries({ read, follow }: Queries): RecentStore {
          FROM feed_head, totals WHERE feed_head.id = 1 AND totals.id = 1`,
       );
       if (!row) throw new Error('the feed has no head, or nothing has totals');
+      return row;
+    },
+    async measures() {
+      const [row] = await follow<Measures>(
+        'measuring',
+        `SELECT items, item_versions AS "itemVersions", files_applied AS files, files_rejected AS "filesRejected",
+           mails_sent AS "mailsSent", last AS "feedEvents", last - matched_to AS "feedUnmatched"
+         FROM feed_head, totals, mail_cursor WHERE feed_head.id = 1 AND totals.id = 1 AND mail_cursor.id = 1`,
+      );
+      if (!row) throw new Error('the feed has no head, nothing has totals, or no cursor');
       return row;
     },
   };

@@ -4,6 +4,7 @@
 // Three traps shaped it, each of which let a stale row in when it was tried: a fence that nothing joins is never
 // evaluated; FOR KEY SHARE does not conflict with a claim; an old price read by a join is of the snapshot before the wait
 // for a lock, so old values come from RETURNING old alone.
+import { intakeOf, ordinalsPerIntake } from '../../contracts/ids.ts';
 import type { Item } from '../../contracts/item.ts';
 import type { ItemVerdict } from '../../contracts/node-api.ts';
 import { describeError, Failure } from '../../runtime/failure.ts';
@@ -16,7 +17,7 @@ import {
   itemSelection,
   itemValues,
 } from './item-columns.ts';
-import type { PreparedStatement, Queries } from './pool.ts';
+import { isRefusedAsData, type PreparedStatement, type Queries } from './pool.ts';
 
 /** What the feed has no change of its own for. */
 const otherFields = contentFields.filter(
@@ -29,13 +30,13 @@ export const writtenColumns = `new.*, old.version AS old_version, old.price AS o
 
 /**
  * The newest version of each key, where it is newer than what is there. `given`: columns of an item, a traceparent, a place.
- * `late`: which of them a snapshot of their source made old, also where it left nothing to be older than.
+ * `refused`: which of them say nothing, whatever is there: a snapshot of their source made them old, say.
  */
-export const upsertUnless = (late: string): string => `incoming AS (
+export const upsertUnless = (refused: string): string => `incoming AS (
   -- The same key twice in one statement would fail as a whole, for ever (SQLSTATE 21000).
   SELECT DISTINCT ON (given.source, given.sku) given.*
   FROM given JOIN sources ON sources.name = given.source
-  WHERE NOT (${late})
+  WHERE NOT (${refused})
   ORDER BY given.source, given.sku, given.version DESC, given.place
 ),
 applied AS (
@@ -136,13 +137,15 @@ const batchStatement: PreparedStatement = {
   text: writeStatement({
     given: `SELECT * FROM unnest($2::text[], ${itemArrays(3)}) WITH ORDINALITY
       AS given (traceparent, ${itemColumns}, place)`,
-    applied: upsertUnless('given.version <= sources.snapshot_version'),
+    // A version of an intake to come would stand, and whatever comes before that intake would be stale.
+    applied: upsertUnless(`given.version <= sources.snapshot_version
+      OR given.version >= (sources.last_intake + 1)::bigint * ${ordinalsPerIntake}`),
     repeats: 'recorded',
   }),
 };
 
 const presentStatement = `
-SELECT given.place, sources.name IS NOT NULL AS source_known, sources.snapshot_version, item.*
+SELECT given.place, sources.name IS NOT NULL AS source_known, sources.last_intake, sources.snapshot_version, item.*
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS given (source, sku, place)
 LEFT JOIN sources ON sources.name = given.source
 LEFT JOIN (SELECT ${itemSelection} FROM items) AS item ON item.source = given.source AND item.sku = given.sku`;
@@ -154,6 +157,7 @@ interface Entry {
 type Present = Partial<Item> & {
   place: number;
   source_known: boolean;
+  last_intake: number | null;
   snapshot_version: number | null;
   version: number | null;
 };
@@ -170,8 +174,7 @@ export async function writeBatch(
   try {
     return await writeAll(queries, term, entries);
   } catch (error) {
-    const { code } = ((error as Error).cause ?? {}) as { code?: unknown };
-    if (typeof code !== 'string' || !code.startsWith(dataException)) throw error;
+    if (!isRefusedAsData(error)) throw error;
     if (entries.length === 1)
       return [
         {
@@ -185,7 +188,6 @@ export async function writeBatch(
     return [...first, ...(await writeBatch(queries, term, entries.slice(half)))];
   }
 }
-const dataException = '22'; // The class of SQLSTATE.
 
 async function writeAll(queries: Queries, term: number, entries: readonly Entry[]): Promise<ItemVerdict[]> {
   const what = `writing ${entries.length} items`;
@@ -248,12 +250,19 @@ function keyOf([source, sku, version]: readonly [string, string, number]): strin
 }
 
 /**
- * Why an item was not applied: what stands in its place is at least as new, or a snapshot is.
+ * Why an item was not applied: what stands in its place is at least as new, or a snapshot is, or nobody handed out its intake.
  * @throws Failure BUSY when neither is so any more: its source was entered, or made anew, after the write.
  */
 function explain(item: Item, present: Present | undefined): ItemVerdict {
   if (!present?.source_known)
     return { kind: 'invalid', code: 'SOURCE_UNKNOWN', reason: `no source ${item.source} is configured` };
+  const [intake, lastIntake] = [intakeOf(item.version), present.last_intake ?? 0];
+  if (intake > lastIntake)
+    return {
+      kind: 'invalid',
+      code: 'ITEM_MALFORMED',
+      reason: `version: it is of intake ${intake}, which was not handed out; the last one of ${item.source} is ${lastIntake}`,
+    };
   if (present.version !== item.version) {
     if (item.version <= Math.max(present.version ?? 0, present.snapshot_version ?? 0))
       return { kind: 'stale' };

@@ -2,18 +2,19 @@
 // Never says whether it would be applied: that is for the leader when it comes again.
 import type { z } from 'zod';
 import type { Issue } from '../../contracts/issue.ts';
-import { fileCommandSchema } from '../../contracts/file-command.ts';
-import { itemPageSchema, misplaced } from '../../contracts/item-page.ts';
+import { fileCommandSchema, fileCommandType } from '../../contracts/file-command.ts';
+import { itemPageSchema, itemPageType, misplaced } from '../../contracts/item-page.ts';
 import { itemSchema } from '../../contracts/item.ts';
-import { mailMessageSchema } from '../../contracts/mail-message.ts';
+import { mailMessageSchema, mailMessageType } from '../../contracts/mail-message.ts';
 import { queues } from '../../contracts/topology.ts';
 import { issuesOf } from '../../runtime/issues.ts';
 
 const problemsMax = 50;
-const schemas: Readonly<Record<string, z.ZodType>> = {
-  [queues.items.name]: itemPageSchema,
-  [queues.files.name]: fileCommandSchema,
-  [queues.mail.name]: mailMessageSchema,
+/** Of the messages that a queue is there for. */
+export const contracts: Readonly<Record<string, { schema: z.ZodType; type: string }>> = {
+  [queues.items.name]: { schema: itemPageSchema, type: itemPageType },
+  [queues.files.name]: { schema: fileCommandSchema, type: fileCommandType },
+  [queues.mail.name]: { schema: mailMessageSchema, type: mailMessageType },
 };
 
 export function judgeBody(queue: string, body: Buffer): Issue[] {
@@ -23,7 +24,7 @@ export function judgeBody(queue: string, body: Buffer): Issue[] {
   } catch (error) {
     return [{ path: '', message: `not JSON: ${(error as Error).message.slice(0, 200)}` }];
   }
-  const envelope = problemsOf(schemas[queue], json, []);
+  const envelope = problemsOf(contracts[queue]?.schema, json, []);
   if (envelope.length > 0 || queue !== queues.items.name) return envelope;
   const page = itemPageSchema.parse(json);
   return page.items

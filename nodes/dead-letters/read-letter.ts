@@ -40,7 +40,7 @@ export function readLetter(queue: string, message: TakenMessage, now: Date): New
     queue,
     routingKey: routeBack(queue, source, text(messageHeaders.originalRoutingKey) ?? death?.routingKey),
     messageId,
-    type: plain(message.type) ?? 'unknown',
+    type: plain(message.type) ?? '',
     source,
     code: code.slice(0, idLengthMax),
     reason,
@@ -91,7 +91,10 @@ function lastDeath(
   const deaths = z.tuple([deathSchema], z.unknown()).safeParse(headers['x-death']);
   if (!deaths.success) return undefined;
   const { reason, exchange, 'routing-keys': keys } = deaths.data[0];
-  return { reason: storableText(reason), routingKey: exchange === exchanges.main.name ? keys[0] : undefined };
+  return {
+    reason: storableText(reason),
+    routingKey: exchange === exchanges.main.name ? plain(keys[0]) : undefined,
+  };
 }
 
 /** A key that leads into the queue it came from, whatever a header says. */

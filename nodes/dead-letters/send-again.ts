@@ -6,6 +6,7 @@ import { itemPartitionOf } from '../../contracts/item-partitions.ts';
 import { exchanges, messageHeaders, ownHeaders, queues, routingKeys } from '../../contracts/topology.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
+import { contracts } from './judge-body.ts';
 import type { DeadLetterStore, LetterToSend } from './store.ts';
 
 const stepsPerRound = 10;
@@ -36,10 +37,11 @@ export async function sendAgain(
   }
 }
 
-function messageOf({ id, messageId, type, headers, body, retries }: LetterToSend) {
+function messageOf({ id, queue, messageId, headers, body, retries }: LetterToSend) {
   return {
     exchange: exchanges.main.name,
-    type,
+    // Whatever it had: somebody wants it handled as a message of this queue, and an edit corrects bodies alone.
+    type: contracts[queue]?.type,
     // RabbitMQ's own dead letters may have none, and a message is told from others by it.
     messageId: messageId === '' ? `dead-letter/${id}` : messageId,
     body,

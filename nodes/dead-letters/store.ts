@@ -12,6 +12,7 @@ export interface NewDeadLetter {
   readonly queue: string;
   readonly routingKey: string;
   readonly messageId: string;
+  /** Empty where its publisher gave none, as the id. */
   readonly type: string;
   readonly source: string | null;
   readonly code: string;
@@ -40,9 +41,9 @@ export interface StoredDeadLetter extends DeadLetter {
 }
 export interface LetterToSend {
   readonly id: number;
+  readonly queue: string;
   readonly routingKey: string;
   readonly messageId: string;
-  readonly type: string;
   readonly headers: Readonly<Record<string, unknown>>;
   readonly body: Buffer;
   readonly retries: number;

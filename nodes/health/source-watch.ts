@@ -8,6 +8,7 @@ import { schedules } from '../../contracts/topology.ts';
 import { describeError } from '../../runtime/failure.ts';
 import type { Emit } from '../../runtime/logger.ts';
 import { oneAtATime } from '../../runtime/one-at-a-time.ts';
+import type { Metrics } from './metrics.ts';
 import type { Problems } from './problems.ts';
 import type { SourceAge, Store } from '../store.ts';
 
@@ -42,15 +43,17 @@ function judge(age: SourceAge): SourceStanding {
 export function watchSources(options: {
   store: Pick<Store, 'sourceAges'>;
   problems: Problems;
+  metrics: Pick<Metrics, 'sourcesJudged'>;
   leads: () => boolean;
   emit: Emit;
   report: (error: unknown) => void;
 }) {
-  const { store, problems, leads, emit, report } = options;
+  const { store, problems, metrics, leads, emit, report } = options;
   let reported = '';
   const look = oneAtATime(async () => {
     try {
       const { standings, isCutOff } = await judgeSources(store);
+      metrics.sourcesJudged(standings);
       problems.say('sources', overdueWords(standings));
       problems.say('sources cut', incompleteWords(standings));
       problems.say(

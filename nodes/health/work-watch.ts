@@ -4,6 +4,7 @@ import { itemQueueNames } from '../../contracts/item-partitions.ts';
 import { scraperPausesAtDepth } from '../../contracts/topology.ts';
 import { oneAtATime } from '../../runtime/one-at-a-time.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
+import type { Metrics } from './metrics.ts';
 import type { Problems } from './problems.ts';
 import type { Store } from '../store.ts';
 
@@ -14,11 +15,13 @@ export function watchWork({
   broker,
   store,
   problems,
+  metrics,
   itemPartitions = 1,
 }: {
   broker: Pick<BrokerClient, 'depth'>;
   store: Pick<Store, 'deferredMails'>;
   problems: Problems;
+  metrics: Pick<Metrics, 'mailsDeferred'>;
   itemPartitions?: number;
 }) {
   const look = oneAtATime(async () => {
@@ -49,6 +52,7 @@ export function watchWork({
     // That the database does not answer is said by whoever watches it.
     const deferred = await store.deferredMails().catch(() => undefined);
     if (deferred === undefined) return;
+    metrics.mailsDeferred(deferred);
     problems.say(
       'mails',
       deferred > 0

@@ -1,13 +1,15 @@
 // What load balancers, containers and monitoring ask: who leads, what is wrong, and the metrics.
 import type { FastifyInstance } from 'fastify';
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { healthSchema, historySchema, type HealthView, type History } from '../../contracts/public-api.ts';
 import { publicRoutes } from '../../contracts/public-routes.ts';
 import type { Leadership } from '../leadership.ts';
+import type { Metrics } from '../health/metrics.ts';
 import type { Problems } from '../health/problems.ts';
 import type { RaftThread } from '../raft-thread/thread.ts';
 import type { Store } from '../store.ts';
+import type { Live } from './live.ts';
 import type { Operation } from './openapi.ts';
+import type { Depths } from './queues.ts';
 
 export const healthOperations: readonly Operation[] = [
   {
@@ -53,12 +55,18 @@ export function addHealth(
     raft,
     store,
     problems,
+    metrics,
+    depths,
+    live,
   }: {
     leadership: Leadership;
     nodeId: string;
     raft: Pick<RaftThread, 'status'>;
-    store: Pick<Store, 'ping'>;
+    store: Pick<Store, 'ping' | 'measures'>;
     problems: Pick<Problems, 'list'>;
+    metrics: Metrics;
+    depths: () => Promise<Depths>;
+    live: Pick<Live, 'readers'>;
   },
 ): void {
   const view = (): HealthView => ({
@@ -89,19 +97,18 @@ export function addHealth(
   });
   app.get(publicRoutes.history, async () => ({ history }));
 
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  const leading = new Gauge({
-    name: 'baton_leading',
-    help: 'Whether this node takes writes',
-    registers: [registry],
-  });
-  const term = new Gauge({ name: 'baton_term', help: 'Highest term seen', registers: [registry] });
-  app.get(publicRoutes.metrics, async (_request, reply) => {
-    leading.set(leadership.state.kind === 'leading' ? 1 : 0);
-    term.set(raft.status().term);
-    return reply.type(registry.contentType).send(await registry.metrics());
-  });
+  app.get(publicRoutes.metrics, async (_request, reply) =>
+    reply.type(metrics.registry.contentType).send(
+      await metrics.text({
+        leadership,
+        raft,
+        store,
+        depths,
+        problems: () => view().problems.length,
+        liveReaders: () => live.readers,
+      }),
+    ),
+  );
 }
 
 function leadershipProblems({ state, nodeId }: Leadership): string[] {

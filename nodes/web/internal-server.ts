@@ -23,6 +23,7 @@ import {
 import { Failure } from '../../runtime/failure.ts';
 import type { TlsMaterial } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import type { Metrics } from '../health/metrics.ts';
 import type { RaftThread } from '../raft-thread/thread.ts';
 import type { Store } from '../store.ts';
 import { addBatches, type BatchOptions } from './batches.ts';
@@ -35,6 +36,7 @@ export interface InternalServerOptions extends BatchOptions {
   readonly raft: Pick<RaftThread, 'status'>;
   readonly store: Store;
   readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'mailReported'>;
   /** Events of other processes, to be shown live. */
   readonly show: (event: BatonEvent) => void;
 }
@@ -120,7 +122,9 @@ export function createInternalServer(options: InternalServerOptions): FastifyIns
   app.put(routes.mailResult(':id'), async (request): Promise<MailResultAnswer> => {
     const { id } = parse(uuidParameter, request.params);
     const result = parse(mailResultSchema, request.body);
-    return await leadership.write('mail result', (term) => store.mailResult(term, id, result));
+    const answer = await leadership.write('mail result', (term) => store.mailResult(term, id, result));
+    options.metrics.mailReported(answer.state);
+    return answer;
   });
 
   app.post(routes.events, { bodyLimit: 256 * 1024 }, async (request, reply) => {

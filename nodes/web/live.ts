@@ -48,6 +48,10 @@ export class Live {
     ];
   }
 
+  get readers(): number {
+    return this.#readers.size;
+  }
+
   /** A node event: shown to every reader, and kept for those who come later. */
   show(event: BatonEvent): void {
     if (event.type === 'item.changed') return; // Those come from the feed, with their id.
@@ -62,12 +66,14 @@ export class Live {
 
   addTo(app: FastifyInstance): void {
     app.get(publicRoutes.live, async (request, reply) => {
+      const { recent } = parse(querySchema, request.query);
+      const bounds = await this.#store.feedBounds();
+      // The `close` that would give its place back has come already.
+      if (reply.raw.destroyed) return reply.hijack();
       if (this.#readers.size >= readersMax)
         throw new Failure('BUSY', `${readersMax} readers follow the events of this node`, {
           details: { retryAfterMs: 5_000 },
         });
-      const { recent } = parse(querySchema, request.query);
-      const bounds = await this.#store.feedBounds();
       const asked = request.headers['last-event-id'];
       const resume = typeof asked === 'string' ? positionOf(asked, bounds) : { kind: 'new' as const };
       reply.hijack();
@@ -124,13 +130,14 @@ export class Live {
   }
 
   #write(reader: LiveReader, text: string): boolean {
-    if (reader.response.destroyed || reader.response.writableEnded) return false;
-    if (reader.response.writableLength > backlogBytesMax) {
+    const { response } = reader;
+    if (response.writableEnded) return false;
+    if (response.destroyed || response.writableLength > backlogBytesMax) {
       this.#readers.delete(reader);
-      reader.response.destroy();
+      response.destroy();
       return false;
     }
-    reader.response.write(text);
+    response.write(text);
     return true;
   }
 }

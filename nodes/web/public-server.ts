@@ -11,6 +11,7 @@ import type { InternalClient } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { BrokerClient } from '../../runtime/rabbitmq.ts';
 import type { Leadership } from '../leadership.ts';
+import type { Metrics } from '../health/metrics.ts';
 import type { Problems } from '../health/problems.ts';
 import type { RaftThread } from '../raft-thread/thread.ts';
 import type { Store } from '../store.ts';
@@ -25,7 +26,7 @@ import type { Live } from './live.ts';
 import { openApi, type Operation } from './openapi.ts';
 import { addPage, pageOperations, type Page } from './page.ts';
 import { problemsOfFramework, useProblems } from './problem-details.ts';
-import { addQueues, queueOperations } from './queues.ts';
+import { addQueues, queueOperations, sharedDepths } from './queues.ts';
 import { addRecent, recentOperations } from './recent.ts';
 import { addSources, sourceOperations } from './sources.ts';
 import { addTraces, traceOperations } from './traces.ts';
@@ -48,6 +49,7 @@ export interface PublicServerOptions {
   readonly live: Live;
   readonly guard: Guard;
   readonly problems: Pick<Problems, 'list'>;
+  readonly metrics: Metrics;
   readonly logger: Logger;
   readonly page: Page | undefined;
   readonly launcher: Launcher | undefined;
@@ -98,9 +100,12 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     strictTransportSecurity: false,
   });
   app.register(rateLimit, { max: 1_200, timeWindow: '1 minute' });
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
+    // Who has left has no address any more, by which requests are counted.
+    if (request.socket.destroyed) return reply.hijack();
     // A load balancer asks by address, and the answer holds nothing that another site's page could use.
     if (request.url !== publicRoutes.health) guard.checkOrigin(request);
+    return undefined;
   });
   // A key opens a session of the very node that made it; and whoever breaks the leader must not need it.
   const local = new Set<string>([publicRoutes.sessionKeys, publicRoutes.faults]);
@@ -114,13 +119,14 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
 
   app.after(() => {
     app.get(publicRoutes.openapi, async () => openApi(operations));
-    addHealth(app, options);
+    const depths = sharedDepths(options);
+    addHealth(app, { ...options, depths });
     addItems(app, options);
     addCluster(app, options);
     addSources(app, options);
     addWatches(app, options);
     addRecent(app, options);
-    addQueues(app, options);
+    addQueues(app, { ...options, depths });
     addDeadLetters(app, options);
     addTraces(app, options);
     addFaults(app, options);

@@ -29,9 +29,8 @@ interface DepthsOptions {
 
 export function addQueues(
   app: FastifyInstance,
-  { broker, store, itemPartitions }: DepthsOptions & { readonly store: Pick<Store, 'counts'> },
+  { store, depths }: { store: Pick<Store, 'counts'>; depths: () => Promise<Depths> },
 ): void {
-  const depths = sharedDepths(() => readDepths({ broker, store, itemPartitions }));
   app.get(publicRoutes.queues, async (): Promise<QueuesView> => ({ depths: await depths() }));
   app.get(publicRoutes.counts, async (): Promise<Counts> => {
     const [stored, waiting] = await Promise.all([store.counts().catch(() => noCounts), depths()]);
@@ -48,13 +47,14 @@ export function addQueues(
   });
 }
 
-type Depths = Record<string, number | null>;
+/** By queue, null where unknown. */
+export type Depths = Record<string, number | null>;
 
-/** Depths of all queues, null where unknown. All readers of one second share one look, unless it did not find all. */
-function sharedDepths(read: () => Promise<Depths>): () => Promise<Depths> {
+/** Of all queues. All readers of one second share one look, unless it did not find all. */
+export function sharedDepths(options: DepthsOptions): () => Promise<Depths> {
   let last: { at: number; value: Promise<Depths> } | undefined;
   const look = async (): Promise<Depths> => {
-    const depths = await read();
+    const depths = await readDepths(options);
     if (Object.values(depths).includes(null)) last = undefined;
     return depths;
   };

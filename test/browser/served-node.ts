@@ -5,6 +5,7 @@ import type { CrawlView, FileView, MailView, Watch } from '../../contracts/publi
 import type { EventDraft } from '../../contracts/event.ts';
 import type { Item } from '../../contracts/item.ts';
 import { queues } from '../../contracts/topology.ts';
+import { Metrics } from '../../nodes/health/metrics.ts';
 import { Leadership } from '../../nodes/leadership.ts';
 import type { RaftStatus } from '../../nodes/raft-thread/messages.ts';
 import type { RaftThread } from '../../nodes/raft-thread/thread.ts';
@@ -115,6 +116,7 @@ export async function serveNode({ launcher }: { launcher?: Launcher } = {}) {
       live,
       guard,
       problems: { list: () => [] },
+      metrics: new Metrics(),
       logger,
       page,
       launcher,

@@ -107,6 +107,7 @@ async function sourceLines(): Promise<string[]> {
       ],
     },
     problems: new Problems(),
+    metrics: { sourcesJudged: () => undefined },
     leads: () => true,
     emit: logger.emit,
     report: (error) => {

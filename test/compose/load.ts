@@ -68,6 +68,13 @@ export async function startLoad({ folder, perSecond }: { folder: string; perSeco
     });
 
   await change('PUT', `/sources/${loadSource}`, { kind: 'partner', name: loadSource });
+  // Handed out beforehand: what is published is of intakes that the leader knows.
+  await withDatabase((database) =>
+    database.query('UPDATE sources SET last_intake = greatest(last_intake, $1) WHERE name = $2', [
+      crawlsMax,
+      loadSource,
+    ]),
+  );
   await withDatabase(installAudit);
   let publisher: ChildProcess | undefined;
   const finishing = new AbortController();

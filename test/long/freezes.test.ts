@@ -10,6 +10,7 @@ import { routes } from '../../contracts/node-api.ts';
 import { createInternalClient, type InternalClient } from '../../runtime/internal-http.ts';
 import { newTraceparent } from '../../runtime/trace.ts';
 import { connectDatabase } from '../chaos/audit.ts';
+import { enterSourceByHand } from '../support/publish-page.ts';
 import { eventually, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
 
 const freezes = Number(process.env['BATON_FREEZES'] ?? 300);
@@ -24,7 +25,7 @@ let database: Client;
 
 beforeAll(async () => {
   system = await startRunningSystem(['--no-demo', '--timeouts', '15/150', '--broker', 'development']);
-  await system.change('PUT', `/sources/${source}`, { kind: 'partner', name: source });
+  await enterSourceByHand(system, source);
   const data = join(system.folder, '.baton');
   const pem = (name: string) => readFile(join(data, 'tls', name), 'utf8');
   const ca = await pem('ca.pem');

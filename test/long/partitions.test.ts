@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { itemVersion } from '../../contracts/ids.ts';
 import { itemPartitionOf } from '../../contracts/item-partitions.ts';
 import { item } from '../integration/database/fresh-database.ts';
-import { connectToBrokerOf, publishPage } from '../support/publish-page.ts';
+import { connectToBrokerOf, enterSourceByHand, publishPage } from '../support/publish-page.ts';
 import { eventually, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
 
 let folder: string;
@@ -37,7 +37,7 @@ test('messages that wait keep the number of partitions', async () => {
   );
   if (sku === undefined) throw new Error('no sku of the second partition');
   const first = await start(2);
-  await first.change('PUT', '/sources/shop', { kind: 'partner', name: 'shop' });
+  await enterSourceByHand(first, 'shop');
   // Nobody consumes, so what is published waits.
   expect((await first.baton('pause', 'event-sources')).code).toBe(0);
   await publish(first, sku, 2);

@@ -47,6 +47,21 @@ export async function publishPage(
   return fetchedAt;
 }
 
+/**
+ * A source whose items are published by hand: the leader takes those of intakes that it has handed out, and these are.
+ * Entered again, it stays as it is.
+ */
+export async function enterSourceByHand(
+  system: Pick<RunningSystem, 'change' | 'query'>,
+  name: string,
+  intakes = 1,
+): Promise<void> {
+  await system.change('PUT', `/sources/${name}`, { kind: 'partner', name });
+  await system.query(
+    `UPDATE sources SET last_intake = greatest(last_intake, ${intakes}) WHERE name = '${name}'`,
+  );
+}
+
 /** As whoever may publish and consume. */
 export async function connectToBrokerOf(system: RunningSystem): Promise<BrokerClient> {
   const { services } = await system.status();

@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectBroker } from '../../runtime/rabbitmq.ts';
+import { enterSourceByHand } from '../support/publish-page.ts';
 import { eventually, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
 
 const page = {
@@ -59,7 +60,7 @@ const json = <T>(output: string): T[] =>
     .map((line) => JSON.parse(line) as T);
 
 test('a dead letter is found, corrected, sent again and followed to its row', async () => {
-  await system.change('PUT', '/sources/by-hand', { kind: 'partner', name: 'by-hand' });
+  await enterSourceByHand(system, 'by-hand');
   await publishByHand();
   const [letter] = await eventually(
     'the dead letter',

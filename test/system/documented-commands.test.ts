@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { itemVersion } from '../../contracts/ids.ts';
 import { item } from '../integration/database/fresh-database.ts';
-import { connectToBrokerOf, publishPage } from '../support/publish-page.ts';
+import { connectToBrokerOf, enterSourceByHand, publishPage } from '../support/publish-page.ts';
 import { eventually, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -111,7 +111,7 @@ const isNotNeeded: Try = async (command) => {
 
 let published = 0;
 async function publishMalformed(): Promise<void> {
-  await system.change('PUT', '/sources/by-hand', { kind: 'partner', name: 'by-hand' });
+  await enterSourceByHand(system, 'by-hand');
   const ordinal = published++;
   const lamp = item(`lamp-${ordinal}`, itemVersion({ intake: 1, ordinal }), { price: 'ten' as never });
   const broker = await connectToBrokerOf(system);

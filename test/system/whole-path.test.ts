@@ -13,7 +13,7 @@ import { itemVersion } from '../../contracts/ids.ts';
 import { identify } from '../../emulator/instance/process-table.ts';
 import { item } from '../integration/database/fresh-database.ts';
 import { withFtp } from '../support/ftp-partner.ts';
-import { connectToBrokerOf, publishPage } from '../support/publish-page.ts';
+import { connectToBrokerOf, enterSourceByHand, publishPage } from '../support/publish-page.ts';
 import { aLeader, eventually, startRunningSystem, type RunningSystem } from '../support/running-system.ts';
 
 const run = promisify(execFile);
@@ -179,7 +179,7 @@ describe('under fire', () => {
       20_000,
     );
     // How soon is measured on a quiet machine: docs/performance.md.
-    await system.change('PUT', '/sources/published', { kind: 'partner', name: 'published' });
+    await enterSourceByHand(system, 'published');
     const url = after.nodes.find(({ id }) => id === after.leader)?.url;
     await eventually(
       'the front at the new leader',
@@ -325,7 +325,7 @@ describe('under fire', () => {
       proof: newLeaderIsAnnounced,
     },
   ])('kill -9 of $service: it is started again, and $works', async ({ service, proof }) => {
-    await system.change('PUT', '/sources/published', { kind: 'partner', name: 'published' });
+    await enterSourceByHand(system, 'published');
     const restartsOf = async () => {
       const view = (await system.status()).services.find(({ name }) => name === service);
       return view?.state === 'up' ? view.restarts : 0;

@@ -98,11 +98,11 @@ END $$;
 
 -- The oldest that are to be sent again, up to a size: at least one.
 CREATE OR REPLACE FUNCTION dead_letters_to_send(given_term bigint, letters_max integer, bytes_max bigint)
-RETURNS TABLE (dead_letter_id bigint, routing_key text, message_id text, type text, headers json, body bytea, retries integer)
+RETURNS TABLE (dead_letter_id bigint, queue text, routing_key text, message_id text, headers json, body bytea, retries integer)
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM hold_fence(given_term);
-  RETURN QUERY SELECT letter.dead_letter_id, letter.routing_key, letter.message_id, letter.type, letter.headers, letter.body, letter.retries
+  RETURN QUERY SELECT letter.dead_letter_id, letter.queue, letter.routing_key, letter.message_id, letter.headers, letter.body, letter.retries
     FROM dead_letters AS letter JOIN (
       SELECT next.dead_letter_id, sum(octet_length(next.body)) OVER (ORDER BY next.dead_letter_id) - octet_length(next.body) AS bytes_before
       FROM (SELECT * FROM dead_letters WHERE dead_letters.state = 'sending' ORDER BY dead_letters.dead_letter_id LIMIT letters_max) AS next

@@ -1,10 +1,11 @@
 -- Notices: what a price drop is, a rejected file and another leader, and who is told of it.
 
--- Whichever way a file comes to be rejected; a file that is put back and rejected again is told again.
+-- Whichever way a file comes to be rejected it is counted and told; one that is put back and rejected again is so again.
 CREATE OR REPLACE FUNCTION notice_rejected_file() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_OP = 'UPDATE' AND OLD.state = 'rejected' AND OLD.opened_at = NEW.opened_at THEN RETURN NULL; END IF;
+  UPDATE totals SET files_rejected = files_rejected + 1;
   INSERT INTO notices (key, kind, recipient, watch, content, traceparent)
     SELECT concat_ws('/', 'file-rejected', NEW.file_id, extract(epoch FROM NEW.opened_at), lower(found.email)), 'file-rejected',
       found.email, found.watch, jsonb_build_object('kind', 'file-rejected', 'name', NEW.name, 'openedAt', NEW.opened_at,
@@ -32,7 +33,8 @@ BEGIN
   SELECT mail_cursor.* INTO stood FROM mail_cursor WHERE mail_cursor.id = 1 FOR UPDATE;
   reached := stood;
   FOR event IN SELECT feed.* FROM feed WHERE feed.id > stood.matched_to ORDER BY feed.id LIMIT events_max LOOP
-    IF event.change = 'price' AND event.price < event.previous_price THEN
+    -- What had vanished keeps the price it went with.
+    IF event.change IN ('price', 'returned') AND event.price < event.previous_price THEN
       WITH found AS (
         SELECT watchers.watch, watchers.email FROM watchers('prices', event.source, event.sku)
         WHERE event.id IS DISTINCT FROM stood.telling OR lower(watchers.email) > coalesce(stood.told_to, '')

@@ -57,6 +57,7 @@ CREATE INDEX staged_rows_staged ON staged_rows (staged_at);
 CREATE TABLE totals (
   id smallint PRIMARY KEY CHECK (id = 1),
   files_applied bigint NOT NULL DEFAULT 0,
+  files_rejected bigint NOT NULL DEFAULT 0,
   mails_sent bigint NOT NULL DEFAULT 0,
   -- By queue: waiting or being sent again.
   open_dead_letters jsonb NOT NULL DEFAULT '{}'

@@ -45,6 +45,13 @@ export const pathMutations: readonly PathMutation[] = [
     test: 'test/integration/scraper/deaths.test.ts',
   },
   {
+    safeguard: 'an intake that nobody handed out writes nothing',
+    file: 'nodes/database/write-items.ts',
+    edits: [{ find: 'given.version >= (sources.last_intake + 1)', replace: 'false AND 1 >= (0)' }],
+    by: 'test',
+    test: 'test/integration/database/items.test.ts',
+  },
+  {
     safeguard: 'a file that a snapshot made old is late, if only while it is applied',
     file: 'nodes/database/files.ts',
     edits: [{ find: '$6 < sources.snapshot_version', replace: '$6::bigint < 0' }],

@@ -154,6 +154,12 @@ export async function lead(store: Store, term = 1): Promise<void> {
   await store.putSource(term, shop('shop'));
 }
 
+/** As if the leader had handed out so many intakes of each source. */
+export async function handOut({ connect }: Pick<FreshDatabase, 'connect'>, intakes: number): Promise<void> {
+  const client = await connect();
+  await client.query('UPDATE sources SET last_intake = $1', [intakes]);
+}
+
 /** A whole round of retention in term 1, as the leader's job goes through it. @returns its steps. */
 export async function retain(store: Store): Promise<number> {
   const step = createRetention(store);

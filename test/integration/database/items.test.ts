@@ -1,9 +1,10 @@
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
+import { intakeMax, itemVersion, ordinalsPerIntake } from '../../../contracts/ids.ts';
 import type { Item } from '../../../contracts/item.ts';
 import type { Queries } from '../../../nodes/database/pool.ts';
 import { writeBatch } from '../../../nodes/database/write-items.ts';
-import { entries, item, lead, traceparent, useDatabases } from './fresh-database.ts';
+import { entries, handOut, item, lead, traceparent, useDatabases } from './fresh-database.ts';
 
 const databases = useDatabases();
 const invalid = (code: string) => expect.objectContaining({ kind: 'invalid', code });
@@ -68,7 +69,7 @@ test('an item whose source was configured while it was written comes again: noth
     async query(what, statement, values) {
       if (++statements === 2)
         await client.query(
-          "INSERT INTO sources (name, definition) SELECT 'other', definition FROM sources WHERE name = 'shop'",
+          "INSERT INTO sources (name, definition, last_intake) SELECT 'other', definition, 1 FROM sources WHERE name = 'shop'",
         );
       return await queries.query(what, statement, values);
     },
@@ -92,9 +93,32 @@ test('an item that the database refuses is invalid alone, wherever it stands, an
   await expect(store.writeBatch(0, entries(...many))).rejects.toMatchObject({ code: 'STALE_TERM' });
 });
 
-test('prices, the largest version and odd text come back exactly as they were', async () => {
-  const { store } = await databases.fresh();
+test('an item of an intake that nobody handed out is invalid alone, and freezes nothing', async () => {
+  const { store, connect } = await databases.fresh();
   await lead(store);
+  await handOut({ connect }, 2);
+  const at = (intake: number, ordinal = 0) => item('a', itemVersion({ intake, ordinal }));
+  const beyond = at(3);
+  const last = at(2, ordinalsPerIntake - 1);
+  expect(await store.writeBatch(1, entries(beyond, at(500_000_000), item('b', 1), at(1)))).toEqual([
+    {
+      kind: 'invalid',
+      code: 'ITEM_MALFORMED',
+      reason: 'version: it is of intake 3, which was not handed out; the last one of shop is 2',
+    },
+    expect.objectContaining({ reason: expect.stringContaining('of intake 500000000,') as string }),
+    { kind: 'applied' },
+    { kind: 'applied' },
+  ]);
+  expect(await store.writeBatch(1, entries(last))).toEqual([{ kind: 'applied' }]);
+  await handOut({ connect }, 3);
+  expect(await store.writeBatch(1, entries(beyond))).toEqual([{ kind: 'applied' }]);
+});
+
+test('prices, the largest version and odd text come back exactly as they were', async () => {
+  const { store, connect } = await databases.fresh();
+  await lead(store);
+  await handOut({ connect }, intakeMax);
   const odd = item('ß "quoted", {array}\\', Number.MAX_SAFE_INTEGER, {
     title: '日本語 🛒, "a"',
     price: 999_999_999.9999,

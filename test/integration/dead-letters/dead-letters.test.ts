@@ -12,7 +12,7 @@ import { itemVersion } from '../../../contracts/ids.ts';
 import { exchanges, messageHeaders, queues } from '../../../contracts/topology.ts';
 import { declareTopology } from '../../../emulator/services/declare-topology.ts';
 import { deadLetter } from '../../../functions/dead-letter.ts';
-import { createCollector } from '../../../nodes/dead-letters/collect.ts';
+import { collectDeadLetters } from '../../../nodes/dead-letters/collect.ts';
 import type { Store } from '../../../nodes/store.ts';
 import { sendAgain } from '../../../nodes/dead-letters/send-again.ts';
 import { createLogger } from '../../../runtime/logger.ts';
@@ -87,14 +87,17 @@ describe.each(kinds)('with %s', (kind) => {
     await connection.close();
   }
   /** As deliver buries one bad item. */
-  const bury = (sku: string, letter: { price?: unknown; code?: 'ITEM_MALFORMED'; reason?: string } = {}) => {
+  const bury = (
+    sku: string,
+    letter: { price?: unknown; code?: 'ITEM_MALFORMED'; reason?: string; type?: string | null } = {},
+  ) => {
     const body = JSON.stringify(page(sku, { price: letter.price ?? 'ten' }));
     const ports = { broker: () => Promise.resolve(client), logger };
     return deadLetter(ports, {
       queue: 'items',
       message: {
         basicProperties: {
-          type: 'item-page',
+          type: letter.type === undefined ? 'item-page' : letter.type,
           messageId: `message-of-${sku}`,
           headers: null,
           bodySize: body.length,
@@ -107,7 +110,7 @@ describe.each(kinds)('with %s', (kind) => {
       reason: letter.reason ?? `items.0.price: expected number, received string`,
     });
   };
-  const collect = (term = 1) => createCollector({ store: database.store, broker: client })(term);
+  const collect = (term = 1) => collectDeadLetters(term, database.store, client);
   /** What came back to the work queue, taken out of it. */
   async function takeItems(): Promise<TakenMessage[]> {
     const all: TakenMessage[] = [];
@@ -310,7 +313,7 @@ describe.each(kinds)('with %s', (kind) => {
         throw new Error('killed');
       },
     };
-    await expect(createCollector({ store: dying, broker: client })(1)).rejects.toThrow('items.dead');
+    await expect(collectDeadLetters(1, dying, client)).rejects.toThrow('items.dead');
     await vi.waitUntil(async () => (await client.depth('items.dead')) === 1, { timeout: 10_000 });
     await store.claim({ term: 2, holder: 'node-2/boot' });
     await expect(collect(1)).rejects.toMatchObject({ code: 'STALE_TERM' });
@@ -318,6 +321,30 @@ describe.each(kinds)('with %s', (kind) => {
     await collect(2);
     expect(await client.depth('items.dead')).toBe(0);
     expect(await letters()).toMatchObject([{ messageId: 'message-of-a', times: 2, state: 'waiting' }]);
+  });
+
+  test('a letter is sent again as what its queue is there for, whatever type it had or had not', async () => {
+    await lead(database.store);
+    for (const [sku, type] of [
+      ['a', null],
+      ['b', 'something-else'],
+    ] as const)
+      await bury(sku, { type });
+    await collect();
+    const [a, b] = await letters();
+    const typeOf = async (id = 0) => (await database.store.deadLetter(id))?.letter.type;
+    expect([await typeOf(a?.id), await typeOf(b?.id)]).toEqual(['', 'something-else']);
+    await database.store.settleDeadLetters(1, {
+      action: crypto.randomUUID(),
+      kind: 'retry',
+      by: 'mara',
+      reason: null,
+      lettersMax: 10,
+      upTo: b?.id ?? 0,
+      select: { all: true },
+    });
+    await sendAgain(1, database.store, client);
+    expect((await takeItems()).map(({ type }) => type)).toEqual(['item-page', 'item-page']);
   });
 
   test('a letter that was sent again and dies again is a new one that says how often and where it came from', async () => {
@@ -354,14 +381,21 @@ describe.each(kinds)('with %s', (kind) => {
     const bytes = Buffer.from([0, 255, 254, 1]);
     const connection = await server.connect();
     const channel = await connection.createConfirmChannel();
-    channel.publish('baton', 'items.elsewhere', bytes, { persistent: true, headers: { odd: 'NUL \0 here' } });
-    await channel.waitForConfirms();
-    const message = await vi.waitUntil(() => channel.get('items'), { timeout: 10_000 });
-    channel.nack(message, false, false); // As an event source does with what no invocation can carry.
-    await vi.waitUntil(async () => (await client.depth('items.dead')) === 1, { timeout: 10_000 });
+    for (const key of ['items.elsewhere', 'items.NUL\0here']) {
+      channel.publish('baton', key, bytes, {
+        persistent: true,
+        type: key.slice(6, 9), // Without it they would be one letter that came twice.
+        headers: { odd: 'NUL \0 here' },
+      });
+      await channel.waitForConfirms();
+      const message = await vi.waitUntil(() => channel.get('items'), { timeout: 10_000 });
+      channel.nack(message, false, false); // As an event source does with what no invocation can carry.
+    }
+    await vi.waitUntil(async () => (await client.depth('items.dead')) === 2, { timeout: 10_000 });
     await collect();
     await connection.close();
-    const [kept] = await letters();
+    const [kept, odd] = await letters();
+    expect((await database.store.deadLetter(odd?.id ?? 0))?.letter.routingKey).toBe('items.NUL\ufffdhere');
     expect(kept).toMatchObject({ code: 'rejected', source: null });
     const { letter } = (await database.store.deadLetter(kept?.id ?? 0)) ?? {};
     expect(letter?.body).toEqual(bytes);

@@ -61,6 +61,24 @@ test('a rise, a new item and a changed stock are told to nobody', async () => {
   expect(await digests(store)).toEqual([]);
 });
 
+test('what comes back cheaper than it went is told as a drop, what comes back at its price or a higher one is not', async () => {
+  const { store } = await databases.fresh();
+  await lead(store);
+  await watch(store, 'a@example.test');
+  for (const [sku, price] of [
+    ['cheaper', 5],
+    ['same', 10],
+    ['dearer', 12],
+  ] as const) {
+    await store.writeBatch(1, entries(item(sku, 1)));
+    await store.writeBatch(1, entries(item(sku, 2, { vanished: true, inStock: false })));
+    await store.writeBatch(1, entries(item(sku, 3, { price })));
+  }
+  const [due, ...others] = await digests(store);
+  expect(due?.notices).toMatchObject([{ sku: 'cheaper', price: 5, previousPrice: 10 }]);
+  expect(others).toEqual([]);
+});
+
 test('matched by two leaders at once and by a third one again, a drop is one notice and one mail', async () => {
   const { store, node, connect } = await databases.fresh();
   await lead(store);
@@ -89,7 +107,9 @@ test('the feed is matched in bounded steps, and nothing between two steps is lef
   await lead(store);
   await watch(store, 'a@example.test');
   for (const sku of ['a', 'b', 'c']) await fall(store, sku);
+  expect(await store.measures()).toMatchObject({ feedEvents: 6, feedUnmatched: 6 });
   expect(await store.makeNotices(1, { ...step, eventsMax: 4 })).toBe(true);
+  expect(await store.measures()).toMatchObject({ feedEvents: 6, feedUnmatched: 2 });
   expect(await store.makeNotices(1, { ...step, eventsMax: 4 })).toBe(false);
   const [due] = await digests(store);
   expect(due?.notices).toHaveLength(3);
@@ -221,6 +241,7 @@ test('a rejected file is told with its reason, however it was rejected, and agai
   await reject(store, 'acme_1.csv');
   const again = (await digests(store)).find(({ recipient }) => recipient === 'owner@example.test');
   expect(again?.notices).toHaveLength(3);
+  expect(await store.measures()).toMatchObject({ files: 0, filesRejected: 4 });
 });
 
 test('a file that is applied is told to nobody', async () => {

@@ -1,8 +1,9 @@
 // The node's listeners over real sockets: mutual TLS, who leads, multipart bodies, live resume, and the guards.
 import { createHash, randomUUID } from 'node:crypto';
+import { channel } from 'node:diagnostics_channel';
 import { mkdtemp } from 'node:fs/promises';
 import { request as plainRequest } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -20,6 +21,7 @@ let node: BatonNode;
 let agent: Agent;
 const edges = { ...simulatedRaft(), ...simulatedStore() };
 const announced: Announcement[] = [];
+const errors: string[] = [];
 const token = 'operator-token-of-the-test';
 const trace = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
 let term = 1;
@@ -45,7 +47,10 @@ beforeAll(async () => {
       editor: 'editor-token-of-the-test',
       operator: token,
     }),
-    logger: createLogger({ process: 'node-1', write: () => undefined }),
+    logger: createLogger({
+      process: 'node-1',
+      write: (line) => void (line.includes('"level":"error"') && errors.push(line)),
+    }),
   });
   agent = new Agent({ connect: { ca: certificates.ca, cert: certificates.cert, key: certificates.key } });
 });
@@ -107,6 +112,19 @@ test.each(['sku', 'title', 'url', 'imageUrl'])(
     }
   },
 );
+test('who has left before anybody looked is no error of the node', async () => {
+  const requests = channel('http.server.request.start');
+  const leave = (message: unknown): void => void (message as { socket: Socket }).socket.destroy();
+  const before = errors.length;
+  requests.subscribe(leave);
+  try {
+    await expect(fetch(`${node.publicUrl}/items`)).rejects.toThrow('fetch failed');
+  } finally {
+    requests.unsubscribe(leave);
+  }
+  expect((await fetch(`${node.publicUrl}/items`)).status).toBe(200);
+  expect(errors.slice(before)).toEqual([]);
+});
 test('a follower answers 421 with the leader it knows, and 503 with a wait when it knows none', async () => {
   edges.become({ kind: 'follower', leader: 'node-2' }, ++term);
   expect(await internal('/internal/batches', batch(item))).toMatchObject({

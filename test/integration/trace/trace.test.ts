@@ -15,7 +15,7 @@ import { openCollector } from '../../../nodes/tracing/otlp.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { startCollector, type TestCollector } from '../../support/collector.ts';
 import { publishPage } from '../../support/publish-page.ts';
-import { item, lead, useDatabases, type FreshDatabase } from '../database/fresh-database.ts';
+import { handOut, item, lead, useDatabases, type FreshDatabase } from '../database/fresh-database.ts';
 import { asked, serveLeader, type ServedLeader } from '../dead-letters/served-leader.ts';
 
 const databases = useDatabases();
@@ -40,6 +40,7 @@ afterAll(async () => {
 beforeEach(async () => {
   database = await databases.fresh();
   await lead(database.store);
+  await handOut(database, 100);
   collector = await startCollector();
   leader = await serveLeader({
     store: database.store,

@@ -36,6 +36,11 @@ test('whatever a header says, it is sent again to its own queue alone', () => {
   expect(read({}, 'mail').routingKey).toBe('mail.again');
 });
 
+test("a key from RabbitMQ's own account fits into its column too", () => {
+  const death = { reason: 'rejected', exchange: 'baton', 'routing-keys': ['items.a\0b'] };
+  expect(read({ headers: { 'x-death': [death] } }).routingKey).toBe('items.a\ufffdb');
+});
+
 test('odd headers and bodies are read, and fit into their columns', () => {
   const odd = read({
     body: Buffer.from([0, 255]),

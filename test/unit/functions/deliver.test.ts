@@ -101,6 +101,22 @@ describe('deliver', () => {
     ]);
   });
 
+  it('deliver: a message without a type waits without one, and is applied when it comes back', async () => {
+    const edges = simulatedEdges();
+    edges.answer = () => {
+      throw new Failure('NO_LEADER', 'nobody leads');
+    };
+    const typeless = rabbitmqMessage(itemPage([item('a', 1)]), { messageId: 'm-1' });
+    await deliver(edges.ports, rabbitmqEvent('items', [typeless]), { deadline: performance.now() + 50 });
+    const [waits] = edges.published;
+    expect(waits).toMatchObject({ routingKey: 'items.retry', messageId: 'm-1', type: undefined });
+    edges.answer = verdicts();
+    const back = rabbitmqMessage(waits?.body, { type: waits?.type ?? null, headers: waits?.headers ?? null });
+    expect(
+      await deliver(edges.ports, rabbitmqEvent('items', [back]), { deadline: deadline() }),
+    ).toMatchObject({ applied: 1, deadLettered: 0 });
+  });
+
   it('deliver: a leader that cannot be had sends every message to items.retry, bad items and all, and nothing is lost', async () => {
     const edges = simulatedEdges();
     edges.answer = () => {

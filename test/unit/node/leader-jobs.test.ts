@@ -3,6 +3,7 @@ import { beforeEach, expect, test, vi, afterEach } from 'vitest';
 import type { EventDraft } from '../../../contracts/event.ts';
 import { jobsOf, startLeaderJobs } from '../../../nodes/leader-jobs.ts';
 import { Leadership } from '../../../nodes/leadership.ts';
+import { Problems } from '../../../nodes/health/problems.ts';
 import type { Store } from '../../../nodes/store.ts';
 import { Deliveries } from '../../../nodes/tracing/deliveries.ts';
 import { Failure } from '../../../runtime/failure.ts';
@@ -13,6 +14,7 @@ let leadership: Leadership;
 let become: ReturnType<typeof simulatedRaft>['become'];
 let rounds: number[];
 let told: EventDraft[];
+let problems: Problems;
 let jobs: ReturnType<typeof startLeaderJobs> | undefined;
 
 beforeEach(() => {
@@ -20,6 +22,7 @@ beforeEach(() => {
   const simulated = simulatedRaft();
   ({ become } = simulated);
   [rounds, told, jobs] = [[], [], undefined];
+  problems = new Problems();
   leadership = new Leadership({
     nodeId: 'node-1',
     bootId: '0'.repeat(32),
@@ -43,6 +46,7 @@ function startJobs(
 ): void {
   jobs = startLeaderJobs({
     leadership,
+    problems,
     emit: (event) => void told.push(event),
     jobs: [{ name: 'counting', everyMs, run }],
   });
@@ -89,6 +93,11 @@ test('a failure that lasts is said once, and again when its cause is another', a
   expect(told).toEqual([]);
   await pass(60_000);
   expect(told).toMatchObject([{ type: 'problem', detail: 'counting: no broker' }]);
+  become({ kind: 'follower', leader: null }, 4);
+  expect(problems.list()).toEqual([]);
+  become({ kind: 'leader' }, 5);
+  await pass(400);
+  expect(problems.list()).toHaveLength(1);
   cause = 'no disk';
   await pass(1_000);
   expect(told).toHaveLength(2);
@@ -97,6 +106,40 @@ test('a failure that lasts is said once, and again when its cause is another', a
   cause = 'no broker';
   await pass(9_000);
   expect(told).toHaveLength(2);
+});
+
+test('a job that waits longer and longer after each failure is told all the same, and waits no longer once it is well', async () => {
+  let fails = true;
+  const tries: number[] = [];
+  jobs = startLeaderJobs({
+    leadership,
+    problems,
+    emit: (event) => void told.push(event),
+    jobs: [
+      {
+        name: 'counting',
+        everyMs: 1_000,
+        backOffMsMax: 60_000,
+        run: async () => {
+          tries.push(performance.now());
+          if (fails) throw new Error('no room');
+        },
+      },
+    ],
+  });
+  become({ kind: 'leader' }, 3);
+  await pass(10 * 60_000);
+  const waits = tries.slice(1).map((at, index) => at - (tries[index] ?? 0));
+  expect(waits.slice(0, 4)).toEqual([1_000, 2_000, 4_000, 8_000]);
+  expect(waits.at(-1)).toBe(60_000);
+  expect(told).toMatchObject([{ type: 'problem', detail: 'counting: no room' }]);
+  expect(problems.list()).toEqual([expect.stringContaining('counting fails on this leader')]);
+  fails = false;
+  await pass(60_000);
+  const before = tries.length;
+  await pass(10_000);
+  expect(tries.length - before).toBe(10);
+  expect(problems.list()).toEqual([]);
 });
 
 test('a round goes on in steps for as long as there is more, each a write of its own, with room in between', async () => {
@@ -141,6 +184,7 @@ test('a leader says twice a minute that it writes, and nothing while the databas
   const terms: number[] = [];
   jobs = startLeaderJobs({
     leadership,
+    problems,
     emit: () => undefined,
     jobs: jobsOf({
       nodeId: 'node-1',

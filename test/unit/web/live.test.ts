@@ -1,5 +1,5 @@
-// What is said when the feed cannot be read: readers wait for it, and the log is no place for ten lines a second. And what one
-// reader too many is told.
+// What is said when the feed cannot be read: readers wait for it, and the log is no place for ten lines a second. And who has a
+// place: what one reader too many is told, and that nobody keeps one who has left.
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -61,6 +61,41 @@ test('a reader too many is told BUSY and when to come again, as whoever asks for
       '5',
       { code: 'BUSY', retryAfterMs: 5_000 },
     ]);
+  } finally {
+    stop.abort();
+    await own.close();
+  }
+});
+
+test('readers that gave up while the database was slow keep no place: as many others find one afterwards', async () => {
+  const own = app();
+  useProblems(own, createLogger({ process: 'node-1', write: () => undefined }));
+  const bounds = { feed: 'feed', first: 0, last: 0 };
+  let asked = 0;
+  let answer = (): void => undefined;
+  let isSlow: Promise<void> | undefined = new Promise((resolve) => (answer = resolve));
+  const feedBounds = async () => {
+    asked += 1;
+    await isSlow;
+    return bounds;
+  };
+  new Live({ feedBounds, feed: async () => [] }, () => undefined).addTo(own);
+  const left: boolean[] = [];
+  own.addHook('onRequest', async (_request, reply) => {
+    const which = left.push(false) - 1;
+    reply.raw.on('close', () => (left[which] = true));
+  });
+  const url = await own.listen({ host: '127.0.0.1', port: 0 });
+  const stop = new AbortController();
+  try {
+    const impatient = Array.from({ length: 200 }, () => get(`${url}/live`).on('error', () => undefined));
+    await expect.poll(() => asked, { timeout: 10_000 }).toBe(200);
+    for (const reader of impatient) reader.destroy();
+    await expect.poll(() => left.filter(Boolean).length, { timeout: 10_000 }).toBe(200);
+    isSlow = undefined;
+    answer();
+    const others = Array.from({ length: 200 }, () => fetch(`${url}/live`, { signal: stop.signal }));
+    for (const { status } of await Promise.all(others)) expect(status).toBe(200);
   } finally {
     stop.abort();
     await own.close();

@@ -18,6 +18,7 @@ test('a broker that does not answer, a deep queue and deferred mails are said wh
     broker: { depth: () => answer(depth) },
     store: { deferredMails: () => answer(deferred) },
     problems,
+    metrics: { mailsDeferred: () => undefined },
   });
   await vi.advanceTimersByTimeAsync(0);
   expect(problems.list().toSorted()).toEqual([
@@ -49,6 +50,7 @@ test('a look that hangs is the only one under way', async () => {
     },
     store: { deferredMails: async () => 0 },
     problems: new Problems(),
+    metrics: { mailsDeferred: () => undefined },
   });
   await vi.advanceTimersByTimeAsync(600_000);
   expect(looks).toBe(1);

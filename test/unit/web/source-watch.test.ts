@@ -25,6 +25,7 @@ function watched(ages: () => Promise<SourceAge[]>) {
   const watch = watchSources({
     store: { sourceAges: ages },
     problems,
+    metrics: { sourcesJudged: () => undefined },
     leads: () => orders.leads,
     emit: (event) => void events.push(event),
     report: (error) => void reports.push(error),

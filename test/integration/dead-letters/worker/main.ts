@@ -2,7 +2,7 @@
 // Prints its memory after each round: what it held before it began, and the most since.
 import { setImmediate as turn } from 'node:timers/promises';
 import { openDatabase } from '../../../../nodes/database/database.ts';
-import { createCollector } from '../../../../nodes/dead-letters/collect.ts';
+import { collectDeadLetters } from '../../../../nodes/dead-letters/collect.ts';
 import { sendAgain } from '../../../../nodes/dead-letters/send-again.ts';
 import { connectBroker } from '../../../../runtime/rabbitmq.ts';
 import type { WorkerSettings } from './settings.ts';
@@ -36,12 +36,11 @@ const mortal: typeof store = {
   keepDeadLetters: (of, some) => note(some.length, () => store.keepDeadLetters(of, some)),
   deadLettersSent: (of, ids) => note(ids.length, () => store.deadLettersSent(of, ids)),
 };
-const collect = createCollector({ store: mortal, broker: client });
 await store.openDeadLetters();
 await client.depth('items.dead');
 const before = process.memoryUsage.rss();
 for (;;) {
-  await collect(term);
+  await collectDeadLetters(term, mortal, client);
   await sendAgain(term, mortal, client);
   const most = process.resourceUsage().maxRSS * 1024;
   process.stdout.write(`${JSON.stringify({ grownBy: most - before })}\n`);
