@@ -44,6 +44,8 @@ export function fargateService(
     securityGroup: ec2.ISecurityGroup;
     namespace: cloudmap.INamespace;
     subnets: ec2.SubnetSelection;
+    /** Its task definition is there all the same, for tasks that run once. */
+    isStopped?: boolean;
     /** For how long a load balancer that finds it unhealthy is not heeded after a start. Where there is one. */
     healthCheckGracePeriod?: Duration;
   },
@@ -53,7 +55,7 @@ export function fargateService(
     cluster: props.cluster,
     taskDefinition: props.task,
     platformVersion: ecs.FargatePlatformVersion.VERSION1_4,
-    desiredCount: 1,
+    desiredCount: props.isStopped === true ? 0 : 1,
     // The old task ends before the new one starts: two of one identity would share a vote file.
     minHealthyPercent: 0,
     maxHealthyPercent: 100,

@@ -41,7 +41,9 @@ export function functionVariables(stage: Stage, names: Names, addresses: Functio
       },
       smtp: { address: addresses.smtpAddress, credentials: names.secretUri('smtp'), isOurs: isLocal },
       itemPartitions: stage.itemPartitions,
-      ...(isLocal ? { scrapePrivateHosts: stage.scrapePrivateHosts } : {}),
+      ...(isLocal
+        ? { scrapePrivateHosts: stage.scrapePrivateHosts }
+        : { scrapeContact: stage.scrapeContact }),
     },
     endpoints ? { AWS_ENDPOINT_URL_SQS: endpoints.sqs, AWS_ENDPOINT_URL_DYNAMODB: endpoints.dynamodb } : {},
   );

@@ -187,6 +187,7 @@ export class NodesStack extends Stack {
       securityGroup: network.groups.nodes,
       namespace,
       subnets: { subnets: [subnetOf(nodeId, network)] },
+      isStopped: stage.nodesStopped,
       healthCheckGracePeriod: Duration.seconds(startWithinS),
     });
   }

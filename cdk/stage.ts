@@ -2,6 +2,7 @@
 // Never looks anything up in an account, so that synthesis needs none, and imports nothing of the CDK: `baton --target
 // aws:<stage>` reads it too.
 import { z } from 'zod';
+import { contactSchema } from '../contracts/environment.ts';
 import { itemPartitionsSchema } from '../contracts/item-partitions.ts';
 
 /** Some of the retention periods that CloudWatch offers. */
@@ -34,6 +35,8 @@ const awsStageSchema = z
         'the whole ARN of a secret of RDS, with its last six characters',
       )
       .optional(),
+    /** No node runs, while a database is restored: what it is told then, no node may contradict. */
+    nodesStopped: z.boolean().default(false),
     brokerDeployment: z.enum(['SINGLE_INSTANCE', 'CLUSTER_MULTI_AZ']),
     natGateways: z.int().min(1).max(3),
     /** vsftpd on Fargate; without it `ftpAddress` names a server elsewhere. */
@@ -52,6 +55,8 @@ const awsStageSchema = z
     collector: z
       .strictObject({ url: z.url({ protocol: /^https$/ }), headersSecret: z.boolean().default(false) })
       .optional(),
+    /** Where a shop asks who crawls it, as a URL: stands in each request's User-Agent. */
+    scrapeContact: contactSchema.optional(),
     /** Whether `baton kill` and `baton transfer` may touch it. */
     faultsAllowed: z.boolean(),
   })

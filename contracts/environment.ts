@@ -14,8 +14,14 @@ const milliseconds = z.coerce.number().int().min(1);
 
 const clusterName = z.string().min(1).max(64);
 
+/** What a comment of a User-Agent can hold as it is. */
+export const contactSchema = z
+  .url({ protocol: /^(?:https?|mailto)$/ })
+  .max(200)
+  .regex(/^[\x21-\x27\x2a-\x7e]+$/, 'no brackets, and nothing but ASCII');
+
 /** `host:port` */
-const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'host:port');
+export const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'host:port');
 export function splitAddress(hostAndPort: string): { host: string; port: number } {
   const [host = '', port] = hostAndPort.split(':');
   return { host, port: Number(port) };
@@ -146,6 +152,8 @@ export const environments = {
     ...itemPartitions,
     ...tls,
     ...ftp(),
+    /** Where a shop asks who reads it; stands in each request's User-Agent. */
+    BATON_SCRAPE_CONTACT: contactSchema.optional(),
     /** host:port pairs on private addresses that may be fetched all the same: the demo shop. */
     BATON_SCRAPE_PRIVATE_HOSTS: z
       .string()

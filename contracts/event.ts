@@ -33,10 +33,15 @@ export const crawlChangedSchema = event('crawl.changed', {
   intake: z.int(),
   /** How a run of the scraper ended; `lost`: the leader was not told, and the crawl goes on as if the worker had died. */
   status: z.enum(['paused', 'finished', 'lost']),
+  /** Read; `failedPages`: those that were not. */
   pages: z.int(),
+  failedPages: z.int(),
   itemsSeen: z.int(),
   itemsPublished: z.int(),
+  /** Why it paused, or did not read all of the shop. */
   reason: z.string().nullable(),
+  /** What went wrong first with a page, and with which. */
+  problem: z.string().nullable(),
 });
 export const mailStateSchema = z.enum(['queued', 'claimed', 'sent', 'failed', 'suppressed', 'unknown']);
 export const mailChangedSchema = event('mail.changed', {

@@ -92,7 +92,7 @@ export const failures = {
     httpStatus: 400,
     definite: true,
     next: 'dead-letter',
-    means: 'A message or request has a newer major version than this release reads.',
+    means: 'A message has a newer version than this release reads.',
   },
   SOURCE_UNKNOWN: {
     httpStatus: 422,
@@ -135,6 +135,12 @@ export const failures = {
     definite: true,
     next: 'fix-request',
     means: 'A request breaks its schema; the answer names the fields.',
+  },
+  API_VERSION_UNSUPPORTED: {
+    httpStatus: 400,
+    definite: true,
+    next: 'fix-request',
+    means: 'A request has a version of the internal API that this node does not read.',
   },
   BODY_TOO_LARGE: {
     httpStatus: 413,

@@ -7,12 +7,12 @@ export const fileCommandVersion = 1;
 export const fileCommandType = 'file-command';
 const base = { version: z.literal(fileCommandVersion), traceparent: traceparentSchema };
 export const fileCommandSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ ...base, kind: z.literal('sync') }),
+  z.object({ ...base, kind: z.literal('sync') }),
   /** A producer of ours has put a finished file there: take it now, without the two looks. */
-  z.strictObject({ ...base, kind: z.literal('deposited'), name: z.string().min(1).max(255) }),
+  z.object({ ...base, kind: z.literal('deposited'), name: z.string().min(1).max(255) }),
   /** An operator wants a rejected file tried again: `name` is what it is called in rejected/. */
-  z.strictObject({ ...base, kind: z.literal('retry'), name: z.string().min(1).max(255) }),
+  z.object({ ...base, kind: z.literal('retry'), name: z.string().min(1).max(255) }),
   /** The leader asks for its export to be written to out/. */
-  z.strictObject({ ...base, kind: z.literal('export') }),
+  z.object({ ...base, kind: z.literal('export') }),
 ]);
 export type FileCommand = z.infer<typeof fileCommandSchema>;

@@ -20,6 +20,7 @@ export interface FunctionPlaces {
   readonly itemPartitions: number;
   /** `host:port` on private addresses, and to be scraped all the same. */
   readonly scrapePrivateHosts?: readonly string[];
+  readonly scrapeContact?: string | undefined;
 }
 interface FilesOrMails {
   /** `host:port` */
@@ -34,7 +35,7 @@ export function functionEnvironments(
   places: FunctionPlaces,
   aws: Readonly<Record<string, string>>,
 ): Readonly<Record<FunctionName, Readonly<Record<string, string>>>> {
-  const { broker, ftp, smtp, tls, scrapePrivateHosts } = places;
+  const { broker, ftp, smtp, tls, scrapePrivateHosts, scrapeContact } = places;
   const directory = {
     BATON_CLUSTER: places.cluster,
     BATON_DIRECTORY_TABLE: places.directoryTable,
@@ -61,6 +62,7 @@ export function functionEnvironments(
       ...files('scraper'),
       BATON_ITEM_PARTITIONS: String(places.itemPartitions),
       ...(scrapePrivateHosts ? { BATON_SCRAPE_PRIVATE_HOSTS: scrapePrivateHosts.join(',') } : {}),
+      ...(scrapeContact === undefined ? {} : { BATON_SCRAPE_CONTACT: scrapeContact }),
     },
     deliver: caller('deliver'),
     announce: directory,

@@ -19,7 +19,7 @@ export const messageBytesMax = 512 * 1024;
 export const itemPageFilledBytesMax = 448 * 1024;
 
 /** The envelope only: each item is judged on its own by itemSchema, so that one bad item does not take the page with it. */
-export const itemPageSchema = z.strictObject({
+export const itemPageSchema = z.object({
   version: z.literal(itemPageVersion),
   source: sourceNameSchema,
   intake: z.int().min(1),

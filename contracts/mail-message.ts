@@ -6,7 +6,7 @@ import { traceparentSchema } from './ids.ts';
 
 export const mailMessageVersion = 1;
 export const mailMessageType = 'mail';
-export const mailMessageSchema = z.strictObject({
+export const mailMessageSchema = z.object({
   version: z.literal(mailMessageVersion),
   mailId: z.uuid(),
   attempt: z.int().min(1),

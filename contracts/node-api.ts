@@ -1,23 +1,26 @@
 // The nodes' internal HTTPS routes (mutual TLS), as functions and nodes both see them: paths, headers, bodies.
 // Every answer that fails is application/problem+json (RFC 9457) with `code` from contracts/failures.ts.
 // A follower answers 421 with `leader`; callers follow it, at most twice.
+// Whoever reads ignores the fields that it does not know: callers and nodes may be one release apart (docs/decisions/0045).
 import * as z from 'zod';
 import { detailLengthMax, mailStateSchema } from './event.ts';
 import { nodeIdSchema, sourceNameSchema, traceparentSchema, versionSchema } from './ids.ts';
 import { issueSchema } from './issue.ts';
-import { shopSourceSchema } from './source.ts';
+import { selectorsSchema, shopSourceSchema } from './source.ts';
 
 export const headers = {
   /** Term of the leader that answered. */
   term: 'baton-term',
-  /** Release major of the caller's API; a node accepts its own and the previous one. */
   apiVersion: 'baton-api-version',
   /** Set on a request that a follower forwarded, so that it is forwarded once. */
   forwarded: 'baton-forwarded-by',
   idempotencyKey: 'idempotency-key',
   traceparent: 'traceparent',
 } as const;
+/** What callers send. It rises with what a reader must not ignore. */
 export const apiVersion = 1;
+/** What nodes serve: a version that rises is read a release before it is sent. */
+export const apiVersionsRead: readonly number[] = [1];
 
 export const leaderHintSchema = z.object({
   nodeId: nodeIdSchema,
@@ -83,17 +86,15 @@ export const tracedUrlLengthMax = 500;
 /** With room for `messages` on top, of which each character may be escaped. */
 export const batchBodyBytesMax = batchBytesMax + batchItemsMax * (6 * tracedUrlLengthMax + 600);
 
-export const batchRequestSchema = z.strictObject({
+export const batchRequestSchema = z.object({
   items: z
-    .array(
-      z.strictObject({ messageId: z.string().max(80), traceparent: traceparentSchema, item: z.unknown() }),
-    )
+    .array(z.object({ messageId: z.string().max(80), traceparent: traceparentSchema, item: z.unknown() }))
     .min(1)
     .max(batchItemsMax),
   /** The messages they came with, for whoever traces an item. */
   messages: z
     .array(
-      z.strictObject({
+      z.object({
         /** Traceparent of the delivery; its items carry the same. */
         traceparent: traceparentSchema,
         /** The one the message was published with; parent of `traceparent`. */
@@ -132,14 +133,14 @@ export const batchAnswerSchema = z.object({ term: z.int(), results: z.array(item
 export type BatchAnswer = z.infer<typeof batchAnswerSchema>;
 
 /** What the scraper remembers of a source between crawls and between the parts of one crawl. */
-export const crawlStateSchema = z.strictObject({
+export const crawlStateSchema = z.object({
   /**
    * Pages still to be fetched; `waits`: how often the site asked us to come back later for it; `deaths`: how many runs ended
    * without a word while it was the next one.
    */
   frontier: z
     .array(
-      z.strictObject({
+      z.object({
         url: z.string(),
         depth: z.int(),
         waits: z.int().optional(),
@@ -155,7 +156,9 @@ export const crawlStateSchema = z.strictObject({
   /** Each URL's page: validators of its last good answer, and what it held then. */
   pages: z.record(
     z.string(),
-    z.strictObject({
+    z.object({
+      /** Where it lay after redirects, when that was elsewhere: its links count as written there. */
+      at: z.string().optional(),
       etag: z.string().nullable(),
       lastModified: z.string().nullable(),
       skus: z.array(z.string()),
@@ -163,10 +166,12 @@ export const crawlStateSchema = z.strictObject({
       next: z.string().nullable(),
       /** What of the page was left out, and why. */
       cut: z.string().optional(),
+      /** Selectors that found no value there, which is what the page is like: no sign of a change. */
+      unanswered: z.array(z.enum(['sku', 'price'])).optional(),
     }),
   ),
   /** Each sku's content as last published, and the version it had, so that unchanged items are not published again. */
-  contents: z.record(z.string(), z.strictObject({ version: versionSchema, content: z.unknown() })),
+  contents: z.record(z.string(), z.object({ version: versionSchema, content: z.unknown() })),
   /** sha256 of the settings the pages were read with: other selectors read even an unmodified page anew. */
   extraction: z.string().optional(),
   /** Why this crawl is not whole, so that nothing counts as vanished. */
@@ -176,7 +181,7 @@ export type CrawlState = z.infer<typeof crawlStateSchema>;
 /** Body and answer of 8 MB, less what stands beside it. */
 export const packedStateLengthMax = 7_800_000;
 /** A state as it travels and is stored, opaque to nodes: NDJSON, zstd, base64. */
-const packedStateSchema = z.strictObject({ zstd: z.string().max(packedStateLengthMax) });
+const packedStateSchema = z.object({ zstd: z.string().max(packedStateLengthMax) });
 export type PackedCrawlState = z.infer<typeof packedStateSchema>;
 
 /** Who holds a lease or a claim. */
@@ -184,7 +189,7 @@ const owner = z.string().min(1).max(100);
 /** As long as a function of AWS may run. */
 const leaseMsMax = 900_000;
 
-export const crawlRequestSchema = z.strictObject({
+export const crawlRequestSchema = z.object({
   owner,
   /** Only this source, whether due or not. */
   source: sourceNameSchema.optional(),
@@ -193,7 +198,11 @@ export const crawlRequestSchema = z.strictObject({
 export type CrawlRequest = z.infer<typeof crawlRequestSchema>;
 export const crawlLeaseSchema = z.object({
   crawlId: z.uuid(),
-  source: shopSourceSchema,
+  /** As people set it; the settings of a newer release are ignored here as everywhere. */
+  source: z.object({
+    ...shopSourceSchema.shape,
+    selectors: z.object(selectorsSchema.shape).optional(),
+  }),
   /** Kept when a crawl is taken up again after its worker died; new for a new crawl. */
   intake: z.int().min(1),
   /** Null for the first crawl of a source. */
@@ -202,7 +211,7 @@ export const crawlLeaseSchema = z.object({
 });
 export type CrawlLease = z.infer<typeof crawlLeaseSchema>;
 export const crawlUpdateSchema = z
-  .strictObject({
+  .object({
     owner,
     leaseMs: z.int().min(1_000).max(leaseMsMax),
     /** Left out where `running` renews the lease alone. */
@@ -211,9 +220,11 @@ export const crawlUpdateSchema = z
     status: z.enum(['running', 'paused', 'finished']),
     /** Why it paused, or why it finished without having read all. */
     reason: z.string().max(detailLengthMax).optional(),
+    /** What went wrong first with a page: the crawl goes on without it. */
+    problem: z.string().max(detailLengthMax).optional(),
     /** With `paused`: for how long nobody takes the crawl up, since the site asked for it. The leader bounds it to a day. */
     waitMs: z.int().min(0).optional(),
-    counts: z.strictObject({
+    counts: z.object({
       pages: z.int(),
       notModified: z.int(),
       failedPages: z.int(),
@@ -227,7 +238,7 @@ export const crawlUpdateSchema = z
   );
 export type CrawlUpdate = z.infer<typeof crawlUpdateSchema>;
 
-export const fileOpenRequestSchema = z.strictObject({
+export const fileOpenRequestSchema = z.object({
   /** What its producer called it, whatever it is called by now: the ledger knows it by this, its size and its time. */
   name: z.string().min(1).max(255),
   size: z.int().min(0),
@@ -244,7 +255,7 @@ export const fileOpenAnswerSchema = z.discriminatedUnion('kind', [
 ]);
 export type FileOpenAnswer = z.infer<typeof fileOpenAnswerSchema>;
 
-export const fileMetaSchema = z.strictObject({
+export const fileMetaSchema = z.object({
   name: z.string(),
   size: z.int(),
   traceparent: traceparentSchema,
@@ -265,7 +276,7 @@ export const fileAnswerSchema = z.object({
   problems: z.array(z.string()),
 });
 export type FileAnswer = z.infer<typeof fileAnswerSchema>;
-export const fileOutcomeSchema = z.strictObject({
+export const fileOutcomeSchema = z.object({
   /** Null while it lies in in/. */
   movedTo: z.string().nullable(),
   /** What ftp-sync rejects it for by itself: the leader could not even read it. */
@@ -273,13 +284,13 @@ export const fileOutcomeSchema = z.strictObject({
 });
 export type FileOutcome = z.infer<typeof fileOutcomeSchema>;
 
-export const leaseRequestSchema = z.strictObject({
+export const leaseRequestSchema = z.object({
   owner,
   /** 0 gives it back. */
   leaseMs: z.int().min(0).max(leaseMsMax),
 });
 
-export const mailClaimRequestSchema = z.strictObject({
+export const mailClaimRequestSchema = z.object({
   attempt: z.int().min(1),
   owner,
 });
@@ -296,7 +307,7 @@ export const mailClaimAnswerSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('skip'), reason: z.string() }),
 ]);
 export type MailClaimAnswer = z.infer<typeof mailClaimAnswerSchema>;
-export const mailResultSchema = z.strictObject({
+export const mailResultSchema = z.object({
   attempt: z.int().min(1),
   owner,
   /** retry: refused or failed before it was taken; rejected: there is no such recipient; unknown: lost after DATA. */

@@ -116,6 +116,8 @@ const standingSchema = z.object({
   isOverdue: z.boolean(),
   /** Why the last finished crawl of a shop did not read all of it; null when it did. */
   incomplete: z.string().nullable(),
+  /** Why the last finished crawl of a shop read no page or saw no item; null when it did. */
+  empty: z.string().nullable(),
 });
 export type SourceStanding = Readonly<z.infer<typeof standingSchema>>;
 /** `standings`: of those that are switched on, the most overdue first. */

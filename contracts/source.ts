@@ -5,7 +5,7 @@ import { sourceNameSchema } from './ids.ts';
 import { currencySchema } from './item.ts';
 
 /** CSS selectors relative to `item`; `@name` after a selector reads that attribute instead of the text. */
-const selectorsSchema = z.strictObject({
+export const selectorsSchema = z.strictObject({
   item: z.string().min(1).max(500),
   sku: z.string().max(500).optional(),
   title: z.string().min(1).max(500),

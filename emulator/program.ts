@@ -13,7 +13,9 @@ import { addInvoke } from './commands/invoke.ts';
 import { addMail } from './commands/mail.ts';
 import { addNode } from './commands/node-recover.ts';
 import { addDown } from './commands/down.ts';
+import { addSql } from './commands/sql.ts';
 import { addGlobalTarget, type Place } from './commands/target.ts';
+import { addSource } from './commands/source.ts';
 import { addRestart } from './commands/restart.ts';
 import { addTrace } from './commands/trace.ts';
 import { addUp } from './commands/up-command.ts';
@@ -25,8 +27,10 @@ const commands = [
   addRestart,
   addNode,
   addDown,
+  addSource,
   addDlq,
   addTrace,
+  addSql,
   addCompose,
   addLocalstack,
   addInvoke,

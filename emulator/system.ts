@@ -12,6 +12,7 @@ import {
   type Layout,
 } from './instance/instance.ts';
 import { planMembership } from './instance/membership.ts';
+import { settleRestored } from './instance/in-place-of-node.ts';
 import { identify, isAlive, type ProcessIdentity } from './instance/process-table.ts';
 import { FaultLinks } from './faults/fault-links.ts';
 import { startControl } from './launcher/control.ts';
@@ -44,6 +45,8 @@ const leaderWithinMs = 30_000;
 /** `nodes`: undefined keeps what the data folder has. */
 type SystemSettings = Omit<StackSettings, 'nodes' | 'generation'> & {
   readonly nodes: number | undefined;
+  /** The database comes from a backup, which is older than the nodes' vote files. */
+  readonly restored?: boolean;
 };
 
 /**
@@ -141,7 +144,13 @@ async function startInFolder(
   };
   onEndable(system);
 
-  async function enterGeneration(): Promise<void> {
+  async function beforeNodes(): Promise<void> {
+    const node = stack.first.find(({ kind }) => kind === 'node');
+    if (settings.restored === true && node) {
+      await settleRestored(node);
+      tell({ event: 'restored' });
+    }
+    if (membership.steps.length === 0) return;
     await changeMembership(membership, {
       layout,
       cluster: stack.cluster,
@@ -158,7 +167,7 @@ async function startInFolder(
     goOn();
     await startServices(stack, supervisor, {
       ...settings,
-      beforeNodes: membership.steps.length > 0 ? enterGeneration : undefined,
+      beforeNodes: settings.restored === true || membership.steps.length > 0 ? beforeNodes : undefined,
       onCrawlsKept: (reason) => tell({ event: 'crawls-kept', reason }),
     });
     await leaders.elected(leaderWithinMs, () => supervisor.views().filter(({ kind }) => kind === 'node'));

@@ -1,5 +1,6 @@
-// What runs only while this node leads: mails, dead letters, traces and retention, each step in the term it holds. One round
-// of a job at a time; a job that fails for long is reported once per cause, stands in /health, and is tried again all the time. Never writes
+// What runs only while this node leads: mails, dead letters, traces, deleted sources and retention, each step in the term it
+// holds. One round of a job at a time; a job that fails for long is reported once per cause, stands in /health, and is tried
+// again all the time. Never writes
 // without Leadership.
 import { codeOf, describeError, Failure } from '../runtime/failure.ts';
 import type { Emit } from '../runtime/logger.ts';
@@ -20,6 +21,8 @@ const giveWayMs = 250;
 const problemAfterMs = 10_000;
 /** At least this long, and at least as long as the step took, is the pause between two steps: writers get the database half of the time. */
 const betweenStepsMs = 10;
+/** Of a deleted source in one step, as of a snapshot: a claim waits for no more than that. */
+const itemsGoneMax = 1_000;
 /** An alarm looks minute by minute: with two a minute none is empty by chance. */
 const tellEveryMs = 30_000;
 
@@ -73,6 +76,11 @@ export function jobsOf({
       name: 'sending dead letters again',
       everyMs: 500,
       run: (term) => sendAgain(term, store, broker, itemPartitions),
+    },
+    {
+      name: 'emptying deleted sources',
+      everyMs: 5_000,
+      run: (term) => store.emptyDeletedSource(term, itemsGoneMax),
     },
     { name: 'retention', everyMs: 60_000, run: createRetention(store) },
     {

@@ -13,8 +13,9 @@ import { connectBroker } from '../runtime/rabbitmq.ts';
 import { clusterKeysSchema, credentialsSchema, tokensSchema } from '../contracts/secrets.ts';
 import { createSecrets } from '../runtime/secrets.ts';
 import { sendAnnouncementsTo } from './announcer.ts';
+import { connectionOf } from './database/connection-of.ts';
 import { openDatabase } from './database/database.ts';
-import { joinCluster } from './identity/join-cluster.ts';
+import { claimOnceAgreed, joinCluster } from './identity/join-cluster.ts';
 import { createNode } from './node.ts';
 import { openNamedCollector } from './tracing/open-collector.ts';
 import { renewal, watchRenewals } from './renewals.ts';
@@ -48,12 +49,7 @@ async function main(): Promise<void> {
   const unlock = takeIdentityLock({ dataDir: environment.BATON_DATA, nodeId });
   lifecycle.opened({ name: 'identity', close: unlock });
 
-  const database = openDatabase({
-    url: environment.BATON_DATABASE_URL,
-    password: () => secrets.text(environment.BATON_DATABASE_PASSWORD_URI),
-    ca: await secrets.text(environment.BATON_DATABASE_CA_URI ?? environment.BATON_TLS_CA_URI),
-    applicationName: nodeId,
-  });
+  const database = openDatabase(await connectionOf(environment, secrets, nodeId));
   lifecycle.opened({ name: 'database', close: () => database.close() });
   const joined = await joinCluster({
     database,
@@ -128,7 +124,10 @@ async function main(): Promise<void> {
     },
     {
       raft,
-      store: database.store,
+      store: {
+        ...database.store,
+        claim: claimOnceAgreed(joined.agreed, (wanted) => database.store.claim(wanted)),
+      },
       broker,
       sendAnnouncement: sendAnnouncementsTo(sqs, environment.BATON_ANNOUNCE_QUEUE_URL),
       tls,

@@ -15,6 +15,7 @@ import { createInternalClient, type InternalClient } from '../runtime/internal-h
 import { createLogger } from '../runtime/logger.ts';
 import { createSecrets } from '../runtime/secrets.ts';
 import { userName } from '../runtime/user-name.ts';
+import { connectionOf } from './database/connection-of.ts';
 import { openDatabase, type Database } from './database/database.ts';
 import { takeIdentityLock } from './identity/identity-lock.ts';
 import { judgeRecovery, recoveryText, type Heard, type Recovery } from './identity/judge-recovery.ts';
@@ -39,18 +40,12 @@ async function recover({ yes, dryRun, by }: Arguments): Promise<number> {
   const environment = readEnvironment('node', process.env);
   const nodeId = environment.BATON_NODE_ID;
   const secrets = createSecrets();
-  const ca = await secrets.text(environment.BATON_TLS_CA_URI);
   const client = createInternalClient({
-    ca,
+    ca: await secrets.text(environment.BATON_TLS_CA_URI),
     cert: await secrets.text(environment.BATON_TLS_CERT_URI),
     key: await secrets.text(environment.BATON_TLS_KEY_URI),
   });
-  const database = openDatabase({
-    url: environment.BATON_DATABASE_URL,
-    password: () => secrets.text(environment.BATON_DATABASE_PASSWORD_URI),
-    ca: environment.BATON_DATABASE_CA_URI ? await secrets.text(environment.BATON_DATABASE_CA_URI) : ca,
-    applicationName: `${nodeId}/recover`,
-  });
+  const database = openDatabase(await connectionOf(environment, secrets, `${nodeId}/recover`));
   const place = { environment, database, client };
   try {
     const { plan } = await planRecovery(place);

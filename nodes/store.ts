@@ -88,6 +88,8 @@ export interface SourceAge {
   readonly intervalS: number | null;
   /** Why the last finished crawl of a shop did not read all of it; null when it did. */
   readonly incomplete: string | null;
+  /** Why the last finished crawl of a shop brought nothing; null when it did. */
+  readonly empty: string | null;
 }
 
 /** What has a retention; nodes/retention.ts says how long. */
@@ -211,7 +213,12 @@ export interface MailStore {
 
 export interface SourceStore {
   sources(): Promise<Source[]>;
+  /** One that was deleted is there again, with the items that were left. */
   putSource(term: number, source: Source): Promise<void>;
+  /** From now on nothing of it is written; its items are left to emptyDeletedSource. @returns false when there is none. */
+  deleteSource(term: number, name: string): Promise<boolean>;
+  /** A step: at most so many items of a deleted source vanish, and go. @returns whether there may be more. */
+  emptyDeletedSource(term: number, rowsMax: number): Promise<boolean>;
   /** Those that have waited most of their intervals first. `intervalSMin`: no shop is expected more often. */
   sourceAges(options: { limit: number; intervalSMin: number }): Promise<SourceAge[]>;
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { tokensSchema } from '../../contracts/secrets.ts';
 import { parseJson } from '../../runtime/parse-json.ts';
-import { askNode } from '../cluster/ask-node.ts';
+import { askNode, type NodeCall } from '../cluster/ask-node.ts';
 import { readAnswer } from '../cluster/read-answer.ts';
 import { readStatus } from '../launcher/ask-launcher.ts';
 import { layoutOf } from '../instance/instance.ts';
@@ -20,7 +20,7 @@ import type { Place } from './target.ts';
 export interface LeaderApi {
   readonly url: string;
   /** @throws Failure with the leader's code and reason. */
-  ask<T>(method: 'GET' | 'POST' | 'PUT', path: string, schema: z.ZodType<T>, json?: unknown): Promise<T>;
+  ask<T>(method: NodeCall['method'], path: string, schema: z.ZodType<T>, json?: unknown): Promise<T>;
 }
 
 const statusWithinMs = 2_000;

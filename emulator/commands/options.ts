@@ -1,5 +1,7 @@
 // Options and arguments that several commands have, each with what it refuses.
 import { InvalidArgumentError, Option } from 'commander';
+import { address, contactSchema } from '../../contracts/environment.ts';
+import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 import { userName } from '../../runtime/user-name.ts';
 import { dataDefault } from '../instance/command-text.ts';
 
@@ -21,6 +23,29 @@ export function dataOption(): Option {
 
 export function jsonOption(): Option {
   return new Option('--json', 'one JSON object per line, for programs').default(false);
+}
+
+/** Each shop is named: nothing else on this machine or its networks is read for a page that leads there. */
+export function privateShopOption(): Option {
+  return new Option(
+    '--private-shop <host:port>',
+    'a shop on this machine or in a private network that may be crawled; may be repeated',
+  )
+    .argParser((text: string, before: readonly string[]) => {
+      if (!address.safeParse(text).success)
+        throw new InvalidArgumentError('It looks like 127.0.0.1:8080, as in the URL of the shop.');
+      return [...before, text];
+    })
+    .default([], 'none');
+}
+export function contactOption(): Option {
+  return new Option('--contact <url>', 'where a shop finds who crawls it: told in each request')
+    .env('BATON_SCRAPE_CONTACT')
+    .argParser((text: string) => {
+      const { error } = contactSchema.safeParse(text);
+      if (error) throw new InvalidArgumentError(describeIssues(issuesOf(error)));
+      return text;
+    });
 }
 
 /** `about`: what the name is for. */

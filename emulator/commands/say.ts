@@ -74,6 +74,9 @@ export function sayPlain(
         case 'membership-changed':
           row('membership', `${event.nodes} nodes vote now`, `generation ${event.generation}`);
           break;
+        case 'restored':
+          row('database', 'comes from a backup', 'the feed has another id, and nodes are admitted anew');
+          break;
         case 'crawls-kept':
           row('crawls', paint(33, 'an open crawl may wait for a minute'), event.reason);
           break;

@@ -5,7 +5,7 @@ import { nodes } from '../../contracts/topology.ts';
 import type { Timeouts } from '../stack/settings.ts';
 import type { Finish } from './exit-codes.ts';
 import { itemPartitionsOption } from './item-partitions-option.ts';
-import { dataOption, jsonOption } from './options.ts';
+import { contactOption, dataOption, jsonOption, privateShopOption } from './options.ts';
 import { up, type UpOptions } from './up.ts';
 
 export function addUp(program: Command, finish: Finish): void {
@@ -20,6 +20,11 @@ export function addUp(program: Command, finish: Finish): void {
         '--nodes <count>',
         `web nodes that elect a leader: ${nodes.countDefault} in a new folder; another number than before changes the cluster`,
       ).argParser(countOfNodes),
+    )
+    .option(
+      '--restored',
+      'the database comes from a backup: what it knew of readers and nodes is forgotten',
+      false,
     )
     .option('--isolated', 'free ports throughout instead of the usual ones', false)
     .option('--no-demo', 'without demo shop and demo sources')
@@ -40,6 +45,8 @@ export function addUp(program: Command, finish: Finish): void {
           `${nodes.heartbeatMs}/${nodes.electionTimeoutMs}`,
         ),
     )
+    .addOption(privateShopOption())
+    .addOption(contactOption())
     .option('--no-links', 'nodes reach each other directly, and `chaos` cannot break their network')
     .addOption(jsonOption())
     .action(async (options: Omit<UpOptions, 'nodes'> & { nodes?: number }, command: Command) => {

@@ -18,6 +18,7 @@ export interface UpOptions {
   readonly data: string;
   /** Undefined keeps what the data folder has. */
   readonly nodes: number | undefined;
+  readonly restored: boolean;
   readonly isolated: boolean;
   readonly demo: boolean;
   readonly json: boolean;
@@ -25,6 +26,8 @@ export interface UpOptions {
   readonly itemPartitions: number;
   readonly timeouts: Timeouts;
   readonly links: boolean;
+  readonly privateShop: readonly string[];
+  readonly contact?: string;
 }
 
 const stopWithinMs = 5_000;
@@ -85,12 +88,15 @@ export async function up(options: UpOptions): Promise<number> {
     {
       layout,
       nodes: options.nodes,
+      restored: options.restored,
       isolated: options.isolated,
       demo: options.demo,
       broker: options.broker,
       itemPartitions: options.itemPartitions,
       timeouts: options.timeouts,
       links: options.links,
+      privateShops: options.privateShop,
+      contact: options.contact,
       awsEndpoint: process.env['AWS_ENDPOINT_URL'] || undefined,
       lambdaEndpoint: process.env['AWS_ENDPOINT_URL_LAMBDA'] || undefined,
       collector: collectorOf(process.env),

@@ -10,6 +10,7 @@ export type LauncherCommand =
   /** `target`: a service, a node, or `leader`. */
   | { readonly path: FaultAction | 'transfer' | 'restart'; readonly target: string }
   | { readonly path: 'recover'; readonly target: string; readonly by: string; readonly yes: boolean }
+  | { readonly path: 'sql'; readonly statement: string }
   /** A command of faults/grammar.ts. */
   | { readonly path: 'chaos'; readonly command: string };
 

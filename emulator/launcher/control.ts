@@ -1,6 +1,7 @@
 // How another terminal reaches a running system: a small HTTP listener of the launcher on loopback, with a token that
-// only this user can read. It injects faults and takes the system down; it never reads or writes data. The nodes have a
-// token of their own, with which they pass on what their page wants broken.
+// only this user can read. It injects faults and takes the system down; it reads and writes data by
+// statements that somebody typed, and never else. The nodes have a token of their own, with which they pass on what their
+// page wants broken.
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { z } from 'zod';
 import {
@@ -35,12 +36,15 @@ export interface ControlPorts {
   restart(target: string): Promise<string>;
   /** A new vote file for a node; without `yes` only what would be done. @throws Error with the reason of a refusal. */
   recover(target: string, how: { by: string; yes: boolean }): Promise<string>;
+  /** Runs a statement in a node's place. @returns its rows, a line of JSON each. @throws Error with what the database says. */
+  sql(statement: string): Promise<string>;
   down(): void;
 }
 
 const host = '127.0.0.1';
 const bodyBytesMax = 4_096;
 const faultSchema = z.strictObject({ target: z.string().min(1).max(64) });
+const sqlSchema = z.strictObject({ statement: z.string().min(1).max(bodyBytesMax) });
 const recoverSchema = faultSchema.extend({ by: z.string().min(1).max(100), yes: z.boolean() });
 
 export interface ControlTokens {
@@ -101,6 +105,10 @@ async function answer(
   if (route === 'POST /recover') {
     const { target, ...how } = recoverSchema.parse(await readJson(request));
     return { status: 200, body: { done: await ports.recover(target, how) } };
+  }
+  if (route === 'POST /sql') {
+    const { statement } = sqlSchema.parse(await readJson(request));
+    return { status: 200, body: { done: await ports.sql(statement) } };
   }
   const action = faultActions.find((name) => route === `POST /${name}`);
   if (!action) return { status: 404, body: { error: `there is no ${route}` } };

@@ -11,7 +11,7 @@ import { systemStatus, type SystemStatus } from '../cluster/status.ts';
 import { handedOver, transferRequest } from '../cluster/transfer.ts';
 import { ActiveFaults, activeText, type FaultTargets } from '../faults/active-faults.ts';
 import { parseChaos } from '../faults/grammar.ts';
-import { runRecovery } from '../instance/recover-node.ts';
+import { runRecovery, runStatement } from '../instance/in-place-of-node.ts';
 import { RotatingFile } from '../rotating-file.ts';
 import type { Stack } from '../stack/stack.ts';
 import { everyPaused, type ControlPorts, type FaultAction } from './control.ts';
@@ -128,6 +128,12 @@ export class Operations implements ControlPorts {
       if (!supervisor.goesDown) await supervisor.start(node);
     }
     return `${target} has a new vote file, and runs again`;
+  }
+
+  async sql(statement: string): Promise<string> {
+    const node = this.#options.stack.first.find(({ kind }) => kind === 'node');
+    if (!node) throw new Error('there is no node in whose place it could run');
+    return await runStatement(node, statement);
   }
 
   async #resumeAll(): Promise<string> {

@@ -8,6 +8,7 @@ export type SystemEvent =
   | { readonly event: 'leftovers-ended'; readonly names: readonly string[] }
   | { readonly event: 'described'; readonly broker: string; readonly movedPorts: Stack['movedPorts'] }
   | ({ readonly event: 'membership-changed' } & Generation)
+  | { readonly event: 'restored' }
   | { readonly event: 'crawls-kept'; readonly reason: string }
   | ({ readonly event: 'service'; readonly about: string; readonly detail: string | null } & ServiceView)
   | { readonly event: 'leader'; readonly node: string; readonly term: number }

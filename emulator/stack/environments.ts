@@ -61,7 +61,11 @@ export function environmentsOfFunctions({ settings, places, credentials, authori
       ftp: { address: `${host}:${places.ports.ftp}`, credentials: credentials.ftp.uri, isOurs: true },
       smtp: { address: `${host}:${places.ports.smtp}`, credentials: credentials.smtp.uri, isOurs: true },
       itemPartitions: settings.itemPartitions,
-      ...(places.demoShop === undefined ? {} : { scrapePrivateHosts: [new URL(places.demoShop).host] }),
+      scrapePrivateHosts: [
+        ...(places.demoShop === undefined ? [] : [new URL(places.demoShop).host]),
+        ...settings.privateShops,
+      ],
+      scrapeContact: settings.contact,
     },
     awsEnvironment(places),
   );

@@ -21,6 +21,10 @@ export interface StackSettings {
   readonly timeouts: Timeouts;
   /** Nodes reach each other through links that `baton chaos` can break. */
   readonly links: boolean;
+  /** `host:port` of shops on private addresses that may be crawled: those that the user names, one by one. */
+  readonly privateShops: readonly string[];
+  /** Where a shop asks who crawls it. */
+  readonly contact: string | undefined;
   /** SQS and DynamoDB served elsewhere: no emulator of ours is started for them. */
   readonly awsEndpoint: string | undefined;
   /** Lambda served elsewhere. */

@@ -8,12 +8,14 @@ import {
   fileCommandVersion,
   type FileCommand,
 } from '../../contracts/file-command.ts';
+import { detailText } from '../../contracts/event.ts';
 import { routes } from '../../contracts/node-api.ts';
 import { decodeHeaders, messagesOf, type QueuedMessage } from '../../contracts/rabbitmq-event.ts';
 import { messageHeaders, queues, routingKeys } from '../../contracts/topology.ts';
 import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
 import { childTraceparent, newTraceparent } from '../../runtime/trace.ts';
 import { deadLetter, publishRetry, type PublishPorts } from '../dead-letter.ts';
+import { isForAPerson } from '../is-for-a-person.ts';
 import { readMessage } from '../read-message.ts';
 import { reportingEvents } from '../report-events.ts';
 import { exportItems } from './export-items.ts';
@@ -75,7 +77,10 @@ async function handleTick(
     outcome = 'done';
   } catch (error) {
     if (codeOf(error) === 'LEASE_HELD') outcome = 'held';
-    else ports.logger.warn(`this tick's sync failed, the next one tries again: ${describeError(error)}`);
+    else {
+      ports.logger.warn(`this tick's sync failed, the next one tries again: ${describeError(error)}`);
+      tellIfForAPerson(ports, 'sync', error);
+    }
   }
   const sentMs = Number(record.attributes?.SentTimestamp);
   ports.logger.emit({
@@ -119,6 +124,7 @@ async function afterFailure(
   const letter = { ...arrived, code, routingKey: routingKeys.files(kind) };
   if (error instanceof Failure && error.rule.next === 'dead-letter')
     return await deadLetter(ports, { ...letter, reason });
+  tellIfForAPerson(ports, kind, error);
   const now = Date.now();
   const firstTriedAt = firstTriedAtOf(arrived) ?? now;
   const isOver = now - firstTriedAt > triedForMs;
@@ -129,6 +135,15 @@ async function afterFailure(
     return await deadLetter(ports, { ...letter, reason: `given up after an hour of tries: ${reason}` });
   ports.logger.warn(`${kind} waits in ${queues.filesRetry.name}: ${reason}`);
   await publishRetry(ports, arrived, { [messageHeaders.firstTriedAt]: firstTriedAt });
+}
+
+function tellIfForAPerson({ logger }: EventPorts, kind: FileCommand['kind'], error: unknown): void {
+  if (isForAPerson(error))
+    logger.emit({
+      type: 'problem',
+      code: codeOf(error),
+      detail: detailText(`the leader refused a call for ${kind}: ${describeError(error)}`),
+    });
 }
 
 function firstTriedAtOf({ message }: QueuedMessage): number | undefined {

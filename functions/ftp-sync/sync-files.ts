@@ -17,6 +17,7 @@ import { inParallel } from '../../runtime/in-parallel.ts';
 import type { InternalAnswer, InternalRequest } from '../../runtime/internal-http.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { pause } from '../../runtime/waiting.ts';
+import { isForAPerson } from '../is-for-a-person.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import type { FtpClient } from './ftp-client.ts';
 import { bySource, fileIdOf, givenName, isStable, judgeName, takenName, type Look } from './plan-transfer.ts';
@@ -175,8 +176,8 @@ async function syncFile(ports: SyncPorts, work: Work, file: Found): Promise<keyo
   } catch (error) {
     const detail = `${file.name} stays in ${folders.in}/ for the next tick: ${describeError(error)}`;
     // What nobody expected may stand in the way at each tick.
-    if (error instanceof Failure && error.code === 'INTERNAL')
-      ports.logger.emit({ type: 'problem', code: error.code, detail });
+    if (isForAPerson(error) || (error instanceof Failure && error.code === 'INTERNAL'))
+      ports.logger.emit({ type: 'problem', code: codeOf(error), detail });
     else ports.logger.warn(detail);
     return opened || isRefusal(error) ? 'left' : 'unopened';
   }
@@ -184,7 +185,7 @@ async function syncFile(ports: SyncPorts, work: Work, file: Found): Promise<keyo
 
 /** Of this very file by the leader, so that it may be so for ever; else nobody answered, or asked for patience. */
 function isRefusal(error: unknown): boolean {
-  if (!(error instanceof Failure)) return false;
+  if (!(error instanceof Failure) || error.code === 'API_VERSION_UNSUPPORTED') return false;
   return (
     error.rule.next === 'fix-request' || (error.code === 'INTERNAL' && error.details['status'] !== undefined)
   );

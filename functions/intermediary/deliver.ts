@@ -11,10 +11,11 @@ import {
 } from '../../contracts/node-api.ts';
 import type { ItemPage } from '../../contracts/item-page.ts';
 import { routingKeys } from '../../contracts/topology.ts';
-import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
+import { codeOf, describeError } from '../../runtime/failure.ts';
 import { inParallel } from '../../runtime/in-parallel.ts';
 import { childTraceparent } from '../../runtime/trace.ts';
 import { pause } from '../../runtime/waiting.ts';
+import { isForAPerson } from '../is-for-a-person.ts';
 import { attemptOf, deadLetter, publishedAtOf, publishRetry, type PublishPorts } from '../dead-letter.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import { judgePage, messageIdOf, type BadItem } from './judge-page.ts';
@@ -155,15 +156,14 @@ async function postBatch(
       },
       { deadline },
     );
-    const { results } = batchAnswerSchema.parse(json);
-    if (results.length !== batch.length)
-      throw new Error(`the leader gave ${results.length} verdicts on ${batch.length} items`);
+    const { results } = batchAnswerSchema
+      .extend({ results: batchAnswerSchema.shape.results.length(batch.length) })
+      .parse(json);
     for (const [position, verdict] of results.entries()) note(batch[position], verdict, counts);
   } catch (error) {
     const reason = describeError(error);
     logger.warn(`${batch.length} item(s) wait for another try: ${reason}`);
-    // A leader that is away comes back; one that does not understand us needs a person.
-    if (!(error instanceof Failure) || error.rule.next === 'fix-request' || error.rule.next === 'dead-letter')
+    if (isForAPerson(error))
       logger.emit({
         type: 'problem',
         code: codeOf(error),

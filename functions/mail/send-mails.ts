@@ -19,10 +19,11 @@ import {
 } from '../../contracts/mail-message.ts';
 import { messagesOf, type QueuedMessage } from '../../contracts/rabbitmq-event.ts';
 import { queues, routingKeys } from '../../contracts/topology.ts';
-import { codeOf, describeError, Failure } from '../../runtime/failure.ts';
+import { codeOf, describeError } from '../../runtime/failure.ts';
 import { inParallel } from '../../runtime/in-parallel.ts';
 import { childTraceparent } from '../../runtime/trace.ts';
 import { deadLetter, publishRetry, type PublishPorts } from '../dead-letter.ts';
+import { isForAPerson } from '../is-for-a-person.ts';
 import type { LeaderClient } from '../leader-client.ts';
 import { readMessage } from '../read-message.ts';
 import type { Envelope, SmtpOutcome } from './smtp.ts';
@@ -136,7 +137,7 @@ async function claimMail({ leader, logger }: MailPorts, work: Work, deadline: nu
     // Erased since: nobody waits for it.
     if (codeOf(error) === 'NOT_FOUND') return { kind: 'skip', reason: 'the leader knows no such mail' };
     const reason = describeError(error);
-    if (!(error instanceof Failure) || error.rule.next === 'fix-request')
+    if (isForAPerson(error))
       logger.emit({
         type: 'problem',
         code: codeOf(error),

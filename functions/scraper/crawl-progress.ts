@@ -15,7 +15,7 @@ import { itemsPerPageMax } from '../../contracts/item-page.ts';
 import type { Item, ItemContent } from '../../contracts/item.ts';
 import { packedStateLengthMax, type CrawlLease, type CrawlState } from '../../contracts/node-api.ts';
 import type { ShopSource } from '../../contracts/source.ts';
-import { extractionVersion } from './extract-items.ts';
+import { extractionVersion, type Answerable, type Extracted } from './extract-items.ts';
 
 /** A page still to be read; depth 0 is a start page. */
 export type Entry = Readonly<CrawlState['frontier'][number]>;
@@ -158,7 +158,7 @@ export class CrawlProgress {
     const known = this.known(url);
     if (!known) return;
     this.#see(known);
-    this.enqueue(known, depth + 1, url);
+    this.enqueue(known, depth + 1, known.at ?? url);
   }
   #see({ skus, cut }: KnownPage): void {
     if (cut !== undefined) this.#cut(cut);
@@ -166,6 +166,17 @@ export class CrawlProgress {
       if (!this.#seen.has(sku)) this.counts.itemsSeen++;
       this.#seen.add(sku);
     }
+  }
+  /**
+   * What the page's items were named by when it was read last, and none of them is now: it is not believed that all lost
+   * it. A lone item may be without a price.
+   */
+  lost(url: string, { unanswered, items }: Pick<Extracted, 'unanswered' | 'items'>): Answerable | undefined {
+    const known = this.known(url);
+    if (known === undefined || known.skus.length === 0) return undefined;
+    return unanswered.find(
+      (name) => known.unanswered?.includes(name) !== true && (name === 'sku' || items.length > 1),
+    );
   }
   /** After its items were published; those whose content is not known are left out. */
   keepAs(url: string, page: KnownPage): void {

@@ -1,5 +1,6 @@
 // One crawl of one source: lease, pages, messages for what changed, state kept at the leader, the crawl file at
 // the end. Everything outside comes in as ports. A page that fails never ends a crawl; a lost lease does.
+import { detailText } from '../../contracts/event.ts';
 import { crawlFileName } from '../../contracts/file.ts';
 import {
   crawlLeaseSchema,
@@ -20,7 +21,7 @@ import type { LeaderClient } from '../leader-client.ts';
 import { createEventReporter, type EventReporter } from '../report-events.ts';
 import { CrawlPaused } from './crawl-paused.ts';
 import { CrawlProgress, newRecord, type Entry, type UnpackedLease } from './crawl-progress.ts';
-import { extractItems } from './extract-items.ts';
+import { extractItems, unansweredWords } from './extract-items.ts';
 import type { Deposit } from './deposit.ts';
 import type { PageFetcher } from './fetch-page.ts';
 import { packState, unpackState } from './pack-state.ts';
@@ -100,6 +101,8 @@ class Crawl {
   #storedAt = -Infinity;
   #storeEveryMs = storeEveryMsMin;
   #lost: Failure | undefined;
+  /** What went wrong with a page, the first of each kind: it could not be read, not as it should be, or led to nothing. */
+  readonly #first: { failure?: string; flaw?: string; barren?: string } = {};
 
   constructor(ports: CrawlPorts, settings: CrawlSettings, lease: UnpackedLease) {
     const { crawlId, source, intake } = lease;
@@ -187,6 +190,7 @@ class Crawl {
         return;
       case 'gone':
         this.#ports.logger.info(`${url} is gone: ${answer.reason}`);
+        this.#first.barren ??= `${url}: ${answer.reason}`;
         this.#progress.forget(url);
         return;
       case 'refused':
@@ -204,20 +208,33 @@ class Crawl {
 
   async #takePage(entry: Entry, answer: Extract<Visited, { kind: 'page' }>): Promise<void> {
     const fetchedAt = new Date().toISOString();
-    this.#progress.counts.pages++;
     const page = extractPage(answer.body, answer.url, this.#source);
     if (typeof page === 'string') return this.#failPage(entry, page);
-    const problems = [...(answer.note === undefined ? [] : [answer.note]), ...page.problems];
-    if (problems.length > 0) this.#ports.logger.warn(`${entry.url} was read with problems`, { problems });
+    const lost = this.#progress.lost(entry.url, page);
+    if (lost !== undefined) return this.#failPage(entry, unansweredWords(lost, this.#source));
+    this.#progress.counts.pages++;
+    const problems = [
+      ...(answer.note === undefined ? [] : [answer.note]),
+      ...page.problems,
+      ...page.unanswered.map((name) => unansweredWords(name, this.#source)),
+    ];
+    if (problems.length > 0) {
+      this.#ports.logger.warn(`${entry.url} was read with problems`, { problems });
+      this.#first.flaw ??= `${entry.url}: ${problems[0]}`;
+    }
+    if (page.items.length + page.links.length === 0 && page.next === null)
+      this.#first.barren ??= `${entry.url}: it shows no item, and no link that is followed`;
     await this.#publishChanged(answer.url, fetchedAt, page.items);
     // An item that broke its schema today has not vanished.
     const kept = page.problems.length > 0 ? (this.#progress.known(entry.url)?.skus ?? []) : [];
     this.#progress.keepAs(entry.url, {
+      ...(answer.url === entry.url ? {} : { at: answer.url }),
       ...answer.validators,
       skus: [...new Set([...page.items.map(({ sku }) => sku), ...kept])],
       links: [...page.links],
       next: page.next,
       ...(page.cut === null ? {} : { cut: page.cut }),
+      ...(page.unanswered.length === 0 ? {} : { unanswered: [...page.unanswered] }),
     });
     this.#progress.enqueue(page, entry.depth + 1, answer.url);
   }
@@ -225,6 +242,7 @@ class Crawl {
   /** What it led to is read all the same. */
   #failPage(entry: Entry, reason: string): void {
     this.#progress.counts.failedPages++;
+    this.#first.failure ??= `${entry.url}: ${reason}`;
     this.#ports.logger.emit({
       type: 'page.failed',
       source: this.#source.name,
@@ -318,6 +336,7 @@ class Crawl {
           owner: this.#settings.owner,
           leaseMs,
           counts: this.#progress.counts,
+          ...(this.#problem === undefined ? {} : { problem: this.#problem }),
           ...change,
         } satisfies CrawlUpdate,
         timeoutMs: callMs,
@@ -338,13 +357,21 @@ class Crawl {
       intake: this.#intake,
       status: kind,
       pages: counts.pages,
+      failedPages: counts.failedPages,
       itemsSeen: counts.itemsSeen,
       itemsPublished: counts.itemsPublished,
       reason: reason ?? null,
+      problem: this.#problem ?? null,
     });
     return { kind, source: this.#source.name, intake: this.#intake, reason, waitMs, counts };
   }
 
+  get #problem(): string | undefined {
+    const { failure, flaw, barren } = this.#first;
+    // A page that leads to nothing is one of many in a shop that shows items elsewhere.
+    const problem = failure ?? flaw ?? (this.#progress.counts.itemsSeen === 0 ? barren : undefined);
+    return problem === undefined ? undefined : detailText(problem);
+  }
   get #partitions(): number {
     return this.#settings.itemPartitions ?? 1;
   }

@@ -2,6 +2,7 @@
 // its next page and the product pages it links to. Pure: same HTML in, same answer out. Fetches nothing.
 import { getElementsByTagName, textContent } from 'domutils';
 import { itemContentSchema, type ItemContent } from '../../contracts/item.ts';
+import { splitSelector } from '../../contracts/selectors.ts';
 import type { ShopSource } from '../../contracts/source.ts';
 import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 import { readJsonLd } from './json-ld.ts';
@@ -33,7 +34,11 @@ export interface Extracted {
   readonly links: readonly string[];
   /** What the page holds beyond what is read of it: what is not seen behind it has not vanished. */
   readonly cut: string | null;
+  /** What the source has a selector for, and no item of the page a value: the shop looks different now, or sells at no price. */
+  readonly unanswered: readonly Answerable[];
 }
+/** An item may well be without any other value. */
+export type Answerable = 'sku' | 'price';
 
 const linksMax = 5_000;
 const sitemapLinksMax = 50_000; // What sitemaps.org allows.
@@ -57,6 +62,7 @@ export function extractItems({
   const jsonLd = readJsonLd(document);
   const problems = [...jsonLd.problems];
   const links = [...jsonLd.links];
+  let unanswered: readonly Answerable[] = [];
 
   let raw: readonly RawItem[] = jsonLd.items;
   if (raw.length === 0) raw = readMicrodata(document);
@@ -69,7 +75,7 @@ export function extractItems({
     // A source that names no price on its listing means: the items stand on the pages behind the links.
     if (source.selectors.url !== undefined && source.selectors.price === undefined)
       links.push(...selected.items.flatMap((item) => item.url ?? []));
-    else raw = selected.items;
+    else ({ items: raw, unanswered } = selected);
   }
 
   const tooMany =
@@ -92,6 +98,7 @@ export function extractItems({
     next: nextPage(document, source, base),
     links: led.links,
     cut: tooMany ?? led.cut,
+    unanswered,
   };
 }
 
@@ -166,7 +173,7 @@ type Selectors = NonNullable<ShopSource['selectors']>;
 function readSelected(
   document: PageDocument,
   selectors: Selectors,
-): { items: RawItem[]; problems: string[] } {
+): { items: RawItem[]; problems: string[]; unanswered: Answerable[] } {
   try {
     const items = queryAll(selectors.item, document)
       .slice(0, itemsMax + 1)
@@ -177,20 +184,25 @@ function readSelected(
           title: read(selectors.title),
           price: rawPrice(
             readSelector(element, selectors.price, priceText),
-            attributePattern.test(selectors.price ?? ''),
+            splitSelector(selectors.price ?? '').attribute !== undefined,
           ),
           stock: read(selectors.stock),
           url: read(selectors.url),
           image: read(selectors.image),
         };
       });
-    return { items, problems: [] };
+    const unanswered = (['sku', 'price'] as const).filter(
+      (name) =>
+        items.length > 0 &&
+        selectors[name] !== undefined &&
+        items.every((item) => !(name === 'price' ? item.price?.text : item.sku)?.trim()),
+    );
+    return { items, problems: [], unanswered };
   } catch (error) {
-    return { items: [], problems: [`a selector of the source is wrong: ${(error as Error).message}`] };
+    const problems = [`a selector of the source is wrong: ${(error as Error).message}`];
+    return { items: [], problems, unanswered: [] };
   }
 }
-
-const attributePattern = /@(?<attribute>[\w:-]+)\s*$/u;
 
 /** `h3 a@title` reads an attribute, `h3 a` the text, `@data-sku` an attribute of the item itself. */
 function readSelector(
@@ -199,12 +211,15 @@ function readSelector(
   textOf: (element: PageNode) => string = textContent,
 ): string | undefined {
   if (selector === undefined) return undefined;
-  const attribute = attributePattern.exec(selector)?.groups?.['attribute'];
-  const css = selector.replace(attributePattern, '').trim();
+  const { css, attribute } = splitSelector(selector);
   const element: PageNode | null = css === '' ? within : query(css, within);
   if (!element) return undefined;
   if (attribute === undefined) return textOf(element);
   return 'attribs' in element ? element.attribs[attribute] : undefined;
+}
+
+export function unansweredWords(name: Answerable, { selectors }: Pick<ShopSource, 'selectors'>): string {
+  return `no item answers the selector of its ${name}, "${selectors?.[name]}"`;
 }
 
 function rawPrice(text: string | undefined, isData: boolean): RawPrice | undefined {
@@ -244,7 +259,7 @@ function readSitemap(xml: string, url: string): Extracted {
     textsOf(xml, 'loc').flatMap((location) => absolute(location, url) ?? []),
     sitemapLinksMax,
   );
-  return { items: [], problems: cut === null ? [] : [cut], next: null, links, cut };
+  return { items: [], problems: cut === null ? [] : [cut], next: null, links, cut, unanswered: [] };
 }
 
 function baseUrl(document: PageDocument, url: string): string {

@@ -64,16 +64,22 @@ export interface PageFetcher {
   close(): Promise<void>;
 }
 
-/** @param privateHosts `host:port` pairs that may lie on a private address. */
+/**
+ * @param privateHosts `host:port` pairs that may lie on a private address.
+ * @param contact where a shop asks who reads it.
+ */
 export function createPageFetcher({
   privateHosts,
+  contact,
   limits = fetchLimitsDefault,
 }: {
   privateHosts: readonly string[];
+  contact?: string | undefined;
   limits?: FetchLimits;
 }): PageFetcher {
   const settings = { connections: 4, keepAliveTimeout: 4_000, maxHeaderSize: 32 * 1024 };
   const guarded = new Agent({ ...settings, connect: { lookup: lookupPublic, timeout: connectMs } });
+  const agent = userAgent(contact);
   const unguarded = new Agent({ ...settings, connect: { timeout: connectMs } });
 
   function dispatcherFor(url: URL): Dispatcher {
@@ -95,7 +101,7 @@ export function createPageFetcher({
           return failed(`${parsed.protocol} is not http or https`);
         const answer = await request(parsed, {
           dispatcher: dispatcherFor(parsed),
-          headers: requestHeaders(what.validators),
+          headers: { 'user-agent': agent, ...requestHeaders(what.validators) },
           signal,
           headersTimeout: limits.headersMs,
           bodyTimeout: limits.headersMs,
@@ -252,7 +258,6 @@ function decoderFor(encoding: string | undefined) {
 
 function requestHeaders(validators: Validators | undefined): Record<string, string> {
   return {
-    'user-agent': userAgent,
     accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,text/plain;q=0.5',
     'accept-encoding': 'gzip, deflate, br',
     ...(validators?.etag ? { 'if-none-match': validators.etag } : {}),
@@ -272,7 +277,7 @@ export function retryAfterMs(value: string | undefined, now: () => number = Date
   return Number.isNaN(at) ? waitMsDefault : Math.max(0, at - now());
 }
 
-function hostAndPort(url: URL): string {
+export function hostAndPort(url: URL): string {
   return `${url.hostname}:${url.port || (url.protocol === 'https:' ? '443' : '80')}`;
 }
 function failed(reason: string): Fetched {

@@ -30,7 +30,10 @@ export const handler = async (
 ): Promise<{ crawls: readonly CrawlOutcome[] }> => {
   const deadline = performance.now() + remainingMs(context, { elseMs: budgetMsDefault }) - marginMs;
   const broker = lazyBroker(environment, { secrets, logger, name: 'scraper' });
-  const fetcher = createPageFetcher({ privateHosts: environment.BATON_SCRAPE_PRIVATE_HOSTS });
+  const fetcher = createPageFetcher({
+    privateHosts: environment.BATON_SCRAPE_PRIVATE_HOSTS,
+    contact: environment.BATON_SCRAPE_CONTACT,
+  });
   const source = requestedSource(event);
   const crawls: CrawlOutcome[] = [];
   try {

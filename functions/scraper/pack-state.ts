@@ -16,7 +16,7 @@ const lineSchema = z.discriminatedUnion('kind', [
   pages.valueType.extend({ kind: z.literal('page'), url: z.string() }),
   contents.valueType.extend({ kind: z.literal('item'), sku: z.string() }),
   frontier.element.extend({ kind: z.literal('frontier') }),
-  z.strictObject({ kind: z.literal('visited'), url: z.string() }),
+  z.object({ kind: z.literal('visited'), url: z.string() }),
 ]);
 type Line = z.infer<typeof lineSchema>;
 

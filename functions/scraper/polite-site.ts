@@ -19,6 +19,7 @@ interface Later {
 
 const triesMax = 3;
 const waitInPlaceMsMax = 30_000; // A longer Retry-After would hold the time of this run, which other shops wait for.
+const sentAwayMs = 5 * 60_000; // For a site that goes on saying so after the waits that it named.
 const silencesMax = 4; // Each costs up to 20 s; after this many in a row a host counts as down.
 
 export function createPoliteSite({
@@ -74,7 +75,9 @@ export function createPoliteSite({
       nextAt.set(origin, Math.max(nextAt.get(origin) ?? 0, performance.now() + answer.afterMs));
       if (answer.afterMs > waitInPlaceMsMax) return { kind: 'sent-away', reason, waitMs: answer.afterMs };
     }
-    return { kind: 'failed', reason: `${reason}, after ${triesMax} tries`, unreachable: false };
+    // It is the site that is asked too often, so its other pages are not asked for either.
+    nextAt.set(origin, performance.now() + sentAwayMs);
+    return { kind: 'sent-away', reason: `${reason}, said ${triesMax} times`, waitMs: sentAwayMs };
   }
 
   async function robotsOf(origin: string): Promise<Robots | Later> {

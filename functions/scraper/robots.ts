@@ -5,7 +5,11 @@ import robotsModule from 'robots-parser';
 const robotsParser = robotsModule as unknown as typeof robotsModule.default;
 
 export const agentToken = 'BatonBot';
-export const userAgent = `${agentToken}/1.0 (catalogue monitor; obeys robots.txt)`;
+/** `contact`: where a shop asks who reads it, as a URL. */
+export function userAgent(contact: string | undefined): string {
+  const about = [...(contact === undefined ? [] : [`+${contact}`]), 'catalogue monitor', 'obeys robots.txt'];
+  return `${agentToken}/1.0 (${about.join('; ')})`;
+}
 /** RFC 9309 section 2.5 asks for at least 500 KiB to be read. */
 export const robotsBytesMax = 512 * 1024;
 const crawlDelayMsMax = 60_000; // A longer wish would hold a crawl's lease for hours.

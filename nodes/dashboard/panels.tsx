@@ -91,8 +91,8 @@ export function Sources() {
             <li key={standing.source}>
               <p>
                 <span class="name">{standing.source}</span>{' '}
-                <span class={`state${standing.isOverdue || standing.incomplete !== null ? ' bad' : ''}`}>
-                  {standing.isOverdue ? 'overdue' : standing.incomplete === null ? standing.kind : 'cut'}
+                <span class={`state${stateOf(standing) === standing.kind ? '' : ' bad'}`}>
+                  {stateOf(standing)}
                 </span>
                 <span class="quiet detail">{agedText(standing)}</span>
               </p>
@@ -104,16 +104,23 @@ export function Sources() {
     </Panel>
   );
 }
-function agedText({ kind, lastGoodAt, ageS, intervalS, incomplete }: SourceStanding): string {
-  const cut = incomplete === null ? '' : `, not whole: ${incomplete}`;
+function stateOf({ kind, isOverdue, empty, incomplete }: SourceStanding): string {
+  if (isOverdue) return 'overdue';
+  if (empty !== null) return 'empty';
+  return incomplete === null ? kind : 'cut';
+}
+function agedText({ kind, lastGoodAt, ageS, intervalS, incomplete, empty }: SourceStanding): string {
+  const wrong =
+    (empty === null ? '' : `, the last brought nothing: ${empty}`) +
+    (incomplete === null ? '' : `, not whole: ${incomplete}`);
   const what = kind === 'shop' ? 'crawl' : 'file';
   const since =
     lastGoodAt === null
       ? `no good ${what} for ${formatSpan(ageS)}`
       : `last good ${what} ${formatSpan(ageS)} ago`;
   return intervalS === null
-    ? `${since}${cut}`
-    : `${since}, one expected every ${formatSpan(intervalS)}${cut}`;
+    ? `${since}${wrong}`
+    : `${since}, one expected every ${formatSpan(intervalS)}${wrong}`;
 }
 
 export function Files() {
@@ -144,13 +151,16 @@ export function Crawls() {
       known={crawls.value}
       rows={crawls.value.value?.crawls}
       keyOf={({ source, intake }) => `${source}/${intake}`}
-      draw={({ source, status, pages, itemsSeen, itemsPublished, reason }) => ({
+      draw={({ source, status, pages, failedPages, itemsSeen, itemsPublished, reason, problem }) => ({
         name: source,
         state: status,
         isBad: status === 'failed',
-        detail:
+        detail: [
           reason ??
-          `${formatCount(pages)} pages, ${formatCount(itemsSeen)} items, ${formatCount(itemsPublished)} published`,
+            `${formatCount(pages)} pages, ${formatCount(itemsSeen)} items, ${formatCount(itemsPublished)} published`,
+          ...(failedPages === 0 ? [] : [`${formatCount(failedPages)} pages failed`]),
+          ...(problem === null ? [] : [problem]),
+        ].join(', '),
       })}
     />
   );

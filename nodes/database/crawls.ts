@@ -3,6 +3,7 @@
 import { crawlLeaseSchema } from '../../contracts/node-api.ts';
 import type { CrawlStore } from '../store.ts';
 import type { Queries } from './pool.ts';
+import { storableText } from './storable-text.ts';
 
 export function crawlQueries({ query }: Queries): CrawlStore {
   return {
@@ -22,8 +23,8 @@ export function crawlQueries({ query }: Queries): CrawlStore {
       const { crawl_id: crawlId, definition, intake, state, resumed } = row;
       return crawlLeaseSchema.parse({ crawlId, source: definition, intake, state, resumed });
     },
-    async updateCrawl(term, crawlId, { owner, leaseMs, status, state, counts, reason, waitMs }) {
-      await query('storing a crawl', 'SELECT update_crawl($1, $2, $3, $4, $5, $6, $7, $8, $9)', [
+    async updateCrawl(term, crawlId, { owner, leaseMs, status, state, counts, reason, problem, waitMs }) {
+      await query('storing a crawl', 'SELECT update_crawl($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)', [
         term,
         crawlId,
         owner,
@@ -32,6 +33,7 @@ export function crawlQueries({ query }: Queries): CrawlStore {
         state === undefined ? null : JSON.stringify(state),
         JSON.stringify(counts),
         reason ?? null,
+        problem === undefined ? null : storableText(problem),
         waitMs ?? null,
       ]);
     },

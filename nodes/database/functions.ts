@@ -46,24 +46,17 @@ export async function areInForce(client: ClientBase, own: OwnFunctions): Promise
   return order > 0 || (order === 0 && inForce.sha256 === own.sha256);
 }
 
-/** All of them or none; who calls one meanwhile gets the one before. Under the lock of the migrations. */
+/** Who calls one meanwhile gets the one before. In the transaction of the migrations, and under their lock. */
 export async function putFunctions(
   client: ClientBase,
   { release, sha256, sql }: OwnFunctions,
 ): Promise<void> {
-  await client.query('BEGIN');
-  try {
-    await client.query(sql);
-    await client.query(
-      `INSERT INTO functions_in_force (id, release, sha256) VALUES (1, $1, $2)
-       ON CONFLICT (id) DO UPDATE SET release = excluded.release, sha256 = excluded.sha256, since = clock_timestamp()`,
-      [release, sha256],
-    );
-    await client.query('COMMIT');
-  } catch (error) {
-    await client.query('ROLLBACK').catch(() => undefined); // The connection is gone, and the transaction with it.
-    throw error;
-  }
+  await client.query(sql);
+  await client.query(
+    `INSERT INTO functions_in_force (id, release, sha256) VALUES (1, $1, $2)
+     ON CONFLICT (id) DO UPDATE SET release = excluded.release, sha256 = excluded.sha256, since = clock_timestamp()`,
+    [release, sha256],
+  );
 }
 
 function compare(one: readonly number[], other: readonly number[]): number {

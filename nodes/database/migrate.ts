@@ -1,9 +1,9 @@
-// Brings schema and functions to this release, one node at a time. Never waits long for the locks of others, since their writes
-// would wait behind it, and never takes a database that is busy with it for one that is away.
-import { readdir } from 'node:fs/promises';
-import { parse } from 'node:path';
+// Brings schema and functions to this release, one node at a time and in one transaction: all of it or nothing. Never waits
+// long for the locks of others, since their writes would wait behind it, and never takes a database for one that is away
+// once it has seen that this one is of an older release.
+import { readdir, readFile } from 'node:fs/promises';
+import { join, parse } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runner } from 'node-pg-migrate';
 import { Client, type ClientConfig } from 'pg';
 import { Failure } from '../../runtime/failure.ts';
 import { areInForce, putFunctions, readFunctions, type OwnFunctions } from './functions.ts';
@@ -16,16 +16,20 @@ const lookWithinMs = 2_000;
 export const migrateWithinMs = 240_000;
 const lockWithinMs = 3_000;
 
-const lockNotAvailable = '55P03';
-const queryCanceled = '57014';
+const transactionTimeout = '25P04';
+/** lock_timeout, and statement_timeout: within a transaction the bound of that comes first, so it waited for the lock of all. */
+const waitedForLocks = new Set(['55P03', '57014']);
 
 /**
- * @throws Failure DATABASE_UNAVAILABLE or DATABASE_TIMEOUT when the database gives no answer, BUSY when others hold the locks
- * that a migration needs, and it can be tried again; Error when the database is of a version that no release takes over, or
- * when a migration fails or takes too long.
+ * @throws Failure DATABASE_UNAVAILABLE or DATABASE_TIMEOUT when the database does not say which release it is of; BUSY when it is of
+ * an older one, and this can be tried again: others hold the locks that a migration needs, or it was cut off. Error when
+ * the database is of a version that no release takes over, or when a migration fails or takes too long.
  */
-export async function migrate(options: ConnectionOptions): Promise<void> {
-  const own = await readRelease();
+export async function migrate(
+  options: ConnectionOptions,
+  { folder = migrationsFolder, withinMs = migrateWithinMs } = {},
+): Promise<void> {
+  const own = await readRelease(folder);
   const { foreign, isCurrent } = await withClient(connectionConfig(options, lookWithinMs), (client) =>
     look(client, own),
   );
@@ -34,16 +38,33 @@ export async function migrate(options: ConnectionOptions): Promise<void> {
       `the database was made by a version from before release 0.1 (migration ${foreign}), which no release takes over: use an empty database; locally, start with another --data folder, or delete this one`,
     );
   if (isCurrent) return;
-  await withClient(connectionConfig(options, migrateWithinMs), (client) => run(client, own));
+  try {
+    await withClient(connectionConfig(options, withinMs), (client) => run(client, own, withinMs));
+  } catch (cause) {
+    const { code } = cause as { code?: string };
+    if (code === transactionTimeout)
+      throw new Error(
+        `${what} was given up after ${withinMs / 1_000} s and left nothing behind: do what takes long by hand first (docs/runbook.md, "A migration that takes long")`,
+        { cause },
+      );
+    const failure = failureOf(what, cause);
+    if (!(failure instanceof Failure)) throw failure;
+    const reason = waitedForLocks.has(code ?? '') ? 'others hold locks that it needs' : 'it was cut off';
+    throw new Failure('BUSY', `${what}: ${reason}`, { cause });
+  }
 }
 
 interface Release {
-  readonly migrations: readonly string[];
+  readonly migrations: readonly { readonly name: string; readonly sql: string }[];
   readonly functions: OwnFunctions;
 }
-async function readRelease(): Promise<Release> {
-  const migrations = (await readdir(migrationsFolder)).toSorted().map((file) => parse(file).name);
-  return { migrations, functions: await readFunctions(migrations) };
+async function readRelease(folder: string): Promise<Release> {
+  const migrations = await Promise.all(
+    (await readdir(folder))
+      .toSorted()
+      .map(async (file) => ({ name: parse(file).name, sql: await readFile(join(folder, file), 'utf8') })),
+  );
+  return { migrations, functions: await readFunctions(migrations.map(({ name }) => name)) };
 }
 
 async function withClient<T>(config: ClientConfig, use: (client: Client) => Promise<T>): Promise<T> {
@@ -63,35 +84,19 @@ async function withClient<T>(config: ClientConfig, use: (client: Client) => Prom
 }
 
 /** One node at a time; the others wait for it, which holds up nobody, and then find nothing to do. */
-async function run(client: Client, own: Release): Promise<void> {
-  try {
-    await client.query("SELECT pg_advisory_lock(hashtext('baton migrations'))");
-    await client.query(`SET lock_timeout = ${lockWithinMs}`);
-    if ((await migrationsThatRan(client)).length < own.migrations.length)
-      await runner({
-        dbClient: client,
-        dir: migrationsFolder,
-        direction: 'up',
-        migrationsTable: 'migrations',
-        noLock: true,
-        log: () => undefined,
-      });
-    // In a transaction of its own: should the node end in between, the old functions run on the new schema, as they do in
-    // the nodes of the release before.
-    if (!(await areInForce(client, own.functions))) await putFunctions(client, own.functions);
-  } catch (cause) {
-    switch ((cause as { code?: string }).code) {
-      case lockNotAvailable:
-        throw new Failure('BUSY', `${what}: others hold locks that it needs`, { cause });
-      case queryCanceled:
-        throw new Error(
-          `${what} was given up after ${migrateWithinMs / 1_000} s and left nothing behind: do what takes long by hand first (docs/runbook.md, "A migration that takes long")`,
-          { cause },
-        );
-      default:
-        throw failureOf(what, cause);
-    }
+async function run(client: Client, { migrations, functions }: Release, withinMs: number): Promise<void> {
+  await client.query("SELECT pg_advisory_lock(hashtext('baton migrations'))");
+  await client.query(`SET lock_timeout = ${lockWithinMs}; SET transaction_timeout = ${withinMs}`);
+  await client.query('BEGIN');
+  await client.query(
+    'CREATE TABLE IF NOT EXISTS migrations (id serial PRIMARY KEY, name text NOT NULL, run_on timestamp NOT NULL)',
+  );
+  for (const { name, sql } of migrations.slice((await migrationsThatRan(client)).length)) {
+    await client.query(sql);
+    await client.query('INSERT INTO migrations (name, run_on) VALUES ($1, clock_timestamp())', [name]);
   }
+  if (!(await areInForce(client, functions))) await putFunctions(client, functions);
+  await client.query('COMMIT');
 }
 
 /**
@@ -104,7 +109,7 @@ async function look(
 ): Promise<{ foreign: string | undefined; isCurrent: boolean }> {
   try {
     const ran = await migrationsThatRan(client);
-    const foreign = ran.find((name, place) => place < migrations.length && name !== migrations[place]);
+    const foreign = ran.find((name, place) => place < migrations.length && name !== migrations[place]?.name);
     const isMigrated = foreign === undefined && ran.length >= migrations.length;
     return { foreign, isCurrent: isMigrated && (await areInForce(client, functions)) };
   } catch (cause) {
@@ -117,6 +122,6 @@ async function migrationsThatRan(client: Client): Promise<string[]> {
     "SELECT to_regclass('migrations') IS NOT NULL AS known",
   );
   if (tables[0]?.known !== true) return [];
-  const { rows } = await client.query<{ name: string }>('SELECT name FROM migrations ORDER BY run_on, id');
+  const { rows } = await client.query<{ name: string }>('SELECT name FROM migrations ORDER BY id');
   return rows.map(({ name }) => name);
 }

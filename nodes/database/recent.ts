@@ -20,8 +20,9 @@ export function recentQueries({ read, follow }: Queries): RecentStore {
       const rows = await read<Dated<CrawlView>>(
         'listing crawls',
         `SELECT source, intake, status, coalesce((total->>'pages')::integer, 0) AS pages,
+           coalesce((total->>'failedPages')::integer, 0) AS "failedPages",
            coalesce((total->>'itemsSeen')::integer, 0) AS "itemsSeen", coalesce((total->>'itemsPublished')::integer, 0) AS "itemsPublished",
-           reason, changed_at AS at
+           reason, problem, changed_at AS at
          FROM (SELECT * FROM crawls ORDER BY changed_at DESC LIMIT $1) AS last, sum_counts(counts, counts_before) AS total
          ORDER BY changed_at DESC`, // The last ones first: counts are summed up for those that are shown alone.
         [limit],

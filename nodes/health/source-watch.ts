@@ -56,6 +56,7 @@ export function watchSources(options: {
       metrics.sourcesJudged(standings);
       problems.say('sources', overdueWords(standings));
       problems.say('sources cut', incompleteWords(standings));
+      problems.say('sources empty', emptyWords(standings));
       problems.say(
         'sources beyond',
         isCutOff
@@ -79,24 +80,33 @@ function judged({ source, kind, ageS, intervalS, intervals, isOverdue }: SourceS
 }
 
 function overdueWords(standings: readonly SourceStanding[]): string | null {
-  const overdue = standings.filter(({ isOverdue }) => isOverdue);
-  if (overdue.length === 0) return null;
-  const some = overdue
-    .slice(0, named)
+  const overdue = standings
+    .filter(({ isOverdue }) => isOverdue)
     .map(
       ({ source, kind, ageS }) =>
         `${source} (no good ${kind === 'shop' ? 'crawl' : 'file'} for ${minutes(ageS)})`,
     );
-  const more = overdue.length > named ? [`${overdue.length - named} more`] : [];
-  return `${overdue.length === 1 ? 'a source is' : `${overdue.length} sources are`} overdue (nothing good for more than ${overdueAfterIntervals} of ${overdue.length === 1 ? 'its' : 'their'} intervals): ${[...some, ...more].join(', ')}`;
+  if (overdue.length === 0) return null;
+  return `${overdue.length === 1 ? 'a source is' : `${overdue.length} sources are`} overdue (nothing good for more than ${overdueAfterIntervals} of ${overdue.length === 1 ? 'its' : 'their'} intervals): ${first(overdue)}`;
 }
 
 function incompleteWords(standings: readonly SourceStanding[]): string | null {
-  const cut = standings.filter(({ incomplete }) => incomplete !== null);
+  const cut = standings.flatMap(({ source, incomplete }) =>
+    incomplete === null ? [] : [`${source} (${incomplete})`],
+  );
   if (cut.length === 0) return null;
-  const some = cut.slice(0, named).map(({ source, incomplete }) => `${source} (${incomplete})`);
-  const more = cut.length > named ? [`${cut.length - named} more`] : [];
-  return `${cut.length === 1 ? 'a shop is' : `${cut.length} shops are`} not crawled whole, so that items are missing and none counts as vanished: ${[...some, ...more].join(', ')}`;
+  return `${cut.length === 1 ? 'a shop is' : `${cut.length} shops are`} not crawled whole, so that items are missing and none counts as vanished: ${first(cut)}`;
+}
+
+function emptyWords(standings: readonly SourceStanding[]): string | null {
+  const nothing = standings.flatMap(({ source, empty }) => (empty === null ? [] : [`${source} (${empty})`]));
+  if (nothing.length === 0) return null;
+  return `the last crawl of ${nothing.length === 1 ? 'a shop' : `${nothing.length} shops`} brought nothing: ${first(nothing)}`;
+}
+
+function first(sources: readonly string[]): string {
+  const more = sources.length > named ? [`${sources.length - named} more`] : [];
+  return [...sources.slice(0, named), ...more].join(', ');
 }
 
 function minutes(seconds: number): string {

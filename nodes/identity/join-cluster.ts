@@ -4,6 +4,7 @@
 import { describeError, Failure } from '../../runtime/failure.ts';
 import { pause } from '../../runtime/waiting.ts';
 import type { Member } from '../../contracts/environment.ts';
+import type { Store } from '../store.ts';
 
 export interface ClusterDatabase {
   migrate(): Promise<void>;
@@ -81,6 +82,23 @@ export async function joinCluster(options: JoinOptions): Promise<Joined> {
     );
   });
   return { clusterId: remembered.clusterId, recordedTerm: 0, termAtLeast: 0, agreed };
+}
+
+/**
+ * A node that was started on trust may be elected, but writes nothing before the database has agreed: its schema may be that
+ * of an older release. @throws Failure DATABASE_UNAVAILABLE until then.
+ */
+export function claimOnceAgreed(agreed: Promise<void>, claim: Store['claim']): Store['claim'] {
+  let hasAgreed = false;
+  agreed.then(
+    () => (hasAgreed = true),
+    () => undefined, // This node is about to stop.
+  );
+  return async (wanted) => {
+    if (!hasAgreed)
+      throw new Failure('DATABASE_UNAVAILABLE', 'the database has not agreed to the start of this node yet');
+    return await claim(wanted);
+  };
 }
 
 type Answer = Omit<Joined, 'agreed'>;

@@ -179,6 +179,7 @@ test('a source that brought nothing for too long is marked, above those that did
     lastGoodAt: new Date().toISOString(),
     intervalS: 3_600,
     incomplete: null,
+    empty: null,
   };
   node.lists.sourceAges.push(
     { ...shop, source: 'late-shop', ageS: 14_400 },
@@ -205,9 +206,11 @@ test('queues, files, crawls and mails show, and a changed file shows at once', a
     intake: 4,
     status: 'running',
     pages: 12,
+    failedPages: 2,
     itemsSeen: 48,
     itemsPublished: 3,
     reason: null,
+    problem: 'https://shop.example/p/7: HTTP 403',
   });
   node.lists.mails.push({ at, mailId: 'm', kind: 'price-drop', state: 'sent', attempt: 1, detail: null });
   await open();
@@ -217,7 +220,9 @@ test('queues, files, crawls and mails show, and a changed file shows at once', a
     '0',
     '2',
   ]);
-  expect(await page.locator('.crawls li').innerText()).toContain('12 pages, 48 items, 3 published');
+  expect(await page.locator('.crawls li').innerText()).toContain(
+    '12 pages, 48 items, 3 published, 2 pages failed, https://shop.example/p/7: HTTP 403',
+  );
   expect(await page.locator('.mails li').innerText()).toContain('price-drop sent');
   const file = {
     fileId: 'f',

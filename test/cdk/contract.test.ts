@@ -136,6 +136,23 @@ describe('contract: a collector of traces', () => {
   });
 });
 
+describe('contract: whom a shop asks', () => {
+  const withContact = (scrapeContact: string) => synthesizeWith('dev', { scrapeContact });
+  test('a stage that says it has its scraper tell it, and nobody else', () => {
+    const { resources } = withContact('https://example.com/bot');
+    const told = [...deployedContract(resources, 'dev').variables].filter(
+      ([, has]) => has['BATON_SCRAPE_CONTACT'] === 'https://example.com/bot',
+    );
+    expect(told.map(([process]) => process)).toEqual(['scraper']);
+  });
+  test.each(['example.com', 'https://example.com/(bot)', 'ftp://example.com/bot'])(
+    '%s is refused by name',
+    (contact) => {
+      expect(() => withContact(contact)).toThrow(/cdk.json, stage dev: scrapeContact/);
+    },
+  );
+});
+
 /** Optional in the contract, and set on AWS all the same. */
 const optionalOnAws: Partial<Record<ProcessName, readonly string[]>> = {
   node: [

@@ -11,7 +11,7 @@ import { nodes } from '../../contracts/topology.ts';
 import { migrateWithinMs } from '../../nodes/database/migrate.ts';
 import { keepAliveEveryMs } from '../../nodes/web/live.ts';
 import { account, region } from './resolve.ts';
-import { ofType, stackOf, synthesized } from './synthesize.ts';
+import { ofType, stackOf, synthesized, synthesizeWith } from './synthesize.ts';
 
 const nodeIds = Array.from({ length: nodes.countDefault }, (_, index) => `node-${index + 1}`);
 const serviceSchema = z.object({
@@ -83,6 +83,27 @@ describe.each(['dev', 'prod'])('nodes: stage %s', (stage) => {
           DeploymentCircuitBreaker: { Enable: true, Rollback: true },
         },
       });
+  });
+
+  test('with `nodesStopped` no node runs, and each has its task definition, with the secret of the database that was restored', () => {
+    const databaseSecretArn =
+      'arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-restored-abcdef';
+    const stopped = stackOf(
+      synthesizeWith('dev', { nodesStopped: true, databaseSecretArn }),
+      'nodes',
+    ).resources;
+    expect(
+      ofType(stopped, 'AWS::ECS::Service').map(({ Properties }) => {
+        const { ServiceName, DesiredCount } = serviceSchema.parse(Properties);
+        return [ServiceName, DesiredCount];
+      }),
+    ).toEqual([...nodeIds.map((id) => [id, 0]), ['ftp', 1]]);
+    const definitions = ofType(stopped, 'AWS::ECS::TaskDefinition').map(({ Properties }) =>
+      JSON.stringify(Properties),
+    );
+    expect(
+      definitions.filter((text) => text.includes(`secretsmanager:${databaseSecretArn}#password`)),
+    ).toHaveLength(3);
   });
 
   test('each node has a zone of its own', () => {

@@ -97,7 +97,7 @@ async function nodeLines(): Promise<string[]> {
 async function sourceLines(): Promise<string[]> {
   const lines: string[] = [];
   const logger = createLogger({ process: 'node-1', write: (line) => lines.push(line) });
-  const age = { kind: 'shop' as const, lastGoodAt: null, intervalS: 3_600, incomplete: null };
+  const age = { kind: 'shop' as const, lastGoodAt: null, intervalS: 3_600, incomplete: null, empty: null };
   const looked = watchSources({
     store: {
       sourceAges: async () => [

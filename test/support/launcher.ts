@@ -34,6 +34,7 @@ export async function startLauncher() {
       transfer: notHere,
       restart: notHere,
       recover: notHere,
+      sql: notHere,
       down: () => void done.push('down'),
     },
   );

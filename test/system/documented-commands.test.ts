@@ -4,6 +4,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -160,6 +161,19 @@ const inShell: Try = async (command) => {
   expect(JSON.parse(stdout)).toMatchObject({ about: 'files', source: 'acme' });
 };
 
+/** At the demo shop of this system, which has a port of its own. */
+const atShop: Try = async (command) => {
+  const shop = new URL(system.ready.demoShop ?? '').host;
+  const file = join(system.folder, 'shop.json');
+  await writeFile(
+    file,
+    readFileSync(`${root}/docs/examples/shop.json`, 'utf8').replace('127.0.0.1:7430', shop),
+  );
+  const here = command.replaceAll('127.0.0.1:7430', shop).replace('docs/examples/shop.json', file);
+  const { stdout } = await run(process.execPath, [`${root}/emulator/cli.ts`, ...wordsOf(here)]);
+  expect(stdout).toMatch(/Items \([15]\)\n[^]*Problems \(0\)\n/);
+};
+
 /** Minutes long: CI has a step for it. */
 const inStep =
   (step: string): Try =>
@@ -180,6 +194,9 @@ const not =
   (why: string): Try =>
   async () =>
     why;
+const sqlInContainer = not(
+  'test/integration/database/sql-by-hand.test.ts runs the module that it runs, out of containers',
+);
 const recoversInContainer = not(
   'test/system/node-recover.test.ts runs the module that it runs, out of containers',
 );
@@ -206,6 +223,18 @@ const tried: Readonly<Record<string, Try>> = {
     const { stdout } = await system.baton('open');
     const opened = await fetch(stdout.trim(), { redirect: 'manual' });
     expect([opened.status, opened.headers.get('set-cookie')]).toEqual([303, expect.any(String)]);
+  },
+  'npm run baton -- source try http://127.0.0.1:7430/p/LAM-001 --private-shop 127.0.0.1:7430': atShop,
+  'npm run baton -- source try docs/examples/shop.json --private-shop 127.0.0.1:7430': atShop,
+  'npm run baton -- source put docs/examples/shop.json': onSystem,
+  'npm run baton -- source list': async (command) => {
+    await onSystem(command);
+    expect((await system.baton('source', 'list')).stdout).toMatch(/my-shop +shop/);
+  },
+  'npm run baton -- source delete my-shop --yes': async (command) => {
+    await onSystem(command);
+    expect((await system.baton('source', 'list')).stdout).not.toContain('my-shop');
+    expect(await system.baton('source', 'delete', 'my-shop', '--yes')).toMatchObject({ code: 1 });
   },
   'npm run baton -- nodes': onSystem,
   'npm run baton -- kill leader': onSystem,
@@ -246,6 +275,8 @@ const tried: Readonly<Record<string, Try>> = {
   'npm run baton -- down': async () => {
     expect((await system.baton('down')).code).toBe(0);
   },
+  'npm run baton -- sql "SELECT release, since FROM functions_in_force"': onSystem,
+  'npm run baton -- up --restored': not('test/system/restored.test.ts runs it'),
   'npm run simulate -- --elections 2000 --seed 7': plainly,
   'npm run chaos -- --minutes 1': inStep('npm run --silent chaos -- --minutes 1'),
   'npm run baton -- doctor': plainly,
@@ -281,6 +312,12 @@ const tried: Readonly<Record<string, Try>> = {
   'docker compose -f emulator/compose.yaml run --rm --no-deps node-3 node nodes/recover.ts':
     recoversInContainer,
   'docker compose -f emulator/compose.yaml start node-3': recoversInContainer,
+  'docker compose -f emulator/compose.yaml run --rm --no-deps node-1 node nodes/sql.ts --yes "SELECT release, since FROM functions_in_force"':
+    sqlInContainer,
+  'docker compose -f emulator/compose.yaml stop node-1 node-2 node-3': sqlInContainer,
+  'docker compose -f emulator/compose.yaml run --rm --no-deps node-1 node nodes/sql.ts --yes --file nodes/database/restored.sql':
+    sqlInContainer,
+  'docker compose -f emulator/compose.yaml start node-1 node-2 node-3': sqlInContainer,
   'aws lambda invoke --endpoint-url http://127.0.0.1:PORT --function-name redirect --cli-binary-format raw-in-base64-out --payload file://test/support/events/function-url.json answer.json':
     not('CI has no AWS CLI; whatever invokes a function here uses the same API'),
 };

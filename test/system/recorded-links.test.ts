@@ -38,6 +38,8 @@ beforeAll(async () => {
       itemPartitions: 1,
       timeouts: nodes,
       links: false, // The recorder stands in their place.
+      privateShops: [],
+      contact: undefined,
       awsEndpoint: undefined,
       lambdaEndpoint: undefined,
       collector: {},

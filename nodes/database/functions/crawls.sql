@@ -47,7 +47,7 @@ END $$;
 
 -- Without a state it renews the lease and changes nothing else. `wait_ms`: so long nobody may take it, a day at most.
 CREATE OR REPLACE FUNCTION update_crawl(given_term bigint, crawl uuid, given_owner text, lease_ms integer, new_status text, new_state json, new_counts jsonb,
-  new_reason text, wait_ms bigint)
+  new_reason text, new_problem text, wait_ms bigint)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   found_crawl crawls;
@@ -69,6 +69,8 @@ BEGIN
     RETURN;
   END IF;
   UPDATE crawls SET status = new_status, begun = true, counts = new_counts, changed_at = clock_timestamp(), reason = new_reason,
+    -- A run knows its own alone.
+    problem = coalesce(new_problem, problem),
     not_before = CASE WHEN new_status = 'paused' AND wait_ms > 0 THEN clock_timestamp() + least(wait_ms, 86400000) * interval '1 ms' END,
     lease_until = CASE new_status WHEN 'running' THEN clock_timestamp() + lease_ms * interval '1 ms' ELSE NULL END
     WHERE crawls.crawl_id = crawl;

@@ -13,7 +13,7 @@ DECLARE
 BEGIN
   PERFORM hold_fence(given_term);
   -- Those who open files of one source do it one after the other, or a new file would be entered twice.
-  SELECT sources.* INTO source FROM sources WHERE sources.name = given_source FOR UPDATE;
+  SELECT sources.* INTO source FROM sources WHERE sources.name = given_source AND sources.deleted_at IS NULL FOR UPDATE;
   -- A crawl that is over has been read, and its messages were taken.
   is_off := crawl_intake IS NULL AND NOT coalesce((source.definition->>'enabled')::boolean, true);
   SELECT files.* INTO known FROM files WHERE files.name = given_name AND files.size = given_size AND files.modified_at = given_modified_at FOR UPDATE;

@@ -1,4 +1,3 @@
--- Up Migration
 -- Who may write: the cluster, its members, and the term that every write holds. PostgreSQL 18 is the minimum (RETURNING old).
 -- Forward only, in this file and in all others: a later release first adds, and the one after it takes away. Times are the
 -- database's own: no client's clock decides about a lease, a due mail or a crawl. Functions are in nodes/database/functions;

@@ -1,4 +1,3 @@
--- Up Migration
 -- Sources, their items with every version, and the feed of what changed. The statement that writes items is
 -- nodes/database/write-items.ts.
 
@@ -15,7 +14,10 @@ CREATE TABLE sources (
   -- json, not jsonb: that one refuses texts with half a surrogate pair, as a page may have them.
   crawl_state json,
   -- From when its interval is expected of it: it was entered, switched on again, or given another one.
-  active_since timestamptz NOT NULL DEFAULT clock_timestamp()
+  active_since timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- Deleted, and without items from when on: the row stays, or versions would begin anew and be taken for those of old.
+  deleted_at timestamptz,
+  emptied_at timestamptz
 );
 
 CREATE TABLE items (

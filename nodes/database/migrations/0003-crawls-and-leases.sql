@@ -1,4 +1,3 @@
--- Up Migration
 -- Crawls, which a worker takes, goes on with and ends, and named leases for whatever else one at a time may do.
 
 CREATE TABLE crawls (
@@ -14,7 +13,10 @@ CREATE TABLE crawls (
   -- Of the present run, and of the runs before it: a worker counts from 0.
   counts jsonb NOT NULL DEFAULT '{}',
   counts_before jsonb NOT NULL DEFAULT '{}',
+  -- Why it is paused, or was not whole.
   reason text,
+  -- What went wrong first with a page, in the last run in which anything did.
+  problem text,
   changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   -- Before it nobody takes the crawl: what Retry-After and Crawl-delay asked for outlives the worker.
   not_before timestamptz,

@@ -1,4 +1,3 @@
--- Up Migration
 -- Files of partners and crawls: the ledger, and rows that are staged until nodes/database/files.ts applies them.
 
 -- The ledger: one row per file as the FTP server shows it, opened before the upload.

@@ -1,4 +1,3 @@
--- Up Migration
 -- Watches, what their owners are to be told (notices), and the mails that tell it.
 
 CREATE TABLE watches (

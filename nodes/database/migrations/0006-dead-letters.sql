@@ -1,4 +1,3 @@
--- Up Migration
 -- Dead letters that people can work with: the leader moves them here from the *.dead queues, each stored before it is
 -- acknowledged. docs/decisions/0034 says why they do not stay in RabbitMQ.
 

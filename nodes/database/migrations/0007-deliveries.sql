@@ -1,4 +1,3 @@
--- Up Migration
 -- How messages came to their rows, for `baton trace`. Noted by the leader after its answer, beside the write: a crash may
 -- lose the last half second of it, never a row of items.
 

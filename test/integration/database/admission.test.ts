@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { Member } from '../../../contracts/environment.ts';
 import { openDatabase } from '../../../nodes/database/database.ts';
-import { joinCluster, type JoinOptions } from '../../../nodes/identity/join-cluster.ts';
+import { migrate } from '../../../nodes/database/migrate.ts';
+import { claimOnceAgreed, joinCluster, type JoinOptions } from '../../../nodes/identity/join-cluster.ts';
 import { makeFirstVoteFile, openVoteFile, readIdentity } from '../../../nodes/identity/vote-file.ts';
 import { Failure } from '../../../runtime/failure.ts';
 import { makeCertificates } from '../../support/certificates.ts';
@@ -168,6 +170,64 @@ test('a migration that others hold up is tried again, and no node votes or holds
   const { rows } = await client.query("SELECT name FROM migrations WHERE name = '0007-deliveries'");
   expect(rows).toHaveLength(1);
 });
+
+/** The migrations of this release, and one more for each of these texts. */
+async function laterRelease(...texts: string[]): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'baton-test-migrations-'));
+  await cp(fileURLToPath(new URL('../../../nodes/database/migrations', import.meta.url)), folder, {
+    recursive: true,
+  });
+  for (const [index, text] of texts.entries()) await writeFile(join(folder, `090${index}-later.sql`), text);
+  onTestFinished(() => rm(folder, { recursive: true }));
+  return folder;
+}
+const schemaOf = async (client: Client): Promise<unknown> =>
+  (
+    await client.query(`SELECT (SELECT count(*) FROM migrations WHERE name LIKE '09%') AS later,
+      (SELECT release[1] FROM functions_in_force) AS functions, to_regclass('later') AS relation`)
+  ).rows;
+const ofThisRelease = [{ later: '0', functions: 7, relation: null }];
+
+test.each([
+  { of: 'one file', texts: ['CREATE TABLE later (); SELECT pg_sleep(1.5); SELECT pg_sleep(1.5);'] },
+  { of: 'two files', texts: ['CREATE TABLE later (); SELECT pg_sleep(1.5);', 'SELECT pg_sleep(1.5);'] },
+])(
+  'a migration of $of that takes too long ends the start of its node, and leaves nothing behind',
+  async ({ texts }) => {
+    const { node, options, connect } = await databases.another();
+    const database = node('node-1');
+    const { clusterId } = await database.cluster('test');
+    const folder = await laterRelease(...texts);
+    const start = join1(
+      { ...database, migrate: () => migrate(options('node-1'), { folder, withinMs: 2_000 }) },
+      { remembered: { clusterId, generation: 1, term: 0, abstaining: false } }, // With which it would vote, were the database away.
+    );
+    await expect(start).rejects.toThrow(/given up after 2 s .* "A migration that takes long"/);
+    expect(await schemaOf(await connect())).toEqual(ofThisRelease);
+  },
+);
+
+test('a node whose migration is cut off does not start on the old schema, and migrates when it may', async () => {
+  const { node, options, connect } = await databases.another();
+  const [database, client] = [node('node-1'), await connect()];
+  const { clusterId } = await database.cluster('test');
+  const folder = await laterRelease('CREATE TABLE later (); SELECT pg_sleep(2);');
+  const said: string[] = [];
+  const joined = join1(
+    { ...database, migrate: () => migrate(options('node-1'), { folder }) },
+    {
+      remembered: { clusterId, generation: 1, term: 0, abstaining: false },
+      report: (detail) => said.push(detail),
+    },
+  );
+  const cut =
+    'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE $1 AND datname = current_database()';
+  await expect.poll(async () => (await client.query(cut, ['CREATE TABLE later%'])).rowCount).toBe(1);
+  await expect.poll(() => said).toEqual([expect.stringMatching(/^the database is busy: .*it was cut off/)]);
+  expect(await schemaOf(client)).toEqual(ofThisRelease);
+  expect(await joined).toMatchObject({ clusterId, recordedTerm: null });
+  expect(await schemaOf(client)).toEqual([{ later: '1', functions: 900, relation: 'later' }]);
+}, 30_000);
 
 test('the cluster id is made once by whoever asks first, and another cluster name is refused with both', async () => {
   const { node } = await databases.fresh();
@@ -375,8 +435,14 @@ test('admission: a node that was started without the database is stopped when it
       remembered: { clusterId, generation: 1, term, abstaining },
       setVoteFileAside: () => void (asides += 1),
     });
+    const claim = claimOnceAgreed(joined.agreed, (wanted) => database.store.claim(wanted));
+    await expect(claim({ term: 1, holder: 'node-1/boot-1' })).rejects.toMatchObject({
+      code: 'DATABASE_UNAVAILABLE',
+    });
     expect(await joined.agreed.then(() => 'agrees', String)).toMatch(said);
     expect(asides).toBe(asidesMade);
+    const claimed = await claim({ term: 1, holder: 'node-1/boot-1' }).catch((error: unknown) => error);
+    expect(claimed).toMatchObject(asidesMade === 0 ? { kind: 'claimed' } : { code: 'DATABASE_UNAVAILABLE' });
   }
 });
 

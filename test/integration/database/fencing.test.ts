@@ -47,10 +47,14 @@ test('fencing: every other fenced write is refused in an old term too', async ()
   const staged = [row('a', 1)];
   await store.stageRows(id, stage(opened, staged));
   const crawl = await store.takeCrawl(1, { owner: 'w', leaseMs: 60_000, source: 'shop' });
+  await store.putSource(1, partner('deleted'));
+  await store.deleteSource(1, 'deleted');
   await store.claim({ term: 2, holder: other });
   // The compiler asks for each: a write that is not here does not compile.
   const writes: Readonly<Record<Exclude<Fenced, 'writeBatch' | 'sweep'>, () => Promise<unknown>>> = {
     putSource: () => store.putSource(1, partner('p')),
+    deleteSource: () => store.deleteSource(1, 'shop'),
+    emptyDeletedSource: () => store.emptyDeletedSource(1, 10),
     putWatch: () => store.putWatch(1, { email: 'a@example.test', about: 'prices', source: null, sku: null }),
     deleteWatch: () => store.deleteWatch(1, id),
     takeCrawl: () => store.takeCrawl(1, { owner: 'w', leaseMs: 1_000 }),

@@ -17,6 +17,8 @@ export interface FreshDatabase {
   readonly store: Store;
   /** Another node on the same database, with connections of its own. */
   readonly node: (name: string) => Database;
+  /** How a node connects. */
+  readonly options: (name: string) => ConnectionOptions;
   /** What the store asks through, for a test that has to come between two of its statements. */
   readonly pool: () => Queries;
   /** A bare connection, for what a test does or looks at beside the code under test. */
@@ -65,6 +67,7 @@ export function useDatabases() {
       url: at,
       store: node('node-1').store,
       node,
+      options: (name) => optionsOf(at, name),
       pool() {
         const pool = openPool(optionsOf(at, 'node-1'));
         opened.push(pool);

@@ -64,6 +64,26 @@ test('a shop whose last finished crawl did not read all of it says why, until on
   expect(await incomplete()).toMatchObject({ shop: null });
 });
 
+test('a shop whose last finished crawl brought nothing says what went wrong, until one brings something', async () => {
+  const { store } = await leading();
+  await store.putSource(1, shop('shop', { everySeconds: hour }));
+  const empty = async () => (await judgeSources(store)).standings[0]?.empty;
+  expect(await empty()).toBeNull();
+  const nothing = { pages: 0, failedPages: 1, itemsSeen: 0 };
+  await crawl(store, 'paused', nothing, 'the queue is deep', 'https://shop.example/: HTTP 403');
+  await crawl(store, 'finished', { pages: 0, itemsSeen: 0 });
+  expect(await empty()).toBe('https://shop.example/: HTTP 403');
+  expect((await store.recentCrawls(1))[0]).toMatchObject({
+    failedPages: 1,
+    reason: null,
+    problem: 'https://shop.example/: HTTP 403',
+  });
+  await crawl(store, 'finished', { itemsSeen: 0 });
+  expect(await empty()).toBe('no page shows an item');
+  await crawl(store, 'finished', {}, undefined, 'https://shop.example/p/7: HTTP 500');
+  expect(await empty()).toBeNull();
+});
+
 test('an applied file makes a partner young again; a rejected one does not, nor one of another source', async () => {
   const { store, connect } = await leading();
   for (const name of ['acme', 'acme-two'])
@@ -170,6 +190,7 @@ async function crawl(
   status: CrawlUpdate['status'],
   counted: Partial<CrawlUpdate['counts']>,
   reason?: string,
+  problem?: string,
 ): Promise<void> {
   const counts = { pages: 2, notModified: 0, failedPages: 0, itemsSeen: 20, itemsPublished: 5, ...counted };
   const lease = await store.takeCrawl(1, { owner: 'one', leaseMs: 60_000, source: 'shop' });
@@ -180,5 +201,6 @@ async function crawl(
     state: { zstd: '' },
     counts,
     ...(reason === undefined ? {} : { reason }),
+    ...(problem === undefined ? {} : { problem }),
   });
 }

@@ -59,6 +59,8 @@ const start = async (): Promise<System> => {
       itemPartitions: 1,
       timeouts: { heartbeatMs: 50, electionTimeoutMs: 300 },
       links: false,
+      privateShops: [],
+      contact: undefined,
       awsEndpoint: undefined,
       lambdaEndpoint: undefined,
       collector: {},

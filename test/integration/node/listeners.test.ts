@@ -71,10 +71,11 @@ async function internal(path: string, body: unknown, headers: Record<string, str
     headers: { 'baton-api-version': '1', 'content-type': 'application/json', ...headers },
     body: typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body),
   });
+  const text = await answer.body.text();
   return {
     status: answer.statusCode,
     headers: answer.headers,
-    json: (await answer.body.json()) as Record<string, unknown>,
+    json: (text === '' ? {} : JSON.parse(text)) as Record<string, unknown>,
   };
 }
 const item = {
@@ -225,10 +226,20 @@ test('mutual TLS: a caller without a certificate reaches no route', async () => 
   ).rejects.toThrow(/certificate|socket|closed|ECONNRESET/i);
   await bare.close();
 });
+test('a caller of a newer release: the fields and events that this one does not know are ignored', async () => {
+  const sent = { ...batch(item), later: 1 };
+  expect(await internal('/internal/batches', sent)).toMatchObject({ status: 200 });
+  const known = { at: new Date().toISOString(), process: 'deliver', type: 'problem', code: 'A', detail: 'b' };
+  const events = [
+    { ...known, type: 'something.later' },
+    { ...known, later: 1 },
+  ];
+  expect(await internal('/internal/events', { events })).toMatchObject({ status: 204 });
+});
 test('a newer api version and a body over the limit are refused with their codes', async () => {
   expect(await internal('/internal/batches', batch(item), { 'baton-api-version': '2' })).toMatchObject({
     status: 400,
-    json: { code: 'VERSION_UNSUPPORTED' },
+    json: { code: 'API_VERSION_UNSUPPORTED' },
   });
   expect(await internal('/internal/batches', Buffer.alloc(13 * 1024 * 1024, ' '))).toMatchObject({
     status: 413,

@@ -22,8 +22,16 @@ beforeAll(async () => {
     reason: 'row 2: 4 columns',
     movedTo: 'rejected/partner.csv',
   });
-  const counts = { pages: 3, itemsSeen: 2, itemsPublished: 1 };
-  node.lists.crawls.push({ at, source: 'shop', intake: 1, status: 'paused', ...counts, reason: null });
+  const counts = { pages: 3, failedPages: 1, itemsSeen: 2, itemsPublished: 1 };
+  node.lists.crawls.push({
+    at,
+    source: 'shop',
+    intake: 1,
+    status: 'paused',
+    ...counts,
+    reason: null,
+    problem: 'https://shop.example/: HTTP 403',
+  });
   node.lists.mails.push({ at, mailId: '1', kind: 'digest', state: 'sent', attempt: 1, detail: null });
   node.lists.sourceAges.push({
     source: 'shop',
@@ -32,6 +40,7 @@ beforeAll(async () => {
     ageS: 90,
     intervalS: 60,
     incomplete: null,
+    empty: null,
   });
 });
 afterAll(() => node?.stop());

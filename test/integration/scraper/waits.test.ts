@@ -67,6 +67,24 @@ it('wait: a page that sends us away each time is given up, and the others are re
   expect(world.file.map(({ sku }) => sku)).toEqual(['B']);
 });
 
+it('wait: a site that answers 429 and names no time is left alone for minutes, not asked for page after page', async () => {
+  vi.useFakeTimers({
+    toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'],
+  });
+  const pages = Array.from({ length: 100 }, (_, index) => `/p/${index}`);
+  const { world, run } = simulateShop((path) => {
+    if (path === '/robots.txt') return undefined;
+    return path === '/' ? linkPage(pages) : sentAway(5);
+  });
+  expect(await inFakeTime(run(300_000))).toMatchObject({
+    kind: 'paused',
+    reason: 'HTTP 429, come back in 5 s, said 3 times',
+    waitMs: 300_000,
+  });
+  expect(world.updates.at(-1)).toMatchObject({ status: 'paused', waitMs: 300_000 });
+  expect(world.requests.filter(({ path }) => path.startsWith('/p/'))).toHaveLength(3);
+});
+
 it('wait: with a Crawl-delay of 60 s a crawl keeps its lease from page to page, and its pace', async () => {
   vi.useFakeTimers({
     toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'],

@@ -59,6 +59,20 @@ test.for(['sync', 'deposited', 'retry', 'export'] as const)(
   },
 );
 
+const notRead = new Failure('API_VERSION_UNSUPPORTED', 'this node reads 1');
+test.for(['sync', 'deposited', 'retry', 'export'] as const)(
+  'a command %s at nodes that do not read its calls waits, and a person is told',
+  async (kind) => {
+    const { run, edges, published } = world();
+    edges.answer = () => {
+      throw notRead;
+    };
+    await run(command(kind));
+    expect(published.map(({ routingKey }) => routingKey)).toEqual(['files.retry']);
+    expect(edges.events).toMatchObject([{ type: 'problem', code: 'API_VERSION_UNSUPPORTED' }]);
+  },
+);
+
 test.for(['retry', 'export'] as const)(
   'an hour after its first try a command %s is a dead letter, with what stood in its way last',
   async (kind) => {

@@ -121,6 +121,16 @@ describe('mails', () => {
     ]);
   });
 
+  it.each([
+    ['tells a person', new Failure('API_VERSION_UNSUPPORTED', 'this node reads 1'), 1],
+    ['tells a person', { kind: 'a later kind' }, 1],
+    ['tells nobody', new Failure('NO_LEADER', 'nobody leads'), 0],
+  ])('mails: a claim that waits %s: %s', async (_, claim, problems) => {
+    const { run, edges } = world({ claim });
+    expect(await run()).toEqual({ ...counted, waiting: 1 });
+    expect(edges.events.map(({ type }) => type)).toEqual(Array(problems).fill('problem'));
+  });
+
   it('mails: a mail that might not be ended in time is not claimed', async () => {
     const { run, calls, published } = world();
     expect(await run([due], { budgetMs: 629_000 })).toEqual({ ...counted, waiting: 1 });

@@ -32,6 +32,7 @@ describe('JSON-LD', () => {
       next: null,
       links: [],
       cut: null,
+      unanswered: [],
     });
   });
 
@@ -425,7 +426,14 @@ describe('microdata, OpenGraph, selectors, sitemap', () => {
 
   it('page: text that is no page at all yields nothing and throws nothing', () => {
     for (const html of ['', 'plain words', '<<<>>>&&&', '\u0000\u0001', '<p>'.repeat(1_000)])
-      expect(read(html)).toEqual({ items: [], problems: [], next: null, links: [], cut: null });
+      expect(read(html)).toEqual({
+        items: [],
+        problems: [],
+        next: null,
+        links: [],
+        cut: null,
+        unanswered: [],
+      });
   });
 
   it.each([

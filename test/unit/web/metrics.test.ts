@@ -86,7 +86,14 @@ test('what nobody can tell is left out, and that the database or the broker is a
 
 test('a source that is switched off is told no more', async () => {
   const metrics = new Metrics();
-  const standing = { kind: 'shop', lastGoodAt: null, intervalS: 60, intervals: 5, incomplete: null } as const;
+  const standing = {
+    kind: 'shop',
+    lastGoodAt: null,
+    intervalS: 60,
+    intervals: 5,
+    incomplete: null,
+    empty: null,
+  } as const;
   metrics.sourcesJudged([
     { ...standing, source: 'late', ageS: 300, isOverdue: true },
     { ...standing, source: 'rests', ageS: 300, isOverdue: true },

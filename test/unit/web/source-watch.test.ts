@@ -18,6 +18,7 @@ const age = (source: string, ageS: number): SourceAge => ({
   ageS,
   intervalS: hour,
   incomplete: null,
+  empty: null,
 });
 function watched(ages: () => Promise<SourceAge[]>) {
   const [problems, events, reports] = [new Problems(), [] as EventDraft[], [] as unknown[]];
@@ -69,6 +70,20 @@ test('shops that are not crawled whole are said with the reason, overdue or not'
   ages = [age('large', 60)];
   await vi.advanceTimersByTimeAsync(60_000);
   expect(problems.list()).toEqual([]);
+  watch.close();
+});
+
+test('shops whose last crawl brought nothing are said with the reason, before they are overdue', async () => {
+  const refused = 'https://shop.example/: HTTP 403';
+  let ages: SourceAge[] = [{ ...age('blocked', 60), empty: refused }, age('small', 60)];
+  const { problems, watch } = watched(async () => ages);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(problems.list()).toEqual([`the last crawl of a shop brought nothing: blocked (${refused})`]);
+  ages = ['a', 'b', 'c', 'd', 'e'].map((name) => ({ ...age(name, 60), empty: 'gone' }));
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(problems.list()).toEqual([
+    'the last crawl of 5 shops brought nothing: a (gone), b (gone), c (gone), 2 more',
+  ]);
   watch.close();
 });
 
