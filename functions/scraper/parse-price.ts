@@ -1,5 +1,5 @@
-// Prices as shops write them ("£51.77", "1.234,56 €", "statt 99 € nur 79 €") to numbers. Pure; never guesses a price that is
-// not there. Each text is shortened before a pattern sees it: what a shop writes does not decide how long that takes.
+// Prices as shops write them ("£51.77", "1.234,56 €", "statt 99 € nur 79 €") to numbers. Pure; never guesses a price that is not
+// there. Each text is shortened before a pattern sees it: what a shop writes does not decide how long that takes.
 import { prefer } from './prefer.ts';
 import type { RawPrice } from './raw-item.ts';
 
@@ -198,7 +198,10 @@ function amountsIn(text: string): Amount[] {
     });
 }
 
-/** A mark is that of the amount it touches; of two, of the nearer one: "5 £9.99" are £9.99. The lower end of a range has that of the upper. */
+/**
+ * A mark is that of the amount it touches; of two, of the nearer one: "5 £9.99" are £9.99. The lower end of a range has that of
+ * the upper.
+ */
 function giveMarks(text: string, amounts: readonly Amount[], marks: readonly Mark[]): void {
   for (const mark of marks) {
     const before = amounts.findLast(
