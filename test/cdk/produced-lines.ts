@@ -81,7 +81,10 @@ async function nodeLines(): Promise<string[]> {
     .catch(() => undefined);
   const tells = jobsOf({
     nodeId: 'node-1',
-    store: { sweep: () => Promise.resolve({ swept: 0 }) } as Partial<Store> as Store,
+    store: {
+      sweep: () => Promise.resolve({ swept: 0 }),
+      writeOutage: () => undefined,
+    } as Partial<Store> as Store,
     broker: {} as BrokerClient,
     deliveries: new Deliveries(),
     itemPartitions: 1,

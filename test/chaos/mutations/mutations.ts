@@ -61,7 +61,7 @@ export const pathMutations: readonly PathMutation[] = [
   {
     safeguard: 'a crawl file sets right what its messages left otherwise',
     file: 'nodes/database/files.ts',
-    edits: [{ find: 'file.isCrawl ? await setCrawlRight(', replace: 'false ? await setCrawlRight(' }],
+    edits: [{ find: 'if (file.isCrawl) await setCrawlRight(', replace: 'if (false) await setCrawlRight(' }],
     by: 'test',
     test: 'test/integration/scraper/deaths.test.ts',
   },
