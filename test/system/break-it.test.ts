@@ -30,6 +30,7 @@ const stateOf = async (name: string): Promise<string | undefined> =>
 const seen: Readonly<Record<string, (said: string, leader: string | null) => Promise<unknown>>> = {
   status: async (said, leader) => expect(said).toContain(`${leader} leads in term`),
   nodes: async (said) => expect(said.match(/^\W*node-\d /gm)).toHaveLength(3),
+  history: async (said, leader) => expect(said).toContain(leader),
   'kill leader': async (said, leader) => {
     expect(said).toContain(`killed ${leader} (pid`);
     await anotherLeads(leader);
