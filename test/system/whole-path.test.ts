@@ -3,7 +3,7 @@
 // it goes on while the leader and every service is killed. One system for the whole file, in the order of the tests.
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -92,6 +92,13 @@ describe('the whole path', () => {
     await system.drop(
       'demo-partner_today.csv',
       '\ufeffsku,title,price,currency,inStock\r\np1,First,10.50,EUR,true\r\np2,Second,20,EUR,false\r\n',
+    );
+    // As if nothing had been written to it for a minute: the next tick takes it.
+    const aMinuteAgo = new Date(Date.now() - 60_000);
+    await utimes(
+      join(system.folder, '.baton', 'data', 'ftp', 'in', 'demo-partner_today.csv'),
+      aMinuteAgo,
+      aMinuteAgo,
     );
     const { items: rows } = await eventually(
       'two rows',
