@@ -28,6 +28,6 @@ async function showHistory({ json, ...place }: Place & { json: boolean }): Promi
 
 const historyText = (history: readonly LeaderView[]): string =>
   table(
-    ['SINCE', 'NODE', 'TERM', 'WHY'],
+    ['SINCE (UTC)', 'NODE', 'TERM', 'WHY'],
     history.map(({ at, node, term, reason }) => [timeText(at), node, term, reason]),
   );

@@ -13,7 +13,7 @@ import { describeIssues, issuesOf } from '../../runtime/issues.ts';
 import { CommandError, exitCodes, orFailed, type Finish } from './exit-codes.ts';
 import { withLeader } from './leader-api.ts';
 import { contactOption, dataOption, jsonOption, notEmpty, privateShopOption } from './options.ts';
-import { table } from './table.ts';
+import { table, timeText } from './table.ts';
 import { targetOption, type Place } from './target.ts';
 
 interface TryOptions {
@@ -67,10 +67,12 @@ async function list({ json, ...place }: Place & { json: boolean }): Promise<numb
     else
       print(
         table(
-          ['name', 'kind', 'last good', 'state'],
+          ['NAME', 'KIND', 'LAST GOOD (UTC)', 'STATE'],
           sources.map((source) => {
             const standing = standings.find((one) => one.source === source.name);
-            return [source.name, source.kind, standing?.lastGoodAt ?? '', stateOf(source, standing)];
+            const lastGoodAt = standing?.lastGoodAt ?? null;
+            const at = lastGoodAt === null ? '-' : timeText(lastGoodAt);
+            return [source.name, source.kind, at, stateOf(source, standing)];
           }),
         ),
       );
