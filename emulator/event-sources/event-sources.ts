@@ -15,8 +15,7 @@ import type { BrokerAddress } from '../../runtime/amqps.ts';
 import { credentials } from '../local-aws.ts';
 import { reachableQueueUrl } from '../services/aws/queue-url.ts';
 import { createInvokeClient } from './invoke-client.ts';
-import type { EventSource, MappingCounts } from './event-source.ts';
-import { startRabbitmqMapping } from './rabbitmq.ts';
+import { startRabbitmqMapping, type EventSource, type MappingCounts } from './rabbitmq.ts';
 import { startSchedule, type Schedule } from './schedule.ts';
 import { startSqsMapping } from './sqs.ts';
 

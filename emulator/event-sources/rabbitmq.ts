@@ -12,10 +12,8 @@ import { backOffMs, pause, type BackOff } from '../../runtime/waiting.ts';
 import { accountId } from '../local-aws.ts';
 import { requestBytesMax } from '../lambda/limits.ts';
 import { type InvokeClient, type InvokeOutcome } from './invoke-client.ts';
-import { answerWithinMs, runMapping, type EventSource, type MappingRun } from './event-source.ts';
-import { takeBatch } from './rabbitmq-batch.ts';
 import { openQueueFeed, type Delivery, type QueueFeed } from './rabbitmq-feed.ts';
-import { eventJson, type EventOrigin } from './rabbitmq-event-body.ts';
+import { eventJson, recordsThatFit, type EventOrigin } from './rabbitmq-event-body.ts';
 
 export interface RabbitmqMapping {
   readonly function: string;
@@ -28,6 +26,19 @@ export interface RabbitmqMapping {
   /** Undefined: without end. */
   readonly triesMax?: number | undefined;
 }
+export interface MappingCounts {
+  readonly invocations: number;
+  /** Number of messages that a function has handled. */
+  readonly handled: number;
+  readonly failures: number;
+  readonly refused: number;
+}
+export interface EventSource {
+  readonly name: string;
+  counts(): MappingCounts;
+  /** Lets a running invocation end for a moment; what is not acknowledged goes back to the queue. */
+  close(): Promise<void>;
+}
 
 const brokerArn = `arn:aws:mq:local:${accountId}:broker:baton:b-00000000-0000-0000-0000-000000000000`;
 const connectBackOff: BackOff = { firstMs: 100, msMax: 3_000 };
@@ -35,6 +46,8 @@ const retryBackOff: BackOff = { firstMs: 200, msMax: 15_000 };
 /** A second batch waits in memory while the first runs; more would only be taken from other consumers. */
 const prefetchBatches = 2;
 const prefetchMax = 20_000;
+const answerMarginMs = 40_000; // For a cold start and a place in the host's queue, beside the function's own time.
+const closeGraceMs = 2_000;
 
 export function startRabbitmqMapping({
   mapping,
@@ -54,8 +67,15 @@ export function startRabbitmqMapping({
 }): EventSource {
   const origin: EventOrigin = { arn: brokerArn, queue: mapping.queue, vhost: vhostOf(broker.url) };
   const name = `${mapping.queue} -> ${mapping.function}`;
-  return runMapping(name, async ({ counts, stopping, cut }) => {
-    for (let tries = 0; !stopping.aborted;) {
+  const counts = { invocations: 0, handled: 0, failures: 0, refused: 0 };
+  /** No new batch. */
+  const stopping = new AbortController();
+  /** Not even the running one. */
+  const cut = new AbortController();
+  const running = run();
+
+  async function run(): Promise<void> {
+    for (let tries = 0; !stopping.signal.aborted;) {
       let feed: QueueFeed | undefined;
       try {
         feed = await openFeed(broker, {
@@ -65,64 +85,81 @@ export function startRabbitmqMapping({
         });
         logger.info(`${name}: consuming`);
         tries = 0;
-        await consume(feed, { counts, stopping, cut });
+        await consume(feed);
       } catch (error) {
         tries++;
         logger.warn(`${name}: no consumer: ${describeError(error)}`);
       } finally {
         await feed?.close();
       }
-      await pause(backOffMs(connectBackOff, Math.max(1, tries)), stopping);
+      await pause(backOffMs(connectBackOff, Math.max(1, tries)), stopping.signal);
     }
-  });
+  }
 
-  async function consume(feed: QueueFeed, run: MappingRun): Promise<void> {
-    const { batchSize, windowMs } = mapping;
+  async function consume(feed: QueueFeed): Promise<void> {
     for (;;) {
-      const batch = await takeBatch(feed, {
-        origin,
-        batchSize,
-        windowMs,
-        stopping: run.stopping,
-        refuse(delivery) {
-          run.counts.refused++;
-          refuse(feed, delivery);
-        },
-      });
+      const batch = await nextBatch(feed);
       if (batch.length === 0) return;
-      await handle(feed, batch, run);
+      await handle(feed, batch);
+    }
+  }
+
+  /** Empty when the feed is gone or the mapping stops. */
+  async function nextBatch(feed: QueueFeed): Promise<Delivery[]> {
+    let dueAt: number | undefined;
+    for (;;) {
+      if (feed.gone.aborted || stopping.signal.aborted) return [];
+      if (feed.buffer.length === 0) {
+        dueAt = undefined;
+        await feed.changed(60_000, stopping.signal);
+        continue;
+      }
+      dueAt ??= performance.now() + mapping.windowMs;
+      const count = recordsThatFit(
+        origin,
+        feed.buffer.map(({ bytes }) => bytes),
+        { bytesMax: requestBytesMax, countMax: mapping.batchSize },
+      );
+      if (count === 0) {
+        refuseFirst(feed);
+        continue;
+      }
+      const waitMs = dueAt - performance.now();
+      if (count === mapping.batchSize || count < feed.buffer.length || waitMs <= 0)
+        return feed.buffer.splice(0, count);
+      await feed.changed(waitMs, stopping.signal);
     }
   }
 
   /** AWS drops what no invocation can carry. Here it goes where the queue sends its dead letters, and is not lost. */
-  function refuse(feed: QueueFeed, delivery: Delivery): void {
+  function refuseFirst(feed: QueueFeed): void {
+    const delivery = feed.buffer.shift();
+    if (!delivery) return;
+    counts.refused++;
     feed.refuse(delivery);
+    const reason = `${delivery.bytes} bytes as an event, Lambda takes ${requestBytesMax}`;
     logger.emit({
       type: 'message.dead-lettered',
       queue: mapping.queue,
       messageId: delivery.messageId ?? '(none)',
       code: 'MESSAGE_TOO_LARGE',
-      reason: `${delivery.bytes} bytes as an event, Lambda takes ${requestBytesMax}`,
+      reason,
     });
   }
 
-  async function handle(
-    feed: QueueFeed,
-    batch: readonly Delivery[],
-    { counts, stopping, cut }: MappingRun,
-  ): Promise<void> {
+  async function handle(feed: QueueFeed, batch: readonly Delivery[]): Promise<void> {
     const last = batch.at(-1);
     if (!last) return;
     const event = eventJson(
       origin,
       batch.map(({ json }) => json),
     );
-    const over = AbortSignal.any([feed.gone, stopping]);
+    const over = AbortSignal.any([feed.gone, stopping.signal]);
     for (let failures = 0, tries = 1; ; tries++) {
       // One execution at a time: even when the broker is gone, the running one is waited for.
       const outcome: InvokeOutcome = await invoke.invoke(mapping.function, event, {
-        timeoutMs: answerWithinMs(mapping.functionTimeoutS),
-        signal: cut,
+        timeoutMs: mapping.functionTimeoutS * 1000 + answerMarginMs,
+        signal: cut.signal,
       });
       counts.invocations++;
       if (outcome.kind === 'answered') {
@@ -145,4 +182,15 @@ export function startRabbitmqMapping({
       if (over.aborted) return;
     }
   }
+
+  return {
+    name,
+    counts: () => ({ ...counts }),
+    async close() {
+      stopping.abort();
+      const timer = setTimeout(() => cut.abort(), closeGraceMs);
+      await running;
+      clearTimeout(timer);
+    },
+  };
 }

@@ -1,15 +1,20 @@
 // SQS -> Lambda: polls one queue, invokes the function with a batch, deletes what succeeded. What failed comes back
 // when its visibility timeout is over, as on AWS; in a FIFO queue its group waits for it until then.
 // Source: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
-import type { Message, SQSClient } from '@aws-sdk/client-sqs';
+import {
+  ChangeMessageVisibilityBatchCommand,
+  DeleteMessageBatchCommand,
+  ReceiveMessageCommand,
+  type Message,
+  type SQSClient,
+} from '@aws-sdk/client-sqs';
 import { z } from 'zod';
 import { describeError } from '../../runtime/failure.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { backOffMs, pause, type BackOff } from '../../runtime/waiting.ts';
 import { accountId } from '../local-aws.ts';
 import type { InvokeClient } from './invoke-client.ts';
-import { answerWithinMs, runMapping, type EventSource, type MappingRun } from './event-source.ts';
-import { PolledQueue } from './polled-queue.ts';
+import type { EventSource } from './rabbitmq.ts';
 
 export interface SqsMapping {
   readonly function: string;
@@ -24,7 +29,10 @@ export interface SqsMapping {
   readonly reportBatchItemFailures: boolean;
 }
 
+const longPollS = 10;
 const pollBackOff: BackOff = { firstMs: 200, msMax: 5_000 };
+const answerMarginMs = 40_000;
+const closeGraceMs = 2_000;
 /** Lambda polls a standard queue with several at once; a FIFO queue keeps its order with one. */
 const standardPollers = 2;
 
@@ -45,34 +53,61 @@ export function startSqsMapping({
 }): EventSource {
   const queueName = mapping.queueUrl.split('/').at(-1) ?? mapping.queueUrl;
   const name = `${queueName} -> ${mapping.function}`;
-  const pollers = queueName.endsWith('.fifo') ? 1 : standardPollers;
-  const queue = new PolledQueue(sqs, { ...mapping, report: (words) => logger.warn(`${name}: ${words}`) });
-  return runMapping(name, (run) => Promise.all(Array.from({ length: pollers }, () => poll(run))));
+  const counts = { invocations: 0, handled: 0, failures: 0, refused: 0 };
+  const stopping = new AbortController();
+  const cut = new AbortController();
+  const pollers = Array.from({ length: queueName.endsWith('.fifo') ? 1 : standardPollers }, () => poll());
 
-  async function poll(run: MappingRun): Promise<void> {
-    const { stopping } = run;
-    for (let tries = 0; !stopping.aborted;) {
+  async function poll(): Promise<void> {
+    for (let tries = 0; !stopping.signal.aborted;) {
       try {
-        const messages = await queue.receive(stopping);
-        const ran = messages.length === 0 || (await handle(messages, run));
+        const messages = await dropExpired(await receive());
+        const ran = messages.length === 0 || (await handle(messages));
         tries = ran ? 0 : tries + 1;
       } catch (error) {
         // The long poll is cut when the mapping stops.
-        if (stopping.aborted) return;
+        if (stopping.signal.aborted) return;
         tries++;
         logger.warn(`${name}: polling failed: ${describeError(error)}`);
       }
-      if (tries > 0) await pause(backOffMs(pollBackOff, tries), stopping);
+      if (tries > 0) await pause(backOffMs(pollBackOff, tries), stopping.signal);
     }
   }
 
+  async function receive(): Promise<Message[]> {
+    const answer = await sqs.send(
+      new ReceiveMessageCommand({
+        QueueUrl: mapping.queueUrl,
+        MaxNumberOfMessages: mapping.batchSize,
+        WaitTimeSeconds: longPollS,
+        MessageSystemAttributeNames: ['All'],
+        MessageAttributeNames: ['All'],
+      }),
+      { abortSignal: stopping.signal },
+    );
+    return answer.Messages ?? [];
+  }
+
+  /** @returns those that AWS would still hand out. */
+  async function dropExpired(messages: readonly Message[]): Promise<Message[]> {
+    const oldest = Date.now() - mapping.retentionS * 1_000;
+    const expired = messages.filter(
+      ({ Attributes }) => Number(Attributes?.SentTimestamp ?? Infinity) < oldest,
+    );
+    if (expired.length > 0) {
+      logger.warn(`${name}: ${expired.length} message(s) older than ${mapping.retentionS} s are dropped`);
+      await remove(expired);
+    }
+    return messages.filter((message) => !expired.includes(message));
+  }
+
   /** False when the function could not be called at all. */
-  async function handle(messages: readonly Message[], { counts, cut }: MappingRun): Promise<boolean> {
+  async function handle(messages: readonly Message[]): Promise<boolean> {
     const arn = `arn:aws:sqs:${mapping.region}:${accountId}:${queueName}`;
     const event = { Records: messages.map((message) => sqsRecord(message, { arn, region: mapping.region })) };
     const outcome = await invoke.invoke(mapping.function, JSON.stringify(event), {
-      timeoutMs: answerWithinMs(mapping.functionTimeoutS),
-      signal: cut,
+      timeoutMs: mapping.functionTimeoutS * 1000 + answerMarginMs,
+      signal: cut.signal,
     });
     counts.invocations++;
     if (outcome.kind === 'answered') {
@@ -85,15 +120,51 @@ export function startSqsMapping({
         counts.failures++;
         logger.warn(`${name}: ${failed} of ${messages.length} message(s) failed`);
       }
-      await queue.remove(succeeded);
+      await remove(succeeded);
       return true;
     }
     counts.failures++;
     logger.warn(`${name}: ${messages.length} message(s) failed: ${outcome.reason}`);
     if (outcome.kind === 'function-error') return true;
-    await queue.showAgain(messages);
+    await showAgain(messages);
     return false;
   }
+
+  async function remove(messages: readonly Message[]): Promise<void> {
+    if (messages.length === 0) return;
+    const answer = await sqs.send(
+      new DeleteMessageBatchCommand({ QueueUrl: mapping.queueUrl, Entries: entries(messages) }),
+    );
+    for (const failed of answer.Failed ?? [])
+      logger.warn(
+        `${name}: a handled message was not deleted and comes again: ${failed.Code ?? 'no reason'}`,
+      );
+  }
+
+  /** The function did not run, so its visibility timeout need not be waited for. */
+  async function showAgain(messages: readonly Message[]): Promise<void> {
+    await sqs.send(
+      new ChangeMessageVisibilityBatchCommand({
+        QueueUrl: mapping.queueUrl,
+        Entries: entries(messages).map((entry) => ({ ...entry, VisibilityTimeout: 0 })),
+      }),
+    );
+  }
+
+  return {
+    name,
+    counts: () => ({ ...counts }),
+    async close() {
+      stopping.abort();
+      const timer = setTimeout(() => cut.abort(), closeGraceMs);
+      await Promise.all(pollers);
+      clearTimeout(timer);
+    },
+  };
+}
+
+function entries(messages: readonly Message[]): { Id: string; ReceiptHandle: string | undefined }[] {
+  return messages.map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle }));
 }
 
 /** What a function's answer leaves as succeeded; an answer that breaks the form fails the whole batch, as on AWS. */

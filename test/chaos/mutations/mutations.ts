@@ -15,8 +15,9 @@ export const pathMutations: readonly PathMutation[] = [
     file: 'emulator/event-sources/rabbitmq.ts',
     edits: [
       {
-        find: 'const over = AbortSignal.any([feed.gone, stopping]);',
-        replace: 'const over = AbortSignal.any([feed.gone, stopping]);\n    feed.acknowledgeUpTo(last);',
+        find: 'const over = AbortSignal.any([feed.gone, stopping.signal]);',
+        replace:
+          'const over = AbortSignal.any([feed.gone, stopping.signal]);\n    feed.acknowledgeUpTo(last);',
       },
       { find: 'counts.handled += batch.length;\n        feed.acknowledgeUpTo(last);', replace: '' },
     ],

@@ -1,8 +1,7 @@
 // The rules of a RabbitMQ mapping, against a queue and a function in memory.
 import { afterEach, describe, expect, it } from 'vitest';
 import type { BatonEvent } from '../../../contracts/event.ts';
-import type { EventSource } from '../../../emulator/event-sources/event-source.ts';
-import { startRabbitmqMapping } from '../../../emulator/event-sources/rabbitmq.ts';
+import { startRabbitmqMapping, type EventSource } from '../../../emulator/event-sources/rabbitmq.ts';
 import type { BackOff } from '../../../runtime/waiting.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { answered, failed, SimulatedFunction, SimulatedQueue, unavailable } from './simulated-queue.ts';
